@@ -1,0 +1,1 @@
+"""Critics behind one protocol: simulator truth first."""

@@ -1,0 +1,24 @@
+"""The seam every critic fills."""
+
+from __future__ import annotations
+
+from typing import Optional, Protocol, runtime_checkable
+
+from cosmos.bridge.types import Progress, TransferRequest, TransferResult, Verdict
+
+
+@runtime_checkable
+class Critic(Protocol):
+    """Says whether a result still fits its labels."""
+
+    @property
+    def name(self) -> str:
+        """Name in the registry."""
+        ...
+
+    def judge(self, request: TransferRequest, result: TransferResult, progress: Optional[Progress] = None) -> Verdict:
+        """Hold a result against the clip, controls, weights and prompt that it was asked for."""
+        ...
+
+
+__all__ = ["Critic"]

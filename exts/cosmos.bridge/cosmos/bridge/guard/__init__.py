@@ -1,0 +1,1 @@
+"""Guards behind one protocol; the posture that really ran is always recorded."""

@@ -1,0 +1,48 @@
+"""The look of a picture: time of day, weather and sensor, each a number that composes with the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What the weather teacher draws. Strengths lie in [0, 1]; 0 leaves the effect out."""
+
+    sun_elevation: float = 45.0
+    """Angle of the sun above the horizon [deg], in [-18, 90]; below -6 it is night and lamps are lit."""
+    sun_azimuth: float = 30.0
+    """Direction of the sun around the up axis [deg], counter-clockwise from +X seen from above."""
+    overcast: float = 0.0
+    """Cloud cover: softens and greys the sun."""
+    fog: float = 0.0
+    """Extinction by depth; 1 leaves about 8 m of sight."""
+    rain: float = 0.0
+    """Streaks, darker wet surfaces, reflecting ground."""
+    snow: float = 0.0
+    """Cover of upward faces, and flakes."""
+    dust: float = 0.0
+    """Brownish haze by depth."""
+    detail: float = 1.0
+    """Strength of procedural surface detail (grain, wear) fixed to the surfaces."""
+    exposure: float = 0.0
+    """[EV]."""
+    noise: float = 0.0
+    """Sensor noise."""
+    vignette: float = 0.2
+    """Darkening towards the rim."""
+    seed: int = 0
+    """Decides materials, flakes and streaks."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in ("sun_elevation", "sun_azimuth", "exposure", "seed"):
+                continue
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"Look.{item.name} must lie in [0, 1], got {value!r}.")
+        if not -18.0 <= self.sun_elevation <= 90.0:
+            raise ValueError(f"Look.sun_elevation must lie in [-18, 90] [deg], got {self.sun_elevation!r}.")
+
+
+__all__ = ["Look"]

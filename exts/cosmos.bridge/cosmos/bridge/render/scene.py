@@ -1,0 +1,157 @@
+"""What a loaded stage is made of: plain arrays between the USD readers and the kernels.
+
+The readers (``stage``, ``geometry``, ``materials``, ``lights``, ``labels``) fill these types; the drawing side
+(``visibility``, ``resolve``, ``shade``, ``renderer``) reads nothing else and never sees USD. All lengths are metres:
+``metersPerUnit`` is applied on reading. World axes stay those of the stage (``up_axis``). Matrices take column vectors.
+Colours are linear Rec. 709 unless said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from cosmos.bridge.types import Instance, UpAxis
+
+Wrap = Literal["repeat", "clamp", "mirror", "black"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Texture:
+    """One decoded image."""
+
+    path: str
+    """Resolved path, or a name for a made one."""
+    texels: np.ndarray
+    """uint8, shape [H, W, 4]; row 0 is the top of the image (v = 1)."""
+    srgb: bool
+    """Whether RGB is sRGB-encoded and must be linearised on sampling."""
+    wrap_s: Wrap = "repeat"
+    """Wrap in u."""
+    wrap_t: Wrap = "repeat"
+    """Wrap in v."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextureSlot:
+    """One texture read by a material input: ``value = scale * texel + bias``, at ``uv' = R(rotation) * (uv * uv_scale) + uv_offset``."""
+
+    texture: int = -1
+    """Index into Scene.textures; -1 for none."""
+    scale: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    bias: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    channel: int = 0
+    """First channel read (scalar inputs read one)."""
+    uv_scale: tuple[float, float] = (1.0, 1.0)
+    uv_rotation: float = 0.0
+    """[deg], counter-clockwise."""
+    uv_offset: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """A metallic-roughness surface (UsdPreviewSurface); a slot with a texture replaces the constant beside it."""
+
+    name: str
+    base_color: tuple[float, float, float] = (0.18, 0.18, 0.18)
+    use_display_color: bool = False
+    """Take the base colour from the mesh's colours (displayColor) instead."""
+    metallic: float = 0.0
+    roughness: float = 0.5
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    opacity: float = 1.0
+    opacity_threshold: float = 0.0
+    """Above 0: cut out below it."""
+    base_color_slot: TextureSlot = field(default_factory=TextureSlot)
+    roughness_slot: TextureSlot = field(default_factory=TextureSlot)
+    metallic_slot: TextureSlot = field(default_factory=TextureSlot)
+    emissive_slot: TextureSlot = field(default_factory=TextureSlot)
+    opacity_slot: TextureSlot = field(default_factory=TextureSlot)
+    normal_slot: TextureSlot = field(default_factory=TextureSlot)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Mesh:
+    """One unique triangulated geometry in its own space [m]. Front faces are counter-clockwise."""
+
+    points: np.ndarray
+    """float32 [V, 3] [m]."""
+    triangles: np.ndarray
+    """int32 [F, 3], indices into points."""
+    normals: np.ndarray
+    """float32 [F, 3, 3], unit shading normal of each corner."""
+    uvs: np.ndarray
+    """float32 [F, 3, 2]; zeros where the mesh has none."""
+    colors: np.ndarray
+    """float32 [F, 3, 3], displayColor of each corner; 0.5 grey where the mesh has none."""
+    materials: np.ndarray
+    """int32 [F], index into Scene.materials (GeomSubsets resolved)."""
+    double_sided: bool = True
+    """Whether back faces are drawn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Light:
+    """One light; radiometry is relative: ``color`` already holds intensity, exposure and colour temperature."""
+
+    kind: Literal["distant", "dome", "rect", "disk", "sphere", "cylinder"]
+    prim_path: str
+    color: tuple[float, float, float]
+    size: tuple[float, float] = (0.0, 0.0)
+    """rect: width, height; disk, sphere: radius, 0; cylinder: radius, length [m]; distant: angle [deg], 0."""
+    texture: int = -1
+    """Lat-long image of a dome, index into Scene.textures; -1 for none."""
+    shadow: bool = True
+    normalize: bool = False
+    """UsdLux inputs:normalize: power does not grow with size."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scene:
+    """Everything about a stage that does not change with time."""
+
+    path: str
+    up_axis: UpAxis
+    fps: float
+    """timeCodesPerSecond of the stage."""
+    start_time: float
+    end_time: float
+    """Time-code range of the stage; equal where it has none."""
+    meshes: tuple[Mesh, ...]
+    materials: tuple[Material, ...]
+    textures: tuple[Texture, ...]
+    drawn: tuple[Instance, ...]
+    """Drawn instances in id order: ``drawn[i].id == i + 1``."""
+    mesh_of: np.ndarray
+    """int32 [N], index into meshes for each drawn instance."""
+    material_of: np.ndarray
+    """int32 [N], material that replaces the mesh's own for each drawn instance; -1 for none."""
+    color_of: np.ndarray
+    """float32 [N, 3], constant displayColor of each drawn instance; NaN where the mesh's colours hold."""
+    lights: tuple[Light, ...]
+    labels: Mapping[int, Mapping[str, str]]
+    """Semantic id -> {taxonomy: label}; 0 BACKGROUND, 1 UNLABELLED, as Replicator has it."""
+    camera_paths: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What was assumed or left out on reading, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Pose:
+    """Everything about a stage that changes with time, at one time code."""
+
+    time_code: float
+    local_to_world: np.ndarray
+    """float64 [N, 4, 4], mesh space to world [m], for each drawn instance."""
+    visible: np.ndarray
+    """bool [N]."""
+    light_to_world: np.ndarray
+    """float64 [L, 4, 4]; UsdLux conventions: rect, disk and distant lights shine along their own -Z."""
+    points: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """Mesh index -> float32 [V, 3], for meshes whose points move."""
+
+
+__all__ = ["Light", "Material", "Mesh", "Pose", "Scene", "Texture", "TextureSlot", "Wrap"]

@@ -1,0 +1,1 @@
+"""Where results go: a dataset, the stage, a report."""

@@ -1,0 +1,60 @@
+"""The seam every source of frames fills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from cosmos.bridge.types import Clip, Frame, Progress, gather
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Frames of one camera, in time order."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of simulated time."""
+        ...
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames ``read`` yields."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source had to add or assume, one sentence each (an added camera, an added sky)."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return plain values for the manifest: kind, path, hash, camera, frames, size."""
+        ...
+
+    def read(self) -> Iterator[Frame]:
+        """Yield each frame; a frame's memory is valid until the next one is asked for."""
+        ...
+
+    def close(self) -> None:
+        """Release what the source holds; safe to call twice."""
+        ...
+
+
+def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
+    """Read a whole source into a Clip that owns its memory.
+
+    Args:
+        source: Where the frames come from.
+        progress: Told ``("render", done, total)`` after each frame.
+    """
+
+    def counted() -> Iterator[Frame]:
+        for index, frame in enumerate(source.read()):
+            yield frame
+            if progress is not None:
+                progress("render", index + 1, source.num_frames)
+
+    return gather(counted(), fps=source.fps, num_frames=source.num_frames)
+
+
+__all__ = ["FrameSource", "read_clip"]

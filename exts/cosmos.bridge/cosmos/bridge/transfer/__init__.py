@@ -1,0 +1,1 @@
+"""Transfer backends behind one protocol and one registry of names."""

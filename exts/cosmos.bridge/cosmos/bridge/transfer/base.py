@@ -1,0 +1,63 @@
+"""The seam every Transfer backend fills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Protocol, runtime_checkable
+
+from cosmos.bridge.types import ControlKind, Progress, TransferRequest, TransferResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferSpec:
+    """What a backend is and can do, known before anything is loaded."""
+
+    name: str
+    """Name in the registry."""
+    revision: str
+    """Revision of code and weights."""
+    licence: str
+    """Licence name of the weights."""
+    controls: tuple[ControlKind, ...]
+    """Kinds it listens to."""
+    size_multiple: int
+    """Height and width must be multiples of this [px]."""
+    num_steps: int
+    """Steps when the request names none."""
+    max_steps: int
+    """Most steps that mean something; equal to num_steps where the number is fixed."""
+    weight_maps: bool
+    """Whether weights may be maps."""
+    negative_prompt: bool
+    """Whether a negative prompt acts."""
+    guidance: bool
+    """Whether guidance acts."""
+
+
+@runtime_checkable
+class TransferModel(Protocol):
+    """A model that turns a clip and its controls into a photoreal clip."""
+
+    @property
+    def spec(self) -> TransferSpec:
+        """What the model is and can do."""
+        ...
+
+    def load(self, device: Optional[str] = None) -> None:
+        """Bring the weights onto a device; ``None`` picks CUDA where there is one. A second call does nothing."""
+        ...
+
+    def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
+        """Make the request's clip photoreal, frame for frame.
+
+        Raises:
+            ModelError: If the request asks for what this model cannot do; the sentence names the option.
+        """
+        ...
+
+    def unload(self) -> None:
+        """Free the weights; safe to call twice."""
+        ...
+
+
+__all__ = ["TransferModel", "TransferSpec"]

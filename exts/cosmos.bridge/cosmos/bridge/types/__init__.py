@@ -1,0 +1,33 @@
+"""The frozen types of the line from stage to sink; they cost numpy only."""
+
+from cosmos.bridge.types.camera import Camera
+from cosmos.bridge.types.control import ControlKind, ControlSignal, ControlSignals, ControlWeights, Weight
+from cosmos.bridge.types.frame import BUFFERS, Clip, Frame, Instance, UpAxis, gather
+from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
+from cosmos.bridge.types.verdict import Augmentation, Finding, FindingKind, GuardReport, Measurement, Severity, Verdict
+
+__all__ = [
+    "BUFFERS",
+    "Augmentation",
+    "Camera",
+    "Clip",
+    "ControlKind",
+    "ControlSignal",
+    "ControlSignals",
+    "ControlWeights",
+    "Finding",
+    "FindingKind",
+    "Frame",
+    "GuardReport",
+    "Instance",
+    "Measurement",
+    "Progress",
+    "Provenance",
+    "Severity",
+    "TransferRequest",
+    "TransferResult",
+    "UpAxis",
+    "Verdict",
+    "Weight",
+    "gather",
+]
