@@ -1,0 +1,45 @@
+# Each target sets up what it needs; a fresh machine needs Python 3.10 to 3.12 with pip, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out/demo
+
+.PHONY: demo test lint types layers unit bench clean
+
+demo: $(VENV)/.headless
+	$(BIN)/cosmos-bridge demo --out $(OUT)
+
+test: lint types layers unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=json:build/coverage.json
+	$(BIN)/python tools/check_coverage.py build/coverage.json
+
+bench: $(VENV)/.dev
+	$(BIN)/python tools/bench/run.py
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else f"cosmos-bridge needs Python 3.10 to 3.12, but $(PYTHON) is {v[0]}.{v[1]}; say make PYTHON=python3.12 demo.")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.headless: $(VENV)/.python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[headless]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.headless
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[headless,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist out
