@@ -6,9 +6,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 import cosmos.bridge
+import pytest
 
 if sys.version_info >= (3, 11):
     import tomllib
