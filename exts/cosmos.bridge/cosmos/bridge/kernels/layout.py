@@ -1,0 +1,131 @@
+"""Layout: uint8 video at rest to the normalised torch tensor of the models, and back, without a copy in between."""
+
+# mypy: disable-error-code="misc"
+# (wp.tid() gives as many indices as the launch has axes)
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
+
+import warp as wp
+from cosmos.bridge.kernels.checks import check_array
+
+if TYPE_CHECKING:
+    import torch
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.kernel
+def _video_to_tensor_kernel(
+    # in
+    video: wp.array4d(dtype=wp.uint8),
+    # out
+    tensor_out: wp.array4d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    for c in range(video.shape[3]):
+        tensor_out[c, t, y, x] = wp.float32(video[t, y, x, c]) / 127.5 - 1.0
+
+
+@wp.kernel
+def _tensor_to_video_kernel(
+    # in
+    tensor: wp.array4d(dtype=wp.float32),
+    # out
+    video_out: wp.array4d(dtype=wp.uint8),
+    broken_out: wp.array(dtype=wp.int32, ndim=1),
+):
+    t, y, x = wp.tid()
+    for c in range(video_out.shape[3]):
+        value = tensor[c, t, y, x]
+        level = wp.uint8(0)
+        if wp.isfinite(value):
+            level = wp.uint8((wp.clamp(value, -1.0, 1.0) + 1.0) * 127.5 + 0.5)
+        else:
+            broken_out[0] = 1
+        video_out[t, y, x, c] = level
+
+
+def _on_torch_stream(device: Any) -> AbstractContextManager:
+    """Let Warp work on torch's current CUDA stream, so that neither reads what the other has not yet written."""
+    if not device.is_cuda:
+        return nullcontext()
+    import torch
+
+    stream = wp.stream_from_torch(torch.cuda.current_stream(wp.device_to_torch(device)))
+    return wp.ScopedStream(stream, sync_enter=True, sync_exit=True)
+
+
+def video_to_tensor(video: wp.array, *, dtype: Literal["float32", "bfloat16"] = "float32") -> "torch.Tensor":
+    """Turn a uint8 video into a tensor in [-1, 1], ``level / 127.5 - 1``, channels first.
+
+    ``tensor_to_video`` gives the same bytes back from either dtype. The tensor owns its memory.
+
+    Args:
+        video: uint8, shape [T, H, W, C]; need not be contiguous.
+        dtype: Type of the tensor.
+
+    Returns:
+        Tensor on the device of ``video``, shape [1, C, T, H, W], contiguous.
+
+    Raises:
+        ValueError: If ``video`` does not fit, or ``dtype`` is another one.
+    """
+    check_array("video_to_tensor", "video", video, dtypes=("uint8",), ndim=4)
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f'video_to_tensor needs dtype "float32" or "bfloat16", got {dtype!r}.')
+    import torch
+
+    frames, height, width, channels = video.shape
+    device = wp.device_to_torch(video.device)
+    tensor = torch.empty((channels, frames, height, width), dtype=torch.float32, device=device)
+    with _on_torch_stream(video.device):
+        wp.launch(
+            _video_to_tensor_kernel,
+            dim=(frames, height, width),
+            inputs=[video],
+            outputs=[wp.from_torch(tensor)],
+            device=video.device,
+        )
+    return tensor.to(getattr(torch, dtype))[None]
+
+
+def tensor_to_video(tensor: "torch.Tensor") -> wp.array:
+    """Turn a tensor in [-1, 1] into a uint8 video: the inverse of ``video_to_tensor``, rounded, clamped outside.
+
+    Args:
+        tensor: float32, bfloat16 or float16, shape [1, C, T, H, W]; need not be contiguous.
+
+    Returns:
+        uint8, shape [T, H, W, C], on the device of ``tensor``; the caller owns it.
+
+    Raises:
+        ValueError: If ``tensor`` is another thing, empty, or holds NaN or inf: a model that gives them has failed.
+    """
+    import torch
+
+    if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point() or tensor.ndim != 5 or not tensor.numel():
+        got = f"{tensor.dtype} {list(tensor.shape)}" if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+        raise ValueError(f"tensor_to_video needs a floating-point tensor [1, C, T, H, W] that is not empty, got {got}.")
+    if tensor.shape[0] != 1:
+        raise ValueError(
+            f"tensor_to_video takes one video at a time, got a batch of {tensor.shape[0]}; index it first."
+        )
+    source = wp.from_torch(tensor.detach()[0].float(), requires_grad=False)
+    channels, frames, height, width = source.shape
+    video = wp.empty((frames, height, width, channels), dtype=wp.uint8, device=source.device)
+    broken = wp.zeros(1, dtype=wp.int32, device=source.device)
+    with _on_torch_stream(source.device):
+        wp.launch(
+            _tensor_to_video_kernel,
+            dim=(frames, height, width),
+            inputs=[source],
+            outputs=[video, broken],
+            device=source.device,
+        )
+    if broken.numpy()[0]:
+        raise ValueError("tensor_to_video got NaN or inf among its values; the model that made them has failed.")
+    return video
+
+
+__all__ = ["tensor_to_video", "video_to_tensor"]
