@@ -1,0 +1,128 @@
+"""What is where, as plain values: labels, tight 2D boxes, 3D boxes, cameras."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import numpy as np
+from cosmos.bridge.sinks.files import plain
+from cosmos.bridge.types import Clip
+
+
+def tight_boxes(ids: np.ndarray) -> dict[int, tuple[int, int, int, int, int]]:
+    """Return the tight box of every id of one frame, background (0) left out.
+
+    Args:
+        ids: uint32 (int32 accepted, same bits), shape [H, W].
+
+    Returns:
+        Id -> ``(x_min, y_min, x_max, y_max, pixels)`` [px]; the box is half-open, so its width is ``x_max - x_min``.
+    """
+    values, inverse = _compact(np.ascontiguousarray(ids).view(np.uint32))
+    height, width = ids.shape
+    rows = np.broadcast_to(np.arange(height)[:, None], ids.shape)
+    columns = np.broadcast_to(np.arange(width)[None, :], ids.shape)
+    y_min, y_max, x_min, x_max = (np.zeros(len(values), dtype=np.int64) for _ in range(4))
+    # Of several writes to one slot the last one stays, so the scan order makes the minimum or the maximum.
+    y_max[inverse.ravel()] = rows.ravel()
+    y_min[inverse.ravel()[::-1]] = rows.ravel()[::-1]
+    x_max[inverse.T.ravel()] = columns.T.ravel()
+    x_min[inverse.T.ravel()[::-1]] = columns.T.ravel()[::-1]
+    pixels = np.bincount(inverse.ravel(), minlength=len(values))
+    return {
+        int(value): (int(x_min[i]), int(y_min[i]), int(x_max[i]) + 1, int(y_max[i]) + 1, int(pixels[i]))
+        for i, value in enumerate(values)
+        if value != 0
+    }
+
+
+def _compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted ids that occur, and for each pixel the index into them."""
+    top = int(ids.max()) if ids.size else 0
+    if top > 0xFFFF:
+        values, inverse = np.unique(ids, return_inverse=True)
+        return values, inverse.reshape(ids.shape)
+    present = np.zeros(top + 1, dtype=bool)
+    present[ids] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[ids]
+
+
+def describe_labels(clip: Clip, encodings: dict[str, str]) -> dict[str, Any]:
+    """Return what each id means.
+
+    Args:
+        clip: The simulated clip.
+        encodings: Folder of id pictures -> how they store an id.
+    """
+    return {
+        "encodings": encodings,
+        "semantics": {str(key): plain(labels) for key, labels in sorted(clip.labels.items())},
+        "instances": {
+            str(key): {
+                "prim_path": instance.prim_path,
+                "semantic_id": instance.semantic_id,
+                "labels": plain(instance.labels),
+                "bounds_m": plain(instance.bounds),
+            }
+            for key, instance in sorted(clip.instances.items())
+        },
+    }
+
+
+def describe_boxes(clip: Clip, ids: Optional[np.ndarray]) -> dict[str, Any]:
+    """Return 2D and 3D boxes of each frame.
+
+    2D boxes come from the pixels that are visible; how much of a thing is hidden is not said. 3D boxes are the
+    instance's own bounds under its pose; an instance without bounds or without a pose has none.
+
+    Args:
+        clip: The simulated clip.
+        ids: Instance ids, shape [T, H, W]; ``None`` leaves the 2D boxes out.
+    """
+    frames: list[dict[str, Any]] = []
+    solid = [key for key, instance in sorted(clip.instances.items()) if instance.bounds is not None]
+    for t in range(clip.num_frames):
+        frame: dict[str, Any] = {"time_code": float(clip.time_codes[t])}
+        if ids is not None:
+            frame["boxes_2d"] = [
+                {"instance": key, "box": list(box[:4]), "pixels": box[4]} for key, box in tight_boxes(ids[t]).items()
+            ]
+        frame["boxes_3d"] = [
+            {"instance": key, "local_to_world": plain(clip.poses[key][t])}
+            for key in solid
+            if key in clip.poses and np.isfinite(clip.poses[key][t]).all()
+        ]
+        frames.append(frame)
+    return {
+        "convention_2d": "tight box of the visible pixels, [x_min, y_min, x_max, y_max) in pixels, origin top left",
+        "convention_3d": "axis-aligned bounds in the instance's own space (labels.json, bounds_m), carried by "
+        "local_to_world: row-major 4x4 for column vectors, metres, world axes of the stage",
+        "up_axis": clip.up_axis,
+        "frames": frames,
+    }
+
+
+def describe_cameras(clip: Clip) -> dict[str, Any]:
+    """Return lens and pose of each frame."""
+    return {
+        "convention": "cam_to_world: row-major 4x4 for column vectors, metres; the camera looks along -Z with +Y up; "
+        "u = fx x / -z + cx, v = cy - fy y / -z, pixel centres at +0.5, origin top left",
+        "up_axis": clip.up_axis,
+        "prim_path": clip.cameras[0].prim_path,
+        "height": clip.height,
+        "width": clip.width,
+        "fps": clip.fps,
+        "frames": [
+            {
+                "time_code": float(clip.time_codes[t]),
+                "intrinsics": plain(camera.intrinsics),
+                "cam_to_world": plain(camera.cam_to_world),
+                "near_m": camera.near,
+                "far_m": camera.far,
+            }
+            for t, camera in enumerate(clip.cameras)
+        ],
+    }
+
+
+__all__ = ["describe_boxes", "describe_cameras", "describe_labels", "tight_boxes"]
