@@ -1,0 +1,149 @@
+"""Does the picture hold still along true motion? Per frame and per instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk, Truth
+from cosmos.bridge.kernels.reproject import fetch_along_motion, seen_before
+from cosmos.bridge.types import Finding
+
+_CHECKS = ("flicker_level", "flicker_texture")
+
+
+class FlickerSweep:
+    """Fetches each frame's predecessor along true motion and compares what was in view in both.
+
+    The residual of the result is held against that of the source, so that noise, shading and interpolation, which the
+    source shows as well, are not called flicker. Medians leave rain and snow out.
+    """
+
+    def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+        self._truth, self._thresholds, self._limits = truth, thresholds, limits
+        self._has_motion = True
+        self._rows: list[tuple[int, int, float, float]] = []
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in, each against the frame before it."""
+        if chunk.motion is None:
+            self._has_motion = False
+            return
+        if chunk.source.shape[0] < 2:
+            return
+        motion = chunk.motion[1:]
+        pairs: dict[str, Any] = {}
+        if chunk.ids is not None:
+            pairs.update(previous_ids=chunk.ids[:-1], ids=chunk.ids[1:])
+        if chunk.depth is not None:
+            pairs.update(previous_depth=chunk.depth[:-1], depth=chunk.depth[1:])
+        seen = seen_before(motion, **pairs).numpy()
+        residuals = []
+        for video in (chunk.source, chunk.result):
+            video = video if video.device == motion.device else video.to(motion.device)
+            fetched, _ = fetch_along_motion(video[:-1], motion)
+            residuals.append((video[1:].numpy(), fetched.numpy()))
+        step = max(1, round((seen.shape[1] * seen.shape[2] / self._limits.flicker_samples) ** 0.5))
+        for pair in range(len(seen)):
+            frame = chunk.first + pair + (1 - chunk.halo)
+            mask = seen[pair, ::step, ::step] != 0
+            owner = np.zeros(int(mask.sum()), np.int64)
+            if chunk.index is not None:
+                owner = chunk.index[1 + pair, ::step, ::step][mask].astype(np.int64)
+            levels = [
+                now[pair, ::step, ::step][mask].astype(np.int16) - before[pair, ::step, ::step][mask]
+                for now, before in residuals
+            ]
+            self._take(frame, owner, *levels)
+
+    def _take(self, frame: int, owner: np.ndarray, source: np.ndarray, result: np.ndarray) -> None:
+        """Take the residuals [levels] of one frame in, shape [K, 3], of the whole picture (-1) and of each owner."""
+        allowed = self._limits.source_flicker
+        for mine, index in ((np.zeros(len(owner), np.int64), -1), (owner, 0)):
+            if index < 0 or self._truth.instances:
+                count, level, texture = _medians(result, mine)
+                _, level_source, texture_source = _medians(source, mine)
+                level = np.maximum(level - allowed * level_source, 0.0)
+                texture = np.maximum(texture - allowed * texture_source, 0.0)
+                for i in np.flatnonzero(count >= self._limits.min_flicker_samples).tolist():
+                    self._rows.append((frame, i if index == 0 else -1, float(level[i]), float(texture[i])))
+
+    def conclude(self) -> Outcome:
+        """Hold everything seen against the bars."""
+        if not self._rows:
+            why = "it has fewer than two frames, or nothing stays in view" if self._has_motion else "it has no motion"
+            text = f"Flicker could not be checked: the source gives nothing to follow ({why})."
+            return Outcome(findings=(unchecked("flicker_level", text),))
+        table = np.array(self._rows)
+        measurements = tuple(
+            measured(self._thresholds, check, float(table[:, 2 + i].max())) for i, check in enumerate(_CHECKS)
+        )
+        findings = [finding for i, check in enumerate(_CHECKS) for finding in self._faults(check, table, 2 + i)]
+        return Outcome(measurements=measurements, findings=tuple(findings), proof=True)
+
+    def _faults(self, check: str, table: np.ndarray, column: int) -> list[Finding]:
+        """One finding for the whole picture, and one for each instance that flickers in other frames."""
+        bar = self._thresholds[check]
+        failing = table[~np.array([bar.passes(value) for value in table[:, column]])]
+        whole = set(failing[failing[:, 1] < 0, 0].astype(int).tolist())
+        findings = []
+        for owner in np.unique(failing[:, 1]).astype(int).tolist():
+            rows = failing[failing[:, 1] == owner]
+            frames = [frame for frame in rows[:, 0].astype(int).tolist() if owner < 0 or frame not in whole]
+            if not frames:
+                continue
+            instance = None if owner < 0 else self._truth.instances[owner]
+            name = "The whole picture" if owner < 0 else self._truth.name(owner)
+            value = float(rows[:, column].max())
+            what = "changes its colour" if check == "flicker_level" else "changes its texture"
+            text = (
+                f"{name} {what} by up to {value:.1f} levels a frame along true motion, beyond what the source does, in "
+                f"{len(frames)} frames ({spans(frames)}); {bar.value:.0f} levels are allowed."
+            )
+            findings.append(
+                Finding(
+                    kind=bar.kind,
+                    check=check,
+                    severity=bar.severity,
+                    text=text,
+                    frames=tuple(frames),
+                    instance=None if instance is None else instance.id,
+                    prim_path="" if instance is None else instance.prim_path,
+                    value=value,
+                    threshold=bar.value,
+                )
+            )
+        return findings
+
+
+def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median residual and median deviation from it, by owner, of the worst channel.
+
+    Args:
+        residual: Differences in [-255, 255], int16, shape [K, C].
+        owner: Dense owner of each, int64, shape [K].
+
+    Returns:
+        Samples, absolute median and median deviation [levels] of each owner, shape [N].
+    """
+    size = int(owner.max()) + 1 if len(owner) else 0
+    count = np.bincount(owner, minlength=size)
+    level, texture = np.zeros(size), np.zeros(size)
+    for channel in residual.T.astype(np.int64):
+        middle = _histogram_median(owner, channel + 255, 511, size) - 255
+        spread = _histogram_median(owner, np.abs(channel - middle[owner]), 511, size)
+        level, texture = np.maximum(level, np.abs(middle)), np.maximum(texture, spread)
+    return count, level, texture
+
+
+def _histogram_median(owner: np.ndarray, value: np.ndarray, bins: int, size: int) -> np.ndarray:
+    """Lower median of non-negative integers by owner; 0 for an owner without samples."""
+    counts = np.bincount(owner * bins + value, minlength=size * bins).reshape(size, bins)
+    cumulated = counts.cumsum(axis=1)
+    return (cumulated * 2 >= np.maximum(cumulated[:, -1:], 1)).argmax(axis=1)
+
+
+__all__ = ["FlickerSweep"]

@@ -1,0 +1,145 @@
+"""Does each frame show its own moment? Frozen, repeated, dropped and reversed frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.types import Finding
+
+
+class OrderSweep:
+    """Matches the moving structure of each result frame with that of the source frames around it.
+
+    Structure is the local direction of edges, whatever their contrast and sign; what stands still over the clip is
+    subtracted, so that only what moves decides. Works on reduced pictures and needs nothing but pictures.
+    """
+
+    def __init__(self, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+        self._thresholds, self._limits = thresholds, limits
+        self._small: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in."""
+        for video, kept in zip((chunk.source, chunk.result), self._small, strict=True):
+            for picture in video[chunk.halo :].numpy():
+                height, width = picture.shape[:2]
+                scale = max(1, round(width / self._limits.order_width))
+                size = (max(1, width // scale), max(1, height // scale))
+                grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+                kept.append(cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32))
+
+    def conclude(self) -> Outcome:
+        """Hold everything seen against the bars."""
+        source, result = (np.stack(kept) for kept in self._small)
+        if len(source) < 2:
+            text = "Order and freezing could not be checked: the clip has one frame."
+            return Outcome(findings=(unchecked("frame_order", text),))
+        outcomes = (self._frozen(source, result), self._shuffled(source, result))
+        return Outcome(
+            measurements=tuple(m for outcome in outcomes for m in outcome.measurements),
+            findings=tuple(f for outcome in outcomes for f in outcome.findings),
+        )
+
+    def _frozen(self, source: np.ndarray, result: np.ndarray) -> Outcome:
+        """Frames that repeat the one before although the source moves."""
+        frozen, judged = [], 0
+        for frame in range(1, len(source)):
+            moving = np.abs(source[frame] - source[frame - 1]) > 3.0
+            if moving.mean() < self._limits.min_moving:
+                continue
+            contrast = [float(video[frame][moving].std()) for video in (source, result)]
+            if contrast[1] < 2.0:
+                continue
+            judged += 1
+            change = [float(np.abs(video[frame] - video[frame - 1])[moving].mean()) for video in (source, result)]
+            if change[1] < 1.0 and change[1] / contrast[1] < 0.1 * change[0] / max(contrast[0], 1.0):
+                frozen.append(frame)
+        if not judged:
+            text = "Freezing could not be checked: nothing moves visibly."
+            return Outcome(findings=(unchecked("frozen_frames", text),))
+        value = measured(self._thresholds, "frozen_frames", len(frozen))
+        if value.passed:
+            return Outcome(measurements=(value,))
+        text = f"{len(frozen)} frames repeat the one before although the source moves ({spans(frozen)})."
+        return Outcome(measurements=(value,), findings=(self._finding("frozen_frames", text, frozen),))
+
+    def _shuffled(self, source: np.ndarray, result: np.ndarray) -> Outcome:
+        """Frames that fit another moment better than their own."""
+        wrong: dict[int, int] = {}
+        judged = 0
+        window = self._limits.order_window
+        starts = range(0, max(len(source) - window // 2, 1), window // 2)
+        for start in starts:
+            cut = slice(start, start + window)
+            found, count = self._match(source[cut], result[cut])
+            judged += count
+            wrong.update({start + frame: start + other for frame, other in found.items()})
+        if not judged:
+            text = "The order of frames could not be checked: nothing moves visibly in both source and result."
+            return Outcome(findings=(unchecked("frame_order", text),))
+        value = measured(self._thresholds, "frame_order", len(wrong))
+        if value.passed:
+            return Outcome(measurements=(value,))
+        frame, other = next(iter(wrong.items()))
+        text = (
+            f"{len(wrong)} frames show another moment than their own ({spans(wrong)}); frame {frame} looks like "
+            f"frame {other} of the source."
+        )
+        return Outcome(measurements=(value,), findings=(self._finding("frame_order", text, list(wrong)),))
+
+    def _match(self, source: np.ndarray, result: np.ndarray) -> tuple[dict[int, int], int]:
+        """Find frames whose best match is another one; also count the frames that could be judged."""
+        own, made = _moving_structure(source), _moving_structure(result)
+        cross, self_match = made @ own.T, own @ own.T
+        frames = np.arange(len(source))
+        evidence = cross.max(axis=1)
+        distance = 1.0 - self_match
+        lead = cross - cross[frames, frames][:, None]
+        known = float(np.median(evidence))
+        ratio = np.where(distance > self._limits.order_distinct, lead / np.maximum(known * distance, 1e-6), -np.inf)
+        judged = evidence >= self._limits.order_evidence
+        judged &= (distance > self._limits.order_distinct).any(axis=1)
+        wrong = judged & (ratio.max(axis=1) > self._limits.order_margin)
+        best = np.where(ratio > self._limits.order_margin, cross, -np.inf).argmax(axis=1)
+        return {int(frame): int(best[frame]) for frame in np.flatnonzero(wrong)}, int(judged.sum())
+
+    def _finding(self, check: str, text: str, frames: list[int]) -> Finding:
+        bar = self._thresholds[check]
+        return Finding(
+            kind=bar.kind,
+            check=check,
+            severity=bar.severity,
+            text=text,
+            frames=tuple(frames),
+            value=float(len(frames)),
+            threshold=bar.value,
+        )
+
+
+def _moving_structure(video: np.ndarray) -> np.ndarray:
+    """Describe what moves in each frame by the local direction of its edges.
+
+    Args:
+        video: Grey levels, float32, shape [T, h, w].
+
+    Returns:
+        Unit vectors, float32, shape [T, 2 h w]: ``(gx^2 - gy^2, 2 gx gy)`` over its local strength, less its mean over
+        time; a zero vector where nothing moves.
+    """
+    described = np.empty((len(video), 2 * video[0].size), np.float32)
+    for frame, grey in enumerate(video):
+        gx, gy = (cv2.Sobel(grey, cv2.CV_32F, *order, ksize=3, scale=0.125) for order in ((1, 0), (0, 1)))
+        power = gx * gx + gy * gy
+        strength = 1.0 / (power + cv2.blur(power, (9, 9)) + 1.0)
+        described[frame] = np.concatenate([((gx * gx - gy * gy) * strength).ravel(), (2 * gx * gy * strength).ravel()])
+    described -= described.mean(axis=0)
+    length = np.linalg.norm(described, axis=1, keepdims=True)
+    return np.where(length > 1e-3 * described.shape[1] ** 0.5, described / np.maximum(length, 1e-9), 0.0)
+
+
+__all__ = ["OrderSweep"]

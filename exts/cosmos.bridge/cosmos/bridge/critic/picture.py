@@ -1,0 +1,103 @@
+"""Is there a picture at all, and does it share its lines with the source?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.types import Finding
+
+_TOLERANCE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+
+
+class PictureSweep:
+    """Looks for black, white and flat frames, and compares Canny edges with a tolerance."""
+
+    def __init__(self, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+        self._thresholds, self._limits = thresholds, limits
+        self._blank: dict[int, str] = {}
+        self._edges: list[float] = []
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in."""
+        pair = zip(chunk.source[chunk.halo :].numpy(), chunk.result[chunk.halo :].numpy(), strict=True)
+        for frame, (source, result) in zip(chunk.frames, pair, strict=True):
+            grey, made = cv2.cvtColor(source, cv2.COLOR_RGB2GRAY), cv2.cvtColor(result, cv2.COLOR_RGB2GRAY)
+            kind = _blankness(result, made)
+            if kind and not _blankness(source, grey):
+                self._blank[frame] = kind
+            f1 = _edge_f1(grey, made)
+            if f1 is not None:
+                self._edges.append(f1)
+
+    def conclude(self) -> Outcome:
+        """Hold everything seen against the bars."""
+        bar = self._thresholds["blank_frames"]
+        measurements = [measured(self._thresholds, "blank_frames", len(self._blank))]
+        findings = []
+        if self._blank:
+            kinds = ", ".join(sorted(set(self._blank.values())))
+            text = f"{len(self._blank)} frames are {kinds} ({spans(self._blank)}) where the source shows a scene."
+            findings.append(
+                Finding(
+                    kind=bar.kind,
+                    check="blank_frames",
+                    severity=bar.severity,
+                    text=text,
+                    frames=tuple(self._blank),
+                    value=float(len(self._blank)),
+                    threshold=bar.value,
+                )
+            )
+        if not self._edges:
+            findings.append(unchecked("edge_f1", "Edge F1 could not be measured: the source shows no edges."))
+            return Outcome(measurements=tuple(measurements), findings=tuple(findings))
+        bar = self._thresholds["edge_f1"]
+        value = measured(self._thresholds, "edge_f1", float(np.mean(self._edges)))
+        if not value.passed:
+            text = f"Edges agree with F1 {value.value:.2f} (2 px tolerance, equal contrast); {bar.value:.2f} is usual."
+            findings.append(
+                Finding(
+                    kind=bar.kind,
+                    check="edge_f1",
+                    severity=bar.severity,
+                    text=text,
+                    value=value.value,
+                    threshold=bar.value,
+                )
+            )
+        return Outcome(measurements=(*measurements, value), findings=tuple(findings))
+
+
+def _blankness(picture: np.ndarray, grey: np.ndarray) -> str:
+    """Name what a frame without a picture is: black, white or flat; empty for a picture.
+
+    Black and white take nearly every pixel within 2 levels of the end; flat is a spread below 1.5 levels.
+    """
+    if float((picture.max(axis=2) <= 2).mean()) > 0.98:
+        return "black"
+    if float((picture.min(axis=2) >= 253).mean()) > 0.98:
+        return "white"
+    return "flat" if float(grey.std()) < 1.5 else ""
+
+
+def _edge_f1(source: np.ndarray, result: np.ndarray) -> float | None:
+    """F1 of Canny edges at equal contrast with 2 px tolerance; ``None`` where the source has none."""
+    edges = []
+    for grey in (source, result):
+        mean, spread = float(grey.mean()), max(float(grey.std()), 2.0)
+        even = cv2.convertScaleAbs(grey, alpha=45.0 / spread, beta=128.0 - mean * 45.0 / spread)
+        edges.append(cv2.Canny(even, 80, 160) > 0)
+    if not edges[0].any():
+        return None
+    near = [cv2.dilate(edge.astype(np.uint8), _TOLERANCE) > 0 for edge in edges]
+    precision = float(near[0][edges[1]].mean()) if edges[1].any() else 0.0
+    recall = float(near[1][edges[0]].mean())
+    return 2.0 * precision * recall / max(precision + recall, 1e-9)
+
+
+__all__ = ["PictureSweep"]

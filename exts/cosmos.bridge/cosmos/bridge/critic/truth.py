@@ -1,0 +1,169 @@
+"""What the simulator knows about a run of frames, next to what the model made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+import numpy as np
+from cosmos.bridge.types import Clip, Instance
+
+if TYPE_CHECKING:
+    import warp as wp
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chunk:
+    """A few frames of source and result; the first may be a halo that was already seen."""
+
+    first: int
+    """Frame number of the first frame that is new."""
+    halo: int
+    """1 if the frame before ``first`` comes along, at index 0 of every array, else 0."""
+    source: wp.array
+    """Source pictures, uint8, shape [N, H, W, 3], halo included; so are all arrays here."""
+    result: wp.array
+    """Result pictures, uint8, shape [N, H, W, 3]."""
+    depth: Optional[wp.array]
+    """Distance to the image plane [m], float32, shape [N, H, W]."""
+    ids: Optional[wp.array]
+    """Instance ids, shape [N, H, W]."""
+    motion: Optional[wp.array]
+    """Previous minus current position [px], float32, shape [N, H, W, 2]."""
+    index: Optional[np.ndarray]
+    """Ids renumbered to 0 .. number of instances - 1, int32, shape [N, H, W]."""
+
+    @property
+    def frames(self) -> range:
+        """Numbers of the new frames."""
+        return range(self.first, self.first + self.source.shape[0] - self.halo)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Truth:
+    """The instances of a clip, renumbered densely."""
+
+    instances: tuple[Instance, ...]
+    """Instance of each dense index; id 0 is the background."""
+    areas: np.ndarray
+    """Pixels of each, summed over the clip, int64."""
+
+    @classmethod
+    def of(cls, clip: Clip) -> Truth:
+        """Count the ids of a clip; an id that the clip does not describe gets an instance without a path."""
+        if clip.instance_ids is None:
+            return cls(instances=(), areas=np.zeros(0, np.int64))
+        ids: dict[int, int] = {}
+        for frame in range(clip.num_frames):
+            values, counts = _count(clip.instance_ids[frame].numpy())
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+                ids[value] = ids.get(value, 0) + count
+        keys = sorted(ids)
+        instances = tuple(clip.instances.get(key) or Instance(id=key, prim_path="") for key in keys)
+        return cls(instances=instances, areas=np.array([ids[key] for key in keys], np.int64))
+
+    def name(self, index: int) -> str:
+        """Name an instance for a sentence."""
+        instance = self.instances[index]
+        return instance.prim_path or ("the background" if instance.id == 0 else f"instance {instance.id}")
+
+    def index_of(self, ids: np.ndarray) -> np.ndarray:
+        """Renumber an array of ids densely, int32."""
+        keys = np.array([instance.id for instance in self.instances], np.int64)
+        flat = np.ascontiguousarray(ids).view(np.uint32)
+        if keys[-1] < 1 << 22:
+            table = np.zeros(int(keys[-1]) + 1, np.int32)
+            table[keys] = np.arange(len(keys), dtype=np.int32)
+            return table[flat]
+        return np.searchsorted(keys, flat.astype(np.int64)).astype(np.int32)
+
+
+def _count(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct ids and how often each occurs."""
+    flat = np.ascontiguousarray(ids).view(np.uint32).reshape(-1)
+    if int(flat.max()) < 1 << 22:
+        counts = np.bincount(flat)
+        values = np.flatnonzero(counts)
+        return values, counts[values]
+    values, counts = np.unique(flat, return_counts=True)
+    return values, counts
+
+
+def chunks(clip: Clip, result: wp.array, truth: Truth, size: int) -> Iterator[Chunk]:
+    """Walk through clip and result, ``size`` new frames at a time, each with the frame before it."""
+    for first in range(0, clip.num_frames, size):
+        halo = int(first > 0)
+        cut = slice(first - halo, min(first + size, clip.num_frames))
+        ids = None if clip.instance_ids is None else clip.instance_ids[cut]
+        yield Chunk(
+            first=first,
+            halo=halo,
+            source=clip.rgb[cut],
+            result=result[cut],
+            depth=None if clip.depth is None else clip.depth[cut],
+            ids=ids,
+            motion=None if clip.motion is None else clip.motion[cut],
+            index=None if ids is None else truth.index_of(ids.numpy()),
+        )
+
+
+def boundary_sites(index: Optional[np.ndarray], depth: Optional[np.ndarray], areas: np.ndarray) -> np.ndarray:
+    """Find the pixels at which one instance ends, on the side of the one whose outline it is.
+
+    The outline belongs to the nearer of two neighbours; where both are equally near (a crate on the floor), to the
+    one that is smaller in the clip. Without ids, jumps of depth by more than 5 % count, on the nearer side.
+
+    Args:
+        index: Dense instance index, int32, shape [N, H, W], or ``None``.
+        depth: Distance to the image plane [m], float32, shape [N, H, W], or ``None``.
+        areas: Pixels of each dense index in the clip.
+
+    Returns:
+        bool, shape [N, H, W].
+    """
+    known = index if index is not None else depth
+    if known is None:
+        raise ValueError("boundary_sites needs ids or depth, got neither.")
+    sites = np.zeros(known.shape, bool)
+    for axis in (1, 2):
+        here = [slice(None)] * 3
+        there = [slice(None)] * 3
+        here[axis], there[axis] = slice(None, -1), slice(1, None)
+        a, b = tuple(here), tuple(there)
+        if index is not None:
+            n, y, x = np.nonzero(index[a] != index[b])
+        else:
+            n, y, x = np.nonzero(_jump(depth[a], depth[b]))  # type: ignore[index]
+        step = (0, 1, 0) if axis == 1 else (0, 0, 1)
+        p, q = (n, y, x), (n + step[0], y + step[1], x + step[2])
+        first = _owns(p, q, index, depth, areas)
+        for where, mine in ((p, first), (q, ~first)):
+            sites[where[0][mine], where[1][mine], where[2][mine]] = True
+    return sites
+
+
+def _jump(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether two depths are not of one surface; NaN counts as no hit."""
+    a, b = np.where(np.isfinite(a), a, 1.0e6), np.where(np.isfinite(b), b, 1.0e6)
+    return np.abs(a - b) > 0.05 * np.minimum(a, b)
+
+
+def _owns(
+    p: tuple[np.ndarray, ...],
+    q: tuple[np.ndarray, ...],
+    index: Optional[np.ndarray],
+    depth: Optional[np.ndarray],
+    areas: np.ndarray,
+) -> np.ndarray:
+    """Whether the outline between pixels p and q belongs to p."""
+    smaller = areas[index[p]] <= areas[index[q]] if index is not None else np.ones(len(p[0]), bool)
+    if depth is None:
+        return smaller
+    near_p = np.where(np.isfinite(depth[p]), depth[p], np.float32(1.0e6))
+    near_q = np.where(np.isfinite(depth[q]), depth[q], np.float32(1.0e6))
+    alike = np.abs(near_p - near_q) <= 0.01 * np.minimum(near_p, near_q)
+    return np.where(alike, smaller, near_p < near_q)
+
+
+__all__ = ["Chunk", "Truth", "boundary_sites", "chunks"]

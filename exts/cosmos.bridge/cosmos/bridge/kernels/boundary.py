@@ -1,0 +1,137 @@
+"""Boundaries: colour gradients of a video, and how well they lie on given boundary pixels under small shifts."""
+
+# mypy: disable-error-code="misc"
+# (wp.tid() gives as many indices as the launch has axes)
+
+from typing import Optional
+
+import warp as wp
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.kernel
+def _color_gradient_kernel(
+    # in
+    video: wp.array4d(dtype=wp.uint8),
+    # out
+    gradient_out: wp.array4d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    left = wp.max(x - 1, 0)
+    right = wp.min(x + 1, video.shape[2] - 1)
+    above = wp.max(y - 1, 0)
+    below = wp.min(y + 1, video.shape[1] - 1)
+    strongest = float(-1.0)
+    best_x = float(0.0)
+    best_y = float(0.0)
+    for c in range(video.shape[3]):
+        a = int(video[t, above, left, c])
+        b = int(video[t, above, right, c])
+        d = int(video[t, below, left, c])
+        e = int(video[t, below, right, c])
+        gx = b - a + e - d + 2 * (int(video[t, y, right, c]) - int(video[t, y, left, c]))
+        gy = d - a + e - b + 2 * (int(video[t, below, x, c]) - int(video[t, above, x, c]))
+        power = float(gx * gx + gy * gy)
+        if power > strongest:
+            strongest = power
+            best_x = float(gx)
+            best_y = float(gy)
+    gradient_out[t, y, x, 0] = best_x * 0.125
+    gradient_out[t, y, x, 1] = best_y * 0.125
+
+
+@wp.kernel
+def _shift_scores_kernel(
+    # in
+    gradient: wp.array4d(dtype=wp.float32),
+    sites: wp.array2d(dtype=wp.int32),
+    normals: wp.array2d(dtype=wp.float32),
+    segments: wp.array(dtype=wp.int32, ndim=1),
+    radius: wp.int32,
+    # out
+    scores_out: wp.array3d(dtype=wp.float32),
+):
+    s, j, i = wp.tid()
+    dy = j - radius
+    dx = i - radius
+    total = float(0.0)
+    for k in range(segments[s], segments[s + 1]):
+        t = sites[k, 0]
+        y = wp.clamp(sites[k, 1] + dy, 0, gradient.shape[1] - 1)
+        x = wp.clamp(sites[k, 2] + dx, 0, gradient.shape[2] - 1)
+        total += wp.abs(gradient[t, y, x, 0] * normals[k, 0] + gradient[t, y, x, 1] * normals[k, 1])
+    scores_out[s, j, i] = total
+
+
+def color_gradient(video: wp.array, *, out: Optional[wp.array] = None) -> wp.array:
+    """Take the Sobel gradient of the colour channel that changes most, pixel by pixel.
+
+    Args:
+        video: uint8, shape [T, H, W, C]; the rim is replicated.
+        out: Gradients to fill; allocated when ``None``.
+
+    Returns:
+        ``(d/dx, d/dy)`` [levels/px] (Sobel 3 x 3 divided by 8), float32, shape [T, H, W, 2].
+
+    Raises:
+        ValueError: If the video is of another dtype or shape, or ``out`` does not fit.
+    """
+    if video.dtype != wp.uint8 or video.ndim != 4:
+        raise ValueError(f"color_gradient needs uint8 [T, H, W, C], got {video.dtype.__name__} {list(video.shape)}.")
+    shape = (*video.shape[:3], 2)
+    out = wp.empty(shape, dtype=wp.float32, device=video.device) if out is None else out
+    if out.dtype != wp.float32 or tuple(out.shape) != shape:
+        raise ValueError(f"out must be float32 {list(shape)}, got {out.dtype.__name__} {list(out.shape)}.")
+    wp.launch(_color_gradient_kernel, dim=shape[:3], inputs=[video], outputs=[out], device=video.device)
+    return out
+
+
+def shift_scores(
+    gradient: wp.array, sites: wp.array, normals: wp.array, segments: wp.array, *, radius: int
+) -> wp.array:
+    """Sum the gradient across given boundary pixels, for every small shift of the picture.
+
+    ``scores[s, j, i]`` is the sum over the sites ``k`` of segment ``s`` of ``|normal_k . gradient(site_k + shift)|``
+    with ``shift = (j - radius, i - radius)`` [px] (down, right): it peaks at the shift by which the boundary has moved.
+
+    Args:
+        gradient: Gradients, float32, shape [T, H, W, 2]; the rim is replicated.
+        sites: ``(frame, y, x)`` of each boundary pixel, sorted by segment, int32, shape [K, 3]; inside the video.
+        normals: ``(x, y)`` across the boundary, times the weight of the pixel, float32, shape [K, 2].
+        segments: First site of each segment and, last, K; int32, ascending, shape [S + 1].
+        radius: Largest shift [px], >= 0.
+
+    Returns:
+        float32, shape [S, 2 * radius + 1, 2 * radius + 1].
+
+    Raises:
+        ValueError: If dtypes or shapes do not fit, or ``radius < 0``.
+    """
+    if radius < 0:
+        raise ValueError(f"shift_scores needs radius >= 0 [px], got {radius!r}.")
+    for what, array, dtype, tail in (
+        ("gradient", gradient, wp.float32, (2,)),
+        ("sites", sites, wp.int32, (3,)),
+        ("normals", normals, wp.float32, (2,)),
+        ("segments", segments, wp.int32, ()),
+    ):
+        ndim = {"gradient": 4, "sites": 2, "normals": 2, "segments": 1}[what]
+        if array.dtype != dtype or array.ndim != ndim or tuple(array.shape[array.ndim - len(tail) :]) != tail:
+            got = f"{array.dtype.__name__} {list(array.shape)}"
+            raise ValueError(
+                f"shift_scores needs {what} as {dtype.__name__} with {ndim} axes ending in {tail}, got {got}."
+            )
+    if sites.shape[0] != normals.shape[0] or segments.shape[0] < 1:
+        raise ValueError(
+            f"shift_scores needs a normal a site and at least one segment bound, got {sites.shape[0]} sites, "
+            f"{normals.shape[0]} normals and {segments.shape[0]} bounds."
+        )
+    side = 2 * radius + 1
+    out = wp.empty((segments.shape[0] - 1, side, side), dtype=wp.float32, device=gradient.device)
+    inputs = [gradient, sites, normals, segments, int(radius)]
+    wp.launch(_shift_scores_kernel, dim=out.shape, inputs=inputs, outputs=[out], device=gradient.device)
+    return out
+
+
+__all__ = ["color_gradient", "shift_scores"]
