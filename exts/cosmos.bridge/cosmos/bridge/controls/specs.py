@@ -1,10 +1,12 @@
-"""How each control is made: one frozen spec a kind."""
+"""What is asked of the controls: how each is made, one frozen spec a kind, and where and when each acts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Optional, Union
 
+import numpy as np
 from cosmos.bridge.types import ControlKind
 
 
@@ -62,4 +64,112 @@ def default_specs() -> tuple[ControlSpec, ...]:
     return EdgeSpec(), DepthSpec(), SegSpec(), VisSpec()
 
 
-__all__ = ["ControlSpec", "DepthSpec", "EdgeSpec", "SegSpec", "VisSpec", "default_specs"]
+Keys = tuple[tuple[int, float], ...]
+"""Key frames in time: (frame, value in [0, 1]), ascending; linear in between, constant outside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """A part of the picture with weights of its own.
+
+    ``classes``, ``prims`` and ``instances`` add up; ``box`` and ``mask`` cut away from that, or from the whole
+    picture where none of the three is given. Each class, prim and instance must occur in the clip.
+    """
+
+    edge: Optional[float] = None
+    """Weight of the Canny edges inside, in [0, 1]; ``None`` leaves it as it is around the region."""
+    depth: Optional[float] = None
+    """Weight of the depth video inside."""
+    seg: Optional[float] = None
+    """Weight of the instance colours inside."""
+    vis: Optional[float] = None
+    """Weight of the blurred picture inside."""
+    hdmap: Optional[float] = None
+    """Weight of the map projection inside."""
+    lidar: Optional[float] = None
+    """Weight of the range image inside."""
+    classes: tuple[str, ...] = ()
+    """Semantic labels, of any taxonomy."""
+    prims: tuple[str, ...] = ()
+    """Globs on prim paths; each means the prims it matches and everything below them."""
+    instances: tuple[int, ...] = ()
+    """Instance ids."""
+    box: Optional[tuple[float, float, float, float]] = None
+    """``(x0, y0, x1, y1)`` [px], or in [0, 1] of width and height where ``normalized``."""
+    normalized: bool = False
+    """Whether ``box`` is in fractions of the picture."""
+    mask: Optional[str] = None
+    """File, .npy, picture or video, of the clip's size; white applies fully."""
+    mask_array: Optional[np.ndarray] = field(default=None, compare=False, repr=False)
+    """The mask itself, bool, uint8, uint16 or float, shape [H, W] or [T, H, W]; instead of ``mask``."""
+    keys: Keys = ()
+    """Key frames of how much of the region applies; none applies it fully throughout."""
+
+    def __post_init__(self) -> None:
+        targets = [getattr(self, str(kind)) for kind in ControlKind]
+        if all(target is None for target in targets):
+            raise ValueError(
+                f"Region needs a weight for at least one of {[str(kind) for kind in ControlKind]}, got none."
+            )
+        _check_weights("Region", self)
+        _check_keys("Region.keys", self.keys)
+        if self.mask is not None and self.mask_array is not None:
+            raise ValueError("Region takes mask or mask_array, got both; leave one out.")
+        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
+            raise ValueError(f"Region.box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box}.")
+        if self.normalized and self.box is not None and not all(0.0 <= edge <= 1.0 for edge in self.box):
+            raise ValueError(f"Region.box must lie in [0, 1] where normalized, got {self.box}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightSpec:
+    """How strongly each control acts, where and when: a weight for everywhere, then regions on top, then a fade."""
+
+    edge: float = 0.0
+    """Weight of the Canny edges outside all regions, in [0, 1]."""
+    depth: float = 0.0
+    """Weight of the depth video."""
+    seg: float = 0.0
+    """Weight of the instance colours."""
+    vis: float = 0.0
+    """Weight of the blurred picture."""
+    hdmap: float = 0.0
+    """Weight of the map projection."""
+    lidar: float = 0.0
+    """Weight of the range image."""
+    regions: tuple[Region, ...] = ()
+    """Parts with other weights; a later one lies on top of an earlier one."""
+    keys: Keys = ()
+    """Key frames of a factor on all weights, regions included."""
+
+    def __post_init__(self) -> None:
+        _check_weights("WeightSpec", self)
+        _check_keys("WeightSpec.keys", self.keys)
+
+
+def _check_weights(owner: str, spec: Union[Region, WeightSpec]) -> None:
+    for kind in ControlKind:
+        weight = getattr(spec, str(kind))
+        if weight is not None and not 0.0 <= weight <= 1.0:
+            raise ValueError(f"{owner}.{kind} must lie in [0, 1], got {weight!r}.")
+
+
+def _check_keys(owner: str, keys: Sequence[tuple[int, float]]) -> None:
+    frames = [frame for frame, _ in keys]
+    if any(later <= earlier for earlier, later in zip(frames, frames[1:])) or any(frame < 0 for frame in frames):
+        raise ValueError(f"{owner} needs frames >= 0 in ascending order, got {frames}.")
+    if not all(0.0 <= value <= 1.0 for _, value in keys):
+        raise ValueError(f"{owner} needs values in [0, 1], got {[value for _, value in keys]}.")
+
+
+__all__ = [
+    "ControlSpec",
+    "DepthSpec",
+    "EdgeSpec",
+    "Keys",
+    "Region",
+    "SegSpec",
+    "VisSpec",
+    "WeightSpec",
+    "default_specs",
+]
