@@ -118,10 +118,14 @@ def cannot_write(path: Path, error: BaseException) -> SinkError:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Fill a folder under a temporary sibling name and rename it once all is there.
 
     Whatever goes wrong inside (also a cancelled job or Ctrl-C), the temporary folder is removed again.
+
+    Args:
+        path: Final name.
+        replace: Whether a folder of this name makes room, at the very end.
 
     Yields:
         The temporary folder, empty.
@@ -135,6 +139,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial)
         partial.mkdir(parents=True)
         yield partial
+        if replace and path.exists():
+            shutil.rmtree(path)
         os.replace(partial, path)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
