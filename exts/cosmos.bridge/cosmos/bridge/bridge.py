@@ -1,0 +1,392 @@
+"""The line: read a clip, derive its controls, guard, transfer, guard, judge, retry, write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional
+
+import numpy as np
+from cosmos.bridge.config import BridgeConfig
+from cosmos.bridge.critic.base import Critic
+from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
+from cosmos.bridge.guard.base import Guard
+from cosmos.bridge.jobs import CLIPS, Job, StopSignal
+from cosmos.bridge.runs.clock import Clock
+from cosmos.bridge.runs.plan import PlannedClip, plan_clips
+from cosmos.bridge.runs.record import RunRecord
+from cosmos.bridge.runs.summary import RunSummary
+from cosmos.bridge.sources.base import FrameSource, read_clip
+from cosmos.bridge.transfer.base import TransferModel, TransferSpec
+from cosmos.bridge.types import (
+    Augmentation,
+    Clip,
+    ControlSignals,
+    ControlWeights,
+    GuardReport,
+    Progress,
+    TransferRequest,
+    TransferResult,
+)
+
+GEOMETRY = ("edge", "depth", "seg")
+"""Controls that hold the geometry; a retry with stronger weights raises these."""
+
+OpenSource = Callable[[Optional[str]], FrameSource]
+
+
+class Bridge:
+    """Runs one config from source to sinks.
+
+    Args:
+        config: What to do.
+        open_source: Opens the source of a camera; ``None`` opens what ``config.source`` names.
+        transfer: Transfer model; ``None`` takes the one that ``config.transfer`` names.
+        guard: Guard; ``None`` takes the one that ``config.guard`` names.
+        critic: Critic; ``None`` takes the one that ``config.critic`` names.
+
+    Raises:
+        ModelError: If a named model does not exist or is not installed.
+    """
+
+    def __init__(
+        self,
+        config: BridgeConfig,
+        *,
+        open_source: Optional[OpenSource] = None,
+        transfer: Optional[TransferModel] = None,
+        guard: Optional[Guard] = None,
+        critic: Optional[Critic] = None,
+    ) -> None:
+        self.config = config
+        self._open_source = open_source or self._open_named_source
+        self._transfer = transfer or _create("transfer", config.transfer)
+        self._guard = guard or _create("guard", config.guard)
+        self._critic = critic or _create("critic", config.critic)
+
+    def start(self, *, resume: bool = False, command: str = "") -> Job[RunSummary]:
+        """Run on a thread of its own; see `augment`."""
+        return Job(lambda progress, stop: self.augment(progress, stop, resume=resume, command=command)).start()
+
+    def augment(
+        self,
+        progress: Optional[Progress] = None,
+        stop: Optional[StopSignal] = None,
+        *,
+        resume: bool = False,
+        command: str = "",
+    ) -> RunSummary:
+        """Make every clip of the plan and write it.
+
+        Args:
+            progress: Told the part of the line and its steps, and ``("clips", done, planned)``.
+            stop: Asked before each clip and at each step whether to go on.
+            resume: Go on in an out folder that holds an earlier run of this config.
+            command: Shell command that reproduces the run, for the report.
+
+        Raises:
+            SourceError: If the source, a camera or the frames cannot be read.
+            ModelError: If the Transfer model cannot do what the config asks.
+            SinkError: If the out folder is taken or cannot be written; what was written before stays valid.
+            JobCancelled: If the stop signal aborted the clip at work.
+        """
+        stop, clock, tell = stop or StopSignal(), Clock(), progress or _silent
+        described, plan = self.preflight(check_out=not resume), plan_clips(self.config)
+        with RunRecord(self.config, plan, described, clock, resume=resume, command=command) as record:
+            tell(CLIPS, record.num_settled, len(plan))
+            if record.open_clips():
+                with clock("load"):
+                    self._transfer.load(self.config.device)
+            for camera, clips in groupby(record.open_clips(), key=lambda planned: planned.camera):
+                if stop.finishing:
+                    break
+                try:
+                    clip, controls, weights = self._prepare(camera, clock, tell)
+                except (SourceError, ControlError) as error:
+                    record.fail_camera(clips, error)
+                    continue
+                for planned in clips:
+                    if stop.finishing:
+                        break
+                    self._make(planned, clip, controls, weights, record, clock, tell)
+                    tell(CLIPS, record.num_settled, len(plan))
+            return record.finish()
+
+    def preflight(self, *, check_out: bool = True) -> Mapping[str, Mapping[str, Any]]:
+        """Check all that can be checked before any work, and return what each camera's source says of itself.
+
+        Args:
+            check_out: Also refuse an out folder that is taken.
+
+        Raises:
+            SourceError: If the source, a camera or the frames cannot be read.
+            ModelError: If the config asks the Transfer model for what it cannot do.
+            SinkError: If the out folder is taken or cannot be written.
+        """
+        from cosmos.bridge.runs.folder import check_out as refuse_taken
+
+        _check_spec(self._transfer.spec, self.config)
+        if check_out:
+            refuse_taken(Path(self.config.out), Path(self.config.source))
+        described = {}
+        for camera in self.config.cameras or (None,):
+            source = self._open_source(camera)
+            try:
+                described[camera or ""] = {
+                    **source.describe(),
+                    "num_frames": source.num_frames,
+                    "fps": source.fps,
+                    "notes": list(source.notes),
+                }
+            finally:
+                source.close()
+        return described
+
+    def attempts(
+        self,
+        planned: PlannedClip,
+        clip: Clip,
+        controls: ControlSignals,
+        weights: ControlWeights,
+        *,
+        first: int = 1,
+        clock: Optional[Clock] = None,
+        progress: Optional[Progress] = None,
+    ) -> Iterator[Augmentation]:
+        """Try one clip until the critic accepts it or the retry policy ends; yield every attempt.
+
+        Args:
+            planned: Name, prompt and seed.
+            clip: Simulated clip.
+            controls: Its controls.
+            weights: Their weights in the first attempt.
+            first: Number of the first attempt to make; above 1 when a resumed run made earlier ones.
+            clock: Measures the parts of the line.
+            progress: Told each step.
+
+        Raises:
+            GuardRefusal: If a guard refuses the prompt or a result.
+            ModelError: If the Transfer model cannot do it.
+        """
+        clock, policy, config = clock or Clock(), self.config.retry, self.config
+        with clock("guard"):
+            prompt_report = _allowed(self._guard.screen_prompt(planned.prompt.text))
+        with clock("load"):
+            self._transfer.load(config.device)
+        for attempt in range(first, policy.max_attempts + 1):
+            gain = policy.weight_gain ** (attempt - 1) if policy.change == "weights" else 1.0
+            request = TransferRequest(
+                clip=clip,
+                controls=controls,
+                weights=strengthen(weights, gain),
+                prompt=planned.prompt.text,
+                negative_prompt=config.negative_prompt,
+                seed=planned.seed_of(attempt),
+                num_steps=config.num_steps,
+                guidance=config.guidance,
+            )
+            with clock("transfer"):
+                result = _whole(request, self._transfer.transfer(request, progress))
+            with clock("guard"):
+                result, video_report = self._guard.screen_video(result)
+            _allowed(video_report)
+            with clock("judge"):
+                verdict = self._critic.judge(request, result, progress)
+            yield Augmentation(
+                name=planned.name,
+                request=request,
+                result=result,
+                verdict=verdict,
+                guard_reports=(prompt_report, video_report),
+                attempt=attempt,
+                max_attempts=policy.max_attempts,
+                tags={
+                    "prompt": planned.prompt.name,
+                    "variant": str(planned.variant),
+                    "camera": clip.cameras[0].prim_path,
+                },
+            )
+            if verdict.accepted:
+                return
+
+    def close(self) -> None:
+        """Free the Transfer model; safe to call twice."""
+        self._transfer.unload()
+
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def _prepare(
+        self, camera: Optional[str], clock: Clock, progress: Progress
+    ) -> tuple[Clip, ControlSignals, ControlWeights]:
+        """Read a camera's clip once, with its controls and weights."""
+        from cosmos.bridge.controls import derive_controls
+        from cosmos.bridge.controls.weights import build_weights
+
+        with clock("read"):
+            source = self._open_source(camera)
+            try:
+                clip = read_clip(source, progress)
+            finally:
+                source.close()
+        with clock("derive"):
+            spec = self.config.weights
+            weights = default_weights(clip) if spec is None else build_weights(clip, spec)
+            controls = derive_controls(clip, specs=self.config.controls.specs(), kinds=weights.kinds)
+        return clip, controls, weights
+
+    def _make(
+        self,
+        planned: PlannedClip,
+        clip: Clip,
+        controls: ControlSignals,
+        weights: ControlWeights,
+        record: RunRecord,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        """Make one clip and settle it in the record."""
+        first = record.begin(planned)
+        try:
+            for augmentation in self.attempts(
+                planned, clip, controls, weights, first=first, clock=clock, progress=progress
+            ):
+                record.write(augmentation, progress)
+        except GuardRefusal as refusal:
+            record.settle(planned, "refused", refusal)
+        except (ModelError, VerdictParseError) as error:
+            record.settle(planned, "failed", error)
+        else:
+            record.settle(planned)
+
+    def _open_named_source(self, camera: Optional[str]) -> FrameSource:
+        from cosmos.bridge.sources import open_source
+
+        config = self.config
+        return open_source(config.source, camera=camera, frames=config.frames, size=config.size, device=config.device)
+
+
+def augment(
+    source: str | os.PathLike[str],
+    *,
+    prompt: str | Sequence[str] | Mapping[str, str],
+    out: str | os.PathLike[str],
+    progress: Optional[Progress] = None,
+    **settings: Any,
+) -> RunSummary:
+    """Turn a USD stage, mp4 or folder into checked photoreal clips.
+
+    Args:
+        source: USD stage, mp4, or folder of CosmosWriter or BasicWriter.
+        prompt: What the result should look like: one text, several, or a name for each text.
+        out: Folder for the results; it must be empty or absent.
+        progress: Told each step.
+        **settings: Any other setting of `BridgeConfig`, as in a config file (``size="704x1280"``, ``seed=7``).
+
+    Raises:
+        BridgeError: See `Bridge.augment`; ConfigError for an unknown or wrong setting.
+    """
+    plain = {"source": os.fspath(source), "out": os.fspath(out), "prompts": prompt, **settings}
+    with Bridge(BridgeConfig.from_mapping(plain)) as bridge:
+        return bridge.augment(progress)
+
+
+def resume(out: str | os.PathLike[str], *, progress: Optional[Progress] = None) -> RunSummary:
+    """Finish the run whose results lie in ``out``, from its saved config and its ledger.
+
+    Raises:
+        SourceError: If the folder holds no run.
+        BridgeError: See `Bridge.augment`.
+    """
+    from cosmos.bridge.runs.folder import saved_config
+
+    with Bridge(saved_config(Path(out))) as bridge:
+        return bridge.augment(progress, resume=True)
+
+
+def default_weights(clip: Clip) -> ControlWeights:
+    """Return the weights for a user who named none: edge and depth half each, vis where there is no depth."""
+    if clip.depth is None:
+        return ControlWeights(edge=0.5, vis=0.5)
+    return ControlWeights(edge=0.5, depth=0.5)
+
+
+def strengthen(weights: ControlWeights, gain: float) -> ControlWeights:
+    """Multiply the geometry weights (edge, depth, seg) by ``gain``, each capped at 1."""
+    if gain == 1.0:
+        return weights
+    changed: dict[str, Any] = {}
+    for kind, weight in weights.items():
+        if str(kind) not in GEOMETRY:
+            continue
+        if isinstance(weight, (int, float)):
+            changed[str(kind)] = min(1.0, weight * gain)
+        else:
+            import warp as wp
+
+            stronger = np.minimum(weight.numpy() * np.float32(gain), np.float32(1.0))
+            changed[str(kind)] = wp.array(stronger, dtype=wp.float32, device=weight.device)
+    return replace(weights, **changed)
+
+
+def _create(room: str, name: str) -> Any:
+    """Make a named object from a room's registry, which imports only what that name needs."""
+    from importlib import import_module
+
+    return import_module(f"cosmos.bridge.{room}.registry").create(name)
+
+
+def _check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
+    """Refuse settings that would not reach the model."""
+    unused = [
+        name
+        for name, given, acts in (
+            ("negative_prompt", bool(config.negative_prompt), spec.negative_prompt),
+            ("guidance", config.guidance is not None, spec.guidance),
+        )
+        if given and not acts
+    ]
+    if unused:
+        raise ModelError(f"{spec.name} does not use {' and '.join(unused)}; leave it out or choose another transfer.")
+    if config.num_steps is not None and config.num_steps > spec.max_steps:
+        raise ModelError(
+            f"{spec.name} takes at most {spec.max_steps} num_steps, got {config.num_steps}; ask for fewer."
+        )
+
+
+def _allowed(report: GuardReport) -> GuardReport:
+    """Return the report of a guard that said yes; raise GuardRefusal for one that said no."""
+    if not report.allowed:
+        reasons = ", ".join(report.categories) or "no reason given"
+        raise GuardRefusal(f"The guard {report.effective} refused the {report.stage} ({reasons}); change the prompt.")
+    return report
+
+
+def _whole(request: TransferRequest, result: TransferResult) -> TransferResult:
+    """Refuse a result that is not frame for frame that of the request."""
+    want, got = tuple(request.clip.rgb.shape), tuple(result.rgb.shape)
+    if want != got:
+        raise ModelError(
+            f"{result.provenance.model} returned {list(got)} [T, H, W, 3] for a clip of {list(want)}; "
+            "this is a fault of the backend, please report it."
+        )
+    return result
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Take progress that nobody asked for."""
+
+
+__all__ = ["Bridge", "OpenSource", "augment", "default_weights", "resume", "strengthen"]

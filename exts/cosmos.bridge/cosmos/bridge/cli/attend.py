@@ -1,0 +1,81 @@
+"""Attend to a job from the terminal: show its progress, turn Ctrl-C into a soft stop and then a hard one."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Optional, TypeVar
+
+from cosmos.bridge.cli.console import log, make_display
+from cosmos.bridge.errors import JobCancelled
+from cosmos.bridge.jobs import Job
+
+Result = TypeVar("Result")
+
+_POLL = 0.1
+_GRACE = 20.0
+
+
+def attend(job: Job[Result], *, quiet: bool = False, cure: str = "") -> Result:
+    """Wait for a started job.
+
+    The first Ctrl-C (or SIGTERM) lets it finish the clip at work, the second aborts at the next step, a third or
+    20 s of silence gives it up.
+
+    Args:
+        job: The job.
+        quiet: Show no progress.
+        cure: What to do after an interruption, added to the messages.
+
+    Raises:
+        JobCancelled: If the job was aborted.
+        Exception: Whatever the job raised.
+    """
+    asked = _Asked()
+    with _signals(asked), make_display(quiet=quiet) as display:
+        heard, deadline = 0, float("inf")
+        while not job.wait(_POLL):
+            display.show(job.progress)
+            if asked.times > heard:
+                heard += 1
+                if heard == 1:
+                    log("Finishing the clip at work; Ctrl-C again stops now." + cure)
+                    job.cancel()
+                else:
+                    log("Stopping now." + cure)
+                    job.cancel(now=True)
+                    deadline = min(deadline, time.monotonic() + _GRACE)
+                if heard > 2:
+                    deadline = 0.0
+            if time.monotonic() > deadline:
+                raise JobCancelled("The job did not stop in time and was given up; what was finished before is kept.")
+        display.show(job.progress)
+    return job.result()
+
+
+class _Asked:
+    """How often the user asked to stop."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, number: int, frame: Optional[FrameType]) -> None:
+        self.times += 1
+
+
+@contextmanager
+def _signals(handler: Callable[[int, Optional[FrameType]], Any]) -> Iterator[None]:
+    """Send SIGINT and SIGTERM to a handler for the length of a block."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+__all__ = ["attend"]

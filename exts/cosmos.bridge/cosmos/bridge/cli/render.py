@@ -1,0 +1,129 @@
+"""``cosmos-bridge render``: the annotators of a stage as BasicWriter files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Optional
+
+from cosmos.bridge.cli.attend import attend
+from cosmos.bridge.cli.console import EXIT_INTERRUPTED, EXIT_OK, bytes_text, emit, emit_json, log, quiet_warp
+from cosmos.bridge.config import parse_frames, parse_size
+from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.jobs import CLIPS, Job, StopSignal
+from cosmos.bridge.types import Progress
+
+_DEFAULT = (
+    "rgb,distance_to_image_plane,normals,motion_vectors,semantic_segmentation,instance_id_segmentation,camera_params"
+)
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Declare the command and its options."""
+    from cosmos.bridge.sinks.basic import ANNOTATORS
+
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "render",
+        help="write the annotators of a stage",
+        description="Write annotators of a USD stage under the file names of Replicator's BasicWriter; lengths in metres.",
+    )
+    parser.add_argument("source", metavar="STAGE", help="USD stage")
+    parser.add_argument(
+        "--annotators", default=_DEFAULT, metavar="NAME,...", help=f"of {', '.join(ANNOTATORS)} (default: {_DEFAULT})"
+    )
+    parser.add_argument("--camera", action="append", metavar="PATH", help="prim path; several give a folder each")
+    parser.add_argument("--frames", metavar="START:STOP[:STEP]", help="frames to render, e.g. 0:48")
+    parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
+    parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files; must be empty or absent")
+    parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from cosmos.bridge.runs.folder import check_out
+    from cosmos.bridge.sinks.basic import check_annotator
+
+    annotators = [check_annotator(name.strip()) for name in args.annotators.split(",") if name.strip()]
+    if not annotators:
+        raise ConfigError("--annotators names none; give at least one, e.g. rgb.")
+    frames = None if args.frames is None else parse_frames(args.frames)
+    size = None if args.size is None else parse_size(args.size)
+    if size is not None and min(size) < 1:
+        raise ConfigError(f"--size must be at least 1x1 [px], got {args.size}; give HEIGHTxWIDTH, e.g. 704x1280.")
+    if frames is not None and len(frames) == 0:
+        raise ConfigError(f"--frames {args.frames} holds no frame; use START:STOP[:STEP], e.g. 0:48.")
+    out = Path(args.out)
+    check_out(out, Path(args.source))
+    quiet_warp()
+    work = _Rendering(args.source, args.camera or [None], frames, size, args.device, annotators, out)
+    written = attend(Job(work).start(), quiet=args.json)
+    for note in written["notes"]:
+        log(f"note: {note}")
+    if args.json:
+        emit_json(written)
+    else:
+        emit(f"{written['frames']} frames, {bytes_text(written['bytes'])} in {out}")
+    return EXIT_OK if written["frames"] == written["planned"] else EXIT_INTERRUPTED
+
+
+class _Rendering:
+    """Renders camera by camera and writes each frame as it comes."""
+
+    def __init__(
+        self,
+        source: str,
+        cameras: list[Optional[str]],
+        frames: Optional[range],
+        size: Optional[tuple[int, int]],
+        device: Optional[str],
+        annotators: list[str],
+        out: Path,
+    ) -> None:
+        self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
+        self._options: dict[str, Any] = {"frames": frames, "size": size, "device": device}
+
+    def __call__(self, progress: Progress, stop: StopSignal) -> dict[str, Any]:
+        """Render until done or asked to stop."""
+        from cosmos.bridge.controls import color_of
+        from cosmos.bridge.sinks.basic import BasicFiles
+        from cosmos.bridge.sources import open_source
+
+        frames = num_bytes = planned = 0
+        notes: dict[str, None] = {}
+        progress(CLIPS, 0, len(self._cameras))
+        for done, camera in enumerate(self._cameras):
+            source = open_source(self._source, camera=camera, **self._options)
+            try:
+                planned += source.num_frames
+                notes.update(dict.fromkeys(source.notes))
+                folder = self._out if len(self._cameras) == 1 else self._out / _folder_name(camera, done)
+                files = BasicFiles(folder, self._annotators, color_of=color_of)
+                for index, frame in enumerate(source.read()):
+                    num_bytes += files.write(frame, index)
+                    frames += 1
+                    progress("render", index + 1, source.num_frames)
+                    if stop.finishing:
+                        break
+            finally:
+                source.close()
+            progress(CLIPS, done + 1, len(self._cameras))
+            if stop.finishing:
+                break
+        return {
+            "out": str(self._out),
+            "annotators": self._annotators,
+            "planned": planned,
+            "frames": frames,
+            "bytes": num_bytes,
+            "notes": list(notes),
+        }
+
+
+def _folder_name(camera: Optional[str], index: int) -> str:
+    """Name a camera's folder after its prim path, which no other camera of the stage has."""
+    return camera.strip("/").replace("/", "_") if camera else f"camera_{index}"
+
+
+__all__ = ["add_parser", "run"]
