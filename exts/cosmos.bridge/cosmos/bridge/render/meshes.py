@@ -1,0 +1,237 @@
+"""The unique meshes of a stage: read once, shared by all that look the same, with materials and colours resolved."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from cosmos.bridge.render.geometry import GREY, Surface, read_mesh
+from cosmos.bridge.render.gprims import read_gprim
+from cosmos.bridge.render.materials import MaterialLibrary
+from cosmos.bridge.render.normals import unit
+from cosmos.bridge.render.notes import Notes
+from cosmos.bridge.render.scene import Mesh
+
+if TYPE_CHECKING:
+    from pxr import Usd
+
+_NO_COLOR = (np.nan, np.nan, np.nan)
+
+
+def source_path(prim: Usd.Prim) -> str:
+    """Return the path where a prim is authored: inside the prototype for an instance proxy."""
+    return str((prim.GetPrimInPrototype() if prim.IsInstanceProxy() else prim).GetPath())
+
+
+def bound_materials(prims: list[Usd.Prim]) -> list[Any]:
+    """Return the material that each prim binds, itself or through its ancestors; invalid ones where there is none."""
+    from pxr import UsdShade
+
+    return list(UsdShade.MaterialBindingAPI.ComputeBoundMaterials(prims, UsdShade.Tokens.full)[0]) if prims else []
+
+
+class MeshLibrary:
+    """Reads each geometry once and hands out indices into ``Scene.meshes``."""
+
+    def __init__(self, time: Usd.TimeCode, scale: float, materials: MaterialLibrary, notes: Notes) -> None:
+        self._time, self._scale, self._materials, self._notes = time, scale, materials, notes
+        self._surfaces: dict[Any, Optional[Surface]] = {}
+        self._meshes: list[Mesh] = []
+        self._index: dict[Any, int] = {}
+        self._own_material: list[int] = []
+        self.moving: dict[int, Any] = {}
+        """Mesh index -> UsdGeom.Mesh, for meshes whose points change with time."""
+
+    @property
+    def meshes(self) -> tuple[Mesh, ...]:
+        """All meshes that were asked for, in index order."""
+        return tuple(self._meshes)
+
+    def add(self, prim: Usd.Prim, bound: Any) -> Optional[tuple[int, int, tuple[float, float, float]]]:
+        """Return (mesh, material that replaces the mesh's own or -1, constant colour or NaN); ``None`` if left out."""
+        key, surface = self._surface(prim)
+        if surface is None:
+            return None
+        faces, subsets = self._face_materials(prim, surface, bound)
+        color, varying = self._constant_color(prim), surface.colors
+        names = tuple(self._materials.uv_name(int(m)) for m in np.unique(faces))
+        own = int(faces[0])
+        mesh_key = (key, names, faces.tobytes() if subsets else b"")
+        if mesh_key not in self._index:
+            self._index[mesh_key] = self._keep(
+                self._mesh(surface, faces, varying), own, self._moving_points(prim), subsets
+            )
+        index = self._index[mesh_key]
+        replaced = own if not subsets and own != self._own_material[index] else -1
+        return index, replaced, _NO_COLOR if varying is not None else color
+
+    def add_merged(self, key: str, parts: list[tuple[Usd.Prim, Any, np.ndarray]]) -> Optional[int]:
+        """Join gprims into one mesh, with their constant colours baked in.
+
+        Args:
+            key: What the joined mesh is remembered by.
+            parts: Prim, bound material, and prim space to joined space (row vectors, stage units, shape [4, 4]).
+
+        Returns:
+            Index of the mesh, or ``None`` where nothing of it can be drawn.
+        """
+        if ("merged", key) in self._index:
+            return self._index["merged", key]
+        made = []
+        for prim, bound, matrix in parts:
+            _, surface = self._surface(prim)
+            if surface is not None:
+                faces, _ = self._face_materials(prim, surface, bound)
+                made.append(
+                    self._placed(self._mesh(surface, faces, surface.colors, self._constant_color(prim)), matrix)
+                )
+        if not made:
+            return None
+        self._index["merged", key] = self._keep(_joined(made), -1, None, True)
+        return self._index["merged", key]
+
+    def _keep(self, mesh: Mesh, own_material: int, moving: Any, by_face: bool) -> int:
+        """Append a mesh, unless it stands still and an equal one (``by_face``: of equal materials) is there."""
+        shapes = (mesh.points.shape, mesh.triangles.shape, by_face)
+        digest = hashlib.blake2b(repr(shapes).encode(), digest_size=16)
+        for array in (mesh.points, mesh.triangles, mesh.normals, mesh.uvs, mesh.colors):
+            digest.update(np.ascontiguousarray(array).data)
+        if by_face:
+            digest.update(np.ascontiguousarray(mesh.materials).data)
+        key = ("content", digest.digest())
+        if moving is None and key in self._index:
+            return self._index[key]
+        index = len(self._meshes)
+        self._meshes.append(mesh)
+        self._own_material.append(own_material)
+        if moving is None:
+            self._index[key] = index
+        else:
+            self.moving[index] = moving
+        return index
+
+    def _surface(self, prim: Usd.Prim) -> tuple[Any, Optional[Surface]]:
+        from pxr import UsdGeom
+
+        path = source_path(prim)
+        if path not in self._surfaces:
+            if prim.GetTypeName() == "Mesh":
+                self._surfaces[path] = read_mesh(UsdGeom.Mesh(prim), self._time, self._scale, self._notes)
+            else:
+                self._surfaces[path] = self._gprim_surface(prim, path)
+        return path, self._surfaces[path]
+
+    def _gprim_surface(self, prim: Usd.Prim, path: str) -> Optional[Surface]:
+        key, surface = read_gprim(prim, self._time, self._scale)
+        if surface is None or not len(surface.triangles):
+            self._notes.add("Shapes without a finite size are left out", path)
+            return None
+        return self._surfaces.setdefault(key, surface)
+
+    def _moving_points(self, prim: Usd.Prim) -> Any:
+        """Return the UsdGeom.Mesh where points change with time and the polygons do not."""
+        from pxr import UsdGeom
+
+        if prim.GetTypeName() != "Mesh":
+            return None
+        mesh = UsdGeom.Mesh(prim)
+        if mesh.GetFaceVertexIndicesAttr().ValueMightBeTimeVarying():
+            self._notes.add("Meshes whose polygons change with time keep those of the first frame", source_path(prim))
+            return None
+        return mesh if mesh.GetPointsAttr().ValueMightBeTimeVarying() else None
+
+    def _face_materials(self, prim: Usd.Prim, surface: Surface, bound: Any) -> tuple[np.ndarray, bool]:
+        """Return the material of each triangle, int32 [F], and whether subsets decide it."""
+        own = self._materials.add(bound) if bound else self._materials.unbound(self._opacity(prim))
+        if not surface.subsets:
+            return np.full(len(surface.triangles), own, np.int32), False
+        polygons = np.full(int(surface.faces.max()) + 1, own, np.int32)
+        stage = prim.GetStage()
+        subsets = [stage.GetPrimAtPath(prim.GetPath().AppendChild(name)) for name, _ in surface.subsets]
+        for (_, indices), material in zip(surface.subsets, bound_materials(subsets)):
+            if material:
+                polygons[indices[indices < len(polygons)]] = self._materials.add(material)
+        return polygons[surface.faces], True
+
+    def _opacity(self, prim: Usd.Prim) -> float:
+        from pxr import UsdGeom
+
+        primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance("displayOpacity")
+        values = primvar.Get(self._time) if primvar and primvar.HasAuthoredValue() else None
+        if values is None or not len(values):
+            return 1.0
+        if len(values) > 1 and min(values) != max(values):
+            self._notes.add("displayOpacity that varies over a prim is drawn as its mean", str(prim.GetPath()))
+        return float(np.mean(np.array(values, np.float64)))
+
+    def _constant_color(self, prim: Usd.Prim) -> tuple[float, float, float]:
+        """Return the displayColor that holds for a whole prim, NaN where there is none."""
+        from pxr import UsdGeom
+
+        primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance("displayColor")
+        values = primvar.Get(self._time) if primvar and primvar.HasAuthoredValue() else None
+        if values is None or not len(values):
+            return _NO_COLOR
+        mean = np.array(values, np.float64).reshape(-1, 3).mean(0)
+        return (float(mean[0]), float(mean[1]), float(mean[2]))
+
+    def _mesh(
+        self,
+        surface: Surface,
+        faces: np.ndarray,
+        colors: Optional[np.ndarray],
+        constant: tuple[float, float, float] = _NO_COLOR,
+    ) -> Mesh:
+        uvs = np.zeros((*surface.triangles.shape, 2), np.float32)
+        for material in np.unique(faces):
+            uvs[faces == material] = surface.uv(self._materials.uv_name(int(material)))[faces == material]
+        if colors is None:
+            fill = np.array(constant if np.isfinite(constant).all() else (GREY,) * 3, np.float32)
+            colors = np.broadcast_to(fill, (*surface.triangles.shape, 3))
+        return Mesh(
+            points=surface.points,
+            triangles=surface.triangles,
+            normals=surface.normals,
+            uvs=uvs,
+            colors=np.ascontiguousarray(colors, np.float32),
+            materials=faces,
+        )
+
+    def _placed(self, mesh: Mesh, matrix: np.ndarray) -> Mesh:
+        """Bring a mesh to another space."""
+        linear = matrix[:3, :3]
+        points = (mesh.points.astype(np.float64) @ linear + matrix[3, :3] * self._scale).astype(np.float32)
+        # Cofactors turn normals rightly even where the matrix is flat; they mirror where it mirrors.
+        cofactors = np.stack([np.cross(linear[(k + 1) % 3], linear[(k + 2) % 3]) for k in range(3)])
+        mirrored = np.linalg.det(linear) < 0.0
+        normals = unit(mesh.normals.astype(np.float64) @ cofactors) * (-1.0 if mirrored else 1.0)
+        order = [0, 2, 1] if mirrored else [0, 1, 2]
+        return Mesh(
+            points=points,
+            triangles=np.ascontiguousarray(mesh.triangles[:, order]),
+            normals=np.ascontiguousarray(normals[:, order].astype(np.float32)),
+            uvs=np.ascontiguousarray(mesh.uvs[:, order]),
+            colors=np.ascontiguousarray(mesh.colors[:, order]),
+            materials=mesh.materials,
+            double_sided=mesh.double_sided,
+        )
+
+
+def _joined(meshes: list[Mesh]) -> Mesh:
+    """Put meshes of one space into one."""
+    if len(meshes) == 1:
+        return meshes[0]
+    offsets = np.cumsum([0] + [len(mesh.points) for mesh in meshes[:-1]])
+    return Mesh(
+        points=np.concatenate([mesh.points for mesh in meshes]),
+        triangles=np.concatenate([mesh.triangles + offset for mesh, offset in zip(meshes, offsets)]).astype(np.int32),
+        normals=np.concatenate([mesh.normals for mesh in meshes]),
+        uvs=np.concatenate([mesh.uvs for mesh in meshes]),
+        colors=np.concatenate([mesh.colors for mesh in meshes]),
+        materials=np.concatenate([mesh.materials for mesh in meshes]),
+    )
+
+
+__all__ = ["MeshLibrary", "bound_materials", "source_path"]

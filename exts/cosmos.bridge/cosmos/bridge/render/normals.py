@@ -1,0 +1,83 @@
+"""Shading normals of meshes that come without: smooth over soft edges, sharp over creases."""
+
+from __future__ import annotations
+
+import numpy as np
+
+CREASE_ANGLE = 40.0
+"""Faces that meet at a larger angle than this [deg] keep a sharp edge."""
+_PAIR_VALENCE = 64
+"""Points with more corners than this are split by their mean normal, since pairs of corners would be too many."""
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Normalise along the last axis; vectors of length zero stay zero."""
+    length = np.sqrt((vectors * vectors).sum(-1, keepdims=True))
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0.0)
+
+
+def crease_normals(
+    points: np.ndarray, triangles: np.ndarray, *, crease_angle: float = CREASE_ANGLE, smooth_all: bool = False
+) -> np.ndarray:
+    """Return a normal of each corner: the area-weighted mean over the neighbours that bend less than the crease angle.
+
+    Args:
+        points: Shape [V, 3].
+        triangles: Shape [F, 3], counter-clockwise.
+        crease_angle: [deg].
+        smooth_all: Smooth over creases too, as a subdivision surface is.
+
+    Returns:
+        float32 [F, 3, 3]; a triangle without area faces +Z.
+    """
+    a, b, c = (points[triangles[:, k]].astype(np.float64) for k in range(3))
+    weighted = np.cross(b - a, c - a)
+    flat = unit(weighted)
+    flat[(flat == 0.0).all(-1)] = (0.0, 0.0, 1.0)
+    vertex = triangles.reshape(-1)
+    total = np.stack([np.bincount(vertex, weighted[:, k].repeat(3), len(points)) for k in range(3)], axis=1)
+    normals = unit(total)[triangles]
+    limit = np.cos(np.radians(crease_angle))
+    # A mean can bend at most as far as its faces: where each face lies within half the angle, no pair exceeds it.
+    bend = (normals * flat[:, None, :]).sum(-1)
+    if smooth_all:
+        sharp = bend < 1e-3
+        return np.where(sharp[..., None], flat[:, None, :], normals).astype(np.float32)
+    rough = np.zeros(len(points), bool)
+    rough[vertex[bend.reshape(-1) < np.cos(np.radians(crease_angle / 2.0))]] = True
+    if rough.any():
+        normals = _split(normals, flat, weighted, vertex, rough, limit)
+    return normals.astype(np.float32)
+
+
+def _split(
+    normals: np.ndarray, flat: np.ndarray, weighted: np.ndarray, vertex: np.ndarray, rough: np.ndarray, limit: float
+) -> np.ndarray:
+    """Redo the corners at ``rough`` points, each with the neighbours that bend less than the limit."""
+    out = normals.reshape(-1, 3).copy()
+    corner = np.flatnonzero(rough[vertex])
+    corner = corner[np.argsort(vertex[corner], kind="stable")]
+    groups, starts, sizes = np.unique(vertex[corner], return_index=True, return_counts=True)
+    small = sizes <= _PAIR_VALENCE
+    for group in np.flatnonzero(~small):
+        members = corner[starts[group] : starts[group] + sizes[group]]
+        sharp = (out[members] * flat[members // 3]).sum(-1) < limit
+        out[members[sharp]] = flat[members[sharp] // 3]
+    starts, sizes = starts[small], sizes[small]
+    pairs = sizes * sizes
+    if len(groups) and pairs.sum():
+        group = np.repeat(np.arange(len(sizes)), pairs)
+        inner = np.arange(len(group)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
+        mine = corner[starts[group] + inner // sizes[group]]
+        other = corner[starts[group] + inner % sizes[group]]
+        near = (flat[mine // 3] * flat[other // 3]).sum(-1) >= limit
+        mine, other = mine[near], other[near]
+        sums = np.stack([np.bincount(mine, weighted[other // 3, k], len(out)) for k in range(3)], axis=1)
+        touched = np.unique(mine)
+        mended = unit(sums[touched])
+        flat_there = flat[touched // 3]
+        out[touched] = np.where((mended == 0.0).all(-1, keepdims=True), flat_there, mended)
+    return out.reshape(normals.shape)
+
+
+__all__ = ["CREASE_ANGLE", "crease_normals", "unit"]

@@ -1,0 +1,226 @@
+"""A USD stage as plain arrays: what there is, and where it is at a time code."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from cosmos.bridge.errors import SourceError
+from cosmos.bridge.render.assemble import Tracks, assemble
+from cosmos.bridge.render.cameras import AUTO_CAMERA, frame_camera, read_camera
+from cosmos.bridge.render.geometry import read_points
+from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.types import Camera
+
+if TYPE_CHECKING:
+    from pxr import Usd
+
+_LISTED = 12
+"""Most cameras that an error names."""
+
+
+class StageReader:
+    """Reads a USD stage once, and its pose and cameras at any time code.
+
+    The stage itself is only read. Edits made to it after the reader was made are followed in transforms, visibility and
+    points that have time samples, and nowhere else.
+    """
+
+    def __init__(self, stage: Union[str, os.PathLike, Usd.Stage]) -> None:
+        """Open and read a stage.
+
+        Args:
+            stage: Path of a usd, usda, usdc or usdz file, or an open stage.
+
+        Raises:
+            SourceError: If it is missing, cannot be parsed, or holds nothing that can be drawn.
+        """
+        from pxr import Usd, UsdGeom
+
+        name = os.fspath(stage) if isinstance(stage, (str, os.PathLike)) else stage.GetRootLayer().identifier
+        self._stage: Any = open_stage(name) if isinstance(stage, (str, os.PathLike)) else stage
+        self._scale = float(UsdGeom.GetStageMetersPerUnit(self._stage))
+        if not (self._scale > 0.0 and np.isfinite(self._scale)):
+            raise SourceError(f"Stage {name} has metersPerUnit {self._scale:g}; author a positive one.")
+        ranged = self._stage.HasAuthoredTimeCodeRange()
+        start = self._stage.GetStartTimeCode() if ranged else None
+        self._time = Usd.TimeCode.EarliestTime() if start is None else Usd.TimeCode(start)
+        self._scene, self._tracks = assemble(self._stage, self._time, self._scale, path=name)
+        if not self._scene.drawn:
+            said = " ".join(self._scene.notes)
+            raise SourceError(
+                f"Stage {name} has no geometry that can be drawn; add a visible Mesh or shape of purpose default or render."
+                + (f" ({said})" if said else "")
+            )
+        self._still = self._rest_pose()
+
+    @property
+    def stage(self) -> Usd.Stage:
+        """The stage that is read."""
+        if self._stage is None:
+            raise SourceError(f"The reader of stage {self._scene.path} is closed; make a new one.")
+        return self._stage
+
+    @property
+    def scene(self) -> Scene:
+        """Everything that does not change with time."""
+        return self._scene
+
+    def close(self) -> None:
+        """Let go of the stage; safe to call twice."""
+        self._stage, self._tracks = None, Tracks()
+
+    def pose(self, time_code: float) -> Pose:
+        """Return where everything is at a time code; only what has time samples is read anew.
+
+        A mesh whose points are not finite, or of another number, at this time is not visible at it.
+        """
+        from pxr import Usd, UsdGeom
+
+        _ = self.stage
+        time, tracks = Usd.TimeCode(float(time_code)), self._tracks
+        local_to_world, light_to_world = self._still.local_to_world.copy(), self._still.light_to_world.copy()
+        visible = self._still.visible.copy()
+        cache = UsdGeom.XformCache(time)
+        if tracks.moving:
+            prims = [tracks.prims[row] for row in tracks.moving]
+            local_to_world[tracks.moving] = self._world_matrices(cache, prims)
+        if tracks.moving_lights:
+            prims = [tracks.lights[row] for row in tracks.moving_lights]
+            light_to_world[tracks.moving_lights] = self._world_matrices(cache, prims)
+        for track in tracks.instancers:
+            if track.moves:
+                self._place_points(track, cache, time, local_to_world, visible)
+        for gate, rows in tracks.gates.values():
+            if gate.Get(time) == UsdGeom.Tokens.invisible:
+                visible[rows] = False
+        return Pose(
+            time_code=float(time_code),
+            local_to_world=local_to_world,
+            visible=visible,
+            light_to_world=light_to_world,
+            points=self._moved_points(time, visible),
+        )
+
+    def camera(self, prim_path: str, time_code: float, *, size: tuple[int, int]) -> Camera:
+        """Read a camera of the stage.
+
+        Args:
+            prim_path: Path of a UsdGeomCamera.
+            time_code: USD time code.
+            size: (height, width) [px].
+
+        Raises:
+            SourceError: If there is no such camera, or it cannot be drawn with.
+        """
+        from pxr import Sdf, Usd, UsdGeom
+
+        valid = Sdf.Path.IsValidPathString(str(prim_path)) and str(prim_path).startswith("/")
+        prim = self.stage.GetPrimAtPath(str(prim_path)) if valid else None
+        if not prim or not prim.IsA(UsdGeom.Camera):
+            paths = self._scene.camera_paths
+            more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+            there = f"it has {', '.join(paths[:_LISTED])}{more}" if paths else "it has none"
+            raise SourceError(f"Stage {self._scene.path} has no camera {prim_path!r}; {there}.")
+        return read_camera(prim, Usd.TimeCode(float(time_code)), self._scale, _checked(size))
+
+    def frame_camera(self, size: tuple[int, int]) -> Camera:
+        """Return a camera that frames what is visible at the start, for a stage without one.
+
+        Args:
+            size: (height, width) [px].
+        """
+        return frame_camera(self._scene, self.pose(self._scene.start_time), _checked(size))
+
+    def _rest_pose(self) -> Pose:
+        """Return the pose at the first time, in which all that can be seen is visible."""
+        from pxr import UsdGeom
+
+        tracks, count = self._tracks, len(self._scene.drawn)
+        cache = UsdGeom.XformCache(self._time)
+        local_to_world = np.tile(np.eye(4), (count, 1, 1))
+        rows = [row for row, prim in enumerate(tracks.prims) if prim is not None]
+        local_to_world[rows] = self._world_matrices(cache, [tracks.prims[row] for row in rows])
+        visible = np.ones(count, bool)
+        for track in tracks.instancers:
+            self._place_points(track, cache, self._time, local_to_world, visible)
+        return Pose(
+            time_code=self._scene.start_time,
+            local_to_world=local_to_world,
+            visible=visible,
+            light_to_world=self._world_matrices(cache, tracks.lights),
+        )
+
+    def _world_matrices(self, cache: Any, prims: list[Any]) -> np.ndarray:
+        """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]."""
+        from pxr import Vt
+
+        rows = Vt.Matrix4dArray([cache.GetLocalToWorldTransform(prim) for prim in prims])
+        return self._columns(np.array(rows, np.float64).reshape(-1, 4, 4))
+
+    def _columns(self, rows: np.ndarray) -> np.ndarray:
+        """Bring USD's row-vector matrices in stage units to column vectors in metres."""
+        columns = np.ascontiguousarray(rows.transpose(0, 2, 1))
+        columns[:, :3, 3] *= self._scale
+        return columns
+
+    def _place_points(
+        self, track: Any, cache: Any, time: Usd.TimeCode, local_to_world: np.ndarray, visible: np.ndarray
+    ) -> None:
+        """Fill the rows of one point instancer; points that are not there at this time are not visible."""
+        instancer = track.instancer
+        placed = instancer.ComputeInstanceTransformsAtTime(
+            time, time, instancer.IncludeProtoXform, instancer.IgnoreMask
+        )
+        matrices = np.array(placed, np.float64).reshape(-1, 4, 4)
+        there = track.points < len(matrices)
+        rows, points = track.drawn[there], track.points[there]
+        world = matrices[points] @ np.array(cache.GetLocalToWorldTransform(instancer.GetPrim()))
+        local_to_world[rows] = self._columns(world)
+        visible[track.drawn] = there
+        mask = np.array(instancer.ComputeMaskAtTime(time), bool)
+        if len(mask) == len(matrices):
+            visible[rows] &= mask[points]
+
+    def _moved_points(self, time: Usd.TimeCode, visible: np.ndarray) -> dict[int, np.ndarray]:
+        """Return the points of each mesh that moves; hides the ones that cannot be drawn."""
+        moved = {}
+        for index, mesh in self._tracks.points.items():
+            points = read_points(mesh, time, self._scale)
+            if points.shape == self._scene.meshes[index].points.shape and np.isfinite(points).all():
+                moved[index] = points
+            else:
+                visible[self._scene.mesh_of == index] = False
+        return moved
+
+
+def open_stage(path: str) -> Usd.Stage:
+    """Open a stage file.
+
+    Raises:
+        SourceError: If it is missing, or USD cannot read it; the parser's reason is in the sentence.
+    """
+    from pxr import Ar, Tf, Usd
+
+    inside = Ar.IsPackageRelativePath(path) or "://" in path
+    if not inside and not os.path.exists(path):
+        raise SourceError(f"Stage {path} does not exist; check the path.")
+    if not inside and os.path.isdir(path):
+        raise SourceError(f"Stage {path} is a folder; name a usd, usda, usdc or usdz file in it.")
+    try:
+        return Usd.Stage.Open(path)
+    except Tf.ErrorException as error:
+        reason = " ".join(str(error).split())
+        raise SourceError(f"Stage {path} cannot be read by USD ({reason}); repair or export it again.") from error
+
+
+def _checked(size: tuple[int, int]) -> tuple[int, int]:
+    height, width = (int(value) for value in size)
+    if height < 1 or width < 1:
+        raise SourceError(f"A picture needs at least 1 x 1 pixels, got {height} x {width} (height x width).")
+    return height, width
+
+
+__all__ = ["AUTO_CAMERA", "StageReader", "open_stage"]

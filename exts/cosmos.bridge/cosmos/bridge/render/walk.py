@@ -1,0 +1,129 @@
+"""One walk over a stage: which prims are drawn, shine or look, and what they inherit on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from cosmos.bridge.render.gprims import IMPLICIT
+from cosmos.bridge.render.labels import Labels, direct_labels, inherit
+from cosmos.bridge.render.lights import is_light
+from cosmos.bridge.render.notes import Notes
+
+if TYPE_CHECKING:
+    from pxr import Usd
+
+_UNDRAWN = ("BasisCurves", "NurbsCurves", "HermiteCurves", "NurbsPatch", "Points", "TetMesh", "Volume")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A prim of interest, and what it inherits."""
+
+    prim: Usd.Prim
+    labels: Labels = field(default_factory=dict)
+    """Its own and its ancestors' labels."""
+    gates: tuple[Usd.Attribute, ...] = ()
+    """Visibility attributes that change with time, on it and above it."""
+    moves: bool = False
+    """Whether its place in the world may change with time."""
+    hidden: bool = False
+    """Whether it, or something above it, is invisible at all times."""
+    purpose: str = "default"
+    """Its own or inherited purpose."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is to be drawn at some time."""
+        return not self.hidden and self.purpose in ("default", "render")
+
+
+@dataclass(kw_only=True, slots=True)
+class Findings:
+    """What a walk found, each list in stage order."""
+
+    gprims: list[Found] = field(default_factory=list)
+    """Meshes and implicit shapes that are drawn."""
+    instancers: list[Found] = field(default_factory=list)
+    """Point instancers that are drawn; what lies below them is not walked."""
+    lights: list[Found] = field(default_factory=list)
+    """Lights that shine."""
+    cameras: list[str] = field(default_factory=list)
+    """Paths of all cameras, hidden ones too."""
+
+
+def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, include_root: bool = False) -> Findings:
+    """Find what is to be drawn at or below a prim.
+
+    Args:
+        root: Where to start; what is above it is not inherited.
+        time: When labels and static visibility are read.
+        notes: Told about prims that are left out.
+        include_root: Whether the root itself counts.
+    """
+    found = Findings()
+    for item in _visit(root, time, include_root):
+        prim, kind = item.prim, str(item.prim.GetTypeName())
+        if kind == "Camera":
+            found.cameras.append(str(prim.GetPath()))
+        elif is_light(prim):
+            if not item.hidden:
+                found.lights.append(item)
+        elif not item.drawn:
+            continue
+        elif kind == "Mesh" or kind in IMPLICIT:
+            found.gprims.append(item)
+        elif kind == "PointInstancer":
+            found.instancers.append(item)
+        elif kind in _UNDRAWN:
+            notes.add(f"Prims of type {kind} are left out", str(prim.GetPath()))
+        elif kind == "SkelRoot":
+            notes.add("Skinned meshes are drawn in their rest pose", str(prim.GetPath()))
+    return found
+
+
+def _visit(root: Usd.Prim, time: Usd.TimeCode, include_root: bool) -> Iterator[Found]:
+    """Yield each prim below the root in stage order, with what it inherits."""
+    from pxr import Usd
+
+    predicate = Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)
+    start = Found(prim=root)
+    pending = [_inherited(start, root, time)] if include_root else []
+    if not include_root:
+        pending = [_inherited(start, child, time) for child in reversed(root.GetFilteredChildren(predicate))]
+    while pending:
+        item = pending.pop()
+        yield item
+        if item.prim.GetTypeName() != "PointInstancer":
+            children = item.prim.GetFilteredChildren(predicate)
+            pending.extend(_inherited(item, child, time) for child in reversed(children))
+
+
+def _inherited(parent: Found, prim: Usd.Prim, time: Usd.TimeCode) -> Found:
+    """Return a child with what it inherits from its parent."""
+    from pxr import UsdGeom
+
+    changes: dict[str, Any] = {"prim": prim}
+    own_labels = direct_labels(prim, time)
+    if own_labels:
+        changes["labels"] = inherit(parent.labels, own_labels)
+    imageable = UsdGeom.Imageable(prim)
+    if imageable:
+        visibility = imageable.GetVisibilityAttr()
+        if visibility.HasAuthoredValue():
+            if visibility.ValueMightBeTimeVarying():
+                changes["gates"] = (*parent.gates, visibility)
+            elif visibility.Get(time) == UsdGeom.Tokens.invisible:
+                changes["hidden"] = True
+        purpose = imageable.GetPurposeAttr()
+        if purpose.HasAuthoredValue():
+            changes["purpose"] = str(purpose.Get())
+    xformable = UsdGeom.Xformable(prim)
+    if xformable:
+        inherits = not xformable.GetResetXformStack()
+        changes["moves"] = (parent.moves and inherits) or xformable.TransformMightBeTimeVarying()
+    return replace(parent, **changes)
+
+
+__all__ = ["Findings", "Found", "walk"]
