@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
-
 from cosmos.bridge.render.labels import Labels, inherit, label_text, number_labels
 from cosmos.bridge.render.lights import read_light
 from cosmos.bridge.render.materials import MaterialLibrary
@@ -91,7 +90,7 @@ class _Assembly:
 
     def add_gprims(self, gprims: list[Found]) -> None:
         """Add each gprim as one instance."""
-        for found, bound in zip(gprims, bound_materials([found.prim for found in gprims])):
+        for found, bound in zip(gprims, bound_materials([found.prim for found in gprims]), strict=True):
             look = self.meshes.add(found.prim, bound)
             if look is None:
                 continue
@@ -153,7 +152,7 @@ class _Assembly:
         if found.instancers:
             self.notes.add("Point instancers inside a prototype are left out", str(root.GetPath()))
         parts, labels = [], dict(found.gprims[0].labels) if found.gprims else {}
-        for item, bound in zip(found.gprims, bound_materials([item.prim for item in found.gprims])):
+        for item, bound in zip(found.gprims, bound_materials([item.prim for item in found.gprims]), strict=True):
             parts.append((item.prim, bound, np.array(cache.ComputeRelativeTransform(item.prim, root)[0])))
             if item.prim != root and (item.moves or item.gates):
                 self.notes.add("Motion inside a prototype is left out", str(root.GetPath()))
@@ -164,7 +163,7 @@ class _Assembly:
 
     def add_lights(self, lights: list[Found], scale: float) -> tuple[Light, ...]:
         """Read each light."""
-        read = []
+        read: list[Light] = []
         for found in lights:
             light = read_light(found.prim, self.time, scale, self.textures, self.notes)
             if light is None:

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera
@@ -30,7 +29,7 @@ def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[in
         size: (height, width) [px].
 
     Raises:
-        SourceError: If it is orthographic, has no aperture, focal length or depth range, or a transform without inverse.
+        SourceError: If it is orthographic, lacks aperture, focal length or depth range, or cannot be inverted.
     """
     from pxr import Gf, UsdGeom
 
@@ -81,7 +80,7 @@ def _clipping(camera: object, time: Usd.TimeCode, scale: float) -> tuple[float, 
     near = max(near, 1e-4)  # 0 says that nothing is cut off in front
     if not near < far:
         raise SourceError(
-            f"Camera {attribute.GetPrimPath()} has the clipping range {tuple(attribute.Get(time))}; far must exceed near."
+            f"Camera {attribute.GetPrimPath()} clips at {tuple(attribute.Get(time))}; far must exceed near."
         )
     return near, far
 
@@ -138,7 +137,7 @@ def _world_boxes(scene: Scene, pose: Pose) -> np.ndarray:
     rows = np.flatnonzero(pose.visible)
     if not len(rows):
         rows = np.arange(len(scene.drawn))
-    bounds = np.stack([scene.drawn[row].bounds for row in rows])  # type: ignore[arg-type]
+    bounds = np.array([scene.drawn[row].bounds for row in rows], np.float64)
     pick = np.array([[(k >> axis) & 1 for axis in range(3)] for k in range(8)])
     corners = np.stack([bounds[:, pick[:, axis], axis] for axis in range(3)], axis=-1)
     matrices = pose.local_to_world[rows]

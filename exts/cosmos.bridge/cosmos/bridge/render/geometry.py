@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
-
-from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.normals import crease_normals, unit
+from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.polygons import triangulate
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ GREY = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Surface:
-    """The triangles of one gprim before materials are known: what ``Mesh`` holds, plus where each triangle came from."""
+    """The triangles of one gprim before materials are known, and where each triangle came from."""
 
     points: np.ndarray
     """float32 [V, 3] [m]."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
-
 from cosmos.bridge.render.geometry import Surface
 from cosmos.bridge.render.normals import unit
 
@@ -81,7 +80,7 @@ def _turned(surface: Surface, axis: str) -> Surface:
 
 
 def _surface(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Surface:
-    """Join parts of (points [n, 3], normals [n, 3], uvs [n, 2], triangles [f, 3]); triangles without area are dropped."""
+    """Join parts of (points [n, 3], normals [n, 3], uvs [n, 2], triangles [f, 3]), less triangles without area."""
     offset, points, normals, uvs, triangles = 0, [], [], [], []
     for part_points, part_normals, part_uvs, part_triangles in parts:
         points.append(part_points)
@@ -195,6 +194,6 @@ def _capsule(height: float, bottom: float, top: float) -> Surface:
     return _surface([_revolve(radius * slope[:, 0], along, slope, (along - along[0]) / span)])  # type: ignore[list-item]
 
 
-_SHAPES = {"Cube": _cube, "Sphere": _sphere, "Plane": _plane, "Tube": _tube, "Capsule": _capsule}
+_SHAPES: dict[str, Any] = {"Cube": _cube, "Sphere": _sphere, "Plane": _plane, "Tube": _tube, "Capsule": _capsule}
 
 __all__ = ["IMPLICIT", "gprim_key", "read_gprim"]

@@ -1,4 +1,4 @@
-"""Semantic labels: UsdSemantics and Replicator's older attributes, inherited down the tree, numbered as Replicator does."""
+"""Semantic labels: UsdSemantics and Replicator's older attributes, inherited and numbered as Replicator does."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _surface_shader(material: UsdShade.Material, context: str) -> Optional[UsdSh
     output = material.GetSurfaceOutput(context) if context else material.GetSurfaceOutput()
     if not output or not output.HasConnectedSource():
         return None
-    shader = material.ComputeSurfaceSource([context] if context else [])[0]
+    shader = material.ComputeSurfaceSource(context)[0]
     return shader if shader else None
 
 

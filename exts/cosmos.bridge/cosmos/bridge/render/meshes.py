@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
-
 from cosmos.bridge.render.geometry import GREY, Surface, read_mesh
 from cosmos.bridge.render.gprims import read_gprim
 from cosmos.bridge.render.materials import MaterialLibrary
@@ -150,7 +149,7 @@ class MeshLibrary:
         polygons = np.full(int(surface.faces.max()) + 1, own, np.int32)
         stage = prim.GetStage()
         subsets = [stage.GetPrimAtPath(prim.GetPath().AppendChild(name)) for name, _ in surface.subsets]
-        for (_, indices), material in zip(surface.subsets, bound_materials(subsets)):
+        for (_, indices), material in zip(surface.subsets, bound_materials(subsets), strict=True):
             if material:
                 polygons[indices[indices < len(polygons)]] = self._materials.add(material)
         return polygons[surface.faces], True
@@ -226,7 +225,9 @@ def _joined(meshes: list[Mesh]) -> Mesh:
     offsets = np.cumsum([0] + [len(mesh.points) for mesh in meshes[:-1]])
     return Mesh(
         points=np.concatenate([mesh.points for mesh in meshes]),
-        triangles=np.concatenate([mesh.triangles + offset for mesh, offset in zip(meshes, offsets)]).astype(np.int32),
+        triangles=np.concatenate(
+            [mesh.triangles + offset for mesh, offset in zip(meshes, offsets, strict=True)]
+        ).astype(np.int32),
         normals=np.concatenate([mesh.normals for mesh in meshes]),
         uvs=np.concatenate([mesh.uvs for mesh in meshes]),
         colors=np.concatenate([mesh.colors for mesh in meshes]),

@@ -57,15 +57,15 @@ def _split(
     out = normals.reshape(-1, 3).copy()
     corner = np.flatnonzero(rough[vertex])
     corner = corner[np.argsort(vertex[corner], kind="stable")]
-    groups, starts, sizes = np.unique(vertex[corner], return_index=True, return_counts=True)
-    small = sizes <= _PAIR_VALENCE
+    _, first, counts = np.unique(vertex[corner], return_index=True, return_counts=True)
+    small = counts <= _PAIR_VALENCE
     for group in np.flatnonzero(~small):
-        members = corner[starts[group] : starts[group] + sizes[group]]
+        members = corner[first[group] : first[group] + counts[group]]
         sharp = (out[members] * flat[members // 3]).sum(-1) < limit
         out[members[sharp]] = flat[members[sharp] // 3]
-    starts, sizes = starts[small], sizes[small]
+    starts, sizes = first[small], counts[small]
     pairs = sizes * sizes
-    if len(groups) and pairs.sum():
+    if pairs.sum():
         group = np.repeat(np.arange(len(sizes)), pairs)
         inner = np.arange(len(group)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
         mine = corner[starts[group] + inner // sizes[group]]

@@ -124,7 +124,7 @@ class _Inputs:
     def influenced(
         self, constant_name: str, default: float, image_name: str, influence_name: str, orm_channel: int
     ) -> tuple[float, TextureSlot]:
-        """Return (constant, slot) of an input that mixes a constant with an image, or with a channel of the ORM image."""
+        """Return (constant, slot) of an input that mixes a constant with an image or a channel of the ORM image."""
         constant = self.number(constant_name, default)
         if self.flag("enable_ORM_texture"):
             share, slot_name, channel = self.number(influence_name, 1.0), "ORM_texture", orm_channel

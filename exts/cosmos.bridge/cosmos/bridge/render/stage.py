@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
-
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.assemble import Tracks, assemble
 from cosmos.bridge.render.cameras import AUTO_CAMERA, frame_camera, read_camera
@@ -51,7 +50,7 @@ class StageReader:
         if not self._scene.drawn:
             said = " ".join(self._scene.notes)
             raise SourceError(
-                f"Stage {name} has no geometry that can be drawn; add a visible Mesh or shape of purpose default or render."
+                f"Stage {name} has nothing that can be drawn; add a visible mesh or shape of purpose default or render."
                 + (f" ({said})" if said else "")
             )
         self._still = self._rest_pose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Optional, cast
 
 import numpy as np
-
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Texture, Wrap
 
@@ -20,7 +19,7 @@ def checker(size: int = 64, square: int = 8) -> np.ndarray:
     """Return the magenta and black board that stands for an image that is missing, uint8 [size, size, 4]."""
     row = np.arange(size) // square
     odd = (row[:, None] + row[None, :]) % 2 == 1
-    return np.where(odd[..., None], np.uint8([0, 0, 0, 255]), np.uint8([255, 0, 255, 255])).astype(np.uint8)
+    return np.where(odd[..., None], (0, 0, 0, 255), (255, 0, 255, 255)).astype(np.uint8)
 
 
 class TextureLibrary:
