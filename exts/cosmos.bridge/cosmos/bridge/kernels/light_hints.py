@@ -1,0 +1,377 @@
+"""Light hints: where light falls, handed to a net that only has to learn how light looks.
+
+Computed per pixel from depth, normals, camera and the direction of the key light; nothing here is learned. Shadows and
+occlusion march the depth buffer, so they know what the camera sees and nothing else. The surface noise is a function
+of the point in the space of its own instance: it sticks to what moves.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Optional
+
+import numpy as np
+import warp as wp
+
+wp.set_module_options({"enable_backward": False})
+
+HINTS = (
+    "facing_light",
+    "light_visible",
+    "open",
+    "facing_up",
+    "height",
+    "near_6m",
+    "near_30m",
+    "clear_air",
+    "view_to_light",
+    "view_up",
+    "facing_view",
+    "glint",
+    "surface_noise",
+    "hit",
+)
+"""Channels of the hints, in order; each lies in [-1, 1]."""
+
+_MARCH_STEPS = wp.constant(20)
+_OPEN_STEPS = wp.constant(8)
+# As constants: a literal beyond int32 inside a kernel makes the compiler warn.
+_PRIME_Z = wp.constant(wp.uint32(2246822519))
+_PRIME_MIX = wp.constant(wp.uint32(3266489917))
+_PRIME_TAG = wp.constant(wp.uint32(2654435761))
+
+
+@wp.func
+def _hash01(x: wp.int32, y: wp.int32, z: wp.int32, seed: wp.uint32) -> wp.float32:
+    h = seed + wp.uint32(x) * wp.uint32(374761393) + wp.uint32(y) * wp.uint32(668265263)
+    h = h + wp.uint32(z) * _PRIME_Z
+    h = (h ^ (h >> wp.uint32(15))) * _PRIME_Z
+    h = (h ^ (h >> wp.uint32(13))) * _PRIME_MIX
+    h = h ^ (h >> wp.uint32(16))
+    return wp.float32(h >> wp.uint32(8)) / 16777216.0
+
+
+@wp.func
+def _value_noise(p: wp.vec3, seed: wp.uint32) -> wp.float32:
+    fx = wp.floor(p[0])
+    fy = wp.floor(p[1])
+    fz = wp.floor(p[2])
+    ix = wp.int32(fx)
+    iy = wp.int32(fy)
+    iz = wp.int32(fz)
+    tx = p[0] - fx
+    ty = p[1] - fy
+    tz = p[2] - fz
+    tx = tx * tx * (3.0 - 2.0 * tx)
+    ty = ty * ty * (3.0 - 2.0 * ty)
+    tz = tz * tz * (3.0 - 2.0 * tz)
+    a = wp.lerp(_hash01(ix, iy, iz, seed), _hash01(ix + 1, iy, iz, seed), tx)
+    b = wp.lerp(_hash01(ix, iy + 1, iz, seed), _hash01(ix + 1, iy + 1, iz, seed), tx)
+    c = wp.lerp(_hash01(ix, iy, iz + 1, seed), _hash01(ix + 1, iy, iz + 1, seed), tx)
+    d = wp.lerp(_hash01(ix, iy + 1, iz + 1, seed), _hash01(ix + 1, iy + 1, iz + 1, seed), tx)
+    return wp.lerp(wp.lerp(a, b, ty), wp.lerp(c, d, ty), tz) * 2.0 - 1.0
+
+
+@wp.func
+def _is_hit(z: wp.float32) -> bool:
+    return z > 0.0 and z < 1.0e9
+
+
+@wp.func
+def _behind_surface(
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    t: wp.int32,
+    q: wp.vec3,
+    lens: wp.vec4,
+) -> wp.float32:
+    # How far a camera-space point lies behind the surface seen at its pixel [m]; -1 where nothing is known.
+    gap = wp.float32(-1.0)
+    z = -q[2]
+    if z > 0.01:
+        u = lens[0] * q[0] / z + lens[2]
+        v = lens[3] - lens[1] * q[1] / z
+        if u >= 0.0 and v >= 0.0 and u < wp.float32(depth.shape[2]) and v < wp.float32(depth.shape[1]):
+            seen = depth[t, wp.int32(v), wp.int32(u)]
+            if _is_hit(seen):
+                gap = z - seen
+    return gap
+
+
+@wp.func
+def _camera_point(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: int, lens: wp.vec4) -> wp.vec3:
+    z = depth[t, y, x]
+    return wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0] * z, (lens[3] - wp.float32(y) - 0.5) / lens[1] * z, -z)
+
+
+@wp.func
+def _normal_from_depth(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: int, lens: wp.vec4) -> wp.vec3:
+    # Camera-space normal; of each pair of neighbours the nearer in depth, so that silhouettes do not bend it.
+    here = depth[t, y, x]
+    centre = _camera_point(depth, t, y, x, lens)
+    right = wp.min(x + 1, depth.shape[2] - 1)
+    left = wp.max(x - 1, 0)
+    below = wp.min(y + 1, depth.shape[1] - 1)
+    above = wp.max(y - 1, 0)
+    across = _camera_point(depth, t, y, right, lens) - centre
+    if right == x or (left != x and wp.abs(depth[t, y, left] - here) < wp.abs(depth[t, y, right] - here)):
+        across = centre - _camera_point(depth, t, y, left, lens)
+    upward = centre - _camera_point(depth, t, below, x, lens)
+    if below == y or (above != y and wp.abs(depth[t, above, x] - here) < wp.abs(depth[t, below, x] - here)):
+        upward = _camera_point(depth, t, above, x, lens) - centre
+    normal = wp.cross(across, upward)
+    length = wp.length(normal)
+    if length > 0.0 and length < 1.0e12:
+        return normal / length
+    return wp.vec3(0.0, 0.0, 1.0)
+
+
+@wp.func
+def _light_visible(
+    depth: wp.array(dtype=wp.float32, ndim=3), t: int, p: wp.vec3, normal: wp.vec3, light: wp.vec3, lens: wp.vec4
+) -> wp.float32:
+    blocked = wp.float32(0.0)
+    start = p + normal * (0.01 - 0.004 * p[2])
+    reach = wp.float32(0.06)
+    for _step in range(_MARCH_STEPS):
+        gap = _behind_surface(depth, t, start + light * reach, lens)
+        tolerance = 0.02 + 0.01 * (-p[2]) + 0.05 * reach
+        if gap > 0.0 and gap < 0.5 + 0.6 * reach:
+            blocked = wp.max(blocked, wp.clamp(gap / tolerance, 0.0, 1.0))
+        reach = reach * 1.33
+    return 1.0 - blocked
+
+
+@wp.func
+def _open(depth: wp.array(dtype=wp.float32, ndim=3), t: int, p: wp.vec3, normal: wp.vec3, lens: wp.vec4) -> wp.float32:
+    total = wp.float32(0.0)
+    blocked = wp.float32(0.0)
+    start = p + normal * (0.01 - 0.003 * p[2])
+    for step in range(_OPEN_STEPS):
+        # Directions of a spherical Fibonacci lattice, folded onto the normal's side.
+        up = 1.0 - 2.0 * (wp.float32(step) + 0.5) / wp.float32(_OPEN_STEPS)
+        turn = 2.399963 * wp.float32(step)
+        ring = wp.sqrt(1.0 - up * up)
+        way = wp.vec3(ring * wp.cos(turn), ring * wp.sin(turn), up)
+        along = wp.dot(way, normal)
+        if along < 0.0:
+            way = -way
+            along = -along
+        for half in range(2):
+            reach = 0.25 + 0.85 * wp.float32(half)
+            gap = _behind_surface(depth, t, start + way * reach, lens)
+            total = total + along
+            if gap > 0.02 and gap < 2.0 * reach + 0.2:
+                blocked = blocked + along * wp.clamp(gap / 0.1, 0.0, 1.0)
+    return 1.0 - blocked / wp.max(total, 1.0e-4)
+
+
+@wp.kernel
+def _light_hints_kernel(
+    # in
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    normals: wp.array(dtype=wp.float32, ndim=4),
+    ids: wp.array(dtype=wp.uint32, ndim=3),
+    has_normals: wp.int32,
+    has_ids: wp.int32,
+    lenses: wp.array(dtype=wp.vec4, ndim=1),
+    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
+    world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
+    light: wp.vec3,
+    up: wp.vec3,
+    ground: wp.float32,
+    extinction: wp.float32,
+    seed: wp.uint32,
+    # out
+    hints_out: wp.array(dtype=wp.float32, ndim=4),
+):
+    t, y, x = wp.tid()
+    lens = lenses[t]
+    pose = cam_to_world[t]
+    ray = wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0], (lens[3] - wp.float32(y) - 0.5) / lens[1], -1.0)
+    stretch = wp.length(ray)
+    view = wp.transform_vector(pose, ray / stretch)
+    hints_out[t, y, x, 8] = wp.dot(view, light)
+    hints_out[t, y, x, 9] = wp.dot(view, up)
+    z = depth[t, y, x]
+    if not _is_hit(z):
+        hints_out[t, y, x, 0] = 0.0
+        hints_out[t, y, x, 1] = 1.0
+        hints_out[t, y, x, 2] = 1.0
+        hints_out[t, y, x, 3] = 0.0
+        hints_out[t, y, x, 4] = 1.0
+        hints_out[t, y, x, 5] = -1.0
+        hints_out[t, y, x, 6] = -1.0
+        hints_out[t, y, x, 7] = -1.0
+        hints_out[t, y, x, 10] = 0.0
+        hints_out[t, y, x, 11] = -1.0
+        hints_out[t, y, x, 12] = 0.0
+        hints_out[t, y, x, 13] = -1.0
+        return
+    p = ray * z
+    camera_light = wp.transform_vector(wp.transpose(pose), light)
+    local = wp.vec3(0.0, 0.0, 0.0)
+    if has_normals != 0:
+        world = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
+        local = wp.transform_vector(wp.transpose(pose), world)
+    if not (wp.length(local) > 0.5):
+        local = _normal_from_depth(depth, t, y, x, lens)
+    local = wp.normalize(local)
+    if wp.dot(local, p) > 0.0:
+        local = -local
+    normal = wp.transform_vector(pose, local)
+    point = wp.transform_point(pose, p)
+    facing = wp.dot(normal, light)
+    hints_out[t, y, x, 0] = facing
+    visible = wp.float32(0.0)
+    if facing > 0.0:
+        visible = _light_visible(depth, t, p, local, camera_light, lens)
+    hints_out[t, y, x, 1] = visible * 2.0 - 1.0
+    hints_out[t, y, x, 2] = _open(depth, t, p, local, lens) * 2.0 - 1.0
+    hints_out[t, y, x, 3] = wp.dot(normal, up)
+    hints_out[t, y, x, 4] = 1.0 - 2.0 * wp.exp(-wp.max(wp.dot(point, up) - ground, 0.0) / 3.0)
+    distance = z * stretch
+    hints_out[t, y, x, 5] = 2.0 * wp.exp(-distance / 6.0) - 1.0
+    hints_out[t, y, x, 6] = 2.0 * wp.exp(-distance / 30.0) - 1.0
+    hints_out[t, y, x, 7] = 2.0 * wp.exp(-distance * extinction) - 1.0
+    hints_out[t, y, x, 10] = wp.max(-wp.dot(normal, view), 0.0)
+    half = wp.normalize(light - view)
+    hints_out[t, y, x, 11] = 2.0 * wp.pow(wp.max(wp.dot(normal, half), 0.0), 24.0) - 1.0
+    own = point
+    tag = seed
+    if has_ids != 0:
+        index = wp.int32(ids[t, y, x])
+        if index >= 0 and index < world_to_instance.shape[1]:
+            own = wp.transform_point(world_to_instance[t, index], point)
+        tag = seed + ids[t, y, x] * _PRIME_TAG
+    # Each octave fades before its grain gets smaller than two pixels: no shimmer in the distance.
+    pixel = distance / lens[0]
+    coarse = 0.6 * wp.clamp(2.0 - 4.0 * pixel * 2.5, 0.0, 1.0) * _value_noise(own * 2.5, tag)
+    noise = coarse + 0.4 * wp.clamp(2.0 - 4.0 * pixel * 9.0, 0.0, 1.0) * _value_noise(own * 9.0, tag + wp.uint32(17))
+    hints_out[t, y, x, 12] = noise
+    hints_out[t, y, x, 13] = 1.0
+
+
+def rigid_inverse(poses: np.ndarray) -> np.ndarray:
+    """Invert poses with their scale left out, so that noise keeps its grain in metres.
+
+    Args:
+        poses: Instance to world [m], column vectors, shape [..., 4, 4]; a pose with NaN gives the identity.
+
+    Returns:
+        World to instance, float32, shape [..., 4, 4].
+    """
+    poses = np.asarray(poses, dtype=np.float64)
+    rotation, _ = np.linalg.qr(np.where(np.isfinite(poses[..., :3, :3]), poses[..., :3, :3], np.eye(3)))
+    # QR leaves the sign of each axis open; that of the pose's own axes keeps the noise steady over time.
+    sign = np.sign(np.sum(rotation * np.nan_to_num(poses[..., :3, :3]), axis=-2, keepdims=True))
+    rotation = rotation * np.where(sign == 0.0, 1.0, sign)
+    inverse = np.zeros(poses.shape)
+    inverse[..., :3, :3] = np.swapaxes(rotation, -1, -2)
+    inverse[..., :3, 3] = -np.einsum("...ji,...j->...i", rotation, np.nan_to_num(poses[..., :3, 3]))
+    inverse[..., 3, 3] = 1.0
+    return inverse.astype(np.float32)
+
+
+def light_hints(
+    depth: wp.array,
+    *,
+    normals: Optional[wp.array] = None,
+    instance_ids: Optional[wp.array] = None,
+    intrinsics: np.ndarray,
+    cam_to_world: np.ndarray,
+    instance_to_world: Optional[np.ndarray] = None,
+    light: tuple[float, float, float],
+    up: tuple[float, float, float],
+    ground: float,
+    extinction: float = 0.0,
+    seed: int = 0,
+    out: Optional[wp.array] = None,
+) -> wp.array:
+    """Compute the light hints of frames.
+
+    Args:
+        depth: Distance to the image plane [m], float32, shape [T, H, W]; ``inf``, NaN and 0 are sky.
+        normals: World normals, float32, shape [T, H, W, 3]; taken from the depth where ``None``.
+        instance_ids: uint32 or int32, shape [T, H, W]; the surface noise is that of the world where ``None``.
+        intrinsics: [px], shape [T, 3, 3].
+        cam_to_world: Camera (looks along -Z) to world [m], shape [T, 4, 4].
+        instance_to_world: Pose of each instance id, row by id, shape [T, N, 4, 4]; NaN where unknown.
+        light: Unit vector in the world from a surface towards the key light.
+        up: Unit vector in the world.
+        ground: Height of the ground along ``up`` [m].
+        extinction: Of the air [1/m]; ``clear_air`` is what light survives the way to the camera.
+        seed: Decides the surface noise.
+        out: Hints to fill; allocated on the device of ``depth`` when ``None``.
+
+    Returns:
+        Hints in the order of ``HINTS``, float32 in [-1, 1], shape [T, H, W, 14].
+
+    Raises:
+        ValueError: If an array has another dtype, shape or device.
+    """
+    _check(depth, "depth", ("float32",), tuple(depth.shape[:3]), depth)
+    frames, height, width = depth.shape
+    if normals is not None:
+        _check(normals, "normals", ("float32",), (frames, height, width, 3), depth)
+    if instance_ids is not None:
+        _check(instance_ids, "instance_ids", ("uint32", "int32"), (frames, height, width), depth)
+    if np.shape(intrinsics) != (frames, 3, 3) or np.shape(cam_to_world) != (frames, 4, 4):
+        raise ValueError(
+            f"light_hints needs intrinsics [{frames}, 3, 3] and cam_to_world [{frames}, 4, 4], "
+            f"got {np.shape(intrinsics)} and {np.shape(cam_to_world)}."
+        )
+    shape = (frames, height, width, len(HINTS))
+    out = wp.empty(shape, dtype=wp.float32, device=depth.device) if out is None else out
+    _check(out, "out", ("float32",), shape, depth)
+    lens = np.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], axis=1)
+    poses = np.zeros((frames, 0, 4, 4)) if instance_to_world is None else rigid_inverse(instance_to_world)
+    device = depth.device
+    ids = wp.empty((0, 0, 0), dtype=wp.uint32, device=device) if instance_ids is None else instance_ids.view(wp.uint32)
+    shared = [
+        wp.empty((0, 0, 0, 0), dtype=wp.float32, device=device) if normals is None else normals,
+        ids,
+        int(normals is not None),
+        int(instance_ids is not None),
+        wp.array(lens.astype(np.float32), dtype=wp.vec4, device=device),
+        wp.array(np.asarray(cam_to_world, dtype=np.float32), dtype=wp.mat44, device=device),
+        wp.array(np.ascontiguousarray(poses, dtype=np.float32), dtype=wp.mat44, device=device),
+        wp.vec3(*light),
+        wp.vec3(*up),
+        float(ground),
+        float(extinction),
+        wp.uint32(seed & 0xFFFFFFFF),
+    ]
+    _launch(depth, shared, out)
+    return out
+
+
+def _launch(depth: wp.array, shared: list, out: wp.array) -> None:
+    """Launch over all frames at once on CUDA, frame by frame over threads on CPU (a launch releases the GIL)."""
+    if not depth.device.is_cpu or depth.shape[0] < 2:
+        wp.launch(_light_hints_kernel, dim=depth.shape, inputs=[depth, *shared], outputs=[out], device=depth.device)
+        return
+    wp.load_module(device=depth.device)
+
+    def one(index: int) -> None:
+        normals, ids, has_normals, has_ids, lenses, cameras, poses, *rest = shared
+        part = slice(index, index + 1)
+        cut = [normals[part] if has_normals else normals, ids[part] if has_ids else ids, has_normals, has_ids]
+        inputs = [depth[part], *cut, lenses[part], cameras[part], poses[part], *rest]
+        wp.launch(
+            _light_hints_kernel, dim=(1, *depth.shape[1:]), inputs=inputs, outputs=[out[part]], device=depth.device
+        )
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        list(pool.map(one, range(depth.shape[0])))
+
+
+def _check(array: wp.array, name: str, dtypes: tuple[str, ...], shape: tuple[int, ...], like: wp.array) -> None:
+    """Raise ValueError unless an array is what the kernel reads."""
+    got = getattr(array.dtype, "__name__", str(array.dtype))
+    if got not in dtypes or tuple(array.shape) != shape or len(array.shape) < 3 or array.device != like.device:
+        raise ValueError(
+            f"light_hints needs {name} as {' or '.join(dtypes)} {list(shape)} on {like.device}, "
+            f"got {got} {list(array.shape)} on {array.device}."
+        )
+
+
+__all__ = ["HINTS", "light_hints", "rigid_inverse"]

@@ -1,0 +1,115 @@
+"""From a clip and its conditions to the light hints of the embedded model."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+from cosmos.bridge.types import Camera, Clip, UpAxis
+
+if TYPE_CHECKING:
+    import warp as wp
+
+_MOST_INSTANCES = 1 << 16
+
+
+def view_azimuth(camera: Camera, up_axis: UpAxis) -> float:
+    """Return the direction a camera looks in [deg], counter-clockwise from +X seen from above."""
+    forward, above = -camera.cam_to_world[:3, 2], camera.cam_to_world[:3, 1]
+    flat = _ground_plane(forward, up_axis)
+    if math.hypot(*flat) < 0.05:
+        # Straight down or up: the top of the picture tells the direction.
+        flat = _ground_plane(above, up_axis)
+    return math.degrees(math.atan2(flat[1], flat[0]))
+
+
+def up_vector(up_axis: UpAxis) -> tuple[float, float, float]:
+    """Return the unit vector up."""
+    return (0.0, 0.0, 1.0) if up_axis == "Z" else (0.0, 1.0, 0.0)
+
+
+def direction(elevation: float, azimuth: float, up_axis: UpAxis) -> tuple[float, float, float]:
+    """Return the unit vector towards a point of the sky; angles in [deg]."""
+    up, along = math.radians(elevation), math.radians(azimuth)
+    x, y, z = math.cos(up) * math.cos(along), math.cos(up) * math.sin(along), math.sin(up)
+    return (x, y, z) if up_axis == "Z" else (x, z, -y)
+
+
+def key_light(elevation: float, azimuth: float, up_axis: UpAxis) -> tuple[float, float, float]:
+    """Return the unit vector towards what casts the shadows: the sun, or at night the moon."""
+    if elevation < -6.0:
+        return direction(38.0, azimuth + 130.0, up_axis)
+    return direction(max(elevation, 0.6), azimuth, up_axis)
+
+
+def ground_height(clip: Clip) -> float:
+    """Return the height of the ground along up [m]: the second percentile of what the clip's first frame shows."""
+    if clip.depth is None:
+        return 0.0
+    step = max(1, math.isqrt(clip.height * clip.width // 20000))
+    depth = np.asarray(clip.depth[0].numpy()[::step, ::step], dtype=np.float64)
+    camera = clip.cameras[0]
+    y, x = np.mgrid[: clip.height : step, : clip.width : step] + 0.5
+    (fx, _, cx), (_, fy, cy), _ = camera.intrinsics
+    seen = np.isfinite(depth) & (depth > 0.0)
+    if not seen.any():
+        return 0.0
+    points = np.stack([(x - cx) / fx * depth, (cy - y) / fy * depth, -depth], axis=-1)[seen]
+    world = points @ camera.cam_to_world[:3, :3].T + camera.cam_to_world[:3, 3]
+    return float(np.percentile(world @ np.array(up_vector(clip.up_axis)), 2.0))
+
+
+def clip_hints(
+    clip: Clip, frames: range, *, elevation: float, azimuth: float, extinction: float, ground: float, seed: int
+) -> Optional[wp.array]:
+    """Return the light hints of some frames, float32 in [-1, 1], shape [len(frames), H, W, 14].
+
+    Args:
+        clip: The clip; without a depth there are no hints and ``None`` is returned.
+        frames: Which frames, one after the other.
+        elevation: Of the sun [deg].
+        azimuth: Of the sun around up [deg].
+        extinction: Of the air [1/m].
+        ground: Height of the ground along up [m].
+        seed: Decides the surface noise.
+    """
+    from cosmos.bridge.kernels.light_hints import light_hints
+
+    if clip.depth is None:
+        return None
+    part = slice(frames.start, frames.stop)
+    cameras = clip.cameras[part]
+    poses = _pose_table(clip, frames) if clip.instance_ids is not None else None
+    return light_hints(
+        clip.depth[part],
+        normals=None if clip.normals is None else clip.normals[part],
+        instance_ids=None if poses is None or clip.instance_ids is None else clip.instance_ids[part],
+        intrinsics=np.stack([camera.intrinsics for camera in cameras]),
+        cam_to_world=np.stack([camera.cam_to_world for camera in cameras]),
+        instance_to_world=poses,
+        light=key_light(elevation, azimuth, clip.up_axis),
+        up=up_vector(clip.up_axis),
+        extinction=extinction,
+        ground=ground,
+        seed=seed,
+    )
+
+
+def _pose_table(clip: Clip, frames: range) -> Optional[np.ndarray]:
+    """Return the poses by instance id, shape [len(frames), N, 4, 4]; ``None`` where there are none or too many."""
+    most = max(clip.poses, default=-1)
+    if not 0 <= most < _MOST_INSTANCES:
+        return None
+    table: np.ndarray[Any, Any] = np.full((len(frames), most + 1, 4, 4), np.nan)
+    for key, poses in clip.poses.items():
+        table[:, key] = poses[frames.start : frames.stop]
+    return table
+
+
+def _ground_plane(vector: np.ndarray, up_axis: UpAxis) -> tuple[float, float]:
+    """Return a vector's two ground components, counter-clockwise seen from above."""
+    return (float(vector[0]), float(vector[1])) if up_axis == "Z" else (float(vector[0]), float(-vector[2]))
+
+
+__all__ = ["clip_hints", "direction", "ground_height", "key_light", "up_vector", "view_azimuth"]

@@ -1,0 +1,243 @@
+"""Captions for looks, in many wordings: what the prompt reader is trained on and where its vocabulary comes from.
+
+A caption names what is there; weather that it does not name is absent, an hour that it does not name is day. So the
+same rule holds for a user's prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from cosmos.models.embedded.conditions import Conditions
+
+# (lowest, highest, wordings) for each range of each attribute.
+Scale = Sequence[tuple[float, float, Sequence[str]]]
+
+_HOURS: Scale = (
+    (-18.0, -8.0, (
+        "at night", "night", "nighttime", "midnight", "at midnight", "2 am", "3 am", "in the middle of the night",
+        "after dark", "a dark night", "late at night", "moonlit night", "by moonlight", "under the moon", "in the dark",
+        "night scene", "1 am", "11 pm", "under street lamps", "lit by lamps at night", "pitch dark", "nocturnal",
+        "10 pm", "night time", "at 2 am", "at 3 am", "at 11 pm", "late night", "moonlight",
+    )),
+    (-6.0, -1.0, (
+        "at dusk", "dusk", "twilight", "at twilight", "blue hour", "in the blue hour", "just after sunset", "at dawn",
+        "before sunrise", "dawn", "nightfall", "last light", "after sunset", "civil twilight", "the sun has just set",
+        "first light", "evening twilight", "just before sunrise",
+    )),
+    (2.0, 10.0, (
+        "golden hour", "at golden hour", "at sunset", "sunset", "sunrise", "at sunrise", "low sun", "warm evening sun",
+        "late afternoon sun", "golden light", "warm low sunlight", "early morning sun", "long shadows", "evening sun",
+        "in the golden hour", "sundown", "warm golden light", "evening", "in the evening", "early morning",
+        "golden evening light", "7 am", "7 pm",
+    )),
+    (14.0, 30.0, (
+        "morning", "in the morning", "mid-morning", "afternoon", "in the afternoon", "9 am", "10 am", "4 pm",
+        "late afternoon", "morning light", "afternoon light", "mid-afternoon", "5 pm", "8 am",
+    )),
+    (35.0, 60.0, (
+        "day", "daytime", "by day", "in daylight", "daylight", "sunny day", "bright day", "a normal day", "2 pm",
+        "3 pm", "11 am", "during the day", "broad daylight", "in the daytime", "sunny", "bright sunlight", "sunshine",
+        "sunlit", "clear daylight",
+    )),
+    (60.0, 82.0, (
+        "noon", "at noon", "midday", "high sun", "sun overhead", "12 pm", "summer noon", "harsh midday sun", "1 pm",
+        "noontime", "in the midday sun",
+    )),
+)  # fmt: skip
+
+_CLEAR = (
+    "clear", "clear sky", "clear skies", "blue sky", "cloudless", "no clouds", "fine weather", "clear weather",
+    "good weather", "clean air", "dry", "nice weather", "dry weather", "good visibility", "crisp air",
+)  # fmt: skip
+_OVERCAST: Scale = (
+    (0.25, 0.5, ("partly cloudy", "some clouds", "a few clouds", "light clouds", "scattered clouds", "thin clouds")),
+    (0.7, 1.0, (
+        "overcast", "cloudy", "grey sky", "gray sky", "heavy clouds", "flat light", "diffuse light", "dull light",
+        "under thick clouds", "overcast sky", "clouds", "gloomy", "gloomy weather", "soft overcast light",
+        "dark clouds", "cloud cover", "a cloudy sky", "grey weather",
+    )),
+)  # fmt: skip
+_FOG: Scale = (
+    (0.1, 0.28, ("light fog", "slight haze", "mist", "misty", "light mist", "thin fog", "haze", "hazy",
+                  "a bit of fog")),
+    (0.35, 0.65, ("fog", "foggy", "in the fog", "fog rolling in", "foggy weather", "morning fog", "low visibility")),
+    (0.72, 1.0, ("dense fog", "thick fog", "heavy fog", "very foggy", "poor visibility", "extremely dense fog",
+                 "impenetrable fog", "near-zero visibility")),
+)  # fmt: skip
+_RAIN: Scale = (
+    (0.15, 0.35, ("light rain", "drizzle", "drizzling", "a little rain", "wet ground", "after the rain", "damp",
+                  "just after rain", "wet asphalt", "after rain", "slightly wet")),
+    (0.42, 0.7, ("rain", "raining", "rainy", "in the rain", "puddles", "rain and puddles", "rain falling", "wet",
+                 "rainy weather", "rainfall", "showers")),
+    (0.75, 1.0, ("heavy rain", "downpour", "pouring rain", "rainstorm", "torrential rain", "storm", "thunderstorm",
+                 "stormy", "cloudburst", "pouring")),
+)  # fmt: skip
+_SNOW: Scale = (
+    (0.15, 0.35, ("light snow", "a dusting of snow", "a little snow", "patches of snow", "frost", "frosty",
+                  "first snow", "thin snow")),
+    (0.45, 0.78, ("snow", "snowy", "snow falling", "snow on the ground", "snowfall", "covered in snow", "snowing",
+                  "snow cover", "winter snow", "falling snow", "fresh snow", "winter", "wintry")),
+    (0.82, 1.0, ("heavy snow", "blizzard", "deep snow", "snowstorm", "heavy snowfall", "thick snow", "snowed in",
+                 "a lot of snow")),
+)  # fmt: skip
+_DUST: Scale = (
+    (0.15, 0.4, ("dusty", "some dust", "dust in the air", "light dust", "hazy dust")),
+    (0.5, 1.0, ("dust storm", "sandstorm", "thick dust", "heavy dust", "dust clouds", "very dusty", "brown haze",
+                "desert dust")),
+)  # fmt: skip
+_EXPOSURE: Scale = (
+    (-1.5, -0.6, ("underexposed", "dark exposure", "low exposure", "a dark picture", "too dark", "dim exposure")),
+    (0.6, 1.3, ("overexposed", "bright exposure", "high exposure", "high key", "blown out", "too bright")),
+)
+_NOISE: Scale = (
+    (0.15, 0.35, ("slightly grainy", "slight noise", "fine grain", "film grain")),
+    (0.45, 0.9, ("noisy", "grainy", "high iso", "sensor noise", "noisy camera", "strong grain")),
+)
+_VIGNETTE: Scale = ((0.5, 0.9, ("vignette", "dark corners", "strong vignette", "vignetting")),)
+_BEARING: Scale = (
+    (-25.0, 25.0, ("backlit", "against the light", "against the sun", "sun ahead", "into the sun", "contre-jour")),
+    (60.0, 120.0, ("sun from the left", "light from the left", "lit from the left", "sun on the left")),
+    (150.0, 210.0, ("sun behind the camera", "front lit", "frontlit", "sun from behind", "sun at our back")),
+    (240.0, 300.0, ("sun from the right", "light from the right", "lit from the right", "sun on the right")),
+)
+
+_WEATHER: dict[str, Scale] = {"overcast": _OVERCAST, "fog": _FOG, "rain": _RAIN, "snow": _SNOW, "dust": _DUST}
+_LENS: dict[str, Scale] = {"exposure": _EXPOSURE, "noise": _NOISE, "vignette": _VIGNETTE}
+_ABSENT: dict[str, Sequence[str]] = {
+    "fog": ("no fog", "without fog", "fog-free", "not foggy"),
+    "rain": ("no rain", "without rain", "not raining", "dry"),
+    "snow": ("no snow", "without snow", "snow-free", "not snowing"),
+    "overcast": ("no clouds", "without clouds", "not cloudy"),
+    "dust": ("no dust", "without dust"),
+}
+
+_PLACES = (
+    "warehouse", "loading yard", "loading dock", "factory", "street", "city street", "yard", "hall", "storage hall",
+    "tabletop", "workbench", "robot arm on a table", "logistics centre", "parking lot", "road", "construction site",
+    "industrial yard", "port", "field", "room", "kitchen", "laboratory", "production line", "scene", "outdoor scene",
+    "indoor scene", "depot", "farm", "airport apron", "crossing", "intersection", "village", "alley", "garage",
+)  # fmt: skip
+_THINGS = (
+    "a forklift", "robots", "an autonomous mobile robot", "shelves", "racks with boxes", "pallets", "people walking",
+    "pedestrians", "cars", "trucks", "crates", "barrels", "traffic lights", "trees", "buildings", "a conveyor",
+    "cardboard boxes", "workers", "a delivery van", "containers", "houses", "machines", "a robot", "fences", "objects",
+    "vehicles", "a gripper", "bins", "tools", "doors", "windows", "concrete floor", "asphalt", "brick walls",
+)  # fmt: skip
+_STYLES = (
+    "photorealistic", "photo", "a photograph of", "photo of", "realistic", "high quality", "cinematic", "8k", "4k",
+    "dslr", "sharp focus", "35 mm", "detailed", "highly detailed", "natural colours", "documentary photo", "hd",
+    "raw photo", "real footage", "natural light", "professional photography", "video of", "a view of", "dashcam",
+    "security camera footage", "robot camera", "camera", "footage of", "realistic lighting", "true to life",
+)  # fmt: skip
+_GLUE = (
+    "the a an of in on at with and or to for by from under over near is are it its this that there as while where "
+    "which "
+    "into onto through across between behind beside around very really quite extremely somewhat slightly heavily "
+    "some much many few lot bit kind sort like looks look looking make made set taken shot seen view picture image "
+    "place setting time weather conditions lighting light lights lit air sky ground floor surface surfaces everything "
+    "small large big old new red green blue yellow white black grey gray brown orange metal wooden plastic concrete "
+    "steel standing moving driving parked passing working busy empty quiet open outside outdoors indoors inside "
+    "i we you please want should be being show shows"
+)
+
+_PATTERNS = (
+    "{style} {place}, {hour}, {weather}", "{hour}, {weather}, {place}", "{place} {hour} with {weather}",
+    "{weather} {hour}", "{place} with {thing}, {weather}, {hour}", "{hour}: {thing} in a {place}, {weather}",
+    "a {place} in {weather}, {hour}", "{style}, {weather}, {hour}", "{weather}, {hour}",
+    "{style} {place} with {thing} {hour}, {weather}, {style}", "{thing} in {weather} {hour}",
+    "the {place} {hour}. {weather}. {thing}.", "{weather} over the {place}, {hour}, {style}", "{hour} {weather}",
+    "make it {weather} and {hour}", "it is {hour} and there is {weather} in the {place}", "{weather}; {hour}; {thing}",
+)  # fmt: skip
+
+_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*|\d+")
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a text in lower case; hyphenated words are split, numbers kept, all else is dropped."""
+    return [part for word in _WORD.findall(text.lower()) for part in word.split("-")]
+
+
+def vocabulary() -> list[str]:
+    """Return every word that a caption can hold, sorted."""
+    phrases: list[str] = [*_CLEAR, *_PLACES, *_THINGS, *_STYLES, _GLUE]
+    for scale in (_HOURS, *_WEATHER.values(), *_LENS.values(), _BEARING):
+        phrases += [wording for _, _, wordings in scale for wording in wordings]
+    for wordings in _ABSENT.values():
+        phrases += wordings
+    return sorted({word for phrase in phrases for word in split_words(phrase)} | {str(hour) for hour in range(1, 13)})
+
+
+def neutral_words() -> frozenset[str]:
+    """Return the words that name things, places and manners, and never a condition."""
+    return frozenset(word for phrase in (*_PLACES, *_THINGS, *_STYLES, _GLUE) for word in split_words(phrase))
+
+
+def sample_conditions(rng: np.random.Generator) -> tuple[Conditions, str, bool]:
+    """Draw a look and one of its captions.
+
+    Returns:
+        The conditions, a caption that names them, and whether the caption tells where the sun stands.
+    """
+    hour = _HOURS[rng.choice(len(_HOURS), p=(0.2, 0.1, 0.15, 0.15, 0.28, 0.12))]
+    conditions = Conditions(
+        sun_elevation=rng.uniform(hour[0], hour[1]), sun_bearing=rng.uniform(0.0, 360.0), vignette=0.2
+    )
+    said: list[str] = []
+    for name in _sample_weather(rng):
+        scale = _WEATHER[name]
+        low, high, wordings = scale[int(rng.integers(len(scale)))]
+        conditions = replace(conditions, **{name: rng.uniform(low, high)})
+        said.append(str(rng.choice(wordings)))
+    if conditions.rain > 0.1 or conditions.snow > 0.1:
+        if rng.random() < 0.8:
+            conditions = replace(conditions, overcast=max(conditions.overcast, rng.uniform(0.6, 1.0)))
+        elif conditions.overcast == 0.0:
+            said.append(str(rng.choice(_CLEAR[:5])))
+    if not said:
+        said.append(str(rng.choice(_CLEAR)))
+    if rng.random() < 0.12:
+        absent = str(rng.choice([name for name in _ABSENT if getattr(conditions, name) == 0.0]))
+        said.append(str(rng.choice(_ABSENT[absent])))
+    for name, scale in _LENS.items():
+        if rng.random() < 0.08:
+            low, high, wordings = scale[int(rng.integers(len(scale)))]
+            conditions = replace(conditions, **{name: rng.uniform(low, high)})
+            said.append(str(rng.choice(wordings)))
+    bearing_said = rng.random() < 0.15
+    if bearing_said:
+        low, high, wordings = _BEARING[int(rng.integers(len(_BEARING)))]
+        conditions = replace(conditions, sun_bearing=rng.uniform(low, high) % 360.0)
+        said.append(str(rng.choice(wordings)))
+    unsaid_hour = 35.0 <= conditions.sun_elevation <= 60.0 and rng.random() < 0.5
+    return conditions, _write(rng, "" if unsaid_hour else str(rng.choice(hour[2])), said), bearing_said
+
+
+def _sample_weather(rng: np.random.Generator) -> list[str]:
+    """Draw which kinds of weather come together."""
+    kinds = ((), ("fog",), ("snow",), ("rain",), ("overcast",), ("dust",), ("snow", "fog"), ("rain", "fog"),
+             ("overcast", "fog"), ("overcast", "rain"))  # fmt: skip
+    chances = (0.34, 0.13, 0.14, 0.12, 0.1, 0.05, 0.04, 0.03, 0.03, 0.02)
+    return list(kinds[rng.choice(len(kinds), p=chances)])
+
+
+def _write(rng: np.random.Generator, hour: str, said: list[str]) -> str:
+    """Compose one caption, in one of many word orders."""
+    rng.shuffle(said)
+    glue = str(rng.choice((", ", " and ", " with ", ", ", "; ")))
+    text = str(rng.choice(_PATTERNS)).format(
+        style=rng.choice(_STYLES), place=rng.choice(_PLACES), thing=rng.choice(_THINGS), hour=hour,
+        weather=glue.join(said),
+    )  # fmt: skip
+    return text if rng.random() < 0.75 else _drop_words(rng, text, set(split_words(" ".join((hour, *said)))))
+
+
+def _drop_words(rng: np.random.Generator, text: str, keep: set[str]) -> str:
+    """Leave out some of the words that carry no condition, as hurried people do."""
+    return " ".join(word for word in split_words(text) if word in keep or rng.random() < 0.5)
+
+
+__all__ = ["neutral_words", "sample_conditions", "split_words", "vocabulary"]

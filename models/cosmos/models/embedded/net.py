@@ -1,0 +1,169 @@
+"""The Transfer net: a coarse trunk that understands, a full-resolution head that paints.
+
+The trunk is a small U-Net at a fraction of the picture's size. Each control enters it by its own branch, whose last
+layer starts at zero and whose output is multiplied by the control's weight map, so any subset of controls works. The
+head sees the picture itself, the light hints and the trunk's features at full resolution, and predicts a gain and a
+bias for each pixel: ``out = rgb * exp(gain) + bias``. Edges and texture are those of the picture by construction.
+
+There is no normalisation over the picture or the batch: a frame's colours never depend on another's, and statistics
+that jump when an object enters cannot make the picture flicker.
+"""
+
+from __future__ import annotations
+
+import torch  # noqa: TID253
+from cosmos.models.spec import TransferNetConfig
+from torch import Tensor, nn  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
+
+
+class _Film(nn.Module):
+    """Scale and shift of channels by the style."""
+
+    def __init__(self, style: int, channels: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(style, 2 * channels)
+        nn.init.zeros_(self.affine.weight)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.affine(style)[:, :, None, None].to(x.dtype).chunk(2, dim=1)
+        return x * (1.0 + scale) + shift
+
+
+class _Block(nn.Module):
+    """Residual block: two 3x3 convolutions with the style between them; the identity at the start."""
+
+    def __init__(self, inputs: int, channels: int, style: int) -> None:
+        super().__init__()
+        self.skip = nn.Conv2d(inputs, channels, 1) if inputs != channels else nn.Identity()
+        self.first = nn.Conv2d(inputs, channels, 3, padding=1)
+        self.film = _Film(style, channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        hidden = self.film(self.first(functional.silu(x)), style)
+        return self.skip(x) + self.second(functional.silu(hidden))
+
+
+class _Branch(nn.Module):
+    """The way one control enters: silent at the start, scaled by its weight map ever after."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.see = nn.Conv2d(inputs, channels, 3, padding=1)
+        self.speak = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.speak.weight)
+        nn.init.zeros_(self.speak.bias)
+
+    def forward(self, control: Tensor, weight: Tensor) -> Tensor:
+        return self.speak(functional.silu(self.see(control))) * weight
+
+
+class TransferNet(nn.Module):
+    """Controls, light hints and style in; gain and bias of each pixel out."""
+
+    def __init__(self, config: TransferNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, width = config.channels, 4 * config.channels[0]
+        self.style = nn.Sequential(nn.Linear(config.style, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.start = nn.Parameter(torch.zeros(1, channels[0], 1, 1))
+        self.branches = nn.ModuleDict({kind: _Branch(3, channels[0]) for kind in config.controls})
+        self.hints = _Branch(config.hints, channels[0])
+        self.down = nn.ModuleList()
+        self.shrink = nn.ModuleList()
+        self.grow = nn.ModuleList()
+        self.up = nn.ModuleList()
+        for level, size in enumerate(channels):
+            self.down.append(nn.ModuleList(_Block(size, size, width) for _ in range(config.blocks)))
+            if level + 1 < len(channels):
+                self.shrink.append(nn.Conv2d(size, channels[level + 1], 3, stride=2, padding=1))
+                self.grow.append(nn.Conv2d(channels[level + 1], size, 1))
+                sizes = [2 * size] + [size] * (config.blocks - 1)
+                self.up.append(nn.ModuleList(_Block(inputs, size, width) for inputs in sizes))
+        self.features = nn.Conv2d(channels[0], config.features, 3, padding=1)
+        self.head_in = nn.Conv2d(config.features + config.hints + 3, config.head, 1)
+        self.head_film = _Film(width, config.head)
+        self.head_mid = nn.Conv2d(config.head, config.head, 3, padding=1)
+        self.head_out = nn.Conv2d(config.head, 6, 1)
+        nn.init.zeros_(self.head_out.weight)
+        nn.init.zeros_(self.head_out.bias)
+
+    def forward(
+        self,
+        rgb: Tensor,
+        controls: dict[str, Tensor],
+        weights: dict[str, Tensor],
+        hints: Tensor,
+        style: Tensor,
+        coarse: int | None = None,
+    ) -> Tensor:
+        """Paint pictures.
+
+        Args:
+            rgb: The pictures, in [-1, 1], shape [B, 3, H, W]; any size from 1 px.
+            controls: Kind -> control pictures, in [-1, 1], shape [B, 3, H, W]; absent kinds stay out.
+            weights: Kind -> weight in [0, 1], shape [B, 1, H, W]; the hints go by the weight of ``depth``.
+            hints: Light hints, in [-1, 1], shape [B, hints, H, W].
+            style: Style vectors, shape [B, style].
+            coarse: Size ratio of picture to trunk, ``None`` for that of training.
+
+        Returns:
+            Pictures, around [-1, 1] (not clamped), shape [B, 3, H, W].
+        """
+        coarse = coarse or self.config.coarse
+        height, width = rgb.shape[-2:]
+        multiple = coarse * 2 ** (len(self.config.channels) - 1)
+        size = (-(-height // multiple) * multiple // coarse, -(-width // multiple) * multiple // coarse)
+        code = self.style(style)
+        depth_weight = weights.get("depth")
+        if depth_weight is None:
+            depth_weight = torch.zeros_like(rgb[:, :1])
+        hints = hints * depth_weight
+        x = self.start.expand(rgb.shape[0], -1, *size)
+        for kind in self.config.controls:
+            if kind in controls:
+                x = x + self.branches[kind](_shrink(controls[kind], size), _shrink(weights[kind], size))
+        x = x + self.hints(_shrink(hints, size), _shrink(depth_weight, size))
+        features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
+        # The root keeps a weakly weighted depth readable for the head, which has no other way to it.
+        return self._paint(rgb, hints * depth_weight.sqrt(), features, code)
+
+    def _trunk(self, x: Tensor, code: Tensor) -> Tensor:
+        """Run the U-Net; sizes are multiples of its deepest stride."""
+        kept = []
+        for level, blocks in enumerate(self.down):
+            for block in blocks:
+                x = block(x, code)
+            if level < len(self.shrink):
+                kept.append(x)
+                x = self.shrink[level](x)
+        for level in reversed(range(len(self.up))):
+            x = functional.interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
+            x = torch.cat([x, kept[level]], dim=1)
+            for block in self.up[level]:
+                x = block(x, code)
+        return self.features(functional.silu(x))
+
+    def _paint(self, rgb: Tensor, hints: Tensor, features: Tensor, code: Tensor) -> Tensor:
+        """Turn features into the gain and bias of each pixel, and apply them."""
+        hidden = self.head_in(torch.cat([features, hints.to(features.dtype), rgb.to(features.dtype)], dim=1))
+        hidden = functional.silu(self.head_film(hidden, code))
+        hidden = functional.silu(self.head_mid(hidden))
+        gain, bias = self.head_out(hidden).float().chunk(2, dim=1)
+        level = (rgb.float() + 1.0) * 0.5
+        out = level * torch.exp(gain.clamp(-4.0, 2.0)) + bias
+        return out * 2.0 - 1.0
+
+
+def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average down to the trunk's size."""
+    if x.shape[-2] % size[0] == 0 and x.shape[-1] % size[1] == 0:
+        return functional.avg_pool2d(x, (x.shape[-2] // size[0], x.shape[-1] // size[1]))
+    return functional.adaptive_avg_pool2d(x, size)
+
+
+__all__ = ["TransferNet"]

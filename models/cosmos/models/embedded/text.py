@@ -1,0 +1,181 @@
+"""The prompt reader: words in, the conditions they ask for out, with what they leave open.
+
+A small transformer trained from scratch on our own captions reads a prompt into a Gaussian over the numbers of
+``Conditions``: "fog" has a mean strength and a spread. The seed draws from that spread, so two seeds of one prompt are
+two different foggy days. Words outside of the vocabulary are reported, never guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch  # noqa: TID253
+from cosmos.models.embedded.captions import neutral_words, split_words
+from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, from_read_vector
+from cosmos.models.spec import TextEncoderConfig
+from torch import Tensor, nn  # noqa: TID253
+
+_PAD, _UNKNOWN = 0, 1
+_WEATHER = ("overcast", "fog", "rain", "snow", "dust", "noise")
+
+
+class TextEncoder(nn.Module):
+    """Word ids to mean and log standard deviation of each read field."""
+
+    def __init__(self, config: TextEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.words = nn.Embedding(config.words, config.width, padding_idx=_PAD)
+        self.places = nn.Parameter(torch.randn(1, config.length, config.width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            config.width, config.heads, 2 * config.width, dropout=0.1, batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(config.width)
+        self.out = nn.Linear(config.width, 2 * len(READ_FIELDS))
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Read prompts.
+
+        Args:
+            ids: Word ids, int64, shape [B, L]; 0 pads.
+
+        Returns:
+            Mean and log standard deviation, each of shape [B, len(READ_FIELDS)].
+        """
+        pad = ids == _PAD
+        # A prompt without a known word still needs one place to look at.
+        pad = pad & ~(pad.all(dim=1, keepdim=True) & (torch.arange(ids.shape[1], device=ids.device) == 0))
+        x = self.words(ids) + self.places[:, : ids.shape[1]]
+        x = self.norm(self.layers(x, src_key_padding_mask=pad))
+        keep = (~pad)[..., None].to(x.dtype)
+        mean, log_std = self.out((x * keep).sum(1) / keep.sum(1)).chunk(2, dim=-1)
+        return mean, log_std.clamp(-4.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What a prompt was read as."""
+
+    conditions: Conditions
+    """The look that the seed drew from what the prompt leaves open."""
+    unknown: tuple[str, ...]
+    """Words that are not in the vocabulary, in their order, each once."""
+    corrected: tuple[tuple[str, str], ...]
+    """Words taken for a known one, with that one."""
+    cut: int
+    """Words beyond the reader's length, not read."""
+
+
+class PromptReader:
+    """Turns prompts into conditions.
+
+    Args:
+        encoder: A trained encoder.
+        vocabulary: Word of each embedding row from 2 on.
+    """
+
+    def __init__(self, encoder: TextEncoder, vocabulary: tuple[str, ...]) -> None:
+        self._encoder = encoder.eval()
+        self._rows = {word: row + 2 for row, word in enumerate(vocabulary)}
+        self._neutral = neutral_words()
+
+    def read(self, prompt: str, *, negative: str = "", guidance: float = 1.0, seed: int = 0) -> Reading:
+        """Read a prompt.
+
+        Args:
+            prompt: What the picture should look like.
+            negative: What it should not look like; conditions that it names are taken back.
+            guidance: 1 takes the prompt as it is; 0 is the look of an empty prompt; more exaggerates.
+            seed: Draws from what the prompt leaves open.
+        """
+        rng = np.random.default_rng([seed, 0x5EED])
+        words, unknown, corrected, cut = self._look_up(prompt)
+        mean, std = self._encode(words)
+        neutral, _ = self._encode([])
+        vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
+        vector = neutral + guidance * (vector - neutral)
+        if negative.strip():
+            away, more_unknown, more_corrected, more_cut = self._look_up(negative)
+            unknown, corrected, cut = unknown + more_unknown, corrected + more_corrected, cut + more_cut
+            vector = self._steer_away(vector, away, neutral)
+        bearing = float(rng.uniform(60.0, 300.0))
+        return Reading(
+            conditions=from_read_vector(vector, bearing=bearing),
+            unknown=tuple(dict.fromkeys(unknown)),
+            corrected=tuple(dict.fromkeys(corrected)),
+            cut=cut,
+        )
+
+    def ids(self, words: list[str]) -> list[int]:
+        """Return the row of each word; unknown words have row 1."""
+        return [self._rows.get(word, _UNKNOWN) for word in words]
+
+    def _look_up(self, text: str) -> tuple[list[str], list[str], list[tuple[str, str]], int]:
+        """Split a text into known words, unknown words, corrections, and the number of words beyond the length."""
+        known: list[str] = []
+        unknown: list[str] = []
+        corrected: list[tuple[str, str]] = []
+        for word in split_words(text):
+            if word in self._rows:
+                known.append(word)
+                continue
+            near = _nearest(word, tuple(self._rows))
+            if near is None:
+                unknown.append(word)
+            else:
+                known.append(near)
+                corrected.append((word, near))
+        # Letters of other scripts never become words above; say so rather than read an empty prompt.
+        if any(letter.isalpha() and not letter.isascii() for letter in text):
+            unknown += [part for part in text.split() if any(c.isalpha() and not c.isascii() for c in part)]
+        if len(known) > self._encoder.config.length:
+            # Words of things and places go first: they carry no condition.
+            known = [word for word in known if word not in self._neutral]
+        cut = max(0, len(known) - self._encoder.config.length)
+        return known[: self._encoder.config.length], unknown, corrected, cut
+
+    @torch.inference_mode()
+    def _encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of each read field."""
+        ids = torch.tensor([self.ids(words) or [_UNKNOWN]], dtype=torch.int64)
+        mean, log_std = self._encoder(ids)
+        return mean[0].double().numpy(), log_std[0].exp().double().numpy()
+
+    def _steer_away(self, vector: np.ndarray, words: list[str], neutral: np.ndarray) -> np.ndarray:
+        """Take back the conditions that the negative prompt names."""
+        avoid, std = self._encode(words)
+        vector = vector.copy()
+        for field, name in enumerate(READ_FIELDS):
+            if name in _WEATHER:
+                vector[field] *= 1.0 - min(1.0, max(0.0, (avoid[field] - 0.1) / 0.3))
+            elif name in ("sun_elevation", "exposure"):
+                named = abs(avoid[field] - neutral[field]) > 0.3
+                close = abs(vector[field] - avoid[field]) < 0.35 + std[field]
+                if named and close:
+                    vector[field] = neutral[field]
+        return vector
+
+
+@lru_cache(maxsize=4096)
+def _nearest(word: str, vocabulary: tuple[str, ...]) -> str | None:
+    """Return the one known word that is a typing error away, if there is just one."""
+    if len(word) < 5:
+        return None
+    near = [other for other in vocabulary if len(other) >= 4 and _one_edit_apart(word, other)]
+    return near[0] if len(near) == 1 else None
+
+
+def _one_edit_apart(a: str, b: str) -> bool:
+    """Whether one letter more, less, other, or two neighbours swapped turn ``a`` into ``b``."""
+    if abs(len(a) - len(b)) > 1:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    tails = ((a[start + 1 :], b[start + 1 :]), (a[start + 1 :], b[start:]), (a[start:], b[start + 1 :]))
+    swapped = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
+    return swapped or any(x == y for x, y in tails)
+
+
+__all__ = ["PromptReader", "Reading", "TextEncoder"]

@@ -1,0 +1,141 @@
+"""Render training pairs for the embedded Transfer model with the embedded renderer.
+
+``python tools/make_training_data.py --out training/data --scenes 0:2000``
+
+Each random stage gives a few views; each view is rendered once in the simulation look, with its controls, and under a
+few looks of the teacher. One ``.npz`` a pair. Resumable: a scene whose marker file is there is left out. Scenes from
+900000 on are for evaluation; training never reads them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cosmos.bridge import scenes
+from cosmos.bridge.controls import derive_controls
+from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
+from cosmos.bridge.types import Clip, ControlKind, gather
+from cosmos.models.embedded.captions import sample_conditions
+from cosmos.models.embedded.conditions import Conditions, extinction, style_vector
+
+
+def look_of(conditions: Conditions, azimuth: float, seed: int) -> Look:
+    """Return the teacher's look; grain and vignette are drawn after the net, so targets have none."""
+    values = asdict(conditions)
+    for name in ("sun_bearing", "noise", "vignette"):
+        del values[name]
+    return Look(**values, sun_azimuth=azimuth, noise=0.0, vignette=0.0, seed=seed)
+
+
+def to_bytes(signed: np.ndarray) -> np.ndarray:
+    """Store numbers in [-1, 1] in a byte."""
+    return np.clip(signed * 127.0 + 127.5, 0.0, 255.0).astype(np.uint8)
+
+
+def one_frame(renderer: Any, camera: str, time_code: float, size: tuple[int, int]) -> Clip:
+    """Render one frame in the simulation look as a clip of its own."""
+    return gather([renderer.render(camera, time_code, size=size)], fps=24.0, num_frames=1)
+
+
+def render_scene(seed: int, out: Path, *, size: tuple[int, int], views: int, looks: int) -> int:
+    """Render all pairs of one scene; return how many."""
+    rng = np.random.default_rng([seed, 0xDA7A])
+    renderer = Renderer(scenes.random(seed, num_frames=8))
+    count = 0
+    try:
+        cameras = list(renderer.scene.camera_paths)
+        first, last = renderer.scene.start_time, renderer.scene.end_time
+        for view in range(views):
+            camera = cameras[view % len(cameras)]
+            time_code = float(rng.uniform(first, last)) if last > first else first
+            clip = one_frame(renderer, camera, time_code, size)
+            if not usable(clip):
+                continue
+            shared = shared_arrays(clip)
+            for _ in range(looks):
+                conditions, caption, said = sample_conditions(rng)
+                azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
+                look = look_of(conditions, azimuth, int(rng.integers(1 << 30)))
+                target = renderer.render(camera, time_code, size=size, look=look).rgb.numpy()
+                hints = clip_hints(
+                    clip, range(1), elevation=conditions.sun_elevation, azimuth=azimuth,
+                    extinction=extinction(conditions),
+                    ground=ground_height(clip), seed=look.seed,
+                )  # fmt: skip
+                about = {"scene": seed, "camera": camera, "time_code": time_code, "caption": caption,
+                         "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
+                write_pair(
+                    out / f"{seed:06d}_{count:02d}.npz", **shared, target=target, hints=to_bytes(hints.numpy()[0]),
+                    style=style_vector(conditions), about=np.array(json.dumps(about)),
+                )  # fmt: skip
+                count += 1
+    finally:
+        renderer.close()
+    return count
+
+
+def usable(clip: Clip) -> bool:
+    """Whether a view shows something: not only sky, not a wall before the lens, not black."""
+    depth = clip.depth.numpy()
+    seen = np.isfinite(depth) & (depth > 0.0)
+    return bool(seen.mean() > 0.25 and np.median(depth[seen]) > 0.4 and clip.rgb.numpy().mean() > 8.0)
+
+
+def shared_arrays(clip: Clip) -> dict[str, np.ndarray]:
+    """Return the picture and its controls; grey ones with one channel."""
+    controls = derive_controls(clip)
+    arrays = {str(kind): controls[kind].video.numpy()[0] for kind in map(ControlKind, ("edge", "depth", "seg", "vis"))}
+    arrays["edge"], arrays["depth"] = arrays["edge"][..., 0], arrays["depth"][..., 0]
+    return {"rgb": clip.rgb.numpy()[0].copy(), **arrays}
+
+
+def write_pair(path: Path, **arrays: np.ndarray) -> None:
+    """Write a pair whole or not at all."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    temporary.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("training/data"))
+    parser.add_argument("--scenes", default="0:100", help="first:last of the scene seeds")
+    parser.add_argument("--size", default="144x256", help="height x width [px]")
+    parser.add_argument("--views", type=int, default=3)
+    parser.add_argument("--looks", type=int, default=2)
+    args = parser.parse_args()
+    first, last = (int(part) for part in args.scenes.split(":"))
+    height, width = (int(part) for part in args.size.split("x"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    start, pairs, failed = time.monotonic(), 0, 0
+    for seed in range(first, last):
+        marker = args.out / f"{seed:06d}.done"
+        if marker.exists():
+            continue
+        try:
+            pairs += render_scene(seed, args.out, size=(height, width), views=args.views, looks=args.looks)
+        except Exception as error:  # (one broken random stage must not end hours of rendering)
+            failed += 1
+            print(f"scene {seed} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            if failed > 20 and failed > 0.2 * (seed - first + 1):
+                raise
+            continue
+        marker.touch()
+        if (seed - first) % 10 == 0:
+            seconds = time.monotonic() - start
+            print(f"scene {seed}, {pairs} pairs, {pairs / seconds:.2f} pairs/s, {failed} failed", flush=True)
+
+
+if __name__ == "__main__":
+    main()
