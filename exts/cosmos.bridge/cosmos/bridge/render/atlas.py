@@ -1,0 +1,238 @@
+"""Materials and textures as flat device arrays, and how a kernel reads them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
+
+wp.set_module_options({"enable_backward": False})
+
+_LEVELS = 14
+_WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2, "black": 3}
+_SLOT_WIDTH = 16
+BASE_SLOT = wp.constant(16)
+ROUGHNESS_SLOT = wp.constant(32)
+METALLIC_SLOT = wp.constant(48)
+EMISSIVE_SLOT = wp.constant(64)
+NORMAL_SLOT = wp.constant(80)
+_ROW_WIDTH = 96
+
+
+@wp.struct
+class Atlas:
+    """Materials (one row each), their mean colours, and every texture with its mip levels in one run of texels."""
+
+    rows: wp.array2d(dtype=wp.float32)
+    flat_colors: wp.array(dtype=wp.vec3)  # mean base colour; negative where the mesh's colours hold
+    flat_emissive: wp.array(dtype=wp.vec3)
+    textures: wp.array2d(dtype=wp.int32)  # width, height, levels, sRGB, wrap s, wrap t, first texel of each level
+    texels: wp.array(dtype=wp.uint32)
+    linear: wp.array(dtype=wp.float32)  # 256 sRGB bytes, linear
+
+
+@wp.func
+def _wrap(i: wp.int32, n: wp.int32, mode: wp.int32):
+    if mode == 1:
+        return wp.clamp(i, 0, n - 1)
+    if mode == 2:
+        k = i % (2 * n)
+        if k < 0:
+            k += 2 * n
+        if k >= n:
+            k = 2 * n - 1 - k
+        return k
+    if mode == 3:
+        if i < 0 or i >= n:
+            return -1
+        return i
+    k = i % n
+    if k < 0:
+        k += n
+    return k
+
+
+@wp.func
+def _texel(atlas: Atlas, texture: wp.int32, offset: wp.int32, w: wp.int32, h: wp.int32, x: wp.int32, y: wp.int32):
+    column = _wrap(x, w, atlas.textures[texture, 4])
+    row = _wrap(y, h, atlas.textures[texture, 5])
+    if column < 0 or row < 0:
+        return wp.vec4(0.0, 0.0, 0.0, 0.0)
+    packed = atlas.texels[offset + row * w + column]
+    r = wp.int32(packed & wp.uint32(255))
+    g = wp.int32((packed >> wp.uint32(8)) & wp.uint32(255))
+    b = wp.int32((packed >> wp.uint32(16)) & wp.uint32(255))
+    a = wp.float32(packed >> wp.uint32(24)) / 255.0
+    if atlas.textures[texture, 3] == 1:
+        return wp.vec4(atlas.linear[r], atlas.linear[g], atlas.linear[b], a)
+    return wp.vec4(wp.float32(r) / 255.0, wp.float32(g) / 255.0, wp.float32(b) / 255.0, a)
+
+
+@wp.func
+def _bilinear(atlas: Atlas, texture: wp.int32, level: wp.int32, uv: wp.vec2):
+    w = wp.max(1, atlas.textures[texture, 0] >> level)
+    h = wp.max(1, atlas.textures[texture, 1] >> level)
+    offset = atlas.textures[texture, 6 + level]
+    u = wp.clamp(uv[0], -1.0e4, 1.0e4) * wp.float32(w) - 0.5
+    v = (1.0 - wp.clamp(uv[1], -1.0e4, 1.0e4)) * wp.float32(h) - 0.5
+    fu = wp.floor(u)
+    fv = wp.floor(v)
+    x = wp.int32(fu)
+    y = wp.int32(fv)
+    su = u - fu
+    sv = v - fv
+    top = _texel(atlas, texture, offset, w, h, x, y) * (1.0 - su) + _texel(atlas, texture, offset, w, h, x + 1, y) * su
+    low = (
+        _texel(atlas, texture, offset, w, h, x, y + 1) * (1.0 - su)
+        + _texel(atlas, texture, offset, w, h, x + 1, y + 1) * su
+    )
+    return top * (1.0 - sv) + low * sv
+
+
+@wp.func
+def sample_texture(atlas: Atlas, texture: wp.int32, uv: wp.vec2, footprint: wp.float32):
+    """Filtered texel as linear RGBA; ``footprint`` is the side of a pixel in uv."""
+    size = wp.sqrt(wp.float32(atlas.textures[texture, 0]) * wp.float32(atlas.textures[texture, 1]))
+    levels = atlas.textures[texture, 2]
+    lod = wp.clamp(wp.log2(wp.max(footprint * size, 1.0e-6)), 0.0, wp.float32(levels - 1))
+    level = wp.int32(lod)
+    near = _bilinear(atlas, texture, level, uv)
+    rest = lod - wp.float32(level)
+    if rest < 0.02 or level + 1 >= levels:
+        return near
+    return near * (1.0 - rest) + _bilinear(atlas, texture, level + 1, uv) * rest
+
+
+@wp.func
+def sample_slot(atlas: Atlas, row: wp.int32, slot: wp.int32, uv: wp.vec2, footprint: wp.float32):
+    """What a textured input reads at ``uv``; call only where the slot has a texture."""
+    su = uv[0] * atlas.rows[row, slot + 2]
+    sv = uv[1] * atlas.rows[row, slot + 3]
+    c = atlas.rows[row, slot + 4]
+    s = atlas.rows[row, slot + 5]
+    placed = wp.vec2(c * su - s * sv + atlas.rows[row, slot + 6], s * su + c * sv + atlas.rows[row, slot + 7])
+    grown = footprint * wp.sqrt(wp.abs(atlas.rows[row, slot + 2] * atlas.rows[row, slot + 3]))
+    texel = sample_texture(atlas, wp.int32(atlas.rows[row, slot]), placed, grown)
+    return wp.vec4(
+        texel[0] * atlas.rows[row, slot + 8] + atlas.rows[row, slot + 12],
+        texel[1] * atlas.rows[row, slot + 9] + atlas.rows[row, slot + 13],
+        texel[2] * atlas.rows[row, slot + 10] + atlas.rows[row, slot + 14],
+        texel[3] * atlas.rows[row, slot + 11] + atlas.rows[row, slot + 15],
+    )
+
+
+@wp.func
+def channel_of(atlas: Atlas, row: wp.int32, slot: wp.int32, value: wp.vec4):
+    """The channel that a scalar input reads."""
+    return value[wp.clamp(wp.int32(atlas.rows[row, slot + 1]), 0, 3)]
+
+
+def _slot_row(slot: TextureSlot) -> list[float]:
+    angle = math.radians(slot.uv_rotation)
+    place = [*slot.uv_scale, math.cos(angle), math.sin(angle), *slot.uv_offset]
+    return [float(slot.texture), float(slot.channel), *place, *slot.scale, *slot.bias]
+
+
+def _material_row(material: Material) -> list[float]:
+    head = [
+        *material.base_color,
+        float(material.use_display_color),
+        material.metallic,
+        material.roughness,
+        *material.emissive,
+        material.opacity,
+        material.opacity_threshold,
+    ]
+    slots = (
+        material.base_color_slot,
+        material.roughness_slot,
+        material.metallic_slot,
+        material.emissive_slot,
+        material.normal_slot,
+    )
+    row = head + [0.0] * (_SLOT_WIDTH - len(head))
+    for slot in slots:
+        row += _slot_row(slot)
+    return row
+
+
+def _mip_levels(texels: np.ndarray) -> list[np.ndarray]:
+    """Return the image and its halvings down to one texel, float averages rounded to uint8."""
+    levels = [np.ascontiguousarray(texels, dtype=np.uint8)]
+    while max(levels[-1].shape[:2]) > 1 and len(levels) < _LEVELS:
+        image = levels[-1].astype(np.float32)
+        h, w = image.shape[:2]
+        half_h, half_w = max(1, h // 2), max(1, w // 2)
+        rows = image[: half_h * 2].reshape(half_h, -1, w, 4).mean(axis=1)
+        halved = rows[:, : half_w * 2].reshape(half_h, half_w, -1, 4).mean(axis=2)
+        levels.append((halved + 0.5).astype(np.uint8))
+    return levels
+
+
+def srgb_to_linear(values: np.ndarray) -> np.ndarray:
+    """Decode sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def mean_color(texture: Texture) -> np.ndarray:
+    """Return the mean linear RGB of a texture, shape [3]."""
+    step = max(1, max(texture.texels.shape[:2]) // 128)
+    values = texture.texels[::step, ::step, :3].astype(np.float64) / 255.0
+    return (srgb_to_linear(values) if texture.srgb else values).reshape(-1, 3).mean(axis=0)
+
+
+def _flat(slot: TextureSlot, constant: tuple[float, float, float], scene: Scene) -> np.ndarray:
+    if slot.texture < 0:
+        return np.asarray(constant, dtype=np.float64)
+    return mean_color(scene.textures[slot.texture]) * slot.scale[:3] + slot.bias[:3]
+
+
+def make_atlas(scene: Scene, device: Any) -> Any:
+    """Return the scene's materials and textures as an Atlas on ``device``."""
+    rows, texels, offset = [], [], 0
+    for texture in scene.textures:
+        levels = _mip_levels(texture.texels)
+        h, w = levels[0].shape[:2]
+        wraps = [_WRAPS[texture.wrap_s], _WRAPS[texture.wrap_t]]
+        starts = []
+        for level in levels:
+            starts.append(offset)
+            texels.append(level.reshape(-1, 4).view("<u4").reshape(-1))
+            offset += level.shape[0] * level.shape[1]
+        rows.append([w, h, len(levels), int(texture.srgb), *wraps, *starts, *([0] * (_LEVELS - len(starts)))])
+    materials = scene.materials or (Material(name="default", use_display_color=True),)
+    colors = np.array([_flat(item.base_color_slot, item.base_color, scene) for item in materials])
+    colors[[item.use_display_color and item.base_color_slot.texture < 0 for item in materials]] = -1.0
+    emissive = np.array([_flat(item.emissive_slot, item.emissive, scene) for item in materials])
+    atlas = Atlas()
+    table = np.array([_material_row(item) for item in materials], dtype=np.float32).reshape(-1, _ROW_WIDTH)
+    atlas.rows = wp.array(table, dtype=wp.float32, device=device)
+    atlas.flat_colors = wp.array(colors.astype(np.float32), dtype=wp.vec3, device=device)
+    atlas.flat_emissive = wp.array(emissive.astype(np.float32), dtype=wp.vec3, device=device)
+    placed = np.array(rows or [[0] * (6 + _LEVELS)], dtype=np.int32)
+    atlas.textures = wp.array(placed, dtype=wp.int32, device=device)
+    run = np.concatenate(texels) if texels else np.zeros(1, dtype=np.uint32)
+    atlas.texels = wp.array(np.ascontiguousarray(run, dtype=np.uint32), dtype=wp.uint32, device=device)
+    decoded = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)
+    atlas.linear = wp.array(decoded, dtype=wp.float32, device=device)
+    return atlas
+
+
+__all__ = [
+    "BASE_SLOT",
+    "EMISSIVE_SLOT",
+    "METALLIC_SLOT",
+    "NORMAL_SLOT",
+    "ROUGHNESS_SLOT",
+    "Atlas",
+    "channel_of",
+    "make_atlas",
+    "mean_color",
+    "sample_slot",
+    "sample_texture",
+    "srgb_to_linear",
+]

@@ -1,0 +1,81 @@
+"""Launch Warp kernels over every core: one CPU launch runs on one thread, but releases the interpreter lock."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Optional
+
+import warp as wp
+
+_MAX_THREADS = 8
+_CHUNKS_PER_THREAD = 4
+
+
+def usable_threads() -> int:
+    """Return how many CPU threads this process may use, at most 8."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity is not None else os.cpu_count()
+    return max(1, min(_MAX_THREADS, count or 1))
+
+
+class Bands:
+    """Splits the first axis of a launch over threads on the CPU; one launch on CUDA.
+
+    A kernel launched here takes ``first: wp.int32`` as its first argument and works on item ``first + wp.tid()``.
+    Items must not write to each other's outputs; then the result does not depend on the number of threads.
+    """
+
+    def __init__(self, device: Any, threads: Optional[int] = None):
+        """Make the pool.
+
+        Args:
+            device: Warp device of every launch.
+            threads: CPU threads; as many as the process may use, at most 8, when ``None``.
+        """
+        if threads is not None and threads < 1:
+            raise ValueError(f"Bands needs at least one thread, got {threads!r}.")
+        self.device = wp.get_device(device)
+        self.threads = 1 if self.device.is_cuda else (threads or usable_threads())
+        self._pool = ThreadPoolExecutor(self.threads, "cosmos_bridge_render") if self.threads > 1 else None
+
+    def launch(self, kernel: Any, count: int, inputs: list, *, chunk: int = 256) -> None:
+        """Run ``kernel`` on ``count`` items.
+
+        Args:
+            kernel: Warp kernel whose first argument is the first item.
+            count: Number of items.
+            inputs: The other arguments.
+            chunk: Fewest items worth a launch of their own.
+        """
+        if count <= 0:
+            return
+        pieces = max(1, min(self.threads * _CHUNKS_PER_THREAD, count // max(1, chunk)))
+        if self._pool is None or pieces == 1:
+            wp.launch(kernel, dim=count, inputs=[0, *inputs], device=self.device)
+            return
+        wp.load_module(module=kernel.module, device=self.device)
+        edges = [count * piece // pieces for piece in range(pieces + 1)]
+        self.run([(kernel, end - start, [start, *inputs]) for start, end in zip(edges, edges[1:])])
+
+    def run(self, launches: list[tuple[Any, int, list]]) -> None:
+        """Run independent launches ``(kernel, count, inputs)``, side by side where there are threads."""
+        if self._pool is None or len(launches) == 1:
+            for kernel, count, inputs in launches:
+                wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
+            return
+        jobs = [
+            self._pool.submit(wp.launch, kernel, dim=count, inputs=inputs, device=self.device)
+            for kernel, count, inputs in launches
+        ]
+        for job in jobs:
+            job.result()
+
+    def close(self) -> None:
+        """Stop the threads; safe to call twice."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+
+
+__all__ = ["Bands", "usable_threads"]

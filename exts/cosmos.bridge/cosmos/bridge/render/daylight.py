@@ -1,0 +1,228 @@
+"""Sun, moon and sky colour by the sun's elevation, and the stage's own sun and dome as a sky."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Optional
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.sky import Air
+
+_ELEVATIONS = (-18.0, -12.0, -6.0, -2.0, 0.0, 3.0, 8.0, 20.0, 45.0, 90.0)
+_KEYS = {
+    # Linear Rec. 709 radiance against a noon sun of irradiance 10; drawn after photographs of clear skies.
+    "zenith": (
+        (0.0010, 0.0020, 0.0050),
+        (0.0045, 0.0090, 0.0260),
+        (0.0280, 0.0560, 0.1500),
+        (0.0800, 0.1300, 0.3000),
+        (0.1200, 0.1800, 0.3800),
+        (0.1500, 0.2300, 0.4600),
+        (0.1700, 0.2900, 0.5800),
+        (0.1700, 0.3400, 0.7400),
+        (0.1600, 0.3500, 0.8200),
+        (0.1600, 0.3600, 0.8600),
+    ),
+    "horizon": (
+        (0.0030, 0.0040, 0.0080),
+        (0.0120, 0.0160, 0.0350),
+        (0.1100, 0.1050, 0.1700),
+        (0.4000, 0.2700, 0.2600),
+        (0.6200, 0.4000, 0.3000),
+        (0.8000, 0.5600, 0.3900),
+        (0.8800, 0.7400, 0.6000),
+        (0.8400, 0.8900, 0.9300),
+        (0.7800, 0.9000, 1.0500),
+        (0.7600, 0.9000, 1.0800),
+    ),
+    "glow": (
+        (0.0000, 0.0000, 0.0000),
+        (0.0250, 0.0130, 0.0100),
+        (0.3200, 0.1400, 0.0600),
+        (1.2000, 0.4300, 0.1200),
+        (2.0000, 0.7200, 0.1900),
+        (2.3000, 1.0000, 0.3300),
+        (2.0000, 1.2000, 0.5800),
+        (1.3000, 1.1000, 0.8000),
+        (1.0000, 0.9500, 0.8500),
+        (0.9000, 0.9000, 0.8500),
+    ),
+    "sun": (
+        (0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (0.70, 0.24, 0.06),
+        (2.60, 1.20, 0.42),
+        (5.20, 3.30, 1.75),
+        (8.80, 7.30, 5.50),
+        (10.4, 9.50, 8.20),
+        (11.0, 10.3, 9.20),
+    ),
+}
+NIGHT_ELEVATION = -6.0
+"""Below this elevation of the sun lamps are lit [deg]."""
+_MOON_LIGHT = np.array([0.045, 0.060, 0.092])
+
+
+def direction_of(elevation: float, azimuth: float, y_up: bool) -> np.ndarray:
+    """Return the unit vector to a point of the sky, in stage axes.
+
+    Args:
+        elevation: Angle above the horizon [deg].
+        azimuth: Angle around the up axis from +X, counter-clockwise seen from above [deg].
+        y_up: Whether +Y is up; else +Z.
+    """
+    e, a = math.radians(elevation), math.radians(azimuth)
+    x, y, up = math.cos(e) * math.cos(a), math.cos(e) * math.sin(a), math.sin(e)
+    return np.array([x, up, -y] if y_up else [x, y, up])
+
+
+def _key(name: str, elevation: float) -> np.ndarray:
+    table = np.array(_KEYS[name])
+    return np.array([np.interp(elevation, _ELEVATIONS, table[:, channel]) for channel in range(3)])
+
+
+def _luma(color: np.ndarray) -> float:
+    return float(np.dot(color, (0.2126, 0.7152, 0.0722)))
+
+
+def _vec(values: Any) -> wp.vec3:
+    return wp.vec3(*(float(value) for value in values))
+
+
+def _mix(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+    return np.asarray(a) * (1.0 - share) + np.asarray(b) * share
+
+
+def _haze(look: Look) -> tuple[float, float]:
+    """Return the extinction of fog (with the veil of rain and snow) and of dust [1/m]."""
+    fog = 3.9 / (8.0 * look.fog**-1.55) if look.fog > 0.0 else 0.0
+    fog += 0.010 * look.rain + 0.016 * look.snow + 0.0006
+    dust = 3.9 / (30.0 * look.dust**-1.4) if look.dust > 0.0 else 0.0
+    return fog, dust
+
+
+def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any:
+    """Return the sky and air of a Look; exposure is left at 1 for the light meter.
+
+    Args:
+        look: Time of day and weather.
+        y_up: Whether +Y is up.
+        floor: Height of the ground relative to the world's origin [m].
+        openness: Share of the sky that the stage lets in, in [0, 1].
+    """
+    elevation = look.sun_elevation
+    cover = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow + 0.55 * look.fog)
+    zenith, horizon, glow, sun = (_key(name, elevation) for name in ("zenith", "horizon", "glow", "sun"))
+    moonlit = elevation < NIGHT_ELEVATION
+    toward = direction_of(max(elevation, 0.6), look.sun_azimuth, y_up)
+    if moonlit:
+        toward = direction_of(38.0, look.sun_azimuth + 130.0, y_up)
+        sun = _MOON_LIGHT * np.interp(elevation, (-12.0, NIGHT_ELEVATION), (1.0, 0.35))
+    thinned = (1.0 - cover) ** 1.6
+    grey_sky = np.full(3, 0.35 * _luma(zenith) + 0.65 * _luma(horizon)) * np.array([0.96, 1.0, 1.06])
+    grey_sky *= 1.0 + 0.9 * min(1.0, _luma(sun) / 10.0) - 0.25 * look.rain
+    zenith, horizon = _mix(zenith, grey_sky * 1.12, cover), _mix(horizon, grey_sky * 0.9, cover)
+    tint = np.array([0.78, 0.58, 0.36])
+    dust_share = min(1.0, 0.9 * look.dust)
+    zenith, horizon = (_mix(sky, tint * 1.25 * _luma(sky), dust_share) for sky in (zenith, horizon))
+    sun = _mix(sun, sun * tint, dust_share) * thinned * (1.0 - 0.55 * look.dust)
+    glow = glow * (1.0 - 0.92 * cover)
+    sky_light = 0.55 * zenith + 0.45 * horizon + 0.05 * glow
+    air = Air()
+    air.y_up, air.zenith, air.horizon, air.glow = int(y_up), _vec(zenith), _vec(horizon), _vec(glow)
+    air.sun, air.sun_color, air.sun_radius = _vec(toward), _vec(sun), 0.006 + 0.06 * cover
+    shown = elevation > -0.5 or moonlit
+    air.disk = _vec(sun * (60.0 if moonlit else 18.0) * (thinned if shown else 0.0))
+    air.ground = _vec(
+        0.22 * np.array([1.0, 0.96, 0.9]) * (sky_light + sun * max(0.0, toward[1 if y_up else 2]) / math.pi)
+    )
+    air.clouds = 0.12 + 0.3 * (look.seed % 7) / 7.0 * (1.0 - cover) + 0.85 * cover
+    light = _mix(horizon, sun / math.pi + zenith, 0.55 * (1.0 - cover)) + 0.35 * glow
+    air.cloud_light, air.cloud_shade = _vec(light * 1.12), _vec(_mix(zenith, horizon, 0.6) * (0.85 - 0.15 * cover))
+    air.stars = float(np.interp(elevation, (-12.0, -7.0), (1.0, 0.0))) * (1.0 - cover)
+    air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
+    air.sky_light, air.open = _vec(sky_light), openness
+    fog, dust = _haze(look)
+    dim = 0.25 + 0.75 * openness
+    veil = np.full(3, 1.0) * _luma(0.9 * sky_light + 0.035 * sun) * np.array([0.97, 1.0, 1.03])
+    veil = _mix(veil, 0.9 * sky_light + 0.04 * sun, 0.35)
+    dusty = tint * _luma(sky_light + 0.05 * sun) * 1.15
+    share = dust / max(fog + dust, 1e-9)
+    air.haze, air.haze_color = fog + dust, _vec(_mix(veil, dusty, share) * dim)
+    air.haze_glow = _vec((0.25 * glow * (1.0 - cover) + 0.01 * sun) * dim)
+    air.haze_height, air.floor = 14.0 + 60.0 * (1.0 - look.fog), floor
+    air.detail, air.seed, air.vignette = look.detail, look.seed & 0x7FFFFFFF, look.vignette
+    air.wet, air.snow = max(look.rain, 0.25 * look.snow * 0.0), look.snow
+    air.exposure, air.headlight, air.bounce = 1.0, 0.0, 1.0
+    return air
+
+
+def stage_air(scene: Scene, pose: Pose, *, floor: float, openness: float) -> tuple[Any, Optional[str]]:
+    """Return the plain sky of the simulation look, lit as the stage says; and what had to be added, if anything.
+
+    Args:
+        scene: The stage.
+        pose: Where its lights are.
+        floor: Height of the ground relative to the world's origin [m].
+        openness: Share of the sky that the stage lets in, in [0, 1].
+    """
+    y_up = scene.up_axis == "Y"
+    note = None
+    air = Air()
+    air.y_up, air.floor, air.open = int(y_up), floor, openness
+    air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
+    distant = [index for index, light in enumerate(scene.lights) if light.kind == "distant"]
+    domes = [index for index, light in enumerate(scene.lights) if light.kind == "dome"]
+    sun, toward, radius = np.zeros(3), direction_of(50.0, 35.0, y_up), 0.005
+    sky = np.zeros(3)
+    if not scene.lights:
+        note = "The stage has no light; a sky and a sun were added."
+        sun, sky = np.array([3.0, 2.85, 2.6]), np.array([0.42, 0.5, 0.6])
+    if distant:
+        index = max(distant, key=lambda item: max(scene.lights[item].color))
+        axes = np.asarray(pose.light_to_world[index], dtype=np.float64)[:3, :3]
+        sun = np.asarray(scene.lights[index].color, dtype=np.float64)
+        toward = axes[:, 2] / max(float(np.linalg.norm(axes[:, 2])), 1e-12)
+        radius = math.tan(math.radians(min(60.0, max(0.2, scene.lights[index].size[0])) * 0.5))
+    if domes:
+        index = domes[0]
+        sky = np.sum([np.asarray(scene.lights[item].color, dtype=np.float64) for item in domes], axis=0)
+        if scene.lights[index].texture >= 0:
+            axes = np.asarray(pose.light_to_world[index], dtype=np.float64)[:3, :3]
+            air.dome, air.dome_color = scene.lights[index].texture, _vec(sky)
+            air.dome_axes = wp.mat33(*np.linalg.inv(axes).astype(np.float32).reshape(-1).tolist())
+    elif distant:
+        sky = np.array([0.05, 0.055, 0.06]) * _luma(sun)
+    air.sun, air.sun_color, air.sun_radius = _vec(toward), _vec(sun), radius
+    air.zenith, air.horizon, air.ground = _vec(sky * (0.8, 0.92, 1.1)), _vec(sky * 1.1), _vec(sky * 0.45)
+    air.sky_light, air.haze_height = _vec(sky), 100.0
+    air.exposure = 1.0
+    return air, note
+
+
+def scale_air(air: Any, factor: float) -> None:
+    """Multiply every radiance of ``air`` by ``factor``."""
+    for name in (
+        "zenith",
+        "horizon",
+        "ground",
+        "glow",
+        "sun_color",
+        "disk",
+        "cloud_light",
+        "cloud_shade",
+        "dome_color",
+        "sky_light",
+        "haze_color",
+        "haze_glow",
+    ):
+        setattr(air, name, _vec(np.array([getattr(air, name)[axis] for axis in range(3)]) * factor))
+
+
+__all__ = ["NIGHT_ELEVATION", "direction_of", "scale_air", "stage_air", "teacher_air"]

@@ -1,0 +1,269 @@
+"""Light arriving at surfaces: sun and lamps with shadow rays, and one gathered bounce."""
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.atlas import Atlas
+from cosmos.bridge.render.noise import hash_uint, to_unit
+from cosmos.bridge.render.sky import Air, sky_radiance, z_up
+from cosmos.bridge.render.surface import Surfaces
+from cosmos.bridge.render.world import WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+PI = wp.constant(wp.float32(3.14159265))
+
+
+@wp.struct
+class Lamps:
+    """The local lights of the stage (all but sun and dome), L of them."""
+
+    count: wp.int32
+    kinds: wp.array(dtype=wp.int32)  # 0 distant, 1 rect or disk, 2 sphere, 3 cylinder
+    places: wp.array(dtype=wp.vec3)  # relative to the world's origin [m]
+    sides: wp.array(dtype=wp.vec3)  # half extent along the light's x [m]
+    tops: wp.array(dtype=wp.vec3)  # half extent along the light's y [m]
+    aims: wp.array(dtype=wp.vec3)  # unit direction in which it shines
+    powers: wp.array(dtype=wp.vec3)  # radiance times area [m2], or irradiance of a distant light
+    areas: wp.array(dtype=wp.float32)  # [m2]
+    shadows: wp.array(dtype=wp.int32)
+
+
+@wp.func
+def blocked(world: WorldArrays, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
+    """Whether anything lies within ``distance`` [m]."""
+    return wp.mesh_query_ray_anyhit(world.mesh, start, direction, distance)
+
+
+@wp.func
+def frame_x(n: wp.vec3):
+    """A unit vector across ``n`` (Duff et al. 2017)."""
+    s = wp.float32(1.0)
+    if n[2] < 0.0:
+        s = wp.float32(-1.0)
+    a = -1.0 / (s + n[2])
+    return wp.vec3(1.0 + s * n[0] * n[0] * a, s * n[0] * n[1] * a, -s * n[0])
+
+
+@wp.func
+def lamp_vector(lamps: Lamps, k: wp.int32, p: wp.vec3):
+    """Direction (not unit) from ``p`` to lamp ``k``'s middle, or far along a distant light."""
+    if lamps.kinds[k] == 0:
+        return lamps.aims[k] * -1.0e4
+    return lamps.places[k] - p
+
+
+@wp.func
+def lamp_irradiance(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
+    """Unshadowed irradiance at ``p``; an area source seen as its middle, tamed in its near field."""
+    to = lamp_vector(lamps, k, p)
+    square = wp.dot(to, to)
+    w = to / wp.sqrt(wp.max(square, 1.0e-12))
+    kind = lamps.kinds[k]
+    facing = wp.dot(n, w)
+    if kind == 0:
+        return lamps.powers[k] * wp.max(0.0, facing)
+    reach = wp.sqrt(lamps.areas[k] * 0.25 / wp.max(square, 1.0e-6))
+    wrap = wp.min(reach * 0.6, 0.5)
+    facing = wp.max(0.0, (facing + wrap) / (1.0 + wrap))
+    spread = wp.float32(1.0)
+    if kind == 1:
+        spread = wp.max(0.0, -wp.dot(lamps.aims[k], w))
+    return lamps.powers[k] * (facing * spread / (square + lamps.areas[k] * 0.31830989))
+
+
+@wp.func
+def lamp_point(lamps: Lamps, k: wp.int32, a: wp.float32, b: wp.float32):
+    """A point on lamp ``k`` for ``a``, ``b`` in [0, 1)."""
+    return lamps.places[k] + lamps.sides[k] * (2.0 * a - 1.0) + lamps.tops[k] * (2.0 * b - 1.0)
+
+
+@wp.func
+def flat_albedo(world: WorldArrays, atlas: Atlas, f: wp.int32):
+    """Mean base colour of triangle ``f``."""
+    color = atlas.flat_colors[world.materials[f]]
+    if color[0] < 0.0:
+        color = world.colors[world.instances[f]]
+        if color[0] < 0.0:
+            color = world.corner_colors[world.sources[f], 0]
+    return color
+
+
+@wp.func
+def face_normal(world: WorldArrays, f: wp.int32, direction: wp.vec3):
+    """Unit normal of triangle ``f`` against ``direction``."""
+    a = world.points[world.triangles[3 * f]]
+    b = world.points[world.triangles[3 * f + 1]]
+    c = world.points[world.triangles[3 * f + 2]]
+    n = wp.normalize(wp.cross(b - a, c - a))
+    if wp.dot(n, direction) > 0.0:
+        n = -n
+    return n
+
+
+@wp.func
+def bounced(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, f: wp.int32, p: wp.vec3, direction: wp.vec3):
+    """Radiance that triangle ``f`` sends back along a ray that met it at ``p``: shadowed sun, lamps, flat sky."""
+    n = face_normal(world, f, direction)
+    albedo = flat_albedo(world, atlas, f)
+    if air.snow > 0.0:
+        cover = air.snow * wp.clamp(z_up(air, n)[2] * 1.5 - 0.3, 0.0, 1.0)
+        albedo = albedo * (1.0 - cover) + wp.vec3(0.85, 0.88, 0.92) * cover
+    arriving = air.sky_light * (PI * (0.25 + 0.75 * air.open) * (0.35 + 0.25 * z_up(air, n)[2]))
+    facing = wp.dot(n, air.sun)
+    if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
+        if not blocked(world, p + n * 2.0e-3, air.sun, 1.0e5):
+            arriving += air.sun_color * facing
+    for k in range(lamps.count):
+        arriving += lamp_irradiance(lamps, k, p, n) * 0.8
+    return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]]
+
+
+@wp.kernel
+def gather_light_kernel(
+    first: wp.int32,
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    surfaces: Surfaces,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rays: wp.int32,
+    lamp_rays: wp.int32,
+    lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
+    gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
+):
+    """Light that varies slowly, on every ``step``-th pixel; a 4 x 4 pattern of directions, for ``smooth_light``."""
+    cell = first + wp.tid()
+    row = cell // columns
+    column = cell - row * columns
+    height = surfaces.triangles.shape[0] // width
+    y = wp.min(row * step + step // 2, height - 1)
+    x = wp.min(column * step + step // 2, width - 1)
+    i = y * width + x
+    lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
+    gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+    if surfaces.triangles[i] < 0:
+        return
+    n = surfaces.normals[i]
+    g = surfaces.geometric[i]
+    p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
+    pattern = wp.uint32((row & 3) * 4 + (column & 3))
+    turn = to_unit(hash_uint(pattern * wp.uint32(40503) + wp.uint32(7)))
+    lift = to_unit(hash_uint(pattern * wp.uint32(29411) + wp.uint32(131)))
+    tx = frame_x(n)
+    ty = wp.cross(n, tx)
+    total = wp.vec3(0.0, 0.0, 0.0)
+    clear = wp.float32(0.0)
+    for r in range(rays):
+        # Cosine-weighted hemisphere: a spiral of strata, turned by the pattern.
+        s = (wp.float32(r) + lift) / wp.float32(rays)
+        angle = 6.2831853 * (turn + wp.float32(r) * 0.61803399)
+        radius = wp.sqrt(s)
+        d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
+        if wp.dot(d, g) < 0.02:
+            d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
+        hit = wp.mesh_query_ray(world.mesh, p, d, 60.0)
+        if hit.result:
+            clear += wp.min(1.0, hit.t * hit.t / 4.0)
+            if air.bounce > 0.0:
+                total += bounced(world, atlas, air, lamps, hit.face, p + d * (hit.t * 0.999), d)
+            else:
+                total += wp.cw_mul(flat_albedo(world, atlas, hit.face), air.sky_light) * (0.6 * wp.min(1.0, hit.t))
+        else:
+            clear += 1.0
+            total += sky_radiance(air, atlas, d, 0.0)
+    share = 1.0 / wp.float32(wp.max(rays, 1))
+    total = total * (PI * share)
+    gathered_out[cell] = wp.vec4(total[0], total[1], total[2], clear * share)
+    light = wp.vec3(0.0, 0.0, 0.0)
+    best = wp.float32(0.0)
+    for k in range(lamps.count):
+        light += lamp_irradiance(lamps, k, p, n)
+    peak = wp.max(light[0], wp.max(light[1], light[2]))
+    lit = wp.vec3(0.0, 0.0, 0.0)
+    for k in range(lamps.count):
+        part = lamp_irradiance(lamps, k, p, n)
+        best = wp.max(part[0], wp.max(part[1], part[2]))
+        if best > peak * 0.02 and lamps.shadows[k] == 1:
+            seen = wp.float32(0.0)
+            for r in range(lamp_rays):
+                a = lift + wp.float32(r) * 0.75487767
+                b = turn + wp.float32(r) * 0.56984029
+                to = lamp_point(lamps, k, a - wp.floor(a), b - wp.floor(b)) - p
+                if lamps.kinds[k] == 0:
+                    to = lamps.aims[k] * -1.0e4
+                distance = wp.length(to)
+                if wp.dot(to, g) > 0.0 and not blocked(world, p, to / distance, distance * 0.995 - 0.02):
+                    seen += 1.0
+            part = part * (seen / wp.float32(lamp_rays))
+        lit += part
+    lit_out[cell] = lit
+
+
+@wp.kernel
+def smooth_light_kernel(
+    first: wp.int32,
+    surfaces: Surfaces,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+    lit: wp.array(dtype=wp.vec3),
+    gathered: wp.array(dtype=wp.vec4),
+    lit_out: wp.array(dtype=wp.vec3),
+    gathered_out: wp.array(dtype=wp.vec4),
+):
+    """Average over 5 x 5 neighbours on the same surface (weights 1 inside, a half at the rim: one whole pattern)."""
+    cell = first + wp.tid()
+    row = cell // columns
+    column = cell - row * columns
+    height = surfaces.triangles.shape[0] // width
+    i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
+    lit_out[cell] = lit[cell]
+    gathered_out[cell] = gathered[cell]
+    if surfaces.triangles[i] < 0:
+        return
+    p = surfaces.positions[i]
+    n = surfaces.normals[i]
+    tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step))
+    sum_lit = wp.vec3(0.0, 0.0, 0.0)
+    sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    total = wp.float32(0.0)
+    for dy in range(-2, 3):
+        for dx in range(-2, 3):
+            qr = row + dy
+            qc = column + dx
+            if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
+                j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
+                if surfaces.triangles[j] >= 0:
+                    weight = wp.float32(1.0)
+                    if dy == -2 or dy == 2:
+                        weight *= 0.5
+                    if dx == -2 or dx == 2:
+                        weight *= 0.5
+                    off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
+                    weight *= wp.exp(-off * off) * wp.pow(wp.max(0.0, wp.dot(n, surfaces.normals[j])), 8.0)
+                    q = qr * columns + qc
+                    sum_lit += lit[q] * weight
+                    sum_gathered += gathered[q] * weight
+                    total += weight
+    if total > 0.0:
+        lit_out[cell] = sum_lit / total
+        gathered_out[cell] = sum_gathered / total
+
+
+__all__ = [
+    "PI",
+    "Lamps",
+    "blocked",
+    "bounced",
+    "frame_x",
+    "gather_light_kernel",
+    "lamp_irradiance",
+    "lamp_vector",
+    "smooth_light_kernel",
+]

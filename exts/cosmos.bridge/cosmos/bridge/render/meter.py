@@ -1,0 +1,113 @@
+"""Light meter: how bright what a camera looks at is, so that exposure is set once and holds for a whole clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.noise import hash_uint, to_unit
+from cosmos.bridge.render.sky import Air, z_up
+from cosmos.bridge.render.visibility import View, pixel_ray
+from cosmos.bridge.render.world import World, WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+_ROWS, _COLUMNS = 16, 24
+_SKY_RAYS = 24
+
+
+@wp.kernel
+def _measure_kernel(
+    world: WorldArrays,
+    air: Air,
+    lamps: Lamps,
+    view: View,
+    rows: wp.int32,
+    columns: wp.int32,
+    sky_rays: wp.int32,
+    reading_out: wp.array(dtype=wp.vec4),
+):
+    """Per spot: seen (1 or 0), openness to the sky, share of the sun times its cosine, lamps' irradiance."""
+    i = wp.tid()
+    u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
+    v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
+    reading_out[i] = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    start = wp.transform_point(view.camera_to_world, wp.vec3(0.0, 0.0, 0.0))
+    d = wp.normalize(wp.transform_vector(view.camera_to_world, pixel_ray(view, u, v)))
+    hit = wp.mesh_query_ray(world.mesh, start + d * view.near, d, 1.0e4)
+    if not hit.result:
+        return
+    n = face_normal(world, hit.face, d)
+    p = start + d * (view.near + hit.t) + n * (2.0e-3 + 2.0e-4 * hit.t)
+    tx = frame_x(n)
+    ty = wp.cross(n, tx)
+    clear = wp.float32(0.0)
+    for r in range(sky_rays):
+        s = (wp.float32(r) + to_unit(hash_uint(wp.uint32(i * 64 + r)))) / wp.float32(sky_rays)
+        angle = 2.3999632 * wp.float32(r) + wp.float32(i)
+        w = tx * (wp.sqrt(s) * wp.cos(angle)) + ty * (wp.sqrt(s) * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
+        if z_up(air, w)[2] > 0.0 and not blocked(world, p, w, 1.0e4):
+            clear += 1.0
+    sun = wp.max(0.0, wp.dot(n, air.sun))
+    if sun > 0.0 and blocked(world, p, air.sun, 1.0e5):
+        sun = wp.float32(0.0)
+    lit = wp.float32(0.0)
+    for k in range(lamps.count):
+        part = lamp_irradiance(lamps, k, p, n)
+        to = lamp_vector(lamps, k, p)
+        reach = wp.length(to)
+        if wp.max(part[0], wp.max(part[1], part[2])) > 0.0 and not blocked(world, p, to / reach, reach * 0.99 - 0.03):
+            lit += 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2]
+    reading_out[i] = wp.vec4(1.0, clear / wp.float32(sky_rays), sun, lit)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Reading:
+    """What the meter saw, one row a spot that met the scene."""
+
+    sky: np.ndarray
+    """Cosine-weighted share of directions that leave the scene upwards, in [0, 1], shape [K]."""
+    sun: np.ndarray
+    """Cosine to the sun, 0 in shadow, shape [K]."""
+    lamps: np.ndarray
+    """Luminous irradiance of the lamps as given, shape [K]."""
+
+    @property
+    def openness(self) -> float:
+        """How far under the open sky this is: 1 outdoors, 0 in a closed room."""
+        return float(np.clip(1.45 * self.sky.mean(), 0.0, 1.0)) if len(self.sky) else 1.0
+
+    def key(self, sun: float, sky: float, lamps: float) -> float:
+        """Return the irradiance to expose for: between the typical and the bright spots.
+
+        Args:
+            sun: Luminous irradiance of the sun.
+            sky: Luminous mean radiance of the sky.
+            lamps: Factor on the lamps' irradiance.
+        """
+        if not len(self.sky):
+            return max(1e-6, 0.6 * sun + np.pi * sky)
+        total = self.sun * sun + np.pi * self.sky * sky + self.lamps * lamps
+        total = total + 0.25 * total.mean() + 1e-9  # bounced light
+        return float(np.exp(0.5 * np.log(total).mean() + 0.5 * np.log(np.percentile(total, 80.0))))
+
+
+def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:
+    """Read the light on what ``views`` look at, under the sun of ``air`` and the given lamps."""
+    arrays, device = world.ray_ready(), world.device
+    readings = []
+    for view in views:
+        reading = wp.empty(_ROWS * _COLUMNS, dtype=wp.vec4, device=device)
+        inputs = [arrays, air, lamps, view, _ROWS, _COLUMNS, _SKY_RAYS, reading]
+        wp.launch(_measure_kernel, dim=_ROWS * _COLUMNS, inputs=inputs, device=device)
+        readings.append(reading.numpy())
+    rows = np.concatenate(readings).astype(np.float64)
+    rows = rows[rows[:, 0] > 0.5]
+    return Reading(sky=rows[:, 1], sun=rows[:, 2], lamps=rows[:, 3])
+
+
+__all__ = ["Reading", "measure"]

@@ -1,0 +1,135 @@
+"""From samples to the 8-bit picture: which pixels need more samples, and how samples become bytes."""
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.noise import hash3
+from cosmos.bridge.render.surface import Surfaces
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.kernel
+def fill_centres_kernel(
+    first: wp.int32,
+    width: wp.int32,
+    triangles: wp.array2d(dtype=wp.int32),
+    depths: wp.array2d(dtype=wp.float32),
+    surfaces: Surfaces,
+):
+    """One sample a pixel, at its centre."""
+    i = first + wp.tid()
+    y = i // width
+    x = i - y * width
+    surfaces.image[i] = wp.vec2(wp.float32(x) + 0.5, wp.float32(y) + 0.5)
+    surfaces.triangles[i] = triangles[y, x]
+    surfaces.depths[i] = depths[y, x]
+
+
+@wp.func
+def _differs(home: Surfaces, i: wp.int32, triangle: wp.int32, depth: wp.float32, owners: wp.array(dtype=wp.int32)):
+    """Whether a sub-sample sees another thing than the centre of its pixel, or the same thing around a corner."""
+    centre = home.triangles[i]
+    if triangle == centre:
+        return False
+    if triangle < 0 or centre < 0:
+        return True
+    if owners[triangle] != owners[centre]:
+        return True
+    return wp.abs(depth - home.depths[i]) > 3.0 * home.gloss[i][3] + 0.002 * depth
+
+
+@wp.kernel
+def mark_edges_kernel(
+    first: wp.int32,
+    width: wp.int32,
+    fine_triangles: wp.array2d(dtype=wp.int32),
+    fine_depths: wp.array2d(dtype=wp.float32),
+    owners: wp.array(dtype=wp.int32),
+    home: Surfaces,
+    marks_out: wp.array(dtype=wp.uint8),
+):
+    """Mark the pixels whose 2 x 2 sub-samples do not all see what the centre sees."""
+    i = first + wp.tid()
+    y = i // width
+    x = i - y * width
+    mark = wp.uint8(0)
+    for k in range(4):
+        row = 2 * y + k // 2
+        column = 2 * x + k % 2
+        if _differs(home, i, fine_triangles[row, column], fine_depths[row, column], owners):
+            mark = wp.uint8(1)
+    if mark == wp.uint8(0) and home.triangles[i] >= 0:
+        n = home.normals[i]
+        if x > 0 and home.triangles[i - 1] >= 0 and wp.dot(n, home.normals[i - 1]) < 0.8:
+            mark = wp.uint8(1)
+        if y > 0 and home.triangles[i - width] >= 0 and wp.dot(n, home.normals[i - width]) < 0.8:
+            mark = wp.uint8(1)
+    marks_out[i] = mark
+
+
+@wp.kernel
+def fill_fine_kernel(
+    first: wp.int32,
+    width: wp.int32,
+    pixels: wp.array(dtype=wp.int32),
+    fine_triangles: wp.array2d(dtype=wp.int32),
+    fine_depths: wp.array2d(dtype=wp.float32),
+    surfaces: Surfaces,
+):
+    """Four samples for each marked pixel."""
+    s = first + wp.tid()
+    i = pixels[s // 4]
+    k = s % 4
+    row = 2 * (i // width) + k // 2
+    column = 2 * (i % width) + k % 2
+    surfaces.image[s] = wp.vec2((wp.float32(column) + 0.5) * 0.5, (wp.float32(row) + 0.5) * 0.5)
+    surfaces.triangles[s] = fine_triangles[row, column]
+    surfaces.depths[s] = fine_depths[row, column]
+
+
+@wp.kernel
+def average_kernel(
+    first: wp.int32,
+    pixels: wp.array(dtype=wp.int32),
+    fine: wp.array(dtype=wp.vec3),
+    colors_out: wp.array(dtype=wp.vec3),
+):
+    """Replace the colour of each marked pixel by the mean of its four samples."""
+    s = first + wp.tid()
+    colors_out[pixels[s]] = (fine[4 * s] + fine[4 * s + 1] + fine[4 * s + 2] + fine[4 * s + 3]) * 0.25
+
+
+@wp.func
+def _encode(value: wp.float32):
+    v = wp.clamp(value, 0.0, 1.0)
+    if v <= 0.0031308:
+        return 12.92 * v
+    return 1.055 * wp.pow(v, 0.41666667) - 0.055
+
+
+@wp.kernel
+def encode_kernel(
+    first: wp.int32,
+    width: wp.int32,
+    colors: wp.array(dtype=wp.vec3),
+    noise: wp.float32,
+    seed: wp.uint32,
+    frame: wp.int32,
+    rgb_out: wp.array3d(dtype=wp.uint8),
+):
+    """Display-linear colour to sRGB bytes, with sensor noise (shot and read noise, one draw a channel)."""
+    i = first + wp.tid()
+    y = i // width
+    x = i - y * width
+    for channel in range(3):
+        value = _encode(colors[i][channel])
+        if noise > 0.0:
+            a = hash3(x, y, frame * 4 + channel, seed)
+            b = hash3(y, x, frame * 4 + channel, seed ^ wp.uint32(911))
+            value += (a + b - 1.0) * noise * (0.035 + 0.05 * (1.0 - value))
+        rgb_out[y, x, channel] = wp.uint8(wp.clamp(value, 0.0, 1.0) * 255.0 + 0.5)
+
+
+__all__ = ["average_kernel", "encode_kernel", "fill_centres_kernel", "fill_fine_kernel", "mark_edges_kernel"]

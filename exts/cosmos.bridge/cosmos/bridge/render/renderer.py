@@ -1,0 +1,211 @@
+"""The embedded renderer: a USD stage in, annotated frames out, on the CPU or on CUDA."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.atlas import make_atlas
+from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.paint import Painter
+from cosmos.bridge.render.resolve import motion_matrices, resolve
+from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.visibility import Visibility, make_view
+from cosmos.bridge.render.world import World
+from cosmos.bridge.types import BUFFERS, Camera, Frame
+
+if TYPE_CHECKING:
+    from pxr import Usd
+
+_DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Target:
+    """Memory of one picture size, used again for each frame."""
+
+    buffers: Mapping[str, wp.array]
+    """The buffers of a Frame."""
+    seen: tuple[wp.array, wp.array]
+    """Triangles and depths at pixel centres."""
+
+
+def _make_target(height: int, width: int, device: Any) -> _Target:
+    buffers = {}
+    for name, (dtype, channels) in BUFFERS.items():
+        shape = (height, width, channels) if channels else (height, width)
+        buffers[name] = wp.empty(shape, dtype=_DTYPES[dtype], device=device)
+    triangles = wp.empty((height, width), dtype=wp.int32, device=device)
+    depths = wp.empty((height, width), dtype=wp.float32, device=device)
+    return _Target(buffers=buffers, seen=(triangles, depths))
+
+
+class Renderer:
+    """Renders one stage; keeps its geometry, textures and ray hierarchy between frames."""
+
+    def __init__(
+        self,
+        stage: Union[str, os.PathLike, Usd.Stage],
+        *,
+        device: Optional[str] = None,
+        threads: Optional[int] = None,
+        reader: Any = None,
+    ):
+        """Load a stage.
+
+        Args:
+            stage: Path of a USD file, or an open stage.
+            device: Warp device (``cpu``, ``cuda:0``); Warp's preferred device when ``None``.
+            threads: CPU threads; as many as the process may use, at most 8, when ``None``.
+            reader: What gives ``scene``, ``pose`` and ``camera`` instead of a StageReader on ``stage``.
+
+        Raises:
+            SourceError: If the stage cannot be read or holds no geometry.
+        """
+        if reader is None:
+            from cosmos.bridge.render.stage import StageReader
+
+            reader = StageReader(stage)
+        self._reader = reader
+        self.scene: Scene = reader.scene
+        self._poses: dict[float, Pose] = {}
+        self._targets: dict[tuple[int, int], _Target] = {}
+        self._bands = Bands(device, threads)
+        pose = self._pose(self.scene.start_time)
+        self._world = World(self.scene, pose, self._bands)
+        self._visibility = Visibility(self._world, self._bands, rays=False)
+        self._atlas = make_atlas(self.scene, self._bands.device)
+        self._painter = Painter(self.scene, self._world, self._atlas, self._visibility, self._bands)
+        self._notes = (*self.scene.notes, *self._painter.notes)
+
+    @property
+    def fps(self) -> float:
+        """Time codes a second of the stage."""
+        return self.scene.fps
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be assumed or added, one sentence each."""
+        return self._notes
+
+    def camera(self, prim_path: str, time_code: float, *, size: tuple[int, int]) -> Camera:
+        """Return a camera of the stage.
+
+        Args:
+            prim_path: Path of the camera prim.
+            time_code: USD time code.
+            size: Height and width [px].
+
+        Raises:
+            SourceError: If there is no such camera.
+        """
+        return self._reader.camera(prim_path, time_code, size=size)
+
+    def frame_camera(self, size: tuple[int, int]) -> Camera:
+        """Return a camera that frames the whole stage; ``size`` is height and width [px]."""
+        return self._reader.frame_camera(size)
+
+    def _pose(self, time_code: float) -> Pose:
+        if time_code not in self._poses:
+            while len(self._poses) >= 3:
+                self._poses.pop(next(iter(self._poses)))
+            self._poses[time_code] = self._reader.pose(time_code)
+        return self._poses[time_code]
+
+    def render(
+        self,
+        camera: Union[str, Camera],
+        time_code: float,
+        *,
+        size: Optional[tuple[int, int]] = None,
+        look: Optional[Look] = None,
+        previous: Optional[tuple[Camera, float]] = None,
+        particles: bool = True,
+    ) -> Frame:
+        """Draw one frame.
+
+        Args:
+            camera: Path of a camera of the stage, or a camera.
+            time_code: USD time code.
+            size: Height and width [px]; needed for a path, must agree with a Camera.
+            look: Time of day and weather; the stage's own lights, drawn plainly, when ``None``.
+            previous: Camera and time code of the frame before; motion is zero without it.
+            particles: Whether falling flakes and streaks of the look are drawn.
+
+        Returns:
+            A frame that borrows this renderer's memory until the next frame of its size.
+
+        Raises:
+            SourceError: If there is no such camera.
+            ValueError: If ``size`` is missing or disagrees.
+        """
+        camera = self._camera_of(camera, time_code, size)
+        pose = self._pose(time_code)
+        self._world.place(pose)
+        target = self._target(camera)
+        view = make_view(camera, self._world.origin)
+        triangles, depths = target.seen
+        self._visibility.find(view, depths, triangles)
+        resolve(self._bands, self._world, view, target.seen, self._motion(camera, previous), dict(target.buffers))
+        metering = self._metering_cameras(camera)
+        self._painter.paint(
+            camera, view, target.seen, pose, look, metering, rgb=target.buffers["rgb"], particles=particles
+        )
+        return Frame(
+            camera=camera,
+            time_code=time_code,
+            sim_time=time_code / self.scene.fps,
+            labels=self.scene.labels,
+            instances={instance.id: instance for instance in self.scene.drawn},
+            poses={instance.id: pose.local_to_world[index] for index, instance in enumerate(self.scene.drawn)},
+            up_axis=self.scene.up_axis,
+            **target.buffers,
+        )
+
+    def _camera_of(self, camera: Union[str, Camera], time_code: float, size: Optional[tuple[int, int]]) -> Camera:
+        if isinstance(camera, str):
+            if size is None:
+                raise ValueError(f"render needs size=(height, width) [px] with the camera path {camera}, got None.")
+            return self._reader.camera(camera, time_code, size=size)
+        if size is not None and tuple(size) != (camera.height, camera.width):
+            raise ValueError(f"render got size {tuple(size)}, but the camera is {camera.height} x {camera.width} [px].")
+        return camera
+
+    def _target(self, camera: Camera) -> _Target:
+        key = (camera.height, camera.width)
+        if key not in self._targets:
+            self._targets[key] = _make_target(*key, self._bands.device)
+        return self._targets[key]
+
+    def _motion(self, camera: Camera, previous: Optional[tuple[Camera, float]]) -> Optional[tuple[np.ndarray, Any]]:
+        if previous is None:
+            return None
+        before = np.array(self._pose(previous[1]).local_to_world, dtype=np.float64)
+        before[:, :3, 3] -= self._world.origin
+        matrices = motion_matrices(self._world.matrices, before, camera, previous[0], self._world.origin)
+        return matrices, make_view(previous[0], self._world.origin)
+
+    def _metering_cameras(self, camera: Camera) -> list[Camera]:
+        """Return where the light meter looks from: the camera's path over the stage's time range, or the camera."""
+        if camera.prim_path not in self.scene.camera_paths:
+            return [camera]
+        size = (camera.height, camera.width)
+        times = sorted(
+            {self.scene.start_time + share * (self.scene.end_time - self.scene.start_time) for share in (0.0, 0.5, 1.0)}
+        )
+        return [self._reader.camera(camera.prim_path, time, size=size) for time in times]
+
+    def close(self) -> None:
+        """Release the stage and the threads; safe to call twice."""
+        self._bands.close()
+        self._targets.clear()
+        self._reader.close()
+
+
+__all__ = ["Renderer"]

@@ -1,0 +1,153 @@
+"""From seen triangles to annotators: depth, normals, ids and motion, the same for every way of seeing."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.visibility import View, pixel_ray
+from cosmos.bridge.render.world import World, WorldArrays, inverses
+from cosmos.bridge.types import Camera
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.func
+def corner_weights(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
+    """Barycentric weights of ``p`` in the triangle ``a b c``, in [0, 1]."""
+    n = wp.cross(b - a, c - a)
+    area = wp.max(wp.dot(n, n), 1.0e-30)
+    wa = wp.clamp(wp.dot(n, wp.cross(c - b, p - b)) / area, 0.0, 1.0)
+    wb = wp.clamp(wp.dot(n, wp.cross(a - c, p - c)) / area, 0.0, 1.0 - wa)
+    return wp.vec3(wa, wb, 1.0 - wa - wb)
+
+
+@wp.func
+def facing_normal(world: WorldArrays, f: wp.int32, weights: wp.vec3, geometric: wp.vec3):
+    """Interpolated unit normal in world space, on the side of ``geometric``."""
+    s = world.sources[f]
+    n = (
+        weights[0] * world.corner_normals[s, 0]
+        + weights[1] * world.corner_normals[s, 1]
+        + weights[2] * world.corner_normals[s, 2]
+    )
+    n = world.normal_to_world[world.instances[f]] * n
+    length = wp.length(n)
+    if length < 1.0e-12:
+        return geometric
+    n = n / length
+    if wp.dot(n, geometric) < 0.0:
+        n = -n
+    return n
+
+
+@wp.kernel
+def _resolve_kernel(
+    first: wp.int32,
+    world: WorldArrays,
+    view: View,
+    triangles: wp.array2d(dtype=wp.int32),
+    depths: wp.array2d(dtype=wp.float32),
+    moving: wp.int32,
+    to_previous: wp.array(dtype=wp.mat44),  # [N + 1]: camera space now to before; the last is the background's
+    previous: View,
+    depth_out: wp.array2d(dtype=wp.float32),
+    normals_out: wp.array3d(dtype=wp.float32),
+    semantics_out: wp.array2d(dtype=wp.uint32),
+    instances_out: wp.array2d(dtype=wp.uint32),
+    motion_out: wp.array3d(dtype=wp.float32),
+):
+    item = first + wp.tid()
+    y = item // view.width
+    x = item - y * view.width
+    u = wp.float32(x) + 0.5
+    v = wp.float32(y) + 0.5
+    ray = pixel_ray(view, u, v)
+    f = triangles[y, x]
+    owner = to_previous.shape[0] - 1
+    normal = wp.vec3(0.0, 0.0, 0.0)
+    depth = wp.float32(wp.inf)
+    semantic = wp.uint32(0)
+    instance = wp.uint32(0)
+    before = wp.transform_vector(to_previous[owner], ray)
+    if f >= 0:
+        owner = world.instances[f]
+        depth = depths[y, x]
+        p = wp.transform_point(view.camera_to_world, ray * depth)
+        a = world.points[world.triangles[3 * f]]
+        b = world.points[world.triangles[3 * f + 1]]
+        c = world.points[world.triangles[3 * f + 2]]
+        geometric = wp.normalize(wp.cross(b - a, c - a))
+        if wp.dot(geometric, wp.transform_vector(view.camera_to_world, ray)) > 0.0:
+            geometric = -geometric
+        normal = facing_normal(world, f, corner_weights(p, a, b, c), geometric)
+        semantic = world.semantics[owner]
+        instance = wp.uint32(owner + 1)
+        before = wp.transform_point(to_previous[owner], ray * depth)
+    depth_out[y, x] = depth
+    for axis in range(3):
+        normals_out[y, x, axis] = normal[axis]
+    semantics_out[y, x] = semantic
+    instances_out[y, x] = instance
+    shift = wp.vec2(0.0, 0.0)
+    if moving == 1 and before[2] < -1.0e-9:
+        shift = wp.vec2(
+            previous.cx - previous.fx * before[0] / before[2] - u, previous.cy + previous.fy * before[1] / before[2] - v
+        )
+    motion_out[y, x, 0] = shift[0]
+    motion_out[y, x, 1] = shift[1]
+
+
+def motion_matrices(
+    now: np.ndarray, before: Optional[np.ndarray], camera: Camera, previous: Camera, origin: np.ndarray
+) -> np.ndarray:
+    """Return camera space now to camera space before for each instance, and for the background as last.
+
+    Args:
+        now: Mesh space to world relative to ``origin``, float64, shape [N, 4, 4].
+        before: The same before; ``None`` where nothing moved.
+        camera: Camera now.
+        previous: Camera before.
+        origin: Origin of the world's arrays [m], float64, shape [3].
+    """
+    here, there = np.array(camera.cam_to_world), np.array(previous.cam_to_world)
+    here[:3, 3] -= origin
+    there[:3, 3] -= origin
+    into = np.linalg.inv(there)
+    still = np.eye(4) if np.array_equal(here, there) else into @ here
+    matrices = np.repeat(still[None], len(now) + 1, axis=0)
+    if before is not None:
+        moved = np.nonzero((now != before).any(axis=(1, 2)) & np.isfinite(before).all(axis=(1, 2)))[0]
+        matrices[moved] = into @ before[moved] @ inverses(now[moved]) @ here
+    return matrices
+
+
+def resolve(
+    bands: Bands,
+    world: World,
+    view: Any,
+    seen: tuple[wp.array, wp.array],
+    motion: Optional[tuple[np.ndarray, Any]],
+    buffers: dict[str, wp.array],
+) -> None:
+    """Fill the annotator buffers of a Frame.
+
+    Args:
+        bands: Where to launch.
+        world: What is seen.
+        view: Camera now.
+        seen: ``(triangles, depths)`` of Visibility at pixel centres.
+        motion: ``motion_matrices`` and the view before; ``None`` gives zero motion.
+        buffers: ``depth``, ``normals``, ``semantic_ids``, ``instance_ids`` and ``motion``, as in Frame.
+    """
+    matrices = np.repeat(np.eye(4)[None], world.num_instances + 1, axis=0) if motion is None else motion[0]
+    to_previous = wp.array(matrices.astype(np.float32), dtype=wp.mat44, device=bands.device)
+    names = ("depth", "normals", "semantic_ids", "instance_ids", "motion")
+    inputs = [world.arrays, view, *seen, int(motion is not None), to_previous, view if motion is None else motion[1]]
+    bands.launch(_resolve_kernel, view.width * view.height, [*inputs, *(buffers[name] for name in names)], chunk=1024)
+
+
+__all__ = ["corner_weights", "facing_normal", "motion_matrices", "resolve"]

@@ -1,0 +1,233 @@
+"""The colour of each sample: sun, lamps, gathered light, gloss, emission and the air in between."""
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.atlas import Atlas
+from cosmos.bridge.render.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.sky import Air, sky_radiance, through_haze
+from cosmos.bridge.render.surface import Surfaces
+from cosmos.bridge.render.visibility import View
+from cosmos.bridge.render.world import WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.struct
+class LightGrid:
+    """Slow light of every ``step``-th pixel."""
+
+    step: wp.int32
+    columns: wp.int32
+    rows: wp.int32
+    width: wp.int32  # of the image [px]
+    lit: wp.array(dtype=wp.vec3)
+    gathered: wp.array(dtype=wp.vec4)
+
+
+@wp.func
+def _ggx(n: wp.vec3, v: wp.vec3, l: wp.vec3, roughness: wp.float32):  # noqa: E741
+    """GGX distribution times height-correlated visibility (Heitz 2014); multiply by Fresnel and n.l."""
+    h = wp.normalize(v + l)
+    nl = wp.max(wp.dot(n, l), 1.0e-4)
+    nv = wp.max(wp.dot(n, v), 1.0e-3)
+    nh = wp.max(wp.dot(n, h), 0.0)
+    alpha = roughness * roughness
+    a2 = wp.max(alpha * alpha, 1.0e-5)
+    d = nh * nh * (a2 - 1.0) + 1.0
+    lambda_v = nl * wp.sqrt(nv * nv * (1.0 - a2) + a2)
+    lambda_l = nv * wp.sqrt(nl * nl * (1.0 - a2) + a2)
+    return a2 / (PI * d * d) * 0.5 / wp.max(lambda_v + lambda_l, 1.0e-5)
+
+
+@wp.func
+def _fresnel(f0: wp.vec3, cosine: wp.float32):
+    """Schlick's approximation."""
+    k = wp.pow(1.0 - wp.clamp(cosine, 0.0, 1.0), 5.0)
+    return f0 * (1.0 - k) + wp.vec3(k, k, k)
+
+
+@wp.func
+def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
+    """Reflectance of the whole lobe (Karis 2014, analytic environment BRDF)."""
+    r0 = 1.0 - roughness
+    r1 = 0.0425 - 0.0275 * roughness
+    r2 = 1.04 - 0.572 * roughness
+    r3 = 0.022 * roughness - 0.04
+    a004 = wp.min(r0 * r0, wp.exp(-6.4324 * nv)) * r0 + r1
+    scale = -1.04 * a004 + r2
+    shift = 1.04 * a004 + r3
+    return f0 * scale + wp.vec3(shift, shift, shift)
+
+
+@wp.func
+def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.int32):
+    """Share of the sun's disk that is seen from ``p``."""
+    if rays <= 1:
+        if blocked(world, p, air.sun, 1.0e5):
+            return wp.float32(0.0)
+        return wp.float32(1.0)
+    tx = frame_x(air.sun)
+    ty = wp.cross(air.sun, tx)
+    seen = wp.float32(0.0)
+    for r in range(rays):
+        radius = air.sun_radius * wp.sqrt((wp.float32(r) + 0.5) / wp.float32(rays))
+        angle = 2.3999632 * wp.float32(r)
+        d = wp.normalize(air.sun + tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)))
+        if wp.dot(d, g) > 0.0 and not blocked(world, p, d, 1.0e5):
+            seen += 1.0
+    return seen / wp.float32(rays)
+
+
+@wp.func
+def _aces(color: wp.vec3):
+    """Scene-linear to display-linear: the ACES RRT and sRGB ODT as fitted by S. Hill (2016)."""
+    r = 0.59719 * color[0] + 0.35458 * color[1] + 0.04823 * color[2]
+    g = 0.07600 * color[0] + 0.90834 * color[1] + 0.01566 * color[2]
+    b = 0.02840 * color[0] + 0.13383 * color[1] + 0.83777 * color[2]
+    r = (r * (r + 0.0245786) - 0.000090537) / (r * (0.983729 * r + 0.4329510) + 0.238081)
+    g = (g * (g + 0.0245786) - 0.000090537) / (g * (0.983729 * g + 0.4329510) + 0.238081)
+    b = (b * (b + 0.0245786) - 0.000090537) / (b * (0.983729 * b + 0.4329510) + 0.238081)
+    return wp.vec3(
+        wp.clamp(1.60475 * r - 0.53108 * g - 0.07367 * b, 0.0, 1.0),
+        wp.clamp(-0.10208 * r + 1.10813 * g - 0.00605 * b, 0.0, 1.0),
+        wp.clamp(-0.00327 * r - 0.07276 * g + 1.07602 * b, 0.0, 1.0),
+    )
+
+
+@wp.func
+def _grid_sample(grid: LightGrid, surfaces: Surfaces, home: Surfaces, i: wp.int32):
+    """Slow light at sample ``i`` from the four cells around it, by how well each lies on the same surface.
+
+    Returns six numbers: lamps' irradiance and gathered irradiance, and openness apart.
+    """
+    uv = surfaces.image[i]
+    p = surfaces.positions[i]
+    n = surfaces.normals[i]
+    step = wp.float32(grid.step)
+    gx = (uv[0] - 0.5 - wp.float32(grid.step // 2)) / step
+    gy = (uv[1] - 0.5 - wp.float32(grid.step // 2)) / step
+    c0 = wp.int32(wp.floor(gx))
+    r0 = wp.int32(wp.floor(gy))
+    height = home.triangles.shape[0] // grid.width
+    tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * step)
+    sum_lit = wp.vec3(0.0, 0.0, 0.0)
+    sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    total = wp.float32(0.0)
+    for dr in range(-1, 3):
+        for dc in range(-1, 3):
+            row = wp.clamp(r0 + dr, 0, grid.rows - 1)
+            column = wp.clamp(c0 + dc, 0, grid.columns - 1)
+            ax = wp.abs(gx - wp.float32(c0 + dc))
+            ay = wp.abs(gy - wp.float32(r0 + dr))
+            near = wp.max(0.0, 1.0 - ax) * wp.max(0.0, 1.0 - ay) + 1.0e-3
+            y = wp.min(row * grid.step + grid.step // 2, height - 1)
+            x = wp.min(column * grid.step + grid.step // 2, grid.width - 1)
+            j = y * grid.width + x
+            if home.triangles[j] >= 0:
+                off = wp.abs(wp.dot(n, home.positions[j] - p)) * tolerance
+                alike = wp.max(0.0, wp.dot(n, home.normals[j]))
+                weight = near * (wp.exp(-off * off) * alike * alike * alike * alike + 1.0e-5)
+                cell = row * grid.columns + column
+                sum_lit += grid.lit[cell] * weight
+                sum_gathered += grid.gathered[cell] * weight
+                total += weight
+    total = wp.max(total, 1.0e-12)
+    return sum_lit / total, sum_gathered / total
+
+
+@wp.kernel
+def shade_kernel(
+    first: wp.int32,
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    view: View,
+    grid: LightGrid,
+    home: Surfaces,
+    surfaces: Surfaces,
+    sun_rays: wp.int32,
+    color_out: wp.array(dtype=wp.vec3),
+):
+    """Display-linear colour in [0, 1] of each sample; ``home`` holds the pixel centres that the grid belongs to."""
+    i = first + wp.tid()
+    eye = wp.transform_point(view.camera_to_world, wp.vec3(0.0, 0.0, 0.0))
+    p = surfaces.positions[i]
+    direction = p
+    distance = wp.float32(1.0e5)
+    color = wp.vec3(0.0, 0.0, 0.0)
+    if surfaces.triangles[i] < 0:
+        color = sky_radiance(air, atlas, direction, 1.0)
+    else:
+        distance = wp.length(p - eye)
+        direction = (p - eye) / wp.max(distance, 1.0e-9)
+        toward = -direction
+        n = surfaces.normals[i]
+        g = surfaces.geometric[i]
+        nv = wp.max(wp.dot(n, toward), 0.02)
+        gloss = surfaces.gloss[i]
+        roughness = gloss[0]
+        metallic = gloss[1]
+        base = surfaces.base[i]
+        f0 = wp.vec3(0.04, 0.04, 0.04) * (1.0 - metallic) + base * metallic
+        diffuse = base * ((1.0 - metallic) / PI)
+        start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
+        lit, gathered = _grid_sample(grid, surfaces, home, i)
+        around = wp.vec3(gathered[0], gathered[1], gathered[2])
+        color = surfaces.emissive[i] + wp.cw_mul(diffuse, lit + around)
+        facing = wp.dot(n, air.sun)
+        if facing > 0.0 and wp.dot(g, air.sun) > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
+            share = _sun_share(world, air, start, g, sun_rays)
+            if share > 0.0:
+                soft = wp.max(roughness, 0.08)
+                shine = _fresnel(f0, wp.dot(toward, wp.normalize(toward + air.sun))) * _ggx(n, toward, air.sun, soft)
+                color += wp.cw_mul(diffuse + shine, air.sun_color) * (facing * share)
+        if lamps.count > 0:
+            full = wp.vec3(0.0, 0.0, 0.0)
+            glint = wp.vec3(0.0, 0.0, 0.0)
+            for k in range(lamps.count):
+                part = lamp_irradiance(lamps, k, p, n)
+                full += part
+                if part[0] + part[1] + part[2] > 1.0e-4:
+                    to = lamp_vector(lamps, k, p)
+                    far = wp.length(to)
+                    w = to / far
+                    soft = wp.clamp(roughness + 0.25 * wp.sqrt(lamps.areas[k]) / far, 0.08, 1.0)
+                    shine = _fresnel(f0, wp.dot(toward, wp.normalize(toward + w))) * _ggx(n, toward, w, soft)
+                    glint += wp.cw_mul(shine, part)
+            bright = full[0] + full[1] + full[2]
+            color += glint * wp.clamp((lit[0] + lit[1] + lit[2]) / wp.max(bright, 1.0e-6), 0.0, 1.0)
+        if air.headlight > 0.0:
+            # Two lamps a little below the camera, aimed along it: a cone with a soft rim.
+            axis = wp.transform_vector(view.camera_to_world, wp.vec3(0.0, -0.06, -1.0))
+            inside = wp.dot(direction, wp.normalize(axis))
+            cone = wp.clamp((inside - 0.62) / 0.33, 0.0, 1.0)
+            power = air.headlight * cone * cone / (distance * distance + 9.0)
+            beam = wp.vec3(1.0, 0.93, 0.82) * (power * nv)
+            color += wp.cw_mul(diffuse + _fresnel(f0, 1.0) * _ggx(n, toward, toward, wp.max(roughness, 0.15)), beam)
+        mirrored = wp.normalize(direction + n * (2.0 * nv))
+        gleam = _mirror_share(f0, roughness, nv)
+        if roughness < 0.38 and air.bounce > 0.0:
+            if wp.dot(mirrored, g) < 0.02:
+                mirrored = wp.normalize(mirrored + g * (0.05 - wp.dot(mirrored, g)))
+            hit = wp.mesh_query_ray(world.mesh, start, mirrored, 200.0)
+            if hit.result:
+                seen = bounced(world, atlas, air, lamps, hit.face, start + mirrored * (hit.t * 0.999), mirrored)
+                color += wp.cw_mul(gleam, through_haze(air, seen, start, mirrored, hit.t))
+            else:
+                color += wp.cw_mul(gleam, sky_radiance(air, atlas, mirrored, 0.0))
+        else:
+            open = gathered[3] * gathered[3]
+            met = sky_radiance(air, atlas, mirrored, 0.0) * (open * air.open) + around * ((1.0 - open * air.open) / PI)
+            color += wp.cw_mul(gleam, met)
+    color = through_haze(air, color, eye, direction, distance)
+    uv = surfaces.image[i]
+    ox = uv[0] / wp.float32(view.width) - 0.5
+    oy = uv[1] / wp.float32(view.height) - 0.5
+    rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))
+    color_out[i] = _aces(color * (air.exposure * rim))
+
+
+__all__ = ["LightGrid", "shade_kernel"]

@@ -1,0 +1,135 @@
+"""The sky and the air: what a ray that leaves the scene meets, and what distance does to a colour."""
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.atlas import Atlas, sample_texture
+from cosmos.bridge.render.noise import fbm, hash3, smooth_step
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.struct
+class Air:
+    """Sky, sun, haze and weather for kernels; radiance is relative to a noon sun of irradiance about 10."""
+
+    y_up: wp.int32
+    zenith: wp.vec3
+    horizon: wp.vec3
+    ground: wp.vec3
+    glow: wp.vec3  # added towards the sun
+    sun: wp.vec3  # unit direction to the sun or moon, stage axes
+    sun_color: wp.vec3  # irradiance on a surface that faces it
+    sun_radius: wp.float32  # tangent of its angular radius
+    disk: wp.vec3  # radiance of the visible disk
+    clouds: wp.float32  # cover, in [0, 1]
+    cloud_light: wp.vec3
+    cloud_shade: wp.vec3
+    stars: wp.float32
+    dome: wp.int32  # texture of the dome light; -1 for the made sky
+    dome_color: wp.vec3
+    dome_axes: wp.mat33  # world direction to dome direction
+    sky_light: wp.vec3  # mean radiance of the upper half
+    open: wp.float32  # share of the sky that the stage lets in, in [0, 1]
+    haze: wp.float32  # extinction at the ground [1/m]
+    haze_color: wp.vec3
+    haze_glow: wp.vec3  # added towards the sun
+    haze_height: wp.float32  # scale height [m]
+    floor: wp.float32  # height of the ground, relative to the world's origin [m]
+    detail: wp.float32
+    wet: wp.float32
+    snow: wp.float32
+    seed: wp.uint32
+    exposure: wp.float32  # linear factor
+    vignette: wp.float32
+    headlight: wp.float32  # intensity of the lamps beside the camera
+    bounce: wp.float32  # 1: indirect light is gathered; 0: a flat ambient
+
+
+@wp.func
+def z_up(air: Air, d: wp.vec3):
+    """Turn stage axes into x, y, up."""
+    if air.y_up == 1:
+        return wp.vec3(d[0], -d[2], d[1])
+    return d
+
+
+@wp.func
+def height_of(air: Air, p: wp.vec3):
+    """Height above the world's origin [m]."""
+    if air.y_up == 1:
+        return p[1]
+    return p[2]
+
+
+@wp.func
+def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
+    """Radiance from ``direction`` (unit, stage axes); ``sharp`` 1 shows sun disk, clouds and stars, 0 their mean."""
+    if air.dome >= 0:
+        d = air.dome_axes * direction  # latlong: +Z of the dome is its centre, +Y its top (UsdLuxDomeLight)
+        u = 0.5 + wp.atan2(-d[0], d[2]) * 0.15915494
+        v = 0.5 + wp.asin(wp.clamp(d[1], -1.0, 1.0)) * 0.31830989
+        texel = sample_texture(atlas, air.dome, wp.vec2(u, v), wp.lerp(0.12, 0.0, sharp))
+        return wp.cw_mul(air.dome_color, wp.vec3(texel[0], texel[1], texel[2]))
+    d = z_up(air, direction)
+    toward = wp.max(0.0, wp.dot(direction, air.sun))
+    up = wp.max(0.0, d[2])
+    level = wp.pow(1.0 - up, 5.0) * 0.75 + 0.25 * (1.0 - up) * (1.0 - up)
+    color = air.zenith * (1.0 - level) + air.horizon * level
+    low = wp.pow(1.0 - up, 3.0)
+    color += air.glow * (
+        low * 0.35 * toward * toward * toward + 0.65 * wp.pow(toward, 24.0) + 0.6 * wp.pow(toward, 220.0)
+    )
+    if sharp > 0.0 and d[2] > 0.0:
+        if air.stars > 0.0:
+            q = d * 170.0
+            cell = wp.vec3(wp.floor(q[0]), wp.floor(q[1]), wp.floor(q[2]))
+            pick = hash3(wp.int32(cell[0]), wp.int32(cell[1]), wp.int32(cell[2]), wp.uint32(77))
+            if pick > 0.9965:
+                offset = q - cell - wp.vec3(0.5, 0.5, 0.5)
+                glint = wp.exp(-18.0 * wp.dot(offset, offset)) * (pick - 0.9965) * 285.0
+                color += wp.vec3(0.9, 0.95, 1.0) * (glint * air.stars * up)
+        edge = wp.acos(wp.min(toward, 1.0))
+        size = wp.max(air.sun_radius, 0.004)
+        color += air.disk * (sharp * (1.0 - smooth_step(size * 0.85, size * 1.15, edge)))
+    if air.clouds > 0.0 and d[2] > 0.015:
+        cover = air.clouds
+        if sharp > 0.0:
+            reach = 1.0 / (d[2] + 0.08)
+            q = wp.vec3(d[0] * reach * 1.1, d[1] * reach * 1.1, 0.37)
+            puff = fbm(q, 0.02 * reach, 5, air.seed + wp.uint32(11))
+            thick = fbm(q * 1.7 + wp.vec3(0.11, 0.07, 0.3), 0.03 * reach, 3, air.seed + wp.uint32(23))
+            gap = 0.74 - 0.62 * air.clouds
+            cover = smooth_step(gap, gap + 0.22, puff) * wp.min(1.0, 0.35 + air.clouds)
+            shade = wp.clamp(0.55 + 1.1 * (thick - 0.5) + 0.35 * wp.pow(toward, 6.0), 0.0, 1.0)
+            cloud = air.cloud_shade * (1.0 - shade) + air.cloud_light * shade
+        else:
+            cloud = 0.5 * (air.cloud_shade + air.cloud_light)
+        cover = cover * smooth_step(0.015, 0.16, d[2])
+        color = color * (1.0 - cover) + cloud * cover
+    if d[2] < 0.0:
+        blend = smooth_step(0.0, 0.06, -d[2])
+        color = color * (1.0 - blend) + air.ground * blend
+    return color
+
+
+@wp.func
+def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
+    """Colour after ``distance`` metres of air whose density falls with height (exponential, analytic)."""
+    if air.haze <= 0.0:
+        return color
+    d = z_up(air, direction)
+    base = wp.clamp((height_of(air, start) - air.floor) / air.haze_height, -1.0, 60.0)
+    climb = wp.clamp(d[2] * distance / air.haze_height, -60.0, 60.0)
+    shrink = wp.float32(1.0)
+    if wp.abs(climb) > 1.0e-4:
+        shrink = wp.clamp((1.0 - wp.exp(-climb)) / climb, 0.0, 8.0)
+    thickness = air.haze * wp.exp(-base) * shrink * distance
+    clear = wp.exp(-wp.min(thickness, 40.0))
+    toward = wp.max(0.0, wp.dot(direction, air.sun))
+    veil = air.haze_color + air.haze_glow * wp.pow(toward, 8.0)
+    return color * clear + veil * (1.0 - clear)
+
+
+__all__ = ["Air", "height_of", "sky_radiance", "through_haze", "z_up"]

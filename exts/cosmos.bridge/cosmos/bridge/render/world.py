@@ -1,0 +1,209 @@
+"""The drawn world as flat device arrays: every instance's triangles, in world space, around a local origin."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.scene import Pose, Scene
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.struct
+class WorldArrays:
+    """What kernels read of the world; F triangles of N drawn instances."""
+
+    mesh: wp.uint64  # wp.Mesh of all triangles, 0 until first asked for
+    points: wp.array(dtype=wp.vec3)  # [m], relative to the origin
+    triangles: wp.array(dtype=wp.int32)  # [3 F], into points
+    instances: wp.array(dtype=wp.int32)  # [F], into the per-instance arrays
+    sources: wp.array(dtype=wp.int32)  # [F], row of the corner arrays
+    materials: wp.array(dtype=wp.int32)  # [F]
+    corner_normals: wp.array2d(dtype=wp.vec3)
+    corner_uvs: wp.array2d(dtype=wp.vec2)
+    corner_colors: wp.array2d(dtype=wp.vec3)
+    sides: wp.array(dtype=wp.int32)  # [N]: -9 hidden, 0 both sides drawn, +1/-1 orientation that is drawn
+    normal_to_world: wp.array(dtype=wp.mat33)  # [N]
+    world_to_object: wp.array(dtype=wp.mat44)  # [N], rigid: object space keeps its size in metres
+    colors: wp.array(dtype=wp.vec3)  # [N], negative where the mesh's colours hold
+    semantics: wp.array(dtype=wp.uint32)  # [N]
+    seeds: wp.array(dtype=wp.uint32)  # [N], stable hash of the prim path
+
+
+@wp.kernel
+def _place_points_kernel(
+    first: wp.int32,
+    local: wp.array(dtype=wp.vec3),
+    sources: wp.array(dtype=wp.int32),
+    owners: wp.array(dtype=wp.int32),
+    matrices: wp.array(dtype=wp.mat44),
+    points_out: wp.array(dtype=wp.vec3),
+):
+    i = first + wp.tid()
+    points_out[i] = wp.transform_point(matrices[owners[i]], local[sources[i]])
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """Return where each run of ``counts`` items starts, and the total as last entry."""
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+
+def _expand(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the concatenation of ``arange(start, start + count)`` for each pair."""
+    total = int(counts.sum())
+    shift = np.repeat(starts - _starts(counts)[:-1], counts)
+    return np.arange(total, dtype=np.int64) + shift
+
+
+def path_hash(path: str) -> int:
+    """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
+    value = 2166136261
+    for byte in path.encode():
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+def rigid_part(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split affine matrices into rotation-translation and the length of each axis.
+
+    Args:
+        matrices: float64, shape [N, 4, 4].
+
+    Returns:
+        Matrices with unit axes, shape [N, 4, 4], and axis lengths, shape [N, 3].
+    """
+    lengths = np.linalg.norm(matrices[:, :3, :3], axis=1)
+    unit = matrices.copy()
+    unit[:, :3, :3] /= np.maximum(lengths, 1e-12)[:, None, :]
+    return unit, lengths
+
+
+def inverses(matrices: np.ndarray) -> np.ndarray:
+    """Return the inverse of each matrix, and the identity for those that have none.
+
+    Args:
+        matrices: float64, shape [N, K, K].
+    """
+    size = matrices.shape[-1]
+    scale = np.abs(matrices).max(axis=(1, 2)) if len(matrices) else np.zeros(0)
+    singular = ~np.isfinite(scale) | (np.abs(np.linalg.det(matrices)) <= 1e-30)
+    safe = np.where(singular[:, None, None], np.eye(size), matrices)
+    return np.linalg.inv(safe)
+
+
+class World:
+    """Flat world-space triangles of a Scene, moved by a Pose."""
+
+    def __init__(self, scene: Scene, pose: Pose, bands: Bands):
+        """Lay the scene out on the device of ``bands`` at its first pose."""
+        self.bands, self.device, self._scene = bands, bands.device, scene
+        mesh_of = np.asarray(scene.mesh_of, dtype=np.int64)
+        point_counts = np.array([len(mesh.points) for mesh in scene.meshes], dtype=np.int64)
+        face_counts = np.array([len(mesh.triangles) for mesh in scene.meshes], dtype=np.int64)
+        self._point_starts = _starts(point_counts)
+        face_starts = _starts(face_counts)
+        drawn_points, drawn_faces = point_counts[mesh_of], face_counts[mesh_of]
+        world_starts = _starts(drawn_points)
+        self.num_instances, self.num_triangles = len(mesh_of), int(drawn_faces.sum())
+        faces = _expand(face_starts[mesh_of], drawn_faces)
+        owners = np.repeat(np.arange(self.num_instances), drawn_faces)
+        corners = np.concatenate([mesh.triangles for mesh in scene.meshes]).reshape(-1, 3).astype(np.int64)
+        triangles = corners[faces] + world_starts[owners][:, None]
+        materials = np.concatenate([mesh.materials for mesh in scene.meshes])[faces]
+        override = np.asarray(scene.material_of)[owners]
+        self._local = self._points_of(pose)
+        self._sources = self._array(_expand(self._point_starts[mesh_of], drawn_points), wp.int32)
+        self._owners = self._array(np.repeat(np.arange(self.num_instances), drawn_points), wp.int32)
+        self._points = wp.empty(int(drawn_points.sum()), dtype=wp.vec3, device=self.device)
+        self._double = np.array([mesh.double_sided for mesh in scene.meshes], dtype=bool)[mesh_of]
+        self._mesh: Optional[wp.Mesh] = None
+        self._matrices: Optional[np.ndarray] = None
+        self._shown: Optional[np.ndarray] = None
+        self._mesh_stale = False
+        self.origin = self._find_origin(scene, pose)
+        self.radius = 1.0
+        self.floor = 0.0
+        self.arrays = self._make_arrays(triangles, owners, faces, np.where(override >= 0, override, materials))
+        self.place(pose)
+
+    def _array(self, values: Any, dtype: Any) -> wp.array:
+        return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+
+    def _make_arrays(self, triangles: np.ndarray, owners: np.ndarray, faces: np.ndarray, materials: np.ndarray) -> Any:
+        scene, arrays = self._scene, WorldArrays()
+        arrays.mesh = 0
+        arrays.points = self._points
+        arrays.triangles = self._array(triangles.reshape(-1), wp.int32)
+        arrays.instances = self._array(owners, wp.int32)
+        arrays.sources = self._array(faces, wp.int32)
+        arrays.materials = self._array(materials, wp.int32)
+        arrays.corner_normals = self._array(np.concatenate([mesh.normals for mesh in scene.meshes]), wp.vec3)
+        arrays.corner_uvs = self._array(np.concatenate([mesh.uvs for mesh in scene.meshes]), wp.vec2)
+        arrays.corner_colors = self._array(np.concatenate([mesh.colors for mesh in scene.meshes]), wp.vec3)
+        colors = np.nan_to_num(np.asarray(scene.color_of, dtype=np.float32).reshape(-1, 3), nan=-1.0)
+        arrays.colors = self._array(colors, wp.vec3)
+        arrays.semantics = self._array([instance.semantic_id for instance in scene.drawn], wp.uint32)
+        arrays.seeds = self._array([path_hash(instance.prim_path) for instance in scene.drawn], wp.uint32)
+        return arrays
+
+    def _points_of(self, pose: Pose) -> wp.array:
+        parts = [
+            np.asarray(pose.points.get(index, mesh.points), dtype=np.float32).reshape(-1, 3)
+            for index, mesh in enumerate(self._scene.meshes)
+        ]
+        return self._array(np.concatenate(parts), wp.vec3)
+
+    def _find_origin(self, scene: Scene, pose: Pose) -> np.ndarray:
+        """Return a point near the geometry, whole metres, so that float32 world coordinates stay small."""
+        places = pose.local_to_world[:, :3, 3]
+        places = places[np.isfinite(places).all(axis=1)]
+        return np.round(np.median(places, axis=0)) if len(places) else np.zeros(3)
+
+    def place(self, pose: Pose) -> None:
+        """Move every instance to ``pose``; does nothing where nothing moved."""
+        matrices = np.array(pose.local_to_world, dtype=np.float64)
+        matrices[:, :3, 3] -= self.origin
+        shown = np.asarray(pose.visible, dtype=bool) & np.isfinite(matrices).all(axis=(1, 2))
+        moved = self._matrices is None or not np.array_equal(matrices, self._matrices)
+        if not moved and not pose.points and np.array_equal(shown, self._shown):
+            return
+        self._matrices, self._shown = matrices, shown
+        if pose.points:
+            self._local = self._points_of(pose)
+        collapsed = np.where(
+            shown[:, None, None], matrices, 0.0
+        )  # a hidden instance shrinks to a point that no ray hits
+        collapsed[:, 3, 3] = 1.0
+        linear = np.where(shown[:, None, None], matrices[:, :3, :3], np.eye(3))
+        unit, lengths = rigid_part(np.where(shown[:, None, None], matrices, np.eye(4)))
+        normal_matrices = np.swapaxes(inverses(linear / np.maximum(lengths.max(axis=1), 1e-12)[:, None, None]), 1, 2)
+        orientation = np.where(np.linalg.det(linear) < 0.0, -1, 1)
+        self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, orientation), -9), wp.int32)
+        self.arrays.normal_to_world = self._array(normal_matrices.astype(np.float32), wp.mat33)
+        self.arrays.world_to_object = self._array(inverses(unit).astype(np.float32), wp.mat44)
+        inputs = [self._local, self._sources, self._owners, self._array(collapsed.astype(np.float32), wp.mat44)]
+        self.bands.launch(_place_points_kernel, len(self._points), [*inputs, self._points], chunk=4096)
+        self._mesh_stale = True
+
+    @property
+    def matrices(self) -> np.ndarray:
+        """Mesh space to world relative to the origin, float64, shape [N, 4, 4]."""
+        assert self._matrices is not None
+        return self._matrices
+
+    def ray_ready(self) -> Any:
+        """Return the arrays with a bounding volume hierarchy that matches the present pose."""
+        if self._mesh is None:
+            self._mesh = wp.Mesh(points=self._points, indices=self.arrays.triangles)
+            self.arrays.mesh = self._mesh.id
+        elif self._mesh_stale:
+            self._mesh.refit()
+        self._mesh_stale = False
+        return self.arrays
+
+
+__all__ = ["World", "WorldArrays", "inverses", "path_hash", "rigid_part"]
