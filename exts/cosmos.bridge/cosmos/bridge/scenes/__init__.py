@@ -1,5 +1,6 @@
 """Scenes that we author ourselves, so that a demo, a test or a training run needs no download."""
 
 from cosmos.bridge.scenes.random import random
+from cosmos.bridge.scenes.warehouse import warehouse
 
-__all__ = ["random"]
+__all__ = ["random", "warehouse"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -435,10 +434,6 @@ class StageBuilder:
         layer = Sdf.Layer.FindOrOpen(target)
         layer.Reload(True)
         return Usd.Stage.Open(layer)
-
-
-def _hd(look: np.ndarray) -> Sequence[float]:
-    return -float(look[0]), float(look[1])
 
 
 def open_builder(

@@ -201,13 +201,15 @@ def _sign(text: str, ink: Color, paper: Color, *, size: tuple[int, int]) -> np.n
     image[:] = paper
     pad = max(2, height // 16)
     image[:pad], image[-pad:], image[:, :pad], image[:, -pad:] = ink, ink, ink, ink
-    canvas = np.ascontiguousarray(image.astype(np.float32))
+    canvas = np.ascontiguousarray((image * 255.0).astype(np.uint8))
     (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 1.0, 2)
     scale = min((width - 6 * pad) / wide, (height - 6 * pad) / high)
     origin = (int((width - wide * scale) / 2), int((height + high * scale) / 2))
     thickness = max(1, round(scale * 1.6))
-    cv2.putText(canvas, text, origin, cv2.FONT_HERSHEY_DUPLEX, scale, ink, thickness, cv2.LINE_AA)
-    return canvas.astype(np.float64)
+    cv2.putText(
+        canvas, text, origin, cv2.FONT_HERSHEY_DUPLEX, scale, tuple(255.0 * c for c in ink), thickness, cv2.LINE_AA
+    )
+    return canvas / 255.0
 
 
 class TextureStore:
@@ -261,7 +263,7 @@ class TextureStore:
 
 
 def _write_png(target: Path, image: Sequence | np.ndarray) -> None:
-    """Write linear-free sRGB in [0, 1] as 8-bit PNG; whole or not at all, so that parallel writers never clash."""
+    """Write an sRGB picture in [0, 1] as 8-bit PNG; whole or not at all, so that parallel writers never clash."""
     import cv2
 
     pixels = (np.clip(np.asarray(image), 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
