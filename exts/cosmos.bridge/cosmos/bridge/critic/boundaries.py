@@ -85,7 +85,7 @@ class BoundarySweep:
         for frame in np.unique(rows["frame"]):
             mine = rows["frame"] == frame
             totals = [score[mine].sum(axis=0, keepdims=True) for score in scores]
-            shift, gain = _best_shift(totals[0], totals[1], self._limits)
+            shift, gain = _best_shift(totals[0], totals[1], self._limits, near=0.0)
             self._frame_shift[int(frame)] = float(shift[0]) if gain[0] >= self._limits.shift_gain else 0.0
         self._rows.append(np.stack([rows[name].astype(np.float64) for name in _COLUMNS], axis=1))
 
@@ -126,6 +126,9 @@ class BoundarySweep:
         bounds = _bounds(sites[:, 0], owners)
         flat_source, flat_result = (_near_peak(field, sites, normals) for field in flat)
         raw_source, raw_result = (_near_peak(field, sites, normals) for field in raw)
+        chance_source, chance_result = (
+            _chance_peak(field, sites, normals, self._limits.chance_distance) for field in raw
+        )
         shown = weight * (raw_result >= 0.5 * self._limits.noise_gradient)
         kept = shown * (flat_result >= 0.5 * flat_source)
         return {
@@ -135,8 +138,8 @@ class BoundarySweep:
             "sites": np.diff(bounds),
             "kept": np.add.reduceat(kept, bounds[:-1]),
             "shown": np.add.reduceat(shown, bounds[:-1]),
-            "contrast": np.add.reduceat(np.minimum(raw_result, 2.0 * raw_source), bounds[:-1]),
-            "contrast_source": np.add.reduceat(raw_source, bounds[:-1]),
+            "contrast": np.add.reduceat(np.minimum(raw_result, 2.0 * raw_source) - chance_result, bounds[:-1]),
+            "contrast_source": np.add.reduceat(raw_source - chance_source, bounds[:-1]),
         }
 
     def conclude(self) -> Outcome:
@@ -220,16 +223,16 @@ class BoundarySweep:
         """Whether an instance lost its contrast while others as far away kept theirs."""
         bar, limits = self._thresholds["instance_kept"], self._limits
         source = columns["contrast_source"] / columns["sites"]
-        strong = (columns["sites"] >= limits.min_sites) & (source >= 1.5 * limits.visible_gradient)
-        retention = columns["contrast"] / np.maximum(columns["contrast_source"], 1e-9)
+        strong = (columns["sites"] >= limits.min_sites) & (source >= limits.visible_gradient)
+        retention = np.maximum(columns["contrast"], 0.0) / np.maximum(columns["contrast_source"], 1e-9)
         relative = np.full(len(retention), np.nan)
-        for row in np.flatnonzero(strong):
+        for row in np.flatnonzero(strong).tolist():
             depth = columns["depth"][row]
             others = strong & (columns["frame"] == columns["frame"][row]) & (columns["owner"] != columns["owner"][row])
             if np.isfinite(depth):
                 others &= columns["depth"] >= limits.neighbour_depth * depth
             if others.any():
-                expected = float(np.median(retention[others]))
+                expected = float(np.median(retention[_closest(columns["depth"], row, others)]))
                 if expected >= limits.min_neighbour:
                     relative[row] = min(retention[row] / expected, 1.0)
         judged = np.isfinite(relative)
@@ -293,6 +296,14 @@ class BoundarySweep:
         )
 
 
+def _closest(depth: np.ndarray, row: int, others: np.ndarray) -> np.ndarray:
+    """Rows of the three others closest in depth, by ratio; all of them where depth is unknown."""
+    rows = np.flatnonzero(others)
+    if not np.isfinite(depth[row]) or len(rows) <= 3:
+        return rows
+    return rows[np.argsort(np.abs(np.log(depth[rows] / depth[row])), kind="stable")[:3]]
+
+
 def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
     """First row of each run of equal frame and owner and, last, the number of rows."""
     if not len(frames):
@@ -323,6 +334,19 @@ def _near_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray) -> np.
     return peak
 
 
+def _chance_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray, distance: float) -> np.ndarray:
+    """What ``_near_peak`` gives beside the boundary, where texture and noise alone answer: mean of both sides."""
+    aside = np.rint(normals[:, ::-1] * distance).astype(np.int32)
+    height, width = field.shape[1:3]
+    total = np.zeros(len(sites), np.float32)
+    for sign in (-1, 1):
+        moved = sites.copy()
+        moved[:, 1] = np.clip(sites[:, 1] + sign * aside[:, 0], 0, height - 1)
+        moved[:, 2] = np.clip(sites[:, 2] + sign * aside[:, 1], 0, width - 1)
+        total += _near_peak(field, moved, normals)
+    return 0.5 * total
+
+
 def _darkest(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarray:
     """Whether the result is dark all around a site."""
     kernel = np.ones((7, 7), np.uint8)
@@ -341,28 +365,31 @@ def _median_depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.nda
     return np.array([np.median(values[a:b]) for a, b in pairwise(bounds)])
 
 
-def _best_shift(source: np.ndarray, result: np.ndarray, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
+def _best_shift(
+    source: np.ndarray, result: np.ndarray, limits: Limits, near: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Find by how much each boundary moved, and how much better it fits there than where it should be.
 
     Args:
         source: Scores of the source under every shift, shape [S, K, K].
         result: Scores of the result.
         limits: How to search.
+        near: What still counts as in place [px].
 
     Returns:
-        Displacement [px], shape [S], and fit there over fit within 1.5 px, shape [S]; 1 where nothing is proven (the
+        Displacement [px], shape [S], and fit there over fit in place, shape [S]; 1 where nothing is proven (the
         source itself cannot tell the two places apart, or the result fits nowhere).
     """
     radius = limits.search_radius
     offset = np.arange(-radius, radius + 1)
     distance = np.hypot(*np.meshgrid(offset, offset, indexing="ij"))
-    near = distance <= 1.5
+    in_place = distance <= near
     peak = result.max(axis=(1, 2))
-    here = result[:, near].max(axis=1)
+    here = result[:, in_place].max(axis=1)
     candidates = np.where(result >= 0.97 * peak[:, None, None], distance, np.inf).reshape(len(result), -1)
     best = candidates.argmin(axis=1)
     shift = distance.reshape(-1)[best]
-    own = source[:, near].max(axis=1)
+    own = source[:, in_place].max(axis=1)
     distinct = source.reshape(len(source), -1)[np.arange(len(source)), best] <= 0.85 * own
     proven = distinct & (peak >= 0.4 * own) & (shift > 1.5)
     gain = np.where(proven, peak / np.maximum(here, 1e-6), 1.0)

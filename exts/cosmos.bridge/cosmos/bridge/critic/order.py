@@ -21,6 +21,7 @@ class OrderSweep:
 
     def __init__(self, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._thresholds, self._limits = thresholds, limits
+        self._scale = 1
         self._small: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
 
     def add(self, chunk: Chunk) -> None:
@@ -29,6 +30,7 @@ class OrderSweep:
             for picture in video[chunk.halo :].numpy():
                 height, width = picture.shape[:2]
                 scale = max(1, round(width / self._limits.order_width))
+                self._scale = scale
                 size = (max(1, width // scale), max(1, height // scale))
                 grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
                 kept.append(cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32))
@@ -94,18 +96,27 @@ class OrderSweep:
 
     def _match(self, source: np.ndarray, result: np.ndarray) -> tuple[dict[int, int], int]:
         """Find frames whose best match is another one; also count the frames that could be judged."""
+        limits = self._limits
         own, made = _moving_structure(source), _moving_structure(result)
-        cross, self_match = made @ own.T, own @ own.T
-        frames = np.arange(len(source))
+        cross, distance = made @ own.T, 1.0 - own @ own.T
         evidence = cross.max(axis=1)
-        distance = 1.0 - self_match
-        lead = cross - cross[frames, frames][:, None]
-        known = float(np.median(evidence))
-        ratio = np.where(distance > self._limits.order_distinct, lead / np.maximum(known * distance, 1e-6), -np.inf)
-        judged = evidence >= self._limits.order_evidence
-        judged &= (distance > self._limits.order_distinct).any(axis=1)
-        wrong = judged & (ratio.max(axis=1) > self._limits.order_margin)
-        best = np.where(ratio > self._limits.order_margin, cross, -np.inf).argmax(axis=1)
+        known = max(float(np.median(evidence)), 1e-6)
+        distinct = distance > limits.order_distinct
+        judged = (evidence >= limits.order_evidence) & distinct.any(axis=1)
+
+        def lead_over(own_fit: np.ndarray) -> np.ndarray:
+            lead = (cross - own_fit[:, None]) / (known * np.maximum(distance, 1e-6))
+            return np.where(distinct, lead, -np.inf)
+
+        fit = np.diagonal(cross).copy()
+        lead = lead_over(fit)
+        if (judged & (lead.max(axis=1) > limits.order_margin)).any():
+            for shift in _shifts(limits.order_tolerance / self._scale):
+                moved = _moving_structure(np.stack([_displaced(grey, shift) for grey in source]))
+                np.maximum(fit, np.einsum("tk,tk->t", made, moved), out=fit)
+            lead = lead_over(fit)
+        wrong = judged & (lead.max(axis=1) > limits.order_margin)
+        best = np.where(lead > limits.order_margin, cross, -np.inf).argmax(axis=1)
         return {int(frame): int(best[frame]) for frame in np.flatnonzero(wrong)}, int(judged.sum())
 
     def _finding(self, check: str, text: str, frames: list[int]) -> Finding:
@@ -119,6 +130,18 @@ class OrderSweep:
             value=float(len(frames)),
             threshold=bar.value,
         )
+
+
+def _shifts(length: float) -> list[tuple[float, float]]:
+    """Shifts of this length [px] in eight directions."""
+    turns = np.arange(8) * (np.pi / 4.0)
+    return [(float(length * np.cos(turn)), float(length * np.sin(turn))) for turn in turns]
+
+
+def _displaced(grey: np.ndarray, shift: tuple[float, float]) -> np.ndarray:
+    """Move a picture by ``(right, down)`` [px]; the rim is replicated."""
+    matrix = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
+    return cv2.warpAffine(grey, matrix, grey.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
 def _moving_structure(video: np.ndarray) -> np.ndarray:

@@ -67,9 +67,11 @@ def conclude(
         )
         findings.append(unchecked("proof", text, severity="reject"))
 
-    def badness(finding: Finding) -> tuple[int, float]:
+    def badness(finding: Finding) -> tuple[int, float, int]:
         bar = thresholds.get(finding.check)
-        return _RANK[finding.severity], bar.quality(finding.value) if bar is not None else 1.0
+        if bar is None:
+            return _RANK[finding.severity], 0.0 if finding.severity == "reject" else 1.0, len(order)
+        return _RANK[finding.severity], bar.quality(finding.value), order.index(finding.check)
 
     findings.sort(key=badness)
     rejecting = [finding for finding in findings if finding.severity == "reject"]
@@ -82,7 +84,8 @@ def conclude(
             Finding(kind=left[0].kind, check="more", severity=worst, text=f"{len(left)} more findings of {checks}.")
         )
     accepted = not rejecting
-    score = min((thresholds[m.check].quality(m.value) for m in measurements), default=0.0)
+    deciding = [m for m in measurements if thresholds[m.check].severity == "reject"]
+    score = min((thresholds[m.check].quality(m.value) for m in deciding), default=0.0)
     if not accepted:
         score = min(score, 0.49)
         more = f" ({len(rejecting) - 1} more rejecting findings)" if len(rejecting) > 1 else ""

@@ -33,8 +33,11 @@ class Threshold:
         return value >= self.value if self.better == "higher" else value <= self.value
 
     def quality(self, value: float) -> float:
-        """Map a value to [0, 1]: 1 at ``best``, 0.5 at the bar, 0 as far beyond; NaN gives 0."""
-        span = abs(self.best - self.value) or 1.0
+        """Map a value to [0, 1]: 1 at ``best``, 0.5 at the bar, 0 as far beyond; NaN gives 0.
+
+        Where the bar is the best value itself (a count of 0), one beyond it gives 0.
+        """
+        span = abs(self.best - self.value) or 0.5
         distance = (self.best - value) if self.better == "higher" else (value - self.best)
         quality = 1.0 - 0.5 * distance / span
         return min(max(quality, 0.0), 1.0) if quality == quality else 0.0
@@ -50,6 +53,25 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="A black, white or flat frame where the source shows a scene carries no label at all.",
     ),
+    "frozen_frames": Threshold(
+        value=0.0,
+        better="lower",
+        best=0.0,
+        unit="frames",
+        kind="physics",
+        severity="reject",
+        reason="The picture stands still where the source moves: labels of the next frame no longer fit.",
+    ),
+    "frame_order": Threshold(
+        value=0.0,
+        better="lower",
+        best=0.0,
+        unit="frames",
+        kind="physics",
+        severity="reject",
+        reason="A frame whose moving structure fits another moment of the source better than its own carries the "
+        "labels of the wrong moment.",
+    ),
     "edges_kept": Threshold(
         value=0.5,
         better="higher",
@@ -61,14 +83,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "an unrelated picture of the same kind keeps 0.2 to 0.4 by chance.",
     ),
     "edge_f1": Threshold(
-        value=0.25,
+        value=0.15,
         better="higher",
         best=1.0,
         unit="",
         kind="geometry",
         severity="warning",
-        reason="F1 of Canny edges with 2 px tolerance at equal contrast; weather rightly adds and hides edges, so it "
-        "only warns.",
+        reason="F1 of Canny edges with 2 px tolerance at equal contrast, for comparison with others; weather rightly "
+        "adds and hides edges and noise fits by chance, so it only warns and is left out of the score.",
     ),
     "frame_shift": Threshold(
         value=1.5,
@@ -118,27 +140,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Median deviation from that change, beyond 1.5 times the source's: texture that boils or swims; the "
         "median leaves flakes and streaks out.",
     ),
-    "frozen_frames": Threshold(
-        value=0.0,
-        better="lower",
-        best=0.0,
-        unit="frames",
-        kind="physics",
-        severity="reject",
-        reason="The picture stands still where the source moves: labels of the next frame no longer fit.",
-    ),
-    "frame_order": Threshold(
-        value=0.0,
-        better="lower",
-        best=0.0,
-        unit="frames",
-        kind="physics",
-        severity="reject",
-        reason="A frame whose moving structure fits another moment of the source better than its own carries the "
-        "labels of the wrong moment.",
-    ),
 }
-"""Check name -> bar, in the order in which verdicts list them."""
+"""Check name -> bar, causes before their consequences: verdicts list them in this order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +158,8 @@ class Limits:
     """Gradients well below this are noise [levels/px]."""
     dark_level: float = 24.0
     """Where the result is darker all around, a missing edge proves nothing [levels]."""
+    chance_distance: float = 6.0
+    """So far beside a boundary, texture and noise alone answer [px]; what they answer is subtracted."""
     min_sites: int = 24
     """Fewest visible boundary pixels of an instance that are judged [px]."""
     max_sites: int = 300
@@ -165,7 +170,7 @@ class Limits:
     """A shifted boundary must fit so many times better than an unshifted one."""
     strong_shift_gain: float = 1.6
     """From here one frame is proof enough; below, two frames must agree."""
-    neighbour_depth: float = 0.6
+    neighbour_depth: float = 0.85
     """Neighbours of an instance are those at least this many times as far away."""
     min_neighbour: float = 0.15
     """Weakest contrast of the neighbours, against the source, that still proves something."""
@@ -185,6 +190,8 @@ class Limits:
     """Another frame must fit better by this share of the difference that the source itself shows between the two."""
     order_distinct: float = 0.02
     """Frames of the source that correlate more than 1 minus this cannot be told apart, and need not be."""
+    order_tolerance: float = 1.0
+    """A frame that its own moment explains as well when displaced by so much is not misplaced in time [px]."""
     order_evidence: float = 0.12
     """Weakest correlation of moving structure that still proves something."""
     max_findings: int = 24

@@ -79,8 +79,8 @@ def _seen_before_kernel(
         return
     x0 = int(wp.floor(u))
     y0 = int(wp.floor(v))
-    x1 = wp.min(x0 + 1, motion.shape[2] - 1)
-    y1 = wp.min(y0 + 1, motion.shape[1] - 1)
+    x1 = int(wp.ceil(u))
+    y1 = int(wp.ceil(v))
     if use_ids != 0:
         want = ids[n, y, x]
         if previous_ids[n, y0, x0] != want or previous_ids[n, y0, x1] != want:

@@ -1,0 +1,89 @@
+import cv2
+import numpy as np
+import pytest
+import warp as wp
+from cosmos.bridge.kernels.boundary import color_gradient, shift_scores
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 3), (2, 1, 8, 3), (1, 7, 1, 1), (3, 11, 19, 3)])
+def test_color_gradient_matches_cv2_sobel_of_the_strongest_channel(device, shape):
+    video = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    got = color_gradient(wp.array(video, dtype=wp.uint8, device=device)).numpy()
+    for t, picture in enumerate(video):
+        gx, gy = (
+            np.stack(
+                [
+                    cv2.Sobel(picture[..., c], cv2.CV_64F, *order, ksize=3, borderType=cv2.BORDER_REPLICATE) / 8.0
+                    for c in range(shape[3])
+                ],
+                axis=-1,
+            )
+            for order in ((1, 0), (0, 1))
+        )
+        best = (gx**2 + gy**2).argmax(axis=-1)[..., None]
+        expected = np.concatenate([np.take_along_axis(g, best, -1) for g in (gx, gy)], axis=-1)
+        np.testing.assert_allclose(got[t], expected, atol=1e-5)
+
+
+def shift_scores_numpy(gradient, sites, normals, segments, radius):
+    side = 2 * radius + 1
+    out = np.zeros((len(segments) - 1, side, side))
+    for s, j, i in np.ndindex(out.shape):
+        for k in range(segments[s], segments[s + 1]):
+            y = np.clip(sites[k, 1] + j - radius, 0, gradient.shape[1] - 1)
+            x = np.clip(sites[k, 2] + i - radius, 0, gradient.shape[2] - 1)
+            out[s, j, i] += abs(gradient[sites[k, 0], y, x].astype(np.float64) @ normals[k])
+    return out
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_shift_scores_match_numpy(device, radius):
+    rng = np.random.default_rng(2)
+    gradient = rng.normal(0, 10, (2, 5, 7, 2)).astype(np.float32)
+    sites = np.stack([rng.integers(0, n, 20) for n in (2, 5, 7)], axis=1).astype(np.int32)
+    normals = rng.normal(0, 1, (20, 2)).astype(np.float32)
+    segments = np.array([0, 4, 4, 20], np.int32)
+    scores = shift_scores(
+        wp.array(gradient, dtype=wp.float32, device=device),
+        wp.array(sites, dtype=wp.int32, device=device),
+        wp.array(normals, dtype=wp.float32, device=device),
+        wp.array(segments, dtype=wp.int32, device=device),
+        radius=radius,
+    )
+    expected = shift_scores_numpy(gradient, sites, normals, segments, radius)
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_shift_scores_peak_where_the_edge_went(device):
+    video = np.zeros((1, 21, 21, 3), np.uint8)
+    video[:, 5 + 3 : 15 + 3, 5 - 2 : 15 - 2] = 200
+    gradient = color_gradient(wp.array(video, dtype=wp.uint8, device=device))
+    sites = [(0, y, 5, -1, 0) for y in range(5, 15)] + [(0, 5, x, 0, -1) for x in range(5, 15)]
+    table = np.array(sites)
+    scores = shift_scores(
+        gradient,
+        wp.array(table[:, :3], dtype=wp.int32, device=device),
+        wp.array(table[:, 3:].astype(np.float32), dtype=wp.float32, device=device),
+        wp.array([0, len(table)], dtype=wp.int32, device=device),
+        radius=5,
+    ).numpy()[0]
+    best = np.argwhere(scores >= 0.999 * scores.max()) - 5
+    assert [3, -2] in best.tolist() and np.abs(best - [3, -2]).max() <= 1
+
+
+def test_launchers_refuse_what_does_not_fit(device):
+    video = wp.zeros((1, 4, 4, 3), dtype=wp.uint8, device=device)
+    gradient = color_gradient(video)
+    sites = wp.zeros((2, 3), dtype=wp.int32, device=device)
+    normals = wp.zeros((2, 2), dtype=wp.float32, device=device)
+    segments = wp.zeros(2, dtype=wp.int32, device=device)
+    with pytest.raises(ValueError, match=r"uint8 \[T, H, W, C\], got float32"):
+        color_gradient(gradient)
+    with pytest.raises(ValueError, match=r"out must be float32 \[1, 4, 4, 2\], got uint8"):
+        color_gradient(video, out=video)
+    with pytest.raises(ValueError, match="radius >= 0"):
+        shift_scores(gradient, sites, normals, segments, radius=-1)
+    with pytest.raises(ValueError, match="needs sites as int32 with 2 axes ending in"):
+        shift_scores(gradient, normals, normals, segments, radius=1)
+    with pytest.raises(ValueError, match="a normal a site"):
+        shift_scores(gradient, sites, normals[:1], segments, radius=1)
