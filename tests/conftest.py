@@ -1,32 +1,18 @@
 """What every test may ask for."""
 
 import os
-from collections.abc import Iterator
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share their machine; set before torch or OpenCV load
 
 import pytest
 
 
-def _device_names() -> list[str]:
-    """Every Warp device present; CPU always."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for ``device`` on every Warp device present; CPU is always one."""
+    if "device" not in metafunc.fixturenames:
+        return
     import warp as wp
 
-    wp.config.quiet = True
-    wp.init()
-    return [str(device) for device in wp.get_devices()]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "device" in metafunc.fixturenames:
-        marks = {"cuda": pytest.mark.cuda}
-        names = _device_names()
-        metafunc.parametrize(
-            "device", [pytest.param(name, marks=[marks["cuda"]] if "cuda" in name else []) for name in names]
-        )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_torch_thread() -> Iterator[None]:
-    """Tests share their machine: torch takes one thread, and only where a test loads it."""
-    yield
+    names = [str(device) for device in wp.get_devices()]
+    marks = {name: [pytest.mark.cuda] if name.startswith("cuda") else [] for name in names}
+    metafunc.parametrize("device", [pytest.param(name, marks=marks[name]) for name in names], scope="session")

@@ -156,7 +156,7 @@ def _check_weights(owner: str, spec: Union[Region, WeightSpec]) -> None:
 
 def _check_keys(owner: str, keys: Sequence[tuple[int, float]]) -> None:
     frames = [frame for frame, _ in keys]
-    if any(later <= earlier for earlier, later in zip(frames, frames[1:])) or any(frame < 0 for frame in frames):
+    if frames != sorted(set(frames)) or any(frame < 0 for frame in frames):
         raise ValueError(f"{owner} needs frames >= 0 in ascending order, got {frames}.")
     if not all(0.0 <= value <= 1.0 for _, value in keys):
         raise ValueError(f"{owner} needs values in [0, 1], got {[value for _, value in keys]}.")

@@ -61,12 +61,12 @@ def _build_kind(clip: Clip, spec: WeightSpec, kind: ControlKind, coverages: Mapp
     return weights
 
 
-def _strengths(keys: Keys, num_frames: int) -> np.ndarray:
+def _strengths(keys: Keys, num_frames: int) -> list[float]:
     """Value of linear key frames in each frame; constant before the first and after the last; 1 without any."""
     if not keys:
-        return np.ones(num_frames, dtype=np.float32)
+        return [1.0] * num_frames
     frames, values = zip(*keys, strict=True)
-    return np.interp(np.arange(num_frames), frames, values).astype(np.float32)
+    return [float(value) for value in np.interp(np.arange(num_frames), frames, values)]
 
 
 def cap_weights(

@@ -216,7 +216,7 @@ def limit_to_mask(coverage: wp.array, mask: wp.array) -> wp.array:
     check_same_device("limit_to_mask", coverage=coverage, mask=mask)
     if mask.shape[1:] != coverage.shape[1:] or mask.shape[0] not in (1, coverage.shape[0]):
         raise ValueError(
-            f"limit_to_mask needs a mask of {list(coverage.shape)} or one frame of it, got {list(mask.shape)} [T, H, W]."
+            f"limit_to_mask needs a mask {list(coverage.shape)} [T, H, W] or one frame of it, got {list(mask.shape)}."
         )
     wp.launch(_limit_to_mask_kernel, dim=coverage.shape, inputs=[mask], outputs=[coverage], device=coverage.device)
     return coverage
@@ -305,8 +305,7 @@ def weights_to_tokens(weights: wp.array, grid: tuple[int, int, int], *, out: Opt
 
     Video tokenizers give the first frame a token of its own and share one among the next four, so frame 0 becomes
     token row 0 and frames 1 to T-1 become rows 1 to t-1, both trilinear with pixel centres at +0.5
-    (``align_corners=False``). Cap again after resampling: the sum of capped maps stays capped, but not their product
-    with anything else.
+    (``align_corners=False``). Capped maps stay capped: each token is a mean of sites.
 
     Args:
         weights: float32, shape [T, H, W].

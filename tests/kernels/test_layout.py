@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+import warp as wp
+from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+torch.set_num_threads(1)
+
+
+def every_byte(device):
+    """All 256 levels, at an odd size."""
+    video = np.resize(np.arange(256, dtype=np.uint8), (3, 11, 13, 3))
+    return video, wp.array(video, dtype=wp.uint8, device=device)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_byte_survives_the_round_trip(device, dtype):
+    video, array = every_byte(device)
+    tensor = video_to_tensor(array, dtype=dtype)
+    assert tensor.dtype == getattr(torch, dtype)
+    assert tuple(tensor.shape) == (1, 3, 3, 11, 13)
+    assert tensor.is_contiguous()
+    np.testing.assert_array_equal(tensor_to_video(tensor).numpy(), video)
+
+
+@given(video=hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=5)))
+@settings(deadline=None, max_examples=40)
+def test_any_small_video_survives_the_round_trip(video):
+    tensor = video_to_tensor(wp.array(video, dtype=wp.uint8, device="cpu"), dtype="bfloat16")
+    np.testing.assert_array_equal(tensor_to_video(tensor).numpy(), video)
+
+
+def test_levels_match_numpy_in_float64(device):
+    video, array = every_byte(device)
+    wanted = (video.astype(np.float64) / 127.5 - 1.0).transpose(3, 0, 1, 2)[None]
+    np.testing.assert_allclose(video_to_tensor(array).cpu().numpy(), wanted, atol=1e-7)
+
+
+@given(values=hnp.arrays(np.float32, (1, 1, 2, 3, 4), elements=st.floats(-3.0, 3.0, width=32)))
+@settings(deadline=None, max_examples=40)
+def test_any_tensor_is_rounded_and_clamped(values):
+    wanted = np.floor((np.clip(values.astype(np.float64), -1.0, 1.0) + 1.0) * 127.5 + 0.5)
+    video = tensor_to_video(torch.from_numpy(values)).numpy()
+    np.testing.assert_allclose(video.astype(int), wanted[0].transpose(1, 2, 3, 0), atol=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_strided_tensors_and_videos_are_read_as_they_are(device, dtype):
+    video, array = every_byte(device)
+    torch_device = wp.device_to_torch(wp.get_device(device))
+    tensor = torch.from_numpy(video).to(torch_device).permute(3, 0, 1, 2)[None].to(dtype) / 127.5 - 1.0
+    cut = tensor[:, :, ::2, 1:, ::3]
+    assert not cut.is_contiguous()
+    np.testing.assert_allclose(tensor_to_video(cut).numpy().astype(int), video[::2, 1:, ::3].astype(int), atol=1)
+    strided = array[:, 1:, 2:]
+    assert not strided.is_contiguous
+    np.testing.assert_array_equal(tensor_to_video(video_to_tensor(strided)).numpy(), video[:, 1:, 2:])
+
+
+def test_the_tensor_outlives_the_video(device):
+    video, array = every_byte(device)
+    tensor = video_to_tensor(array)
+    del array
+    np.testing.assert_array_equal(tensor_to_video(tensor).numpy(), video)
+
+
+def test_a_tensor_with_gradient_is_detached():
+    tensor = torch.zeros((1, 3, 1, 2, 2), requires_grad=True)
+    assert tensor_to_video(tensor).numpy().shape == (1, 2, 2, 3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite_values_are_refused(device, value):
+    tensor = torch.zeros((1, 3, 2, 3, 5), device=wp.device_to_torch(wp.get_device(device)))
+    tensor[0, 1, 1, 2, 4] = value
+    with pytest.raises(ValueError, match="NaN or inf"):
+        tensor_to_video(tensor)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "match"),
+    [
+        (torch.zeros((2, 3, 1, 2, 2)), "batch of 2"),
+        (torch.zeros((3, 1, 2, 2)), r"got torch.float32 \[3, 1, 2, 2\]"),
+        (torch.zeros((1, 3, 1, 2, 2), dtype=torch.uint8), "got torch.uint8"),
+        (torch.zeros((1, 3, 0, 2, 2)), "not empty"),
+        (np.zeros((1, 3, 1, 2, 2), np.float32), "got ndarray"),
+    ],
+)
+def test_other_tensors_are_refused(tensor, match):
+    with pytest.raises(ValueError, match=match):
+        tensor_to_video(tensor)
+
+
+def test_other_videos_are_refused(device):
+    with pytest.raises(ValueError, match="got float32"):
+        video_to_tensor(wp.zeros((1, 2, 2, 3), dtype=wp.float32, device=device))
+    with pytest.raises(ValueError, match=r"got uint8 \[2, 2, 3\]"):
+        video_to_tensor(wp.zeros((2, 2, 3), dtype=wp.uint8, device=device))
+    with pytest.raises(ValueError, match="ndarray; wrap it"):
+        video_to_tensor(np.zeros((1, 2, 2, 3), np.uint8))
+    with pytest.raises(ValueError, match="float64"):
+        video_to_tensor(wp.zeros((1, 2, 2, 3), dtype=wp.uint8, device=device), dtype="float64")
