@@ -28,7 +28,7 @@ def test_an_empty_array_is_refused():
 
 
 def test_two_devices_are_refused_by_name():
-    with pytest.raises(ValueError, match="'a': 'cpu', 'b': 'cuda:0'.*array.to"):
+    with pytest.raises(ValueError, match=r"'a': 'cpu', 'b': 'cuda:0'.*array.to"):
         check_same_device("shade", a=SimpleNamespace(device="cpu"), b=SimpleNamespace(device="cuda:0"))
 
 

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-import torch
+import torch  # noqa: TID253
 import warp as wp
 from cosmos.bridge.kernels.resize import Letterbox, letterbox, resize_table, resize_video, unletterbox
 from hypothesis import given, settings
@@ -156,7 +156,7 @@ def test_out_is_filled_and_returned(device):
 def test_others_are_refused(device):
     video = wp.zeros((1, 4, 4, 3), dtype=wp.uint8, device=device)
     ids = wp.zeros((1, 4, 4), dtype=wp.uint32, device=device)
-    with pytest.raises(ValueError, match="knows the modes .*'lanczos'"):
+    with pytest.raises(ValueError, match=r"knows the modes .*'lanczos'"):
         resize_video(video, (2, 2), mode="lanczos")
     with pytest.raises(ValueError, match="uint8 or float32"):
         resize_video(ids, (2, 2), mode="linear")

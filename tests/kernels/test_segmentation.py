@@ -99,7 +99,7 @@ def test_other_arrays_are_refused(device):
     normals = wp.zeros((1, 2, 2, 3), dtype=wp.float32, device=device)
     with pytest.raises(ValueError, match="uint32 or int32"):
         ids_to_control(wp.zeros((1, 2, 2), dtype=wp.int64, device=device), {})
-    with pytest.raises(ValueError, match="colours .* in 0..255"):
+    with pytest.raises(ValueError, match=r"colours .* in 0..255"):
         ids_to_control(ids, {1: (256, 0, 0)})
     with pytest.raises(ValueError, match="others as uint8"):
         ids_to_control(ids, {}, others=np.zeros((4,), np.uint8))

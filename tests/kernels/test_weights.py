@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-import torch
+import torch  # noqa: TID253
 import warp as wp
 from cosmos.bridge.kernels.weights import (
     blend_weights,
