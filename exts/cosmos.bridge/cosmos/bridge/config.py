@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,7 +227,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
         parsed = value.strip()
     for part in reversed(parts):
         parsed = {part: parsed}
-    return parsed  # type: ignore[no-any-return]
+    return dict(parsed)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -323,11 +324,9 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 def _toml() -> Any:
     """Return the TOML reader of this Python."""
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
-    return tomllib
+    from importlib import import_module
+
+    return import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 
 __all__ = [

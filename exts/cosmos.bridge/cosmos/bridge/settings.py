@@ -116,7 +116,9 @@ def _tuple(args: tuple[Any, ...], plain: Any, where: str) -> Any:
         return tuple(from_plain(args[0], item, f"{where}[{index}]") for index, item in enumerate(plain))
     if len(args) != len(plain):
         raise _refused(where, f"a list of {len(args)}", plain)
-    return tuple(from_plain(arg, item, f"{where}[{index}]") for index, (arg, item) in enumerate(zip(args, plain)))
+    return tuple(
+        from_plain(arg, item, f"{where}[{index}]") for index, (arg, item) in enumerate(zip(args, plain, strict=True))
+    )
 
 
 def _scalar(cls: Any, plain: Any, where: str) -> Any:

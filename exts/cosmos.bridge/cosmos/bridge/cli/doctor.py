@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
         help="check this installation",
-        description="Check versions, devices, weights, the import namespace and write permission; exit code 3 if broken.",
+        description="Check versions, devices, weights, namespace and write permission; exit code 3 if broken.",
     )
     parser.add_argument("--json", action="store_true", help="print the checks as one JSON object")
     return parser
@@ -173,9 +173,7 @@ def _places() -> Iterator[Check]:
                 free = shutil.disk_usage(folder).free
             yield Check(name=name, ok=True, found=f"{folder} is writable, {bytes_text(free)} free")
         except OSError as error:
-            cure = (
-                "Change to a folder you may write to." if name == "working folder" else "Set TMPDIR to another folder."
-            )
+            cure = "Set TMPDIR to another folder." if name == "temporary folder" else "Give --out another folder."
             yield Check(name=name, ok=name != "temporary folder", found=f"{folder}: {_short(error)}", cure=cure)
     cache = os.environ.get("WARP_CACHE_PATH", "")
     if cache:

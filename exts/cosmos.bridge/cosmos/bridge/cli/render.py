@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "render",
         help="write the annotators of a stage",
-        description="Write annotators of a USD stage under the file names of Replicator's BasicWriter; lengths in metres.",
+        description="Write annotators of a USD stage in the files of Replicator's BasicWriter; lengths in metres.",
     )
     parser.add_argument("source", metavar="STAGE", help="USD stage")
     parser.add_argument(

@@ -68,7 +68,7 @@ def estimate(config: BridgeConfig, progress: Optional[Progress] = None) -> Estim
     with Bridge(config) as bridge:
         described = bridge.preflight()
     per_camera = tuple(int(source["num_frames"]) for source in described.values())
-    per_clip = {camera: frames for camera, frames in zip(described, per_camera)}
+    per_clip = dict(zip(described, per_camera, strict=True))
     plan = plan_clips(config)
     frames = sum(per_clip[planned.camera or ""] for planned in plan)
     indices = _frames(config, next(iter(described.values())))

@@ -27,8 +27,8 @@ _FINAL = ("accepted", "rejected", "refused")
 class RunRecord:
     """Opens the out folder, hands attempts to the sinks, and settles clips in the ledger.
 
-    The dataset is written before the ledger says so; a clip that a kill left between the two is adopted from the
-    manifest when the run is resumed.
+    The dataset's manifest is what counts: every other sink is written before it, and may be written again, and the
+    ledger after it; a clip that a kill left between the two is adopted from the manifest when the run is resumed.
 
     Args:
         config: Config of the run.
@@ -101,9 +101,9 @@ class RunRecord:
         """
         with self._clock("write"):
             dataset, others = self._open_sinks()
-            dataset.write(augmentation, progress)
             for sink in others:
                 sink.write(augmentation, progress)
+            dataset.write(augmentation, progress)
         self._attempts.setdefault(augmentation.name, []).append(augmentation.verdict.accepted)
 
     def settle(self, planned: PlannedClip, outcome: Optional[Outcome] = None, why: Optional[Exception] = None) -> None:
@@ -138,7 +138,7 @@ class RunRecord:
         report = None
         with self._clock("write"):
             dataset, others = self._open_sinks()
-            for sink in (dataset, *others):
+            for sink in (*others, dataset):
                 sink.close()
             if "report" in self._names:
                 report = write_report(self._out)
