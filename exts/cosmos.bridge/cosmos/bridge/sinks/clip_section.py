@@ -32,7 +32,15 @@ class ClipView:
         """Name that a person gave it, else its own."""
         tags = self.entry.get("tags", {})
         name = tags.get("prompt_name") or tags.get("prompt")
-        return name[:80] if name else self.entry["name"]
+        return name[:1].upper() + name[1:80] if name else self.entry["name"]
+
+    @property
+    def origin(self) -> str:
+        """What tells it from clips of the same title: its own name, camera and variant."""
+        tags = self.entry.get("tags", {})
+        camera = self.shown[1]["clip"]["camera"] if self.shown else tags.get("camera", "")
+        variant = f"variant {tags['variant']}" if tags.get("variant") else ""
+        return " · ".join(part for part in (self.entry["name"], camera, variant) if part)
 
 
 def render_clip(clip: ClipView, images: Mapping[str, str]) -> str:
@@ -44,15 +52,15 @@ def render_clip(clip: ClipView, images: Mapping[str, str]) -> str:
     """
     name, status = clip.entry["name"], clip.entry["status"]
     if clip.shown is None:
-        head = f'<div class="clip-head"><h2>{esc(clip.title)}</h2><div>{badge(status)}</div></div>'
+        title = f'<p class="origin">{esc(clip.origin)}</p><h2>{esc(clip.title)}</h2>'
+        head = f'<div class="clip-head"><div>{title}</div><div>{badge(status)}</div></div>'
         reason = esc(clip.entry["reason"] or "No reason was recorded.")
         return f'<section class="clip" id="{esc(name)}">{head}<p class="empty">{reason}</p></section>'
     folder, record = clip.shown
     score = f'<span class="score">score {record["verdict"]["score"]:.2f}</span>'
+    title = f'<p class="origin">{esc(clip.origin)}</p><h2>{esc(clip.title)}</h2>'
     subtitle = f'<p class="prompt">{esc(record["request"]["prompt"])}</p>'
-    head = (
-        f'<div class="clip-head"><div><h2>{esc(clip.title)}</h2>{subtitle}</div><div>{badge(status)}{score}</div></div>'
-    )
+    head = f'<div class="clip-head"><div>{title}{subtitle}</div><div>{badge(status)}{score}</div></div>'
     more = _provenance(folder, record) + "".join(_other_attempt(clip, *other, images) for other in clip.others)
     return (
         f'<section class="clip" id="{esc(name)}">{head}{_slider(clip, record, images)}'
@@ -67,7 +75,8 @@ def captions(clip: ClipView) -> list[str]:
         return []
     took = clip.shown[1]["clip"]
     return [
-        f"Frame {frame + 1} of {took['num_frames']} · time code {took['time_codes'][frame]:g}" for frame in clip.frames
+        f"Frame {frame} of 0–{took['num_frames'] - 1} · time code {took['time_codes'][frame]:g}"
+        for frame in clip.frames
     ]
 
 

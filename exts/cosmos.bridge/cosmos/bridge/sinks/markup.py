@@ -42,14 +42,14 @@ def say_number(value: Any, unit: str = "") -> str:
 
 
 def say_frames(frames: Sequence[int]) -> str:
-    """Return frame numbers as a person writes them: 1-3, 7 (counted from 1, like the captions)."""
+    """Return frame numbers as a person writes them: 0–3, 7; counted from 0, like the files."""
     runs: list[list[int]] = []
     for frame in sorted(frames):
         if runs and frame == runs[-1][1] + 1:
             runs[-1][1] = frame
         else:
             runs.append([frame, frame])
-    said = ", ".join(str(a + 1) if a == b else f"{a + 1}–{b + 1}" for a, b in runs)
+    said = ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)
     return f"frame{'s' if len(frames) > 1 else ''} {said}" if said else ""
 
 

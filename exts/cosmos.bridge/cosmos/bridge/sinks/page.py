@@ -113,8 +113,8 @@ def _summary(clips: Sequence[ClipView]) -> str:
         return "No clip was made yet."
     clip, made, critic = record["clip"], record["provenance"], record["verdict"]["critic"]
     return (
-        f"{clip['num_frames']} frames of {clip['width']} × {clip['height']} at {clip['fps']:g} per second, made by "
-        f"{made['model']} on {made['device']} and checked by {critic}."
+        f"{clip['num_frames']} frames of {clip['width']} × {clip['height']} at {clip['fps']:g} per second. "
+        f"Transfer model “{made['model']}” on {made['device']}, checked by “{critic}”."
     )
 
 
