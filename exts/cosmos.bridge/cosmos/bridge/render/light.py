@@ -117,7 +117,7 @@ def bounced(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, f: wp.int3
             arriving += air.sun_color * facing
     for k in range(lamps.count):
         arriving += lamp_irradiance(lamps, k, p, n) * 0.8
-    return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]]
+    return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (0.4 * air.emission)
 
 
 @wp.kernel

@@ -15,6 +15,7 @@ from cosmos.bridge.render.lamps import make_lamps
 from cosmos.bridge.render.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.meter import Reading, measure
+from cosmos.bridge.render.particles import draw_particles_kernel
 from cosmos.bridge.render.picture import (
     average_kernel,
     encode_kernel,
@@ -71,6 +72,8 @@ class Painter:
         self._readings: dict[Any, Reading] = {}
         self._homes: dict[tuple[int, int], Any] = {}
         self._floor: Optional[float] = None
+        brightest = max((max(item.emissive) for item in scene.materials), default=0.0)
+        self._emission = 1.0 / max(1.0, brightest)
 
     def floor(self) -> float:
         """Return the height of the ground relative to the world's origin [m]: the lowest tenth of a percent."""
@@ -98,7 +101,8 @@ class Painter:
         lamps = make_lamps(self._scene, pose, self._world.origin, self._bands.device, skip=self._distant())
         reading = self._reading(air, lamps, cameras, cameras[0].prim_path)
         air.open = reading.openness
-        air.exposure = 2.0 / reading.key(_luma(air.sun_color), _luma(air.sky_light), 1.0)
+        air.exposure = 3.4 / reading.key(_luma(air.sun_color), _luma(air.sky_light), 1.0)
+        air.emission = self._emission / air.exposure
         return air, lamps
 
     def _teacher(self, look: Look, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
@@ -125,7 +129,8 @@ class Painter:
         dim = dim + (1.0 - dim) * (1.0 - open_share) * 0.8
         if night:
             key = max(key, 0.12)
-        air.exposure = 2.0 * dim * 2.0**look.exposure / key
+        air.exposure = 3.6 * dim * 2.0**look.exposure / key
+        air.emission = self._emission * (2.5 if night or open_share < 0.45 else 1.0) / air.exposure
         return air, lamps
 
     def paint(
@@ -162,16 +167,33 @@ class Painter:
         home = self._home(camera)
         bands = self._bands
         bands.launch(fill_centres_kernel, count, [width, *seen, home], chunk=4096)
-        bands.launch(read_surfaces_kernel, count, [world, self._atlas, view, home], chunk=1024)
+        bands.launch(read_surfaces_kernel, count, [world, self._atlas, air, view, home], chunk=1024)
         grid = self._gather(world, air, lamps, home, camera, effort)
         colors = wp.empty(count, dtype=wp.vec3, device=bands.device)
         inputs = [world, self._atlas, air, lamps, view, grid, home]
         bands.launch(shade_kernel, count, [*inputs, home, effort.sun, colors], chunk=512)
         self._refine_edges(camera, home, inputs, effort, colors)
+        if look is not None and particles:
+            self._draw_particles(camera, pose, look, air, seen[1], colors)
         noise = 0.0 if look is None else look.noise
         seed = 0 if look is None else look.seed & 0x7FFFFFFF
         frame = round(pose.time_code * 8.0) & 0xFFFFF
         bands.launch(encode_kernel, count, [width, colors, noise, seed, frame, rgb], chunk=4096)
+
+    def _draw_particles(
+        self, camera: Camera, pose: Pose, look: Look, air: Any, depths: wp.array, colors: wp.array
+    ) -> None:
+        """Lay falling snow and rain over the picture, where the stage is open to the sky."""
+        outdoors = float(np.interp(air.open, (0.25, 0.5), (0.0, 1.0)))
+        snow, rain = look.snow * outdoors, look.rain * outdoors
+        if snow <= 0.0 and rain <= 0.0:
+            return
+        glow = 0.03 * air.headlight
+        light = [(air.haze_color[axis] + 0.5 * air.sky_light[axis] + glow) * 0.8 * air.exposure for axis in range(3)]
+        size = (camera.width, camera.height)
+        time = pose.time_code / self._scene.fps
+        inputs = [*size, depths, time, snow, rain, look.seed & 0x7FFFFFFF, wp.vec3(*light), colors]
+        self._bands.launch(draw_particles_kernel, camera.width * camera.height, inputs, chunk=1024)
 
     def _home(self, camera: Camera) -> Any:
         key = (camera.height, camera.width)
@@ -211,8 +233,8 @@ class Painter:
         samples = 4 * len(marked)
         fine = _make_surfaces(samples, device)
         bands.launch(fill_fine_kernel, samples, [width, pixels, triangles, depths, fine], chunk=4096)
-        world, atlas, _air, _lamps, view, _grid, _home = inputs
-        bands.launch(read_surfaces_kernel, samples, [world, atlas, view, fine], chunk=1024)
+        world, atlas, air, _lamps, view, _grid, _home = inputs
+        bands.launch(read_surfaces_kernel, samples, [world, atlas, air, view, fine], chunk=1024)
         shaded = wp.empty(samples, dtype=wp.vec3, device=device)
         bands.launch(shade_kernel, samples, [*inputs, fine, effort.sun, shaded], chunk=512)
         bands.launch(average_kernel, len(marked), [pixels, shaded, colors], chunk=4096)

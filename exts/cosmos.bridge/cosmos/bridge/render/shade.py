@@ -8,6 +8,7 @@ from cosmos.bridge.render.atlas import Atlas
 from cosmos.bridge.render.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.surface import Surfaces
+from cosmos.bridge.render.tone import aces
 from cosmos.bridge.render.visibility import View
 from cosmos.bridge.render.world import WorldArrays
 
@@ -78,22 +79,6 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
         if wp.dot(d, g) > 0.0 and not blocked(world, p, d, 1.0e5):
             seen += 1.0
     return seen / wp.float32(rays)
-
-
-@wp.func
-def _aces(color: wp.vec3):
-    """Scene-linear to display-linear: the ACES RRT and sRGB ODT as fitted by S. Hill (2016)."""
-    r = 0.59719 * color[0] + 0.35458 * color[1] + 0.04823 * color[2]
-    g = 0.07600 * color[0] + 0.90834 * color[1] + 0.01566 * color[2]
-    b = 0.02840 * color[0] + 0.13383 * color[1] + 0.83777 * color[2]
-    r = (r * (r + 0.0245786) - 0.000090537) / (r * (0.983729 * r + 0.4329510) + 0.238081)
-    g = (g * (g + 0.0245786) - 0.000090537) / (g * (0.983729 * g + 0.4329510) + 0.238081)
-    b = (b * (b + 0.0245786) - 0.000090537) / (b * (0.983729 * b + 0.4329510) + 0.238081)
-    return wp.vec3(
-        wp.clamp(1.60475 * r - 0.53108 * g - 0.07367 * b, 0.0, 1.0),
-        wp.clamp(-0.10208 * r + 1.10813 * g - 0.00605 * b, 0.0, 1.0),
-        wp.clamp(-0.00327 * r - 0.07276 * g + 1.07602 * b, 0.0, 1.0),
-    )
 
 
 @wp.func
@@ -176,7 +161,7 @@ def shade_kernel(
         start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
         lit, gathered = _grid_sample(grid, surfaces, home, i)
         around = wp.vec3(gathered[0], gathered[1], gathered[2])
-        color = surfaces.emissive[i] + wp.cw_mul(diffuse, lit + around)
+        color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
         facing = wp.dot(n, air.sun)
         if facing > 0.0 and wp.dot(g, air.sun) > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
             share = _sun_share(world, air, start, g, sun_rays)
@@ -227,7 +212,7 @@ def shade_kernel(
     ox = uv[0] / wp.float32(view.width) - 0.5
     oy = uv[1] / wp.float32(view.height) - 0.5
     rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))
-    color_out[i] = _aces(color * (air.exposure * rim))
+    color_out[i] = aces(color * (air.exposure * rim))
 
 
 __all__ = ["LightGrid", "shade_kernel"]

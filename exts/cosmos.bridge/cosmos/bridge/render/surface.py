@@ -15,7 +15,9 @@ from cosmos.bridge.render.atlas import (
     sample_slot,
 )
 from cosmos.bridge.render.resolve import corner_weights, facing_normal
+from cosmos.bridge.render.sky import Air, z_up
 from cosmos.bridge.render.visibility import View, pixel_ray
+from cosmos.bridge.render.weather import Skin, aged, ground_height, weathered
 from cosmos.bridge.render.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -50,7 +52,7 @@ def _perturbed(normal: wp.vec3, edge_u: wp.vec3, edge_v: wp.vec3, duv_u: wp.vec2
 
 
 @wp.kernel
-def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, view: View, surfaces: Surfaces):
+def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air: Air, view: View, surfaces: Surfaces):
     """Fill every array of ``surfaces`` from its image points, triangles and depths."""
     i = first + wp.tid()
     uv = surfaces.image[i]
@@ -109,11 +111,22 @@ def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, view
     if atlas.rows[row, NORMAL_SLOT] >= 0.0:
         texel = sample_slot(atlas, row, NORMAL_SLOT, st, footprint)
         normal = _perturbed(normal, b - a, c - a, duv_u, duv_v, texel)
+    skin = Skin()
+    skin.base = wp.vec3(wp.clamp(base[0], 0.0, 1.0), wp.clamp(base[1], 0.0, 1.0), wp.clamp(base[2], 0.0, 1.0))
+    skin.normal = normal
+    skin.roughness = wp.clamp(roughness, 0.03, 1.0)
+    skin.metallic = wp.clamp(metallic, 0.0, 1.0)
+    skin.wet = wp.float32(0.0)
+    if air.detail > 0.0:
+        q = wp.transform_point(world.world_to_object[owner], p)
+        skin = aged(skin, air, world.seeds[owner], q, z_up(air, geometric)[2], ground_height(air, p), side)
+    if air.wet > 0.0 or air.snow > 0.0:
+        skin = weathered(skin, world, air, p, geometric, side, 1.0e-3 + 2.0e-4 * t)
     surfaces.positions[i] = p
     surfaces.geometric[i] = geometric
-    surfaces.normals[i] = normal
-    surfaces.base[i] = wp.vec3(wp.clamp(base[0], 0.0, 1.0), wp.clamp(base[1], 0.0, 1.0), wp.clamp(base[2], 0.0, 1.0))
-    surfaces.gloss[i] = wp.vec4(wp.clamp(roughness, 0.03, 1.0), wp.clamp(metallic, 0.0, 1.0), 0.0, side)
+    surfaces.normals[i] = skin.normal
+    surfaces.base[i] = skin.base
+    surfaces.gloss[i] = wp.vec4(skin.roughness, skin.metallic, skin.wet, side)
     surfaces.emissive[i] = emissive
 
 

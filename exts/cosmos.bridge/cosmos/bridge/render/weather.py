@@ -1,0 +1,140 @@
+"""What age and weather do to a surface: grain, wear, dirt, wetness, puddles and snow, all fixed to the surface."""
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.noise import fbm, hash_uint, smooth_step, to_unit, value_noise
+from cosmos.bridge.render.sky import Air, height_of, z_up
+from cosmos.bridge.render.world import WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.struct
+class Skin:
+    """One sample's material while age and weather act on it."""
+
+    base: wp.vec3
+    normal: wp.vec3
+    roughness: wp.float32
+    metallic: wp.float32
+    wet: wp.float32
+
+
+@wp.func
+def _luma(color: wp.vec3):
+    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
+
+
+@wp.func
+def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32, height: wp.float32, side: wp.float32):
+    """Grain, wear and dirt.
+
+    ``q`` is the place on the object [m], ``up`` the upward part of the normal, ``height`` that above the ground [m]
+    and ``side`` the side of a pixel [m].
+    """
+    out = skin
+    amount = air.detail
+    seed = hash_uint(owner_seed ^ (air.seed * wp.uint32(747796405)))
+    luck = to_unit(seed)
+    tint = to_unit(hash_uint(seed + wp.uint32(1))) - 0.5
+    p = q + wp.vec3(luck * 37.0, tint * 53.0, luck * 11.0)
+    base = out.base * (1.0 + amount * 0.28 * (luck - 0.5))
+    base = wp.cw_mul(base, wp.vec3(1.0 + 0.10 * amount * tint, 1.0, 1.0 - 0.10 * amount * tint))
+    coarse = fbm(p * 0.9, side * 0.9, 4, seed)
+    grain = fbm(p * 11.0, side * 11.0, 4, seed + wp.uint32(5))
+    dirt = smooth_step(0.5, 0.72, coarse) * amount
+    if up < 0.6 and up > -0.6:
+        # Rain has drawn dirt down the walls: noise stretched along up.
+        flow = wp.vec3(p[0] * 5.0, p[1] * 5.0, p[2] * 0.35)
+        if air.y_up == 1:
+            flow = wp.vec3(p[0] * 5.0, p[1] * 0.35, p[2] * 5.0)
+        dirt += 0.7 * amount * smooth_step(0.52, 0.75, fbm(flow, side * 5.0, 3, seed + wp.uint32(9)))
+        dirt += 0.6 * amount * air.open * wp.exp(-wp.max(height, 0.0) * 3.0)
+    dirt = wp.min(dirt, 1.0)
+    grey = _luma(base)
+    soil = wp.vec3(0.16, 0.135, 0.105) * (0.35 + grey)
+    base = base * (1.0 - 0.42 * dirt) + soil * (0.42 * dirt)
+    base = base * (1.0 + amount * (0.62 * (grain - 0.5) + 0.42 * (coarse - 0.5)))
+    fade = wp.clamp(1.5 - side * 90.0, 0.0, 1.0)
+    if fade > 0.0:
+        speck = value_noise(p * 90.0, seed + wp.uint32(21))
+        base = base * (1.0 + amount * fade * 0.22 * (speck - 0.5))
+    out.base = wp.vec3(wp.clamp(base[0], 0.0, 0.95), wp.clamp(base[1], 0.0, 0.95), wp.clamp(base[2], 0.0, 0.95))
+    rough = out.roughness + amount * (0.30 * (coarse - 0.5) + 0.35 * (grain - 0.5) + 0.22 * dirt)
+    out.roughness = wp.clamp(rough, 0.06, 1.0)
+    out.metallic = out.metallic * (1.0 - 0.5 * dirt)
+    bump = wp.clamp(1.5 - side * 40.0, 0.0, 1.0) * amount * 0.16
+    if bump > 0.0:
+        a = value_noise(p * 23.0, seed + wp.uint32(31)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(32)) - 0.75
+        b = value_noise(p * 23.0, seed + wp.uint32(41)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(42)) - 0.75
+        c = value_noise(p * 23.0, seed + wp.uint32(51)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(52)) - 0.75
+        out.normal = wp.normalize(out.normal + wp.vec3(a, b, c) * (bump * (0.35 + out.roughness)))
+    return out
+
+
+@wp.func
+def weathered(
+    skin: Skin, world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, side: wp.float32, lift: wp.float32
+):
+    """Wetness, puddles and snow, where the sky above is open; ``lift`` keeps rays off the surface [m]."""
+    out = skin
+    up = z_up(air, out.normal)[2]
+    flat = z_up(air, geometric)[2]
+    sheltered = wp.float32(0.0)
+    if flat > 0.05 or air.wet > 0.0:
+        zenith = wp.vec3(0.05, 0.04, 1.0)
+        if air.y_up == 1:
+            zenith = wp.vec3(0.05, 1.0, -0.04)
+        wobble = 0.06 * (value_noise(p * 2.3, wp.uint32(3)) - 0.5)
+        zenith = wp.normalize(zenith + wp.vec3(wobble, -wobble, wobble))
+        if wp.mesh_query_ray_anyhit(world.mesh, p + geometric * lift, zenith, 200.0):
+            sheltered = wp.float32(1.0)
+    if air.wet > 0.0:
+        wet = air.wet * (1.0 - 0.75 * sheltered) * (0.75 + 0.25 * wp.max(flat, 0.0))
+        porous = wp.clamp(out.roughness * 1.4 - 0.2, 0.0, 1.0) * (1.0 - out.metallic)
+        out.base = out.base * (1.0 - 0.5 * wet * porous)
+        out.roughness = wp.lerp(out.roughness, wp.min(out.roughness, 0.30), wet)
+        if flat > 0.9:
+            level = fbm(p * 0.55, side * 0.55, 4, air.seed + wp.uint32(61)) + 0.10 * (air.wet - 1.0)
+            pool = smooth_step(0.505, 0.56, level) * wet
+            out.base = out.base * (1.0 - 0.45 * pool)
+            out.roughness = wp.lerp(out.roughness, 0.045, pool)
+            ripple = wp.clamp(1.2 - side * 20.0, 0.0, 1.0) * 0.035
+            a = value_noise(p * 14.0, wp.uint32(71)) - 0.5
+            b = value_noise(p * 14.0, wp.uint32(72)) - 0.5
+            wave = wp.vec3(a, b, 0.0)
+            if air.y_up == 1:
+                wave = wp.vec3(a, 0.0, b)
+            still = wp.normalize(geometric + wave * ripple)
+            out.normal = wp.normalize(out.normal * (1.0 - pool) + still * pool)
+            wet = wp.max(wet, pool)
+        out.wet = wet
+    if air.snow > 0.0 and sheltered < 0.5:
+        drift = fbm(p * 1.6, side * 1.6, 4, air.seed + wp.uint32(81))
+        patch = fbm(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
+        need = 0.92 - 0.72 * air.snow
+        cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
+        cover *= smooth_step(0.12, 0.4, up)
+        shade = 0.94 + 0.10 * (drift - 0.5)
+        out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
+        out.roughness = wp.lerp(out.roughness, 0.78, cover)
+        out.metallic = out.metallic * (1.0 - cover)
+        bump = wp.clamp(1.4 - side * 14.0, 0.0, 1.0) * 0.16 * cover
+        a = value_noise(p * 7.0, wp.uint32(101)) - 0.5
+        b = value_noise(p * 7.0, wp.uint32(102)) - 0.5
+        c = value_noise(p * 7.0, wp.uint32(103)) - 0.5
+        out.normal = wp.normalize(
+            out.normal * (1.0 - 0.5 * cover) + geometric * (0.5 * cover) + wp.vec3(a, b, c) * bump
+        )
+    return out
+
+
+@wp.func
+def ground_height(air: Air, p: wp.vec3):
+    """Height above the ground [m]."""
+    return height_of(air, p) - air.floor
+
+
+__all__ = ["Skin", "aged", "ground_height", "weathered"]
