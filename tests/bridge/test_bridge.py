@@ -25,7 +25,7 @@ def test_every_camera_prompt_and_variant_becomes_a_clip(config, make_bridge):
     summary = bridge.augment()
     assert (summary.planned, summary.accepted, summary.remaining) == (8, 8, 0)
     assert summary.complete
-    assert opened.count("/World/Side") == 2  # once to look, once to read: never once a clip
+    assert opened == ["/World/Camera", "/World/Side", "/World/Side"]  # a look at each, then one reading: not once a clip
     asked = [(r.clip.cameras[0].prim_path, r.prompt, r.seed) for r in model.requests]
     assert asked == [
         (camera, prompt, seed)
@@ -346,5 +346,29 @@ def test_sources_are_closed(config, make_bridge):
         opened.append(DrawnSource(camera))
         return opened[-1]
 
-    make_bridge(config, open_source=open_source).augment()
-    assert all(source.closed for source in opened)
+    make_bridge(config.replace(cameras=("/World/Camera", "/World/Side")), open_source=open_source).augment()
+    assert [source.closed for source in opened] == [1, 1, 1]
+
+
+def test_sources_are_closed_when_the_preflight_fails(config, make_bridge):
+    opened = []
+
+    def open_source(camera):
+        opened.append(DrawnSource(camera))
+        return opened[-1]
+
+    with pytest.raises(SourceError):
+        make_bridge(config.replace(cameras=("/World/Camera", "/World/None")), open_source=open_source).augment()
+    assert [source.closed for source in opened] == [1]
+
+
+def test_the_command_of_the_first_run_stays(config, make_bridge, tmp_path):
+    stop = StopSignal()
+    make_bridge(config).augment(lambda stage, done, total: stop.finish(), stop, command="cosmos-bridge augment x")
+    make_bridge(config).augment(resume=True, command="cosmos-bridge resume out")
+    assert read_manifest(tmp_path / "out")["run"]["command"] == "cosmos-bridge augment x"
+
+
+def test_a_run_from_python_names_a_command_too(config, make_bridge, tmp_path):
+    make_bridge(config).augment()
+    assert "--config" in read_manifest(tmp_path / "out")["run"]["command"]

@@ -95,26 +95,27 @@ class Bridge:
             JobCancelled: If the stop signal aborted the clip at work.
         """
         stop, clock, tell = stop or StopSignal(), Clock(), progress or _silent
-        described, plan = self.preflight(check_out=not resume), plan_clips(self.config)
-        with RunRecord(self.config, plan, described, clock, resume=resume, command=command) as record:
-            tell(CLIPS, record.num_settled, len(plan))
-            if record.open_clips():
-                with clock("load"):
-                    self._transfer.load(self.config.device)
-            for camera, clips in groupby(record.open_clips(), key=lambda planned: planned.camera):
-                if stop.finishing:
-                    break
-                try:
-                    clip, controls, weights = self._prepare(camera, clock, tell)
-                except (SourceError, ControlError) as error:
-                    record.fail_camera(clips, error)
-                    continue
-                for planned in clips:
+        with _Opened(self._open_source) as opened:
+            plan, described = plan_clips(self.config), self._preflight(opened, check_out=not resume)
+            with RunRecord(self.config, plan, described, clock, resume=resume, command=command) as record:
+                tell(CLIPS, record.num_settled, len(plan))
+                if record.open_clips():
+                    with clock("load"):
+                        self._transfer.load(self.config.device)
+                for camera, clips in groupby(record.open_clips(), key=lambda planned: planned.camera):
                     if stop.finishing:
                         break
-                    self._make(planned, clip, controls, weights, record, clock, tell)
-                    tell(CLIPS, record.num_settled, len(plan))
-            return record.finish()
+                    try:
+                        clip, controls, weights = self._prepare(opened.take(camera), clock, tell)
+                    except (SourceError, ControlError) as error:
+                        record.fail_camera(clips, error)
+                        continue
+                    for planned in clips:
+                        if stop.finishing:
+                            break
+                        self._make(planned, clip, controls, weights, record, clock, tell)
+                        tell(CLIPS, record.num_settled, len(plan))
+                return record.finish()
 
     def preflight(self, *, check_out: bool = True) -> Mapping[str, Mapping[str, Any]]:
         """Check all that can be checked before any work, and return what each camera's source says of itself.
@@ -127,24 +128,8 @@ class Bridge:
             ModelError: If the config asks the Transfer model for what it cannot do.
             SinkError: If the out folder is taken or cannot be written.
         """
-        from cosmos.bridge.runs.folder import check_out as refuse_taken
-
-        _check_spec(self._transfer.spec, self.config)
-        if check_out:
-            refuse_taken(Path(self.config.out), Path(self.config.source))
-        described = {}
-        for camera in self.config.cameras or (None,):
-            source = self._open_source(camera)
-            try:
-                described[camera or ""] = {
-                    **source.describe(),
-                    "num_frames": source.num_frames,
-                    "fps": source.fps,
-                    "notes": list(source.notes),
-                }
-            finally:
-                source.close()
-        return described
+        with _Opened(self._open_source) as opened:
+            return self._preflight(opened, check_out=check_out)
 
     def attempts(
         self,
@@ -228,15 +213,22 @@ class Bridge:
     ) -> None:
         self.close()
 
+    def _preflight(self, opened: _Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
+        from cosmos.bridge.runs.folder import check_out as refuse_taken
+
+        _check_spec(self._transfer.spec, self.config)
+        if check_out:
+            refuse_taken(Path(self.config.out), Path(self.config.source))
+        return {camera or "": opened.describe(camera) for camera in self.config.cameras or (None,)}
+
     def _prepare(
-        self, camera: Optional[str], clock: Clock, progress: Progress
+        self, source: FrameSource, clock: Clock, progress: Progress
     ) -> tuple[Clip, ControlSignals, ControlWeights]:
-        """Read a camera's clip once, with its controls and weights."""
+        """Read a source once, close it, and make its controls and weights."""
         from cosmos.bridge.controls import derive_controls
         from cosmos.bridge.controls.weights import build_weights
 
         with clock("read"):
-            source = self._open_source(camera)
             try:
                 clip = read_clip(source, progress)
             finally:
@@ -276,6 +268,51 @@ class Bridge:
 
         config = self.config
         return open_source(config.source, camera=camera, frames=config.frames, size=config.size, device=config.device)
+
+
+class _Opened:
+    """Opens the source of each camera to look at it, and keeps the first one open for the work that follows."""
+
+    def __init__(self, open_source: OpenSource) -> None:
+        self._open_source = open_source
+        self._kept: Optional[tuple[Optional[str], FrameSource]] = None
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        if self._kept is not None:
+            self._kept[1].close()
+
+    def describe(self, camera: Optional[str]) -> Mapping[str, Any]:
+        """Return what the source of a camera says of itself, as plain values."""
+        source = self._open_source(camera)
+        if self._kept is None:
+            self._kept = camera, source
+        try:
+            return {
+                **source.describe(),
+                "num_frames": source.num_frames,
+                "fps": source.fps,
+                "notes": list(source.notes),
+            }
+        finally:
+            if self._kept[1] is not source:
+                source.close()
+
+    def take(self, camera: Optional[str]) -> FrameSource:
+        """Return the source of a camera, which the caller closes: the kept one, or a new one."""
+        kept, self._kept = self._kept, None
+        if kept is not None and kept[0] == camera:
+            return kept[1]
+        if kept is not None:
+            kept[1].close()
+        return self._open_source(camera)
 
 
 def augment(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.errors import BridgeError, ConfigError, JobCancelled
 from cosmos.bridge.runs.clock import Clock
-from cosmos.bridge.runs.folder import create_run, discard_run, reopen_run
+from cosmos.bridge.runs.folder import CONFIG_NAME, create_run, discard_run, reopen_run
 from cosmos.bridge.runs.ledger import Ledger, Outcome
 from cosmos.bridge.runs.plan import PlannedClip
 from cosmos.bridge.runs.summary import RunSummary
@@ -54,7 +54,8 @@ class RunRecord:
         command: str = "",
     ) -> None:
         self._config, self._plan, self._sources, self._clock = config, plan, sources, clock
-        self._resumed, self._command, self._out = resume, command, Path(config.out)
+        self._resumed, self._out = resume, Path(config.out)
+        self._command = command or f"cosmos-bridge augment --config {self._out / CONFIG_NAME} --out NEW_FOLDER"
         self._names = fitting_sinks(config)
         self._sinks: Optional[tuple[DatasetSink, tuple[Sink, ...]]] = None
         self._ledger: Ledger = reopen_run(self._out)[1] if resume else create_run(config)
@@ -167,13 +168,18 @@ class RunRecord:
         return self._sinks
 
     def _adopt(self) -> dict[str, list[bool]]:
-        """Return clip name -> accepted, attempt by attempt, of an earlier run; settle what its kill left unsaid."""
+        """Return clip name -> accepted, attempt by attempt, of an earlier run; settle what its kill left unsaid.
+
+        The words that reproduce the run stay those of its first command.
+        """
         if not self._resumed or not (self._out / "manifest.json").exists():
             return {}
         from cosmos.bridge.sinks.manifest import read_manifest
 
+        manifest = read_manifest(self._out)
+        self._command = manifest["run"].get("command") or self._command
         settled, attempts = self._ledger.settled(), {}
-        for clip in read_manifest(self._out)["clips"]:
+        for clip in manifest["clips"]:
             attempts[clip["name"]] = [bool(entry["accepted"]) for entry in clip["attempts"]]
             status = clip["status"]
             final = status in ("accepted", "refused")
