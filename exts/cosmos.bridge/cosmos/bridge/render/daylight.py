@@ -16,28 +16,28 @@ _ELEVATIONS = (-18.0, -12.0, -6.0, -2.0, 0.0, 3.0, 8.0, 20.0, 45.0, 90.0)
 _KEYS = {
     # Linear Rec. 709 radiance against a noon sun of irradiance 10; drawn after photographs of clear skies.
     "zenith": (
-        (0.0010, 0.0020, 0.0050),
-        (0.0045, 0.0090, 0.0260),
+        (0.0006, 0.0011, 0.0028),
+        (0.0022, 0.0042, 0.0120),
         (0.0280, 0.0560, 0.1500),
         (0.0800, 0.1300, 0.3000),
         (0.1200, 0.1800, 0.3800),
         (0.1500, 0.2300, 0.4600),
         (0.1700, 0.2900, 0.5800),
-        (0.1700, 0.3400, 0.7400),
-        (0.1600, 0.3500, 0.8200),
-        (0.1600, 0.3600, 0.8600),
+        (0.1900, 0.4300, 1.0500),
+        (0.1800, 0.4600, 1.2500),
+        (0.1800, 0.4700, 1.3000),
     ),
     "horizon": (
-        (0.0030, 0.0040, 0.0080),
-        (0.0120, 0.0160, 0.0350),
+        (0.0018, 0.0023, 0.0042),
+        (0.0060, 0.0078, 0.0160),
         (0.1100, 0.1050, 0.1700),
         (0.4000, 0.2700, 0.2600),
         (0.6200, 0.4000, 0.3000),
         (0.8000, 0.5600, 0.3900),
         (0.8800, 0.7400, 0.6000),
-        (0.8400, 0.8900, 0.9300),
-        (0.7800, 0.9000, 1.0500),
-        (0.7600, 0.9000, 1.0800),
+        (1.1500, 1.3000, 1.4500),
+        (1.0500, 1.3500, 1.6500),
+        (1.0200, 1.3500, 1.7000),
     ),
     "glow": (
         (0.0000, 0.0000, 0.0000),
@@ -59,14 +59,14 @@ _KEYS = {
         (0.70, 0.24, 0.06),
         (2.60, 1.20, 0.42),
         (5.20, 3.30, 1.75),
-        (8.80, 7.30, 5.50),
-        (10.4, 9.50, 8.20),
-        (11.0, 10.3, 9.20),
+        (7.80, 6.40, 4.70),
+        (8.80, 8.00, 6.80),
+        (9.20, 8.60, 7.60),
     ),
 }
 NIGHT_ELEVATION = -6.0
 """Below this elevation of the sun lamps are lit [deg]."""
-_MOON_LIGHT = np.array([0.045, 0.060, 0.092])
+_MOON_LIGHT = np.array([0.030, 0.040, 0.062])
 
 
 def direction_of(elevation: float, azimuth: float, y_up: bool) -> np.ndarray:
@@ -101,8 +101,8 @@ def _mix(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 
 def _haze(look: Look) -> tuple[float, float]:
     """Return the extinction of fog (with the veil of rain and snow) and of dust [1/m]."""
-    fog = 3.9 / (8.0 * look.fog**-1.55) if look.fog > 0.0 else 0.0
-    fog += 0.010 * look.rain + 0.016 * look.snow + 0.0006
+    fog = 3.9 / (8.0 * look.fog**-1.9) if look.fog > 0.0 else 0.0
+    fog += 0.010 * look.rain + 0.012 * look.snow + 0.0002
     dust = 3.9 / (30.0 * look.dust**-1.4) if look.dust > 0.0 else 0.0
     return fog, dust
 
@@ -150,8 +150,8 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     air.sky_light, air.open = _vec(sky_light), openness
     fog, dust = _haze(look)
     dim = 0.25 + 0.75 * openness
-    veil = np.full(3, 1.0) * _luma(0.9 * sky_light + 0.035 * sun) * np.array([0.97, 1.0, 1.03])
-    veil = _mix(veil, 0.9 * sky_light + 0.04 * sun, 0.35)
+    veil = np.full(3, 1.0) * _luma(0.72 * sky_light + 0.03 * sun) * np.array([0.97, 1.0, 1.03])
+    veil = _mix(veil, 0.72 * sky_light + 0.035 * sun, 0.35)
     dusty = tint * _luma(sky_light + 0.05 * sun) * 1.15
     share = dust / max(fog + dust, 1e-9)
     air.haze, air.haze_color = fog + dust, _vec(_mix(veil, dusty, share) * dim)

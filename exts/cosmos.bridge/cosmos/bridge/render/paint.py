@@ -123,13 +123,13 @@ class Painter:
             self._scene, pose, self._world.origin, self._bands.device, gain=max(gain, 1e-12), skip=distant
         )
         if night:
-            air.headlight = 9.0 if gain == 0.0 else 3.0
+            air.headlight = 26.0 if gain == 0.0 else 9.0
         key = reading.key(_luma(air.sun_color), _luma(air.sky_light), gain)
         dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))
         dim = dim + (1.0 - dim) * (1.0 - open_share) * 0.8
         if night:
             key = max(key, 0.12)
-        air.exposure = 3.6 * dim * 2.0**look.exposure / key
+        air.exposure = 4.4 * dim * 2.0**look.exposure / key
         air.emission = self._emission * (2.5 if night or open_share < 0.45 else 1.0) / air.exposure
         return air, lamps
 

@@ -23,25 +23,25 @@ def _flakes(
     """Opacity of snow at an image point [px]; ``time`` in seconds."""
     alpha = wp.float32(0.0)
     for layer in range(6):
-        distance = 1.2 * wp.pow(1.75, wp.float32(layer))
+        distance = 1.8 * wp.pow(1.7, wp.float32(layer))
         if distance < depth:
-            cell = height * 0.30 / distance + height * 0.018
+            cell = height * 0.36 / distance + height * 0.020
             sway = wp.sin(time * 1.7 + wp.float32(layer) * 2.1) * 0.25
             u = x / cell + wp.float32(layer) * 7.31 + time * (0.35 + 0.1 * wp.float32(layer % 3)) + sway
             v = y / cell - time * (4.2 / distance) * height / cell * 0.35 + wp.float32(layer) * 3.77
             column = wp.int32(wp.floor(u))
             row = wp.int32(wp.floor(v))
-            if hash3(column, row, layer, seed) < 0.75 * amount:
+            if hash3(column, row, layer, seed) < 0.55 * amount:
                 ox = 0.25 + 0.5 * hash3(column, row, layer + 16, seed)
                 oy = 0.25 + 0.5 * hash3(column, row, layer + 32, seed)
-                size = 0.05 + 0.09 * hash3(column, row, layer + 48, seed)
+                size = 0.022 + 0.035 * hash3(column, row, layer + 48, seed)
                 radius = wp.max(size * cell, 0.55)
                 dx = (u - wp.floor(u) - ox) * cell
-                dy = (v - wp.floor(v) - oy) * cell * 0.8
-                blur = radius * (0.35 + 0.5 / distance)
+                dy = (v - wp.floor(v) - oy) * cell * 0.9
+                blur = radius * (0.7 + 0.8 / distance) + 0.6
                 r = wp.sqrt(dx * dx + dy * dy)
                 alpha = wp.max(
-                    alpha, 0.8 * wp.clamp((radius - r) / blur + 0.5, 0.0, 1.0) * wp.min(1.0, size * cell / 0.55)
+                    alpha, (0.85 - 0.45 / distance) * wp.clamp((radius - r) / blur + 0.5, 0.0, 1.0) * wp.min(1.0, size * cell / 0.55)
                 )
     return alpha
 

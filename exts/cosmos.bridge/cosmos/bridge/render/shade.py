@@ -6,6 +6,7 @@ import warp as wp
 
 from cosmos.bridge.render.atlas import Atlas
 from cosmos.bridge.render.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.noise import smooth_step
 from cosmos.bridge.render.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.surface import Surfaces
 from cosmos.bridge.render.tone import aces
@@ -194,19 +195,19 @@ def shade_kernel(
             color += wp.cw_mul(diffuse + _fresnel(f0, 1.0) * _ggx(n, toward, toward, wp.max(roughness, 0.15)), beam)
         mirrored = wp.normalize(direction + n * (2.0 * nv))
         gleam = _mirror_share(f0, roughness, nv)
-        if roughness < 0.38 and air.bounce > 0.0:
+        open = gathered[3] * gathered[3]
+        met = sky_radiance(air, atlas, mirrored, 0.0) * (open * air.open) + around * ((1.0 - open * air.open) / PI)
+        sharp = (1.0 - smooth_step(0.10, 0.36, roughness)) * air.bounce
+        if sharp > 0.02:
             if wp.dot(mirrored, g) < 0.02:
                 mirrored = wp.normalize(mirrored + g * (0.05 - wp.dot(mirrored, g)))
             hit = wp.mesh_query_ray(world.mesh, start, mirrored, 200.0)
+            seen = sky_radiance(air, atlas, mirrored, 0.0)
             if hit.result:
                 seen = bounced(world, atlas, air, lamps, hit.face, start + mirrored * (hit.t * 0.999), mirrored)
-                color += wp.cw_mul(gleam, through_haze(air, seen, start, mirrored, hit.t))
-            else:
-                color += wp.cw_mul(gleam, sky_radiance(air, atlas, mirrored, 0.0))
-        else:
-            open = gathered[3] * gathered[3]
-            met = sky_radiance(air, atlas, mirrored, 0.0) * (open * air.open) + around * ((1.0 - open * air.open) / PI)
-            color += wp.cw_mul(gleam, met)
+                seen = through_haze(air, seen, start, mirrored, hit.t)
+            met = met * (1.0 - sharp) + seen * sharp
+        color += wp.cw_mul(gleam, met)
     color = through_haze(air, color, eye, direction, distance)
     uv = surfaces.image[i]
     ox = uv[0] / wp.float32(view.width) - 0.5

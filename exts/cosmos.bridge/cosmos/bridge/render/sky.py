@@ -129,7 +129,7 @@ def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, d
     thickness = air.haze * wp.exp(-base) * shrink * distance
     clear = wp.exp(-wp.min(thickness, 40.0))
     toward = wp.max(0.0, wp.dot(direction, air.sun))
-    veil = air.haze_color + air.haze_glow * wp.pow(toward, 8.0)
+    veil = air.haze_color * (0.86 + 0.3 * wp.clamp(d[2] + 0.2, 0.0, 1.0)) + air.haze_glow * wp.pow(toward, 8.0)
     return color * clear + veil * (1.0 - clear)
 
 

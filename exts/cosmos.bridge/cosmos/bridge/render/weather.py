@@ -89,8 +89,9 @@ def weathered(
             zenith = wp.vec3(0.05, 1.0, -0.04)
         wobble = 0.06 * (value_noise(p * 2.3, wp.uint32(3)) - 0.5)
         zenith = wp.normalize(zenith + wp.vec3(wobble, -wobble, wobble))
-        if wp.mesh_query_ray_anyhit(world.mesh, p + geometric * lift, zenith, 200.0):
-            sheltered = wp.float32(1.0)
+        above = wp.mesh_query_ray(world.mesh, p + geometric * lift, zenith, 200.0)
+        if above.result:
+            sheltered = smooth_step(0.2, 1.6, above.t)  # what blows in under low things
     if air.wet > 0.0:
         wet = air.wet * (1.0 - 0.75 * sheltered) * (0.75 + 0.25 * wp.max(flat, 0.0))
         porous = wp.clamp(out.roughness * 1.4 - 0.2, 0.0, 1.0) * (1.0 - out.metallic)
@@ -111,12 +112,12 @@ def weathered(
             out.normal = wp.normalize(out.normal * (1.0 - pool) + still * pool)
             wet = wp.max(wet, pool)
         out.wet = wet
-    if air.snow > 0.0 and sheltered < 0.5:
+    if air.snow > 0.0 and sheltered < 0.98:
         drift = fbm(p * 1.6, side * 1.6, 4, air.seed + wp.uint32(81))
         patch = fbm(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
         need = 0.92 - 0.72 * air.snow
         cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
-        cover *= smooth_step(0.12, 0.4, up)
+        cover *= smooth_step(0.25, 0.6, flat) * smooth_step(0.15, 0.45, up) * (1.0 - sheltered)
         shade = 0.94 + 0.10 * (drift - 0.5)
         out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
         out.roughness = wp.lerp(out.roughness, 0.78, cover)
