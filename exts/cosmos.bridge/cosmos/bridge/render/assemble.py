@@ -211,6 +211,22 @@ def _points_move(instancer: UsdGeom.PointInstancer) -> bool:
     return any(attribute.ValueMightBeTimeVarying() for attribute in attributes)
 
 
+def _note_the_stage(stage: Usd.Stage, notes: Notes) -> None:
+    """Say what composition could not find, and which unit had to be assumed."""
+    from pxr import UsdGeom
+
+    if hasattr(stage, "GetCompositionErrors"):
+        for error in stage.GetCompositionErrors():
+            notes.add(
+                "Parts of the stage that USD cannot compose are missing", " ".join(str(error).split()).rstrip(".")
+            )
+    if not UsdGeom.StageHasAuthoredMetersPerUnit(stage):
+        notes.add(
+            "The stage does not say its metersPerUnit, so its unit is taken as a centimetre",
+            stage.GetRootLayer().identifier,
+        )
+
+
 def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -> tuple[Scene, Tracks]:
     """Read a stage.
 
@@ -223,6 +239,7 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
     from pxr import UsdGeom
 
     assembly = _Assembly(stage, time, scale)
+    _note_the_stage(stage, assembly.notes)
     found = walk(stage.GetPseudoRoot(), time, assembly.notes)
     assembly.add_gprims(found.gprims)
     for instancer in found.instancers:

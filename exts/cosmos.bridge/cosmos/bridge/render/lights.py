@@ -62,7 +62,8 @@ def read_light(
     if kind == "dome":
         asset = read("texture:file", None)
         if asset is not None and asset.path:
-            texture, gain = textures.add(asset, color_space="auto", wrap_s="repeat", wrap_t="clamp")
+            found = textures.add_if_readable(asset, wrap_s="repeat", wrap_t="clamp")
+            texture, gain = found or (-1, 1.0)
             color = (color[0] * gain, color[1] * gain, color[2] * gain)
             if str(read("texture:format", "automatic")) not in ("automatic", "latlong"):
                 notes.add("Dome images are read as latitude-longitude", path)

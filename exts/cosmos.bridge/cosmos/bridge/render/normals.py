@@ -59,8 +59,8 @@ def _split(
     corner = corner[np.argsort(vertex[corner], kind="stable")]
     _, first, counts = np.unique(vertex[corner], return_index=True, return_counts=True)
     small = counts <= _PAIR_VALENCE
-    for group in np.flatnonzero(~small):
-        members = corner[first[group] : first[group] + counts[group]]
+    for crowded in np.flatnonzero(~small):
+        members = corner[first[crowded] : first[crowded] + counts[crowded]]
         sharp = (out[members] * flat[members // 3]).sum(-1) < limit
         out[members[sharp]] = flat[members[sharp] // 3]
     starts, sizes = first[small], counts[small]

@@ -211,7 +211,8 @@ def open_stage(path: str) -> Usd.Stage:
     try:
         return Usd.Stage.Open(path)
     except Tf.ErrorException as error:
-        reason = " ".join(str(error).split())
+        said = [str(part.commentary).strip() for part in error.args if hasattr(part, "commentary")]
+        reason = " ".join((said[0] if said else str(error)).split()).rstrip(".")
         raise SourceError(f"Stage {path} cannot be read by USD ({reason}); repair or export it again.") from error
 
 

@@ -63,6 +63,14 @@ class TextureLibrary:
             self._textures.append(Texture(path=path, texels=texels, srgb=srgb, wrap_s=s, wrap_t=t))
         return self._index[key], gain
 
+    def add_if_readable(self, asset: Sdf.AssetPath, *, wrap_s: str, wrap_t: str) -> Optional[tuple[int, float]]:
+        """Do as ``add`` does, but return ``None`` for an image that is missing or broken, rather than a checker."""
+        encoded = _read_asset(asset.resolvedPath) if asset.resolvedPath else None
+        if encoded is None or _decode_bytes(encoded) is None:
+            self._notes.add("Sky images that cannot be read are left out", asset.path)
+            return None
+        return self.add(asset, wrap_s=wrap_s, wrap_t=wrap_t)
+
     def _decode(self, asset: Sdf.AssetPath) -> tuple[np.ndarray, bool, float]:
         path = asset.resolvedPath
         if not path and "<UDIM>" in asset.path:
@@ -72,7 +80,7 @@ class TextureLibrary:
         if encoded is None:
             self._notes.add("Textures that cannot be found are drawn as a magenta checker", asset.path)
             return checker(), True, 1.0
-        image = _decode_exr(encoded) if encoded[:4] == b"\x76\x2f\x31\x01" else _decode_image(encoded)
+        image = _decode_bytes(encoded)
         if image is None:
             self._notes.add("Textures that cannot be decoded are drawn as a magenta checker", path)
             return checker(), True, 1.0
@@ -87,7 +95,12 @@ def _read_asset(path: str) -> Optional[bytes]:
     if not asset:
         return None
     with asset as opened:
-        return bytes(opened.GetBuffer())
+        return bytes(opened.GetBuffer() or b"")  # an empty file has no buffer
+
+
+def _decode_bytes(encoded: bytes) -> Optional[np.ndarray]:
+    """Decode an image of any kind; [H, W, C] in RGB(A) order, or ``None``."""
+    return _decode_exr(encoded) if encoded[:4] == b"\x76\x2f\x31\x01" else _decode_image(encoded)
 
 
 def _decode_image(encoded: bytes) -> Optional[np.ndarray]:
