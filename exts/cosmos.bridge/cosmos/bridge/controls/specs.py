@@ -108,9 +108,8 @@ class Region:
     def __post_init__(self) -> None:
         targets = [getattr(self, str(kind)) for kind in ControlKind]
         if all(target is None for target in targets):
-            raise ValueError(
-                f"Region needs a weight for at least one of {[str(kind) for kind in ControlKind]}, got none."
-            )
+            kinds = ", ".join(str(kind) for kind in ControlKind)
+            raise ValueError(f"Region needs a weight for at least one of {kinds}, got none.")
         _check_weights("Region", self)
         _check_keys("Region.keys", self.keys)
         if self.mask is not None and self.mask_array is not None:
