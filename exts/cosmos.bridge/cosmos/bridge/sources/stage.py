@@ -1,0 +1,167 @@
+"""Frames drawn from a USD stage by the embedded renderer."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cosmos.bridge.errors import SourceError
+from cosmos.bridge.types import Frame
+
+if TYPE_CHECKING:
+    from cosmos.bridge.types import Camera
+    from pxr import Usd
+
+DEFAULT_SIZE = (704, 1280)
+"""Height and width [px] that a stage is drawn at when nobody says: the size Transfer models like best."""
+STILL_FRAMES = 24
+"""How many frames are drawn of a stage that has no time range."""
+
+
+class StageSource:
+    """One camera of a USD stage, drawn with every annotator. A frame is one time code."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Usd.Stage,
+        *,
+        camera: str | None = None,
+        frames: range | None = None,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        device: str | None = None,
+    ) -> None:
+        """Load the stage.
+
+        Args:
+            path: A usd, usda, usdc or usdz file, or an open stage.
+            camera: Path of a camera prim; ``None`` takes the first of the stage, or frames the scene where it has none.
+            frames: Time codes to draw; ``None`` draws the stage's time range.
+            size: Height and width [px].
+            device: Warp device; Warp's preferred one when ``None``.
+
+        Raises:
+            SourceError: If the stage cannot be read or holds no geometry, the camera does not exist, the frames lie
+                outside the stage's time range, or the size is not positive.
+        """
+        from cosmos.bridge.render.renderer import Renderer
+
+        height, width = size
+        if height < 1 or width < 1:
+            raise SourceError(f"A picture needs at least 1 x 1 pixels, got {height} x {width} (height x width).")
+        self._size = (int(height), int(width))
+        self._closed = False
+        self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+        self._renderer: Any = Renderer(self._path or path, device=device)
+        try:
+            scene = self._renderer.scene
+            self._ranged = bool(scene.end_time > scene.start_time)
+            self._origin, self._end = float(scene.start_time), float(scene.end_time)
+            self._notes = list(self._renderer.notes)
+            self._frames = frames
+            self._times = self._time_codes(frames)
+            self._still = self._choose_camera(camera)
+            self._describe_layer(path)
+        except BaseException:
+            self._renderer.close()
+            raise
+
+    def _describe_layer(self, path: Any) -> None:
+        if self._path is not None:
+            self._name, content = self._path, Path(self._path).read_bytes()
+        else:
+            layer = path.GetRootLayer()
+            self._name, content = layer.identifier, layer.ExportToString().encode("utf-8")
+        self._sha256 = hashlib.sha256(content).hexdigest()
+
+    def _time_codes(self, frames: range | None) -> tuple[float, ...]:
+        if frames is None and self._ranged:
+            return tuple(self._origin + i for i in range(math.floor(self._end - self._origin + 1.0e-6) + 1))
+        if frames is None:
+            self._notes.append(f"The stage has no time range, so {STILL_FRAMES} frames from its start are drawn.")
+            return tuple(self._origin + i for i in range(STILL_FRAMES))
+        if len(frames) == 0 or frames.step < 1:
+            raise SourceError(f"Frames {_range_text(frames)} hold no frame; ask for START:STOP with START < STOP.")
+        if self._ranged and not self._origin <= frames[0] <= frames[-1] <= self._end:
+            raise SourceError(
+                f"Frames {_range_text(frames)} lie outside the time range of the stage, which is {self._origin:g} to "
+                f"{self._end:g}; ask for frames within {math.ceil(self._origin)}:{math.floor(self._end) + 1}."
+            )
+        return tuple(float(frame) for frame in frames)
+
+    def _choose_camera(self, camera: str | None) -> Camera | None:
+        """Settle the camera path; give the camera itself where it had to be added."""
+        there = self._renderer.scene.camera_paths
+        if camera is None and not there:
+            added = self._renderer.frame_camera(self._size)
+            self._camera_path = added.prim_path
+            self._notes.append("The stage has no camera, so one was added that frames the scene.")
+            return added
+        if camera is None and len(there) > 1:
+            self._notes.append(f"The stage has {len(there)} cameras ({', '.join(there)}); {there[0]} was taken.")
+        self._camera_path = there[0] if camera is None else camera
+        for time in {self._times[0], self._times[-1]}:
+            self._renderer.camera(self._camera_path, time, size=self._size)  # a wrong path fails here, not mid-way
+        return None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of simulated time."""
+        return float(self._renderer.fps) / (self._frames.step if self._frames is not None else 1)
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames ``read`` yields."""
+        return len(self._times)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was added or assumed, one sentence each."""
+        return tuple(self._notes)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return plain values for the manifest."""
+        return {
+            "kind": "stage",
+            "path": self._name,
+            "sha256": self._sha256,
+            "camera": self._camera_path,
+            "frames": [self._times[0], self._times[-1], self._frames.step if self._frames is not None else 1],
+            "size": list(self._size),
+            "fps": self.fps,
+            "up_axis": self._renderer.scene.up_axis,
+        }
+
+    def _camera_at(self, time: float) -> Camera:
+        return self._still or self._renderer.camera(self._camera_path, time, size=self._size)
+
+    def read(self) -> Iterator[Frame]:
+        """Yield each frame; a frame's memory is valid until the next one is asked for.
+
+        Raises:
+            SourceError: If the source is closed.
+        """
+        step = float(self._frames.step if self._frames is not None else 1)
+        for time in self._times:
+            if self._closed:
+                raise SourceError(f"The source of {self._name} is closed; open it again.")
+            before = max(time - step, self._origin) if self._ranged else time - step
+            yield self._renderer.render(
+                self._camera_at(time), time, size=self._size, previous=(self._camera_at(before), before)
+            )
+
+    def close(self) -> None:
+        """Release the renderer; safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._renderer.close()
+
+
+def _range_text(frames: range) -> str:
+    return f"{frames.start}:{frames.stop}" + (f":{frames.step}" if frames.step != 1 else "")
+
+
+__all__ = ["DEFAULT_SIZE", "STILL_FRAMES", "StageSource"]
