@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,10 +39,11 @@ def pool_texture(textures: TextureStore, index: int) -> tuple[str, float]:
 
 
 def _color(rng: np.random.Generator) -> Color:
-    """Draw an sRGB colour: mostly the muted ones of real surfaces, at times a loud one."""
-    hue, loud = rng.uniform(0.0, 6.0), rng.random()
-    saturation = rng.uniform(0.5, 0.9) if loud > 0.75 else rng.uniform(0.0, 0.35)
-    value = rng.uniform(0.12, 0.92)
+    """Draw an sRGB colour: mostly greys, earths and other muted tones of real surfaces, at times a loud one."""
+    kind = rng.random()
+    hue = rng.uniform(0.0, 6.0) if kind > 0.7 else rng.normal(0.55, 0.35) % 6.0  # red 0, yellow 1, green 2, blue 4
+    saturation = rng.uniform(0.55, 0.92) if kind > 0.85 else rng.uniform(0.0, 0.12 if kind < 0.3 else 0.5)
+    value = rng.uniform(0.15, 0.92)
     ramp = [np.clip(abs((hue + shift) % 6.0 - 3.0) - 1.0, 0.0, 1.0) for shift in (0.0, 4.0, 2.0)]
     red, green, blue = (float(value * (1.0 - saturation + saturation * channel)) for channel in ramp)
     return round(red, 3), round(green, 3), round(blue, 3)
@@ -182,9 +182,9 @@ def _yard(dice: _Dice) -> None:
             yaw=float(rng.uniform(0, 360)),
         )
     _people(dice, int(rng.integers(0, 3)), (-6, -2), (6, 12))
-    _scatter(dice, int(rng.integers(10, 26)), (-11, -3), (11, 18), 0.9)
-    eye = np.array([rng.uniform(-7, 7), rng.uniform(-13, -5), float(np.exp(rng.uniform(np.log(0.7), np.log(7.0))))])
-    _cameras(dice, eye, np.array([rng.uniform(-3, 3), 6.0, rng.uniform(0.3, 2.0)]), 1.0)
+    _scatter(dice, int(rng.integers(14, 32)), (-8, -4), (8, 11), 1.0)
+    eye = np.array([rng.uniform(-7, 7), rng.uniform(-11, -4), float(np.exp(rng.uniform(np.log(0.7), np.log(6.0))))])
+    _cameras(dice, eye, np.array([rng.uniform(-3, 3), 4.0, rng.uniform(0.3, 1.8)]), 1.0)
     _outdoor_lights(dice)
 
 
@@ -252,7 +252,9 @@ def _hall(dice: _Dice) -> None:
         builder.mesh(f"/World/LampCase_{number}", box((1.6, 0.5, 0.08), (lamp_at[0], lamp_at[1], lamp_at[2] + 0.02)),
                      builder.material("Case", color=(0.9, 0.9, 0.88), emissive=(0.8, 0.78, 0.7)), label="lamp")  # fmt: skip
     _people(dice, int(rng.integers(0, 3)), (-0.3 * wide, -0.2 * deep), (0.3 * wide, 0.35 * deep))
-    _scatter(dice, int(rng.integers(8, 22)), (-0.42 * wide, -0.3 * deep), (0.42 * wide, 0.42 * deep), 0.6)
+    reach = min(1.0, 9.0 / max(wide, deep))
+    low, high_end = (-0.42 * wide * reach, -0.34 * deep), (0.42 * wide * reach, (0.8 * reach - 0.36) * deep)
+    _scatter(dice, int(rng.integers(14, 30)), low, high_end, 0.75)
     eye = np.array([rng.uniform(-0.35, 0.35) * wide, -0.47 * deep, rng.uniform(0.5, min(0.9 * high, 4.0))])
     _cameras(dice, eye, np.array([rng.uniform(-0.15, 0.15) * wide, 0.2 * deep, rng.uniform(0.4, 1.8)]), 0.6)
     _outdoor_lights(dice)
@@ -275,7 +277,7 @@ def _table(dice: _Dice) -> None:
     back = float(rng.uniform(0.8, 4.0))
     builder.mesh("/World/Wall", quad(30, 6, fit=False), dice.floor("plaster", "brick", "tiles", "painted"),
                  Placement(at=(0, back, -0.75)), label="wall")  # fmt: skip
-    _scatter(dice, int(rng.integers(7, 20)), (-0.42 * wide, -0.4 * deep), (0.42 * wide, 0.42 * deep), 0.11)
+    _scatter(dice, int(rng.integers(9, 24)), (-0.42 * wide, -0.4 * deep), (0.42 * wide, 0.42 * deep), 0.14)
     if rng.random() < 0.5:
         shelf = profile_bar(((-0.5, 0.0), (0.5, 0.0), (0.5, 0.03), (-0.5, 0.03)), 0.25)
         builder.mesh(
@@ -290,13 +292,6 @@ def _table(dice: _Dice) -> None:
     eye = np.array([rng.uniform(-0.8, 0.8), -rng.uniform(0.7, 1.5), rng.uniform(0.25, 1.1)])
     _cameras(dice, eye, np.array([rng.uniform(-0.1, 0.1), 0.05, 0.06]), 0.12)
     _outdoor_lights(dice)
-
-
-_FAMILIES: tuple[tuple[str, float, Callable[[_Dice], None]], ...] = (
-    ("yard", 0.5, _yard),
-    ("hall", 0.35, _hall),
-    ("table", 0.15, _table),
-)
 
 
 def random(seed: int, *, num_frames: int = 8, texture_dir: str | os.PathLike[str] | None = None) -> Usd.Stage:
@@ -315,11 +310,8 @@ def random(seed: int, *, num_frames: int = 8, texture_dir: str | os.PathLike[str
     """
     builder = open_builder(None, num_frames=num_frames, texture_dir=texture_dir)
     dice = _Dice(builder, seed)
-    draw, total = dice.rng.random(), 0.0
-    for _, share, author in _FAMILIES:
-        total += share
-        if draw < total:
-            break
+    draw = dice.rng.random()
+    author = _yard if draw < 0.5 else _hall if draw < 0.85 else _table
     author(dice)
     return builder.finish()
 

@@ -13,7 +13,7 @@ import numpy as np
 from cosmos.bridge.errors import ConfigError
 
 Color = tuple[float, float, float]
-_VERSION = "1"
+_VERSION = "2"
 """Part of the cache path: raise it when a texture changes."""
 
 
@@ -99,7 +99,7 @@ def _metal(rng: np.random.Generator, size: int, color: Color) -> np.ndarray:
     ridge = 0.5 + 0.5 * np.sign(np.sin(2 * np.pi * 8 * x)) * np.abs(np.sin(2 * np.pi * 8 * x)) ** 0.4
     dirt = noise(rng, size, first=4)
     image = np.asarray(color) * (0.72 + 0.4 * ridge)[None, :, None] * (0.82 + 0.25 * dirt[..., None])
-    rust = np.clip((noise(rng, size, first=8) - 0.72) * 4.0, 0.0, 1.0)[..., None]
+    rust = np.clip((noise(rng, size, first=8) - 0.82) * 4.0, 0.0, 1.0)[..., None]
     return image * (1.0 - 0.6 * rust) + 0.6 * rust * np.array([0.36, 0.2, 0.11])
 
 
