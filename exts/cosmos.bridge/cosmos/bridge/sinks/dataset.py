@@ -17,6 +17,7 @@ from cosmos.bridge.sinks.files import (
     link_or_copy,
     new_folder,
     plain,
+    remove_partials,
     sha256_file,
     write_bytes,
     write_json,
@@ -69,6 +70,8 @@ class DatasetSink:
             self._out_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self._out_dir, error) from error
+        for folder in (self._out_dir, self._out_dir / "rejected"):
+            remove_partials(folder)
         self._written: dict[str, _Written] = {}
         self._manifest = Manifest(self._out_dir, run)
         self._manifest.write()

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from cosmos.bridge.errors import SinkError
 
-PARTIAL_SUFFIX = ".partial"
+PARTIAL_SUFFIX = ".cosmos-partial"
 """Ends the temporary name of a folder or file that is still being written."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,119}\Z")
@@ -149,6 +149,22 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         raise
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what a killed run left under temporary names directly in a folder; a missing folder is fine.
+
+    Raises:
+        SinkError: If it cannot be removed.
+    """
+    try:
+        for path in folder.glob(f"*{PARTIAL_SUFFIX}"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give a finished file or folder a second name; hard links where the file system has them, copies elsewhere."""
     if source.is_dir():
@@ -169,6 +185,7 @@ __all__ = [
     "link_or_copy",
     "new_folder",
     "plain",
+    "remove_partials",
     "sha256_file",
     "to_json",
     "write_bytes",

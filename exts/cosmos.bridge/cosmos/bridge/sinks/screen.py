@@ -62,7 +62,8 @@ def author_screen(layer: Any, screen: Screen) -> None:
     from pxr import Sdf
 
     if layer.GetPrimAtPath(screen.path):
-        del layer.GetPrimAtPath(screen.path).nameParent.nameChildren[Sdf.Path(screen.path).name]
+        path = Sdf.Path(screen.path)
+        del layer.GetPrimAtPath(path.GetParentPath()).nameChildren[path.name]
     root = _define(layer, screen.path, "Xform")
     author_transform(root, screen.cameras, screen.time_codes, screen.metres_per_unit)
     _attribute(root, "purpose", "Token", "guide", uniform=True)

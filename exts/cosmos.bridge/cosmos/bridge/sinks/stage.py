@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 import numpy as np
 from cosmos.bridge.errors import SinkError
-from cosmos.bridge.sinks.files import cannot_write, check_name, new_folder, plain, write_bytes
+from cosmos.bridge.sinks.files import cannot_write, check_name, new_folder, plain, remove_partials, write_bytes
 from cosmos.bridge.sinks.images import encode_png
 from cosmos.bridge.sinks.screen import Screen, author_camera, author_frames, author_screen, screen_distance
 from cosmos.bridge.types import Augmentation, Clip, Progress
@@ -55,6 +55,7 @@ class StageSink:
             self._out_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self._out_dir, error) from error
+        remove_partials(self._out_dir / FRAMES_FOLDER)
         self._layer = self._open_results()
 
     def write(self, augmentation: Augmentation, progress: Optional[Progress] = None) -> None:

@@ -83,6 +83,8 @@ def _check_video(path: Path, frames: np.ndarray, *, rate: Fraction, padding: tup
     count = 0
     try:
         with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise SinkError(f"{path} was written but cannot be read back: it holds no video; check the disk.")
             for picture in container.decode(video=0):
                 if (picture.height, picture.width) != want:
                     raise SinkError(f"{path} should hold frames of {want} [H, W], but frame {count} differs; retry.")
