@@ -17,7 +17,7 @@ _KEYS = {
     # Linear Rec. 709 radiance against a noon sun of irradiance 10; drawn after photographs of clear skies.
     "zenith": (
         (0.0006, 0.0011, 0.0028),
-        (0.0022, 0.0042, 0.0120),
+        (0.0016, 0.0030, 0.0082),
         (0.0280, 0.0560, 0.1500),
         (0.0800, 0.1300, 0.3000),
         (0.1200, 0.1800, 0.3800),
@@ -147,7 +147,7 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     air.cloud_light, air.cloud_shade = _vec(light * 1.12), _vec(_mix(zenith, horizon, 0.6) * (0.85 - 0.15 * cover))
     air.stars = float(np.interp(elevation, (-12.0, -7.0), (1.0, 0.0))) * (1.0 - cover)
     air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
-    air.sky_light, air.open = _vec(sky_light), openness
+    air.sky_light, air.open, air.fill = _vec(sky_light), openness, _vec((0.0, 0.0, 0.0))
     fog, dust = _haze(look)
     dim = 0.25 + 0.75 * openness
     veil = np.full(3, 1.0) * _luma(0.72 * sky_light + 0.03 * sun) * np.array([0.97, 1.0, 1.03])

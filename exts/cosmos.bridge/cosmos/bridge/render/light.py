@@ -108,9 +108,10 @@ def bounced(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, f: wp.int3
     n = face_normal(world, f, direction)
     albedo = flat_albedo(world, atlas, f)
     if air.snow > 0.0:
-        cover = air.snow * wp.clamp(z_up(air, n)[2] * 1.5 - 0.3, 0.0, 1.0)
+        cover = air.snow * air.open * wp.clamp(z_up(air, n)[2] * 1.5 - 0.3, 0.0, 1.0)
         albedo = albedo * (1.0 - cover) + wp.vec3(0.85, 0.88, 0.92) * cover
     arriving = air.sky_light * (PI * (0.25 + 0.75 * air.open) * (0.35 + 0.25 * z_up(air, n)[2]))
+    arriving += air.fill
     facing = wp.dot(n, air.sun)
     if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
         if not blocked(world, p + n * 2.0e-3, air.sun, 1.0e5):

@@ -81,6 +81,12 @@ class Reading:
         """How far under the open sky this is: 1 outdoors, 0 in a closed room."""
         return float(np.clip(1.45 * self.sky.mean(), 0.0, 1.0)) if len(self.sky) else 1.0
 
+    def mean(self, sun: float, sky: float, lamps: float) -> float:
+        """Return the mean irradiance; arguments as in ``key``."""
+        if not len(self.sky):
+            return 0.0
+        return float((self.sun * sun + np.pi * self.sky * sky + self.lamps * lamps).mean())
+
     def key(self, sun: float, sky: float, lamps: float) -> float:
         """Return the irradiance to expose for: between the typical and the bright spots.
 
@@ -93,7 +99,8 @@ class Reading:
             return max(1e-6, 0.6 * sun + np.pi * sky)
         total = self.sun * sun + np.pi * self.sky * sky + self.lamps * lamps
         total = total + 0.25 * total.mean() + 1e-9  # bounced light
-        return float(np.exp(0.5 * np.log(total).mean() + 0.5 * np.log(np.percentile(total, 80.0))))
+        typical = np.exp(0.65 * np.log(total).mean() + 0.35 * np.log(np.percentile(total, 80.0)))
+        return float(max(typical, 0.24 * np.percentile(total, 92.0)))
 
 
 def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:

@@ -15,7 +15,7 @@ from cosmos.bridge.render.lamps import make_lamps
 from cosmos.bridge.render.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.meter import Reading, measure
-from cosmos.bridge.render.particles import draw_particles_kernel
+from cosmos.bridge.render.particles import draw_particles_kernel, roof_kernel
 from cosmos.bridge.render.picture import (
     average_kernel,
     encode_kernel,
@@ -100,8 +100,11 @@ class Painter:
         air, _note = stage_air(self._scene, pose, floor=self.floor(), openness=1.0)
         lamps = make_lamps(self._scene, pose, self._world.origin, self._bands.device, skip=self._distant())
         reading = self._reading(air, lamps, cameras, cameras[0].prim_path)
+        levels = (_luma(air.sun_color), _luma(air.sky_light), 1.0)
         air.open = reading.openness
-        air.exposure = 3.4 / reading.key(_luma(air.sun_color), _luma(air.sky_light), 1.0)
+        air.exposure = (3.4 + 1.2 * (1.0 - air.open)) / reading.key(*levels)
+        fill = 0.3 * reading.mean(*levels) * (1.0 - 0.6 * air.open)
+        air.fill = wp.vec3(fill, fill, fill)
         air.emission = self._emission / air.exposure
         return air, lamps
 
@@ -123,13 +126,15 @@ class Painter:
             self._scene, pose, self._world.origin, self._bands.device, gain=max(gain, 1e-12), skip=distant
         )
         if night:
-            air.headlight = 26.0 if gain == 0.0 else 9.0
-        key = reading.key(_luma(air.sun_color), _luma(air.sky_light), gain)
+            air.headlight = 18.0 if gain == 0.0 else 6.0
+        levels = (_luma(air.sun_color), _luma(air.sky_light), gain)
+        key, fill = reading.key(*levels), 0.3 * reading.mean(*levels) * (1.0 - 0.6 * open_share)
+        air.fill = wp.vec3(fill, fill, fill)
         dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))
         dim = dim + (1.0 - dim) * (1.0 - open_share) * 0.8
         if night:
-            key = max(key, 0.12)
-        air.exposure = 4.4 * dim * 2.0**look.exposure / key
+            key = max(key, 0.07)
+        air.exposure = (4.4 + 1.2 * (1.0 - open_share)) * dim * 2.0**look.exposure / key
         air.emission = self._emission * (2.5 if night or open_share < 0.45 else 1.0) / air.exposure
         return air, lamps
 
@@ -188,12 +193,22 @@ class Painter:
         snow, rain = look.snow * outdoors, look.rain * outdoors
         if snow <= 0.0 and rain <= 0.0:
             return
+        nearest = 25.0 if self._sheltered(camera) else 0.0
         glow = 0.03 * air.headlight
         light = [(air.haze_color[axis] + 0.5 * air.sky_light[axis] + glow) * 0.8 * air.exposure for axis in range(3)]
         size = (camera.width, camera.height)
         time = pose.time_code / self._scene.fps
-        inputs = [*size, depths, time, snow, rain, look.seed & 0x7FFFFFFF, wp.vec3(*light), colors]
+        inputs = [*size, depths, nearest, time, snow, rain, look.seed & 0x7FFFFFFF, wp.vec3(*light), colors]
         self._bands.launch(draw_particles_kernel, camera.width * camera.height, inputs, chunk=1024)
+
+    def _sheltered(self, camera: Camera) -> bool:
+        """Return whether the camera stands under a roof."""
+        eye = np.asarray(camera.cam_to_world)[:3, 3] - self._world.origin
+        blocked = wp.zeros(1, dtype=wp.int32, device=self._bands.device)
+        up = wp.vec3(0.0, 1.0, 0.0) if self._scene.up_axis == "Y" else wp.vec3(0.0, 0.0, 1.0)
+        inputs = [self._world.ray_ready(), wp.vec3(*eye.tolist()), up, blocked]
+        wp.launch(roof_kernel, dim=1, inputs=inputs, device=self._bands.device)
+        return bool(blocked.numpy()[0])
 
     def _home(self, camera: Camera) -> Any:
         key = (camera.height, camera.width)

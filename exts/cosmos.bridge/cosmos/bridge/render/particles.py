@@ -6,6 +6,7 @@ import warp as wp
 
 from cosmos.bridge.render.noise import hash3
 from cosmos.bridge.render.tone import aces
+from cosmos.bridge.render.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 
@@ -41,7 +42,10 @@ def _flakes(
                 blur = radius * (0.7 + 0.8 / distance) + 0.6
                 r = wp.sqrt(dx * dx + dy * dy)
                 alpha = wp.max(
-                    alpha, (0.85 - 0.45 / distance) * wp.clamp((radius - r) / blur + 0.5, 0.0, 1.0) * wp.min(1.0, size * cell / 0.55)
+                    alpha,
+                    (0.85 - 0.45 / distance)
+                    * wp.clamp((radius - r) / blur + 0.5, 0.0, 1.0)
+                    * wp.min(1.0, size * cell / 0.55),
                 )
     return alpha
 
@@ -80,11 +84,19 @@ def _streaks(
 
 
 @wp.kernel
+def roof_kernel(world: WorldArrays, eye: wp.vec3, up: wp.vec3, roof_out: wp.array(dtype=wp.int32)):
+    """Set ``roof_out`` to 1 where something is above ``eye``."""
+    if wp.mesh_query_ray_anyhit(world.mesh, eye, up, 200.0):
+        roof_out[0] = 1
+
+
+@wp.kernel
 def draw_particles_kernel(
     first: wp.int32,
     width: wp.int32,
     height: wp.int32,
     depths: wp.array2d(dtype=wp.float32),
+    nearest: wp.float32,  # pixels that see something nearer are under a roof, like the camera [m]
     time: wp.float32,
     snow: wp.float32,
     rain: wp.float32,
@@ -97,6 +109,8 @@ def draw_particles_kernel(
     y = i // width
     x = i - y * width
     depth = depths[y, x]
+    if depth < nearest:
+        return
     u = wp.float32(x) + 0.5
     v = wp.float32(y) + 0.5
     size = wp.float32(height)

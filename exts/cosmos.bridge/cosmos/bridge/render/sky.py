@@ -44,6 +44,7 @@ class Air:
     exposure: wp.float32  # linear factor
     vignette: wp.float32
     headlight: wp.float32  # intensity of the lamps beside the camera
+    fill: wp.vec3  # irradiance of light that has bounced more than once
     emission: wp.float32  # factor on emissive materials
     bounce: wp.float32  # 1: indirect light is gathered; 0: a flat ambient
 
