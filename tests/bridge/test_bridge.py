@@ -25,7 +25,11 @@ def test_every_camera_prompt_and_variant_becomes_a_clip(config, make_bridge):
     summary = bridge.augment()
     assert (summary.planned, summary.accepted, summary.remaining) == (8, 8, 0)
     assert summary.complete
-    assert opened == ["/World/Camera", "/World/Side", "/World/Side"]  # a look at each, then one reading: not once a clip
+    assert opened == [
+        "/World/Camera",
+        "/World/Side",
+        "/World/Side",
+    ]  # looks and one reading, not one a clip
     asked = [(r.clip.cameras[0].prim_path, r.prompt, r.seed) for r in model.requests]
     assert asked == [
         (camera, prompt, seed)

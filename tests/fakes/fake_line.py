@@ -21,8 +21,6 @@ from cosmos.bridge.types import (
     Verdict,
 )
 
-wp.config.quiet = True
-
 
 class DrawnSource:
     """A square that moves to the right by 2 px a frame over a plain wall."""

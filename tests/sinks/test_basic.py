@@ -161,3 +161,35 @@ def test_two_instances_never_share_a_colour(tmp_path):
     BasicFiles(tmp_path, ["instance_id_segmentation"], color_of=lambda name: (9, 9, 9)).write(frame, 0)
     mapping = json.loads((tmp_path / "instance_id_segmentation_mapping_0000.json").read_text())
     assert sorted(mapping.values()) == ["/World/Crate1", "/World/Crate2", "BACKGROUND"]
+
+
+def test_parts_of_one_labelled_thing_are_one_instance(tmp_path):
+    from dataclasses import replace
+
+    import warp as wp
+    from cosmos.bridge.types import Instance
+
+    frame = next(DrawnSource().read())
+    ids = np.zeros((24, 32), np.uint32)
+    ids[2:4, 3:9], ids[8:9, 5:20], ids[15:18] = 4, 7, 9
+    label = {"class": "robot"}
+    instances = {
+        4: Instance(id=4, prim_path="/World/Robot/Arm/Mesh", semantic_id=2, labels=label),
+        7: Instance(id=7, prim_path="/World/Robot/Base", semantic_id=2, labels=label),
+        9: Instance(id=9, prim_path="/World/Floor"),
+    }
+    frame = replace(frame, instance_ids=wp.array(ids, dtype=wp.uint32, device="cpu"), instances=instances)
+    owner_of = {"/World/Robot/Arm/Mesh": "/World/Robot", "/World/Robot/Base": "/World/Robot"}
+    files = BasicFiles(
+        tmp_path,
+        ["instance_segmentation", "bounding_box_2d_tight"],
+        color_of=color_of,
+        owner_of=lambda path: owner_of.get(path, path),
+    )
+    files.write(frame, 0)
+    mapping = json.loads((tmp_path / "instance_segmentation_mapping_0000.json").read_text())
+    assert sorted(mapping.values()) == ["/World/Robot", "BACKGROUND"]
+    (box,) = np.load(tmp_path / "bounding_box_2d_tight_0000.npy")
+    assert (box["x_min"], box["y_min"], box["x_max"], box["y_max"]) == (3, 2, 19, 8)
+    pixels = cv2.imread(str(tmp_path / "instance_segmentation_0000.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(pixels[..., 3] > 0, (ids == 4) | (ids == 7))

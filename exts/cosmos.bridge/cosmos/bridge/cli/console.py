@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -35,10 +36,26 @@ def log(text: str) -> None:
 
 
 def quiet_warp() -> None:
-    """Keep Warp's banner off stdout, which belongs to results."""
+    """Start Warp without its banner, which would go to stdout, and without its remark that there is no CUDA driver."""
     import warp as wp
 
-    wp.config.quiet = True
+    if hasattr(wp.config, "log_level"):
+        wp.config.log_level = wp.LOG_WARNING
+    else:
+        wp.config.quiet = True
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            wp.init()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        caught.seek(0)
+        for line in caught.read().decode(errors="replace").splitlines():
+            if "CUDA driver" not in line:
+                log(line)
 
 
 def seconds_text(seconds: float) -> str:

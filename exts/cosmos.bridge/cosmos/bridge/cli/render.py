@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
@@ -92,6 +94,7 @@ class _Rendering:
 
         frames = num_bytes = planned = 0
         notes: dict[str, None] = {}
+        owner_of = _owners(self._source)
         progress(CLIPS, 0, len(self._cameras))
         for done, camera in enumerate(self._cameras):
             source = open_source(self._source, camera=camera, **self._options)
@@ -99,7 +102,7 @@ class _Rendering:
                 planned += source.num_frames
                 notes.update(dict.fromkeys(source.notes))
                 folder = self._out if len(self._cameras) == 1 else self._out / _folder_name(camera, done)
-                files = BasicFiles(folder, self._annotators, color_of=color_of)
+                files = BasicFiles(folder, self._annotators, color_of=color_of, owner_of=owner_of)
                 for index, frame in enumerate(source.read()):
                     num_bytes += files.write(frame, index)
                     frames += 1
@@ -119,6 +122,31 @@ class _Rendering:
             "bytes": num_bytes,
             "notes": list(notes),
         }
+
+
+def _owners(stage_path: str) -> Optional[Callable[[str], str]]:
+    """Return how to find the nearest labelled prim at or above a prim path; ``None`` for a source that is no stage."""
+    from cosmos.bridge.runs.record import STAGE_SUFFIXES
+
+    if Path(stage_path).suffix.lower() not in STAGE_SUFFIXES:
+        return None
+    from cosmos.bridge.render.labels import direct_labels
+    from pxr import Sdf, Usd
+
+    stage = Usd.Stage.Open(stage_path)
+
+    @cache
+    def owner_of(prim_path: str) -> str:
+        if not Sdf.Path.IsValidPathString(prim_path):
+            return prim_path
+        prim = stage.GetPrimAtPath(prim_path)
+        while prim and not prim.IsPseudoRoot():
+            if direct_labels(prim, Usd.TimeCode.EarliestTime()):
+                return str(prim.GetPath())
+            prim = prim.GetParent()
+        return prim_path
+
+    return owner_of
 
 
 def _folder_name(camera: Optional[str], index: int) -> str:

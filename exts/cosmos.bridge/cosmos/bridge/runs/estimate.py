@@ -99,15 +99,14 @@ def estimate(config: BridgeConfig, progress: Optional[Progress] = None) -> Estim
 
 
 def _frames(config: BridgeConfig, described: Mapping[str, Any]) -> range:
-    """Return the frames of the first camera's clip."""
+    """Return the frames of the first camera's clip: asked for, or told by the source, or counted from 0."""
     if config.frames is not None:
         return config.frames
     told = described.get("frames")
-    if isinstance(told, Mapping):
-        return range(int(told["start"]), int(told["stop"]), int(told.get("step", 1)))
-    if isinstance(told, (list, tuple)) and told:
-        return range(int(told[0]), int(told[-1]) + 1)
-    raise SourceError("The source does not say which frames it has; name them with --frames START:STOP.")
+    if isinstance(told, (list, tuple)) and len(told) == 3:
+        first, last, step = (int(number) for number in told)
+        return range(first, last + 1, step)
+    return range(int(described["num_frames"]))
 
 
 def _probe(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 from cosmos.bridge.errors import ConfigError, SinkError
 from cosmos.bridge.sinks.files import cannot_write
-from cosmos.bridge.types import Camera, Frame
+from cosmos.bridge.types import Camera, Frame, Instance
 
 _BACKGROUND = (0, 0, 0, 0)
 _FOCAL_LENGTH = 24.0
@@ -28,16 +29,32 @@ BOX_DTYPE = np.dtype(
 """Row of ``bounding_box_2d_tight``; x_max and y_max are inclusive, as Replicator has them."""
 
 
+Files = dict[str, bytes]
+ColorOf = Callable[[str], tuple[int, int, int]]
+OwnerOf = Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Naming:
+    """How things are coloured and grouped."""
+
+    color_of: ColorOf
+    owner_of: OwnerOf
+
+
 class BasicFiles:
     """Writes chosen annotators of each frame: ``rgb_0000.png``, ``distance_to_image_plane_0000.npy``, ...
 
     Lengths are metres (``metersPerSceneUnit`` is 1), whatever the stage's unit. Ids are colourised, as BasicWriter does
     unless told otherwise: the colour of an instance is made from its prim path, the colour of a label from its text.
 
+    ``instance_segmentation`` and boxes mean whole labelled things: all prims below one labelled prim are one instance.
+
     Args:
         folder: Folder for the files; made if absent.
         annotators: Names of annotators.
         color_of: Prim path or label -> ``(r, g, b)``.
+        owner_of: Prim path -> path of the nearest labelled prim at or above it; ``None`` takes the path itself.
 
     Raises:
         ConfigError: If an annotator is unknown.
@@ -45,10 +62,10 @@ class BasicFiles:
     """
 
     def __init__(
-        self, folder: Path, annotators: Iterable[str], *, color_of: Callable[[str], tuple[int, int, int]]
+        self, folder: Path, annotators: Iterable[str], *, color_of: ColorOf, owner_of: Optional[OwnerOf] = None
     ) -> None:
         self._writers = {name: _WRITERS[check_annotator(name)] for name in annotators}
-        self._folder, self._color_of = folder, color_of
+        self._folder, self._naming = folder, _Naming(color_of=color_of, owner_of=owner_of or _itself)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +79,7 @@ class BasicFiles:
         """
         total = 0
         for name, writer in self._writers.items():
-            for suffix, content in writer(frame, self._color_of).items():
+            for suffix, content in writer(frame, self._naming).items():
                 stem, _, ending = suffix.rpartition(".")
                 path = self._folder / f"{name}{stem}_{index:04d}.{ending}"
                 try:
@@ -85,38 +102,34 @@ def check_annotator(name: str) -> str:
     return name
 
 
-Files = dict[str, bytes]
-ColorOf = Callable[[str], tuple[int, int, int]]
-
-
-def _rgb(frame: Frame, color_of: ColorOf) -> Files:
+def _rgb(frame: Frame, naming: _Naming) -> Files:
     rgb = frame.rgb.numpy()
     return {".png": _png(np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], axis=-1))}
 
 
-def _to_plane(frame: Frame, color_of: ColorOf) -> Files:
+def _to_plane(frame: Frame, naming: _Naming) -> Files:
     return {".npy": _npy(_need(frame, "depth"))}
 
 
-def _to_camera(frame: Frame, color_of: ColorOf) -> Files:
+def _to_camera(frame: Frame, naming: _Naming) -> Files:
     depth, matrix = _need(frame, "depth"), frame.camera.intrinsics
     y, x = np.mgrid[0 : depth.shape[0], 0 : depth.shape[1]]
     across, down = (x + 0.5 - matrix[0, 2]) / matrix[0, 0], (y + 0.5 - matrix[1, 2]) / matrix[1, 1]
     return {".npy": _npy((depth * np.sqrt(1.0 + across**2 + down**2)).astype(np.float32))}
 
 
-def _normals(frame: Frame, color_of: ColorOf) -> Files:
+def _normals(frame: Frame, naming: _Naming) -> Files:
     normals = _need(frame, "normals")
     colors = np.rint((normals * 0.5 + 0.5) * 255.0).astype(np.uint8)
     return {".png": _png(np.concatenate([colors, np.full_like(colors[..., :1], 255)], axis=-1))}
 
 
-def _motion(frame: Frame, color_of: ColorOf) -> Files:
+def _motion(frame: Frame, naming: _Naming) -> Files:
     motion = _need(frame, "motion")
     return {".npy": _npy(np.concatenate([motion, np.zeros_like(motion)], axis=-1))}
 
 
-def _semantics(frame: Frame, color_of: ColorOf) -> Files:
+def _semantics(frame: Frame, naming: _Naming) -> Files:
     ids = _need(frame, "semantic_ids")
     colors = {0: _BACKGROUND}
     labels: dict[str, Mapping[str, str]] = {str(_BACKGROUND): {"class": "BACKGROUND"}}
@@ -124,23 +137,21 @@ def _semantics(frame: Frame, color_of: ColorOf) -> Files:
         if key == 0:
             continue
         label = dict(frame.labels.get(int(key), {"class": "UNLABELLED"}))
-        color = _free(color_of(json.dumps(label, sort_keys=True)), colors)
+        color = _free(naming.color_of(json.dumps(label, sort_keys=True)), colors)
         colors[int(key)] = color
         labels[str(color)] = label
     return {".png": _png(_paint(ids, colors)), "_labels.json": _json(labels)}
 
 
-def _instance_ids(frame: Frame, color_of: ColorOf) -> Files:
+def _instance_ids(frame: Frame, naming: _Naming) -> Files:
     ids = _need(frame, "instance_ids")
-    colors, paths, _ = _instance_tables(frame, ids, color_of)
+    colors, paths, _ = _instance_tables(frame.instances, ids, naming)
     return {".png": _png(_paint(ids, colors)), "_mapping.json": _json(paths)}
 
 
-def _instances(frame: Frame, color_of: ColorOf) -> Files:
-    ids = _need(frame, "instance_ids")
-    labelled = {key for key, instance in frame.instances.items() if instance.labels}
-    ids = np.where(np.isin(ids, np.array(sorted(labelled), dtype=ids.dtype)), ids, 0)
-    colors, paths, semantics = _instance_tables(frame, ids, color_of)
+def _instances(frame: Frame, naming: _Naming) -> Files:
+    ids, owners = _labelled(frame, naming)
+    colors, paths, semantics = _instance_tables(owners, ids, naming)
     return {
         ".png": _png(_paint(ids, colors)),
         "_mapping.json": _json(paths),
@@ -148,17 +159,34 @@ def _instances(frame: Frame, color_of: ColorOf) -> Files:
     }
 
 
-def _camera(frame: Frame, color_of: ColorOf) -> Files:
+def _labelled(frame: Frame, naming: _Naming) -> tuple[np.ndarray, dict[int, Instance]]:
+    """Return the ids of whole labelled things, and what they are; each takes the lowest id of its parts."""
+    ids = _need(frame, "instance_ids")
+    first: dict[str, int] = {}
+    owners: dict[int, Instance] = {}
+    keys, values = [0], [0]
+    for key in sorted(frame.instances):
+        instance = frame.instances[key]
+        path = naming.owner_of(instance.prim_path)
+        if instance.labels:
+            owner = first.setdefault(path, key)
+            owners.setdefault(owner, replace(instance, prim_path=path))
+            keys.append(key)
+            values.append(owner)
+    table, places = np.array(values, dtype=np.uint32), np.array(keys, dtype=np.int64)
+    found = np.minimum(np.searchsorted(places, ids.astype(np.int64)), len(places) - 1)
+    return np.where(places[found] == ids, table[found], np.uint32(0)), owners
+
+
+def _camera(frame: Frame, naming: _Naming) -> Files:
     return {".json": _json(describe_camera(frame.camera))}
 
 
-def _boxes(frame: Frame, color_of: ColorOf) -> Files:
-    ids = _need(frame, "instance_ids")
+def _boxes(frame: Frame, naming: _Naming) -> Files:
+    ids, owners = _labelled(frame, naming)
     rows, labels, paths = [], {}, []
-    for key in np.unique(ids):
-        instance = frame.instances.get(int(key))
-        if instance is None or not instance.labels:
-            continue
+    for key in np.unique(ids[ids > 0]):
+        instance = owners[int(key)]
         y, x = np.nonzero(ids == key)
         rows.append((instance.semantic_id, x.min(), y.min(), x.max(), y.max(), np.nan))
         labels[str(instance.semantic_id)] = dict(instance.labels)
@@ -167,7 +195,7 @@ def _boxes(frame: Frame, color_of: ColorOf) -> Files:
     return {".npy": _npy(boxes), "_labels.json": _json(labels), "_prim_paths.json": _json(paths)}
 
 
-_WRITERS: dict[str, Callable[[Frame, ColorOf], Files]] = {
+_WRITERS: dict[str, Callable[[Frame, _Naming], Files]] = {
     "rgb": _rgb,
     "distance_to_image_plane": _to_plane,
     "distance_to_camera": _to_camera,
@@ -217,7 +245,7 @@ def describe_camera(camera: Camera) -> dict[str, Any]:
 
 
 def _instance_tables(
-    frame: Frame, ids: np.ndarray, color_of: ColorOf
+    instances: Mapping[int, Instance], ids: np.ndarray, naming: _Naming
 ) -> tuple[dict[int, tuple[int, int, int, int]], dict[str, str], dict[str, Mapping[str, str]]]:
     """Return id -> colour, colour -> prim path and colour -> labels of the instances in a picture."""
     colors, paths = {0: _BACKGROUND}, {str(_BACKGROUND): "BACKGROUND"}
@@ -225,12 +253,16 @@ def _instance_tables(
     for key in np.unique(ids):
         if key == 0:
             continue
-        instance = frame.instances.get(int(key))
+        instance = instances.get(int(key))
         path = f"/unknown[{key}]" if instance is None else instance.prim_path
-        color = _free(color_of(path), colors)
+        color = _free(naming.color_of(path), colors)
         colors[int(key)], paths[str(color)] = color, path
         semantics[str(color)] = dict(instance.labels) if instance is not None else {}
     return colors, paths, semantics
+
+
+def _itself(prim_path: str) -> str:
+    return prim_path
 
 
 def _free(color: tuple[int, int, int], taken: Mapping[int, tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
