@@ -103,7 +103,16 @@ def face_normal(world: WorldArrays, f: wp.int32, direction: wp.vec3):
 
 
 @wp.func
-def bounced(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, f: wp.int32, p: wp.vec3, direction: wp.vec3):
+def bounced(
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    f: wp.int32,
+    p: wp.vec3,
+    direction: wp.vec3,
+    glow: wp.float32,
+):
     """Radiance that triangle ``f`` sends back along a ray that met it at ``p``: shadowed sun, lamps, flat sky."""
     n = face_normal(world, f, direction)
     albedo = flat_albedo(world, atlas, f)
@@ -118,7 +127,7 @@ def bounced(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, f: wp.int3
             arriving += air.sun_color * facing
     for k in range(lamps.count):
         arriving += lamp_irradiance(lamps, k, p, n) * 0.8
-    return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (0.4 * air.emission)
+    return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)
 
 
 @wp.kernel
@@ -171,9 +180,10 @@ def gather_light_kernel(
         if hit.result:
             clear += wp.min(1.0, hit.t * hit.t / 4.0)
             if air.bounce > 0.0:
-                total += bounced(world, atlas, air, lamps, hit.face, p + d * (hit.t * 0.999), d)
+                total += bounced(world, atlas, air, lamps, hit.face, p + d * (hit.t * 0.999), d, 0.03)
             else:
-                total += wp.cw_mul(flat_albedo(world, atlas, hit.face), air.sky_light) * (0.6 * wp.min(1.0, hit.t))
+                ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
+                total += wp.cw_mul(flat_albedo(world, atlas, hit.face), ambient) * wp.min(1.0, 0.2 + hit.t)
         else:
             clear += 1.0
             total += sky_radiance(air, atlas, d, 0.0)

@@ -102,7 +102,7 @@ class Painter:
         reading = self._reading(air, lamps, cameras, cameras[0].prim_path)
         levels = (_luma(air.sun_color), _luma(air.sky_light), 1.0)
         air.open = reading.openness
-        air.exposure = (3.4 + 1.2 * (1.0 - air.open)) / reading.key(*levels)
+        air.exposure = (3.4 + 0.4 * (1.0 - air.open)) / reading.key(*levels)
         fill = 0.3 * reading.mean(*levels) * (1.0 - 0.6 * air.open)
         air.fill = wp.vec3(fill, fill, fill)
         air.emission = self._emission / air.exposure
@@ -121,7 +121,7 @@ class Painter:
         bright = float(np.percentile(reading.lamps, 75.0)) if len(reading.lamps) else 0.0
         gain = 0.0
         if bright > 1e-9 and (night or open_share < 0.45):
-            gain = (0.5 if night and open_share >= 0.45 else 3.0) / bright
+            gain = (0.9 if night and open_share >= 0.45 else 3.0) / bright
         lamps = make_lamps(
             self._scene, pose, self._world.origin, self._bands.device, gain=max(gain, 1e-12), skip=distant
         )
@@ -134,7 +134,7 @@ class Painter:
         dim = dim + (1.0 - dim) * (1.0 - open_share) * 0.8
         if night:
             key = max(key, 0.07)
-        air.exposure = (4.4 + 1.2 * (1.0 - open_share)) * dim * 2.0**look.exposure / key
+        air.exposure = (4.4 + 0.4 * (1.0 - open_share)) * dim * 2.0**look.exposure / key
         air.emission = self._emission * (2.5 if night or open_share < 0.45 else 1.0) / air.exposure
         return air, lamps
 

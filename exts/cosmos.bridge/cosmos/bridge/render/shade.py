@@ -204,7 +204,7 @@ def shade_kernel(
             hit = wp.mesh_query_ray(world.mesh, start, mirrored, 200.0)
             seen = sky_radiance(air, atlas, mirrored, 0.0)
             if hit.result:
-                seen = bounced(world, atlas, air, lamps, hit.face, start + mirrored * (hit.t * 0.999), mirrored)
+                seen = bounced(world, atlas, air, lamps, hit.face, start + mirrored * (hit.t * 0.999), mirrored, 1.0)
                 seen = through_haze(air, seen, start, mirrored, hit.t)
             met = met * (1.0 - sharp) + seen * sharp
         color += wp.cw_mul(gleam, met)
