@@ -111,7 +111,7 @@ def test_left_handed_mesh_is_turned(stage):
 def test_round_meshes_are_smooth_and_creases_split():
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ring = np.c_[np.cos(angle), np.sin(angle), np.zeros(24)]
-    points = np.r_[ring, ring + (0, 0, 1)].astype(np.float32)
+    points = np.r_[ring, np.add(ring, (0, 0, 1))].astype(np.float32)
     k = np.arange(24)
     nxt = (k + 1) % 24
     wall = np.r_[np.c_[k, nxt, nxt + 24], np.c_[k, nxt + 24, k + 24]]

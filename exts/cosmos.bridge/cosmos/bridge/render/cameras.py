@@ -113,14 +113,11 @@ def frame_camera(scene: Scene, pose: Pose, size: tuple[int, int]) -> Camera:
     height, width = size
     focal = width * _FOCAL / _APERTURE
     focal = min(focal, focal * height / width * 1.6)
-    local = (corners.reshape(-1, 3) - center) @ axes
-    tangents = np.array([0.92 * width / 2.0 / focal, 0.92 * height / 2.0 / focal])
-    distance = float((np.abs(local[:, :2]) / tangents + local[:, 2:]).max())
-    reach = float(np.linalg.norm(high - low))
-    distance = max(distance, 0.6 * reach, 0.05)
+    offset, distance = _fit((corners.reshape(-1, 3) - center) @ axes, np.array([width, height]) * 0.46 / focal)
+    distance = max(distance, 0.05)
     cam_to_world = np.eye(4)
     cam_to_world[:3, :3] = axes
-    cam_to_world[:3, 3] = center + back * distance
+    cam_to_world[:3, 3] = center + axes[:, :2] @ offset + back * distance
     return Camera(
         prim_path=AUTO_CAMERA,
         height=height,
@@ -130,6 +127,17 @@ def frame_camera(scene: Scene, pose: Pose, size: tuple[int, int]) -> Camera:
         near=min(0.01, distance * 1e-3),
         far=max(1.0e6, distance * 1e3),
     )
+
+
+def _fit(points: np.ndarray, tangents: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return where a camera that looks along -Z must stand, [x, y] and z, to see all points as large as can be.
+
+    A point is in view where ``|x - camera_x| <= tangent_x * (camera_z - z)``, and so for y: each axis bounds camera_z
+    from below, and is centred between its two outermost points.
+    """
+    high = (points[:, :2] + tangents * points[:, 2:]).max(0)
+    low = (points[:, :2] - tangents * points[:, 2:]).min(0)
+    return (high + low) / 2.0, float(((high - low) / (2.0 * tangents)).max())
 
 
 def _world_boxes(scene: Scene, pose: Pose) -> np.ndarray:
