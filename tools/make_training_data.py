@@ -26,7 +26,7 @@ from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, gather
 from cosmos.models.embedded.captions import sample_conditions
-from cosmos.models.embedded.conditions import Conditions, extinction, style_vector
+from cosmos.models.embedded.conditions import Conditions, style_vector
 
 
 def look_of(conditions: Conditions, azimuth: float, seed: int) -> Look:
@@ -65,17 +65,24 @@ def render_scene(seed: int, out: Path, *, size: tuple[int, int], views: int, loo
             for _ in range(looks):
                 conditions, caption, said = sample_conditions(rng)
                 azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
-                look = look_of(conditions, azimuth, int(rng.integers(1 << 30)))
-                target = renderer.render(camera, time_code, size=size, look=look).rgb.numpy()
-                hints = clip_hints(
-                    clip, range(1), elevation=conditions.sun_elevation, azimuth=azimuth,
-                    extinction=extinction(conditions),
-                    ground=ground_height(clip), seed=look.seed,
-                )  # fmt: skip
+                # A multiple of seven: the teacher draws its thinnest clouds, whose places the net cannot know.
+                look = look_of(conditions, azimuth, 7 * int(rng.integers(1 << 27)))
+                frame = renderer.render(camera, time_code, size=size, look=look, particles=False)
+                target = frame.rgb.numpy().copy()
+                light, wear = clip_hints(
+                    clip,
+                    range(1),
+                    conditions=conditions,
+                    azimuth=azimuth,
+                    ground=ground_height(clip),
+                    seed=look.seed,
+                    anchor=tuple(renderer._world.origin),  # the teacher's noise starts there
+                )
+                hints = np.concatenate([light.numpy()[0], wear.numpy()[0]], axis=-1)
                 about = {"scene": seed, "camera": camera, "time_code": time_code, "caption": caption,
                          "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
                 write_pair(
-                    out / f"{seed:06d}_{count:02d}.npz", **shared, target=target, hints=to_bytes(hints.numpy()[0]),
+                    out / f"{seed:06d}_{count:02d}.npz", **shared, target=target, hints=to_bytes(hints),
                     style=style_vector(conditions), about=np.array(json.dumps(about)),
                 )  # fmt: skip
                 count += 1

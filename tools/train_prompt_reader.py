@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch  # noqa: TID253
-from cosmos.models.embedded.captions import sample_conditions, split_words, vocabulary
-from cosmos.models.embedded.conditions import READ_FIELDS, to_read_vector
+from cosmos.models.embedded.captions import neutral_words, sample_conditions, split_words, vocabulary
+from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, to_read_vector
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, to_mapping
 from safetensors.torch import save_file
@@ -30,6 +30,11 @@ def sample_batch(rng: np.random.Generator, reader: PromptReader, config: TextEnc
     wanted = np.zeros((size, len(READ_FIELDS)), dtype=np.float32)
     for row in range(size):
         conditions, caption, bearing_said = sample_conditions(rng)
+        if rng.random() < 0.06:
+            # Nothing said of light and weather means the plain day that unsaid things mean everywhere else.
+            conditions, bearing_said = Conditions(sun_elevation=rng.uniform(35.0, 60.0)), False
+            neutral = sorted(neutral_words())
+            caption = " ".join(rng.choice(neutral, size=int(rng.integers(0, 8)))) + " ?unknown?"
         words = reader.ids(split_words(caption))[: config.length]
         # A word that the reader does not know must not upset it.
         words = [1 if rng.random() < 0.01 else word for word in words]

@@ -58,7 +58,7 @@ def psnr(out: Tensor, target: Tensor) -> float:
 def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
     """Run the net on a batch in bfloat16 where it helps."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        return net(batch.rgb, batch.controls, batch.weights, batch.hints, batch.style, coarse)
+        return net(batch.rgb, batch.controls, batch.weights, batch.hints, batch.style, coarse, batch.picture)
 
 
 class Run:

@@ -25,6 +25,8 @@ class Batch:
     hints: Tensor
     style: Tensor
     target: Tensor
+    picture: Tensor | None = None
+    """Whether the trunk sees the picture, shape [B, 1, 1, 1]; ``None`` lets it."""
 
 
 class Pairs:
@@ -47,7 +49,9 @@ class Pairs:
         for index in self.rng.integers(len(self.files), size=size):
             arrays = dict(np.load(self.files[index]))
             rows.append(self._augment(arrays, crop))
-        return collate(rows)
+        batch = collate(rows)
+        batch.picture = torch.from_numpy((self.rng.random((size, 1, 1, 1)) > 0.3).astype(np.float32))
+        return batch
 
     def _augment(self, arrays: dict[str, np.ndarray], crop: tuple[int, int] | None) -> dict[str, np.ndarray]:
         rng = self.rng

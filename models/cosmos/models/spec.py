@@ -12,16 +12,16 @@ from typing import Any
 class TransferNetConfig:
     """Shape of the embedded Transfer net."""
 
-    channels: tuple[int, ...] = (32, 64, 112, 160)
+    channels: tuple[int, ...] = (40, 80, 128, 160)
     """Channels of the trunk, finest scale first; each scale halves the size."""
     blocks: int = 2
     """Residual blocks a scale and direction."""
-    features: int = 16
+    features: int = 20
     """Channels that the trunk hands to the head."""
-    head: int = 24
+    head: int = 32
     """Channels of the full-resolution head."""
-    hints: int = 14
-    """Light-hint channels."""
+    hints: int = 22
+    """Channels of the light and wear hints."""
     style: int = 14
     """Length of the style vector."""
     controls: tuple[str, ...] = ("edge", "depth", "seg", "vis")

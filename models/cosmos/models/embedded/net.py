@@ -1,7 +1,8 @@
 """The Transfer net: a coarse trunk that understands, a full-resolution head that paints.
 
 The trunk is a small U-Net at a fraction of the picture's size. Each control enters it by its own branch, whose last
-layer starts at zero and whose output is multiplied by the control's weight map, so any subset of controls works. The
+layer starts at zero and whose output is multiplied by the control's weight map, so any subset of controls works; the
+clip's own picture has such a branch too, which training leaves out at times so that the controls learn to speak. The
 head sees the picture itself, the light hints and the trunk's features at full resolution, and predicts a gain and a
 bias for each pixel: ``out = rgb * exp(gain) + bias``. Edges and texture are those of the picture by construction.
 
@@ -17,14 +18,19 @@ from torch import Tensor, nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 
+def _silence(layer: nn.Linear | nn.Conv2d) -> None:
+    """Let a layer start with nothing to say."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class _Film(nn.Module):
     """Scale and shift of channels by the style."""
 
     def __init__(self, style: int, channels: int) -> None:
         super().__init__()
         self.affine = nn.Linear(style, 2 * channels)
-        nn.init.zeros_(self.affine.weight)
-        nn.init.zeros_(self.affine.bias)
+        _silence(self.affine)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.affine(style)[:, :, None, None].to(x.dtype).chunk(2, dim=1)
@@ -40,12 +46,24 @@ class _Block(nn.Module):
         self.first = nn.Conv2d(inputs, channels, 3, padding=1)
         self.film = _Film(style, channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        _silence(self.second)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         hidden = self.film(self.first(functional.silu(x)), style)
         return self.skip(x) + self.second(functional.silu(hidden))
+
+
+class _Blocks(nn.Module):
+    """Residual blocks of one scale."""
+
+    def __init__(self, inputs: int, channels: int, style: int, count: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_Block(channels if i else inputs, channels, style) for i in range(count))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, style)
+        return x
 
 
 class _Branch(nn.Module):
@@ -55,8 +73,7 @@ class _Branch(nn.Module):
         super().__init__()
         self.see = nn.Conv2d(inputs, channels, 3, padding=1)
         self.speak = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.speak.weight)
-        nn.init.zeros_(self.speak.bias)
+        _silence(self.speak)
 
     def forward(self, control: Tensor, weight: Tensor) -> Tensor:
         return self.speak(functional.silu(self.see(control))) * weight
@@ -73,24 +90,23 @@ class TransferNet(nn.Module):
         self.start = nn.Parameter(torch.zeros(1, channels[0], 1, 1))
         self.branches = nn.ModuleDict({kind: _Branch(3, channels[0]) for kind in config.controls})
         self.hints = _Branch(config.hints, channels[0])
+        self.picture = _Branch(3, channels[0])
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
         self.up = nn.ModuleList()
         for level, size in enumerate(channels):
-            self.down.append(nn.ModuleList(_Block(size, size, width) for _ in range(config.blocks)))
+            self.down.append(_Blocks(size, size, width, config.blocks))
             if level + 1 < len(channels):
                 self.shrink.append(nn.Conv2d(size, channels[level + 1], 3, stride=2, padding=1))
                 self.grow.append(nn.Conv2d(channels[level + 1], size, 1))
-                sizes = [2 * size] + [size] * (config.blocks - 1)
-                self.up.append(nn.ModuleList(_Block(inputs, size, width) for inputs in sizes))
+                self.up.append(_Blocks(2 * size, size, width, config.blocks))
         self.features = nn.Conv2d(channels[0], config.features, 3, padding=1)
         self.head_in = nn.Conv2d(config.features + config.hints + 3, config.head, 1)
         self.head_film = _Film(width, config.head)
         self.head_mid = nn.Conv2d(config.head, config.head, 3, padding=1)
         self.head_out = nn.Conv2d(config.head, 6, 1)
-        nn.init.zeros_(self.head_out.weight)
-        nn.init.zeros_(self.head_out.bias)
+        _silence(self.head_out)
 
     def forward(
         self,
@@ -100,6 +116,7 @@ class TransferNet(nn.Module):
         hints: Tensor,
         style: Tensor,
         coarse: int | None = None,
+        picture: Tensor | None = None,
     ) -> Tensor:
         """Paint pictures.
 
@@ -110,6 +127,7 @@ class TransferNet(nn.Module):
             hints: Light hints, in [-1, 1], shape [B, hints, H, W].
             style: Style vectors, shape [B, style].
             coarse: Size ratio of picture to trunk, ``None`` for that of training.
+            picture: Whether the trunk sees the picture, 0 or 1, shape [B, 1, 1, 1]; ``None`` lets it.
 
         Returns:
             Pictures, around [-1, 1] (not clamped), shape [B, 3, H, W].
@@ -122,11 +140,12 @@ class TransferNet(nn.Module):
         depth_weight = weights.get("depth")
         if depth_weight is None:
             depth_weight = torch.zeros_like(rgb[:, :1])
-        hints = hints * depth_weight
         x = self.start.expand(rgb.shape[0], -1, *size)
         for kind in self.config.controls:
             if kind in controls:
                 x = x + self.branches[kind](_shrink(controls[kind], size), _shrink(weights[kind], size))
+        shown = torch.ones_like(rgb[:, :1, :1, :1]) if picture is None else picture
+        x = x + self.picture(_shrink(rgb, size), shown)
         x = x + self.hints(_shrink(hints, size), _shrink(depth_weight, size))
         features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
         # The root keeps a weakly weighted depth readable for the head, which has no other way to it.
@@ -136,16 +155,13 @@ class TransferNet(nn.Module):
         """Run the U-Net; sizes are multiples of its deepest stride."""
         kept = []
         for level, blocks in enumerate(self.down):
-            for block in blocks:
-                x = block(x, code)
+            x = blocks(x, code)
             if level < len(self.shrink):
                 kept.append(x)
                 x = self.shrink[level](x)
         for level in reversed(range(len(self.up))):
             x = functional.interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
-            x = torch.cat([x, kept[level]], dim=1)
-            for block in self.up[level]:
-                x = block(x, code)
+            x = self.up[level](torch.cat([x, kept[level]], dim=1), code)
         return self.features(functional.silu(x))
 
     def _paint(self, rgb: Tensor, hints: Tensor, features: Tensor, code: Tensor) -> Tensor:

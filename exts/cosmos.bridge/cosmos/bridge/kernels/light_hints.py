@@ -1,9 +1,11 @@
 """Light hints: where light falls, handed to a net that only has to learn how light looks.
 
 Computed per pixel from depth, normals, camera and the direction of the key light; nothing here is learned. Shadows and
-occlusion march the depth buffer, so they know what the camera sees and nothing else. The surface noise is a function
-of the point in the space of its own instance: it sticks to what moves.
+occlusion march the depth buffer, so they know what the camera sees and nothing else.
 """
+
+# mypy: disable-error-code="misc,operator"
+# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False})
 
-HINTS = (
+LIGHT_HINTS = (
     "facing_light",
     "light_visible",
     "open",
@@ -27,48 +29,13 @@ HINTS = (
     "view_up",
     "facing_view",
     "glint",
-    "surface_noise",
+    "open_above",
     "hit",
 )
 """Channels of the hints, in order; each lies in [-1, 1]."""
 
 _MARCH_STEPS = wp.constant(20)
 _OPEN_STEPS = wp.constant(8)
-# As constants: a literal beyond int32 inside a kernel makes the compiler warn.
-_PRIME_Z = wp.constant(wp.uint32(2246822519))
-_PRIME_MIX = wp.constant(wp.uint32(3266489917))
-_PRIME_TAG = wp.constant(wp.uint32(2654435761))
-
-
-@wp.func
-def _hash01(x: wp.int32, y: wp.int32, z: wp.int32, seed: wp.uint32) -> wp.float32:
-    h = seed + wp.uint32(x) * wp.uint32(374761393) + wp.uint32(y) * wp.uint32(668265263)
-    h = h + wp.uint32(z) * _PRIME_Z
-    h = (h ^ (h >> wp.uint32(15))) * _PRIME_Z
-    h = (h ^ (h >> wp.uint32(13))) * _PRIME_MIX
-    h = h ^ (h >> wp.uint32(16))
-    return wp.float32(h >> wp.uint32(8)) / 16777216.0
-
-
-@wp.func
-def _value_noise(p: wp.vec3, seed: wp.uint32) -> wp.float32:
-    fx = wp.floor(p[0])
-    fy = wp.floor(p[1])
-    fz = wp.floor(p[2])
-    ix = wp.int32(fx)
-    iy = wp.int32(fy)
-    iz = wp.int32(fz)
-    tx = p[0] - fx
-    ty = p[1] - fy
-    tz = p[2] - fz
-    tx = tx * tx * (3.0 - 2.0 * tx)
-    ty = ty * ty * (3.0 - 2.0 * ty)
-    tz = tz * tz * (3.0 - 2.0 * tz)
-    a = wp.lerp(_hash01(ix, iy, iz, seed), _hash01(ix + 1, iy, iz, seed), tx)
-    b = wp.lerp(_hash01(ix, iy + 1, iz, seed), _hash01(ix + 1, iy + 1, iz, seed), tx)
-    c = wp.lerp(_hash01(ix, iy, iz + 1, seed), _hash01(ix + 1, iy, iz + 1, seed), tx)
-    d = wp.lerp(_hash01(ix, iy + 1, iz + 1, seed), _hash01(ix + 1, iy + 1, iz + 1, seed), tx)
-    return wp.lerp(wp.lerp(a, b, ty), wp.lerp(c, d, ty), tz) * 2.0 - 1.0
 
 
 @wp.func
@@ -103,7 +70,7 @@ def _camera_point(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: 
 
 
 @wp.func
-def _normal_from_depth(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: int, lens: wp.vec4) -> wp.vec3:
+def normal_from_depth(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: int, lens: wp.vec4) -> wp.vec3:
     # Camera-space normal; of each pair of neighbours the nearer in depth, so that silhouettes do not bend it.
     here = depth[t, y, x]
     centre = _camera_point(depth, t, y, x, lens)
@@ -169,17 +136,13 @@ def _light_hints_kernel(
     # in
     depth: wp.array(dtype=wp.float32, ndim=3),
     normals: wp.array(dtype=wp.float32, ndim=4),
-    ids: wp.array(dtype=wp.uint32, ndim=3),
     has_normals: wp.int32,
-    has_ids: wp.int32,
     lenses: wp.array(dtype=wp.vec4, ndim=1),
     cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
-    world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
     light: wp.vec3,
     up: wp.vec3,
     ground: wp.float32,
     extinction: wp.float32,
-    seed: wp.uint32,
     # out
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
@@ -203,17 +166,18 @@ def _light_hints_kernel(
         hints_out[t, y, x, 7] = -1.0
         hints_out[t, y, x, 10] = 0.0
         hints_out[t, y, x, 11] = -1.0
-        hints_out[t, y, x, 12] = 0.0
+        hints_out[t, y, x, 12] = 1.0
         hints_out[t, y, x, 13] = -1.0
         return
     p = ray * z
     camera_light = wp.transform_vector(wp.transpose(pose), light)
+    camera_up = wp.transform_vector(wp.transpose(pose), up)
     local = wp.vec3(0.0, 0.0, 0.0)
     if has_normals != 0:
         world = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
         local = wp.transform_vector(wp.transpose(pose), world)
     if not (wp.length(local) > 0.5):
-        local = _normal_from_depth(depth, t, y, x, lens)
+        local = normal_from_depth(depth, t, y, x, lens)
     local = wp.normalize(local)
     if wp.dot(local, p) > 0.0:
         local = -local
@@ -235,55 +199,20 @@ def _light_hints_kernel(
     hints_out[t, y, x, 10] = wp.max(-wp.dot(normal, view), 0.0)
     half = wp.normalize(light - view)
     hints_out[t, y, x, 11] = 2.0 * wp.pow(wp.max(wp.dot(normal, half), 0.0), 24.0) - 1.0
-    own = point
-    tag = seed
-    if has_ids != 0:
-        index = wp.int32(ids[t, y, x])
-        if index >= 0 and index < world_to_instance.shape[1]:
-            own = wp.transform_point(world_to_instance[t, index], point)
-        tag = seed + ids[t, y, x] * _PRIME_TAG
-    # Each octave fades before its grain gets smaller than two pixels: no shimmer in the distance.
-    pixel = distance / lens[0]
-    coarse = 0.6 * wp.clamp(2.0 - 4.0 * pixel * 2.5, 0.0, 1.0) * _value_noise(own * 2.5, tag)
-    noise = coarse + 0.4 * wp.clamp(2.0 - 4.0 * pixel * 9.0, 0.0, 1.0) * _value_noise(own * 9.0, tag + wp.uint32(17))
-    hints_out[t, y, x, 12] = noise
+    hints_out[t, y, x, 12] = _light_visible(depth, t, p, local, camera_up, lens) * 2.0 - 1.0
     hints_out[t, y, x, 13] = 1.0
-
-
-def rigid_inverse(poses: np.ndarray) -> np.ndarray:
-    """Invert poses with their scale left out, so that noise keeps its grain in metres.
-
-    Args:
-        poses: Instance to world [m], column vectors, shape [..., 4, 4]; a pose with NaN gives the identity.
-
-    Returns:
-        World to instance, float32, shape [..., 4, 4].
-    """
-    poses = np.asarray(poses, dtype=np.float64)
-    rotation, _ = np.linalg.qr(np.where(np.isfinite(poses[..., :3, :3]), poses[..., :3, :3], np.eye(3)))
-    # QR leaves the sign of each axis open; that of the pose's own axes keeps the noise steady over time.
-    sign = np.sign(np.sum(rotation * np.nan_to_num(poses[..., :3, :3]), axis=-2, keepdims=True))
-    rotation = rotation * np.where(sign == 0.0, 1.0, sign)
-    inverse = np.zeros(poses.shape)
-    inverse[..., :3, :3] = np.swapaxes(rotation, -1, -2)
-    inverse[..., :3, 3] = -np.einsum("...ji,...j->...i", rotation, np.nan_to_num(poses[..., :3, 3]))
-    inverse[..., 3, 3] = 1.0
-    return inverse.astype(np.float32)
 
 
 def light_hints(
     depth: wp.array,
     *,
     normals: Optional[wp.array] = None,
-    instance_ids: Optional[wp.array] = None,
     intrinsics: np.ndarray,
     cam_to_world: np.ndarray,
-    instance_to_world: Optional[np.ndarray] = None,
     light: tuple[float, float, float],
     up: tuple[float, float, float],
     ground: float,
     extinction: float = 0.0,
-    seed: int = 0,
     out: Optional[wp.array] = None,
 ) -> wp.array:
     """Compute the light hints of frames.
@@ -291,19 +220,16 @@ def light_hints(
     Args:
         depth: Distance to the image plane [m], float32, shape [T, H, W]; ``inf``, NaN and 0 are sky.
         normals: World normals, float32, shape [T, H, W, 3]; taken from the depth where ``None``.
-        instance_ids: uint32 or int32, shape [T, H, W]; the surface noise is that of the world where ``None``.
         intrinsics: [px], shape [T, 3, 3].
         cam_to_world: Camera (looks along -Z) to world [m], shape [T, 4, 4].
-        instance_to_world: Pose of each instance id, row by id, shape [T, N, 4, 4]; NaN where unknown.
         light: Unit vector in the world from a surface towards the key light.
         up: Unit vector in the world.
         ground: Height of the ground along ``up`` [m].
         extinction: Of the air [1/m]; ``clear_air`` is what light survives the way to the camera.
-        seed: Decides the surface noise.
         out: Hints to fill; allocated on the device of ``depth`` when ``None``.
 
     Returns:
-        Hints in the order of ``HINTS``, float32 in [-1, 1], shape [T, H, W, 14].
+        Hints in the order of ``LIGHT_HINTS``, float32 in [-1, 1], shape [T, H, W, 14].
 
     Raises:
         ValueError: If an array has another dtype, shape or device.
@@ -312,33 +238,25 @@ def light_hints(
     frames, height, width = depth.shape
     if normals is not None:
         _check(normals, "normals", ("float32",), (frames, height, width, 3), depth)
-    if instance_ids is not None:
-        _check(instance_ids, "instance_ids", ("uint32", "int32"), (frames, height, width), depth)
     if np.shape(intrinsics) != (frames, 3, 3) or np.shape(cam_to_world) != (frames, 4, 4):
         raise ValueError(
             f"light_hints needs intrinsics [{frames}, 3, 3] and cam_to_world [{frames}, 4, 4], "
             f"got {np.shape(intrinsics)} and {np.shape(cam_to_world)}."
         )
-    shape = (frames, height, width, len(HINTS))
+    shape = (frames, height, width, len(LIGHT_HINTS))
     out = wp.empty(shape, dtype=wp.float32, device=depth.device) if out is None else out
     _check(out, "out", ("float32",), shape, depth)
     lens = np.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], axis=1)
-    poses = np.zeros((frames, 0, 4, 4)) if instance_to_world is None else rigid_inverse(instance_to_world)
     device = depth.device
-    ids = wp.empty((0, 0, 0), dtype=wp.uint32, device=device) if instance_ids is None else instance_ids.view(wp.uint32)
     shared = [
         wp.empty((0, 0, 0, 0), dtype=wp.float32, device=device) if normals is None else normals,
-        ids,
         int(normals is not None),
-        int(instance_ids is not None),
         wp.array(lens.astype(np.float32), dtype=wp.vec4, device=device),
         wp.array(np.asarray(cam_to_world, dtype=np.float32), dtype=wp.mat44, device=device),
-        wp.array(np.ascontiguousarray(poses, dtype=np.float32), dtype=wp.mat44, device=device),
         wp.vec3(*light),
         wp.vec3(*up),
         float(ground),
         float(extinction),
-        wp.uint32(seed & 0xFFFFFFFF),
     ]
     _launch(depth, shared, out)
     return out
@@ -352,12 +270,15 @@ def _launch(depth: wp.array, shared: list, out: wp.array) -> None:
     wp.load_module(device=depth.device)
 
     def one(index: int) -> None:
-        normals, ids, has_normals, has_ids, lenses, cameras, poses, *rest = shared
+        normals, has_normals, lenses, cameras, *rest = shared
         part = slice(index, index + 1)
-        cut = [normals[part] if has_normals else normals, ids[part] if has_ids else ids, has_normals, has_ids]
-        inputs = [depth[part], *cut, lenses[part], cameras[part], poses[part], *rest]
+        inputs = [depth[part], normals[part] if has_normals else normals, has_normals, lenses[part], cameras[part]]
         wp.launch(
-            _light_hints_kernel, dim=(1, *depth.shape[1:]), inputs=inputs, outputs=[out[part]], device=depth.device
+            _light_hints_kernel,
+            dim=(1, *depth.shape[1:]),
+            inputs=[*inputs, *rest],
+            outputs=[out[part]],
+            device=depth.device,
         )
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -374,4 +295,4 @@ def _check(array: wp.array, name: str, dtypes: tuple[str, ...], shape: tuple[int
         )
 
 
-__all__ = ["HINTS", "light_hints", "rigid_inverse"]
+__all__ = ["LIGHT_HINTS", "light_hints", "normal_from_depth"]

@@ -10,6 +10,7 @@ from cosmos.bridge.types import Camera, Clip, UpAxis
 
 if TYPE_CHECKING:
     import warp as wp
+    from cosmos.models.embedded.conditions import Conditions
 
 _MOST_INSTANCES = 1 << 16
 
@@ -61,43 +62,69 @@ def ground_height(clip: Clip) -> float:
 
 
 def clip_hints(
-    clip: Clip, frames: range, *, elevation: float, azimuth: float, extinction: float, ground: float, seed: int
-) -> Optional[wp.array]:
-    """Return the light hints of some frames, float32 in [-1, 1], shape [len(frames), H, W, 14].
+    clip: Clip,
+    frames: range,
+    *,
+    conditions: Conditions,
+    azimuth: float,
+    ground: float,
+    seed: int,
+    anchor: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Optional[tuple[wp.array, wp.array]]:
+    """Return light and wear hints of some frames, float32 in [-1, 1], shapes [F, H, W, 14] and [F, H, W, 8].
 
     Args:
         clip: The clip; without a depth there are no hints and ``None`` is returned.
         frames: Which frames, one after the other.
-        elevation: Of the sun [deg].
+        conditions: The look.
         azimuth: Of the sun around up [deg].
-        extinction: Of the air [1/m].
         ground: Height of the ground along up [m].
-        seed: Decides the surface noise.
+        seed: Decides the wear.
+        anchor: Where the world's noise starts [m].
     """
     from cosmos.bridge.kernels.light_hints import light_hints
+    from cosmos.bridge.kernels.wear_hints import path_tag, wear_hints
+    from cosmos.models.embedded.conditions import extinction
 
     if clip.depth is None:
         return None
     part = slice(frames.start, frames.stop)
     cameras = clip.cameras[part]
-    poses = _pose_table(clip, frames) if clip.instance_ids is not None else None
-    return light_hints(
-        clip.depth[part],
+    depth = clip.depth[part]
+    intrinsics = np.stack([camera.intrinsics for camera in cameras])
+    cam_to_world = np.stack([camera.cam_to_world for camera in cameras])
+    light = light_hints(
+        depth,
+        normals=None if clip.normals is None else clip.normals[part],
+        intrinsics=intrinsics,
+        cam_to_world=cam_to_world,
+        light=key_light(conditions.sun_elevation, azimuth, clip.up_axis),
+        up=up_vector(clip.up_axis),
+        ground=ground,
+        extinction=extinction(conditions),
+    )
+    poses = None if clip.instance_ids is None else _pose_table(clip, frames)
+    known = clip.instances
+    tags = [path_tag(known[i].prim_path) if i in known else i for i in range(0 if poses is None else poses.shape[1])]
+    wear = wear_hints(
+        depth,
+        intrinsics=intrinsics,
+        cam_to_world=cam_to_world,
         normals=None if clip.normals is None else clip.normals[part],
         instance_ids=None if poses is None or clip.instance_ids is None else clip.instance_ids[part],
-        intrinsics=np.stack([camera.intrinsics for camera in cameras]),
-        cam_to_world=np.stack([camera.cam_to_world for camera in cameras]),
         instance_to_world=poses,
-        light=key_light(elevation, azimuth, clip.up_axis),
-        up=up_vector(clip.up_axis),
-        extinction=extinction,
-        ground=ground,
+        tags=tags,
+        anchor=anchor,
+        y_up=clip.up_axis == "Y",
+        wet=conditions.rain > 0.0,
+        snow=conditions.snow > 0.0,
         seed=seed,
     )
+    return light, wear
 
 
 def _pose_table(clip: Clip, frames: range) -> Optional[np.ndarray]:
-    """Return the poses by instance id, shape [len(frames), N, 4, 4]; ``None`` where there are none or too many."""
+    """Return the poses by instance id, shape [F, N, 4, 4]; ``None`` where there are none or too many."""
     most = max(clip.poses, default=-1)
     if not 0 <= most < _MOST_INSTANCES:
         return None

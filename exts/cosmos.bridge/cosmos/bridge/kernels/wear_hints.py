@@ -1,0 +1,222 @@
+"""Wear hints: noise that sticks to surfaces, from which a net draws grain, dirt, snow drifts and puddles.
+
+The seed of a transfer enters here: it moves every grain, and the grains move with their instances. The laws are those
+of the renderer's teacher (``cosmos.bridge.render.weather``), so that in training the net sees where each stain lies.
+"""
+
+# mypy: disable-error-code="misc,operator"
+# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Optional
+
+import numpy as np
+import warp as wp
+from cosmos.bridge.kernels.light_hints import normal_from_depth
+from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, unit_of
+
+wp.set_module_options({"enable_backward": False})
+
+WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "pool")
+"""Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance."""
+
+
+@wp.func
+def _spread(level: wp.float32) -> wp.float32:
+    # Sums of octaves stay near their mean of 0.5.
+    return wp.clamp((level - 0.5) * 3.5, -1.0, 1.0)
+
+
+@wp.kernel
+def _wear_hints_kernel(
+    # in
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    normals: wp.array(dtype=wp.float32, ndim=4),
+    has_normals: wp.int32,
+    ids: wp.array(dtype=wp.uint32, ndim=3),
+    has_ids: wp.int32,
+    lenses: wp.array(dtype=wp.vec4, ndim=1),
+    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
+    world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
+    tags: wp.array(dtype=wp.uint32, ndim=1),
+    anchor: wp.vec3,
+    y_up: wp.int32,
+    wet: wp.int32,
+    snow: wp.int32,
+    seed: wp.uint32,
+    # out
+    hints_out: wp.array(dtype=wp.float32, ndim=4),
+):
+    t, y, x = wp.tid()
+    for channel in range(8):
+        hints_out[t, y, x, channel] = 0.0
+    z = depth[t, y, x]
+    if not (z > 0.0 and z < 1.0e9):
+        return
+    lens = lenses[t]
+    ray = wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0], (lens[3] - wp.float32(y) - 0.5) / lens[1], -1.0)
+    world = wp.transform_point(cam_to_world[t], ray * z)
+    own = world - anchor
+    tag = wp.uint32(0)
+    if has_ids != 0:
+        index = wp.int32(ids[t, y, x])
+        if index >= 0 and index < world_to_instance.shape[1]:
+            own = wp.transform_point(world_to_instance[t, index], world)
+            tag = tags[index]
+    tag = mix_bits(tag ^ (seed * wp.uint32(747796405)))
+    luck = unit_of(tag)
+    tint = unit_of(mix_bits(tag + wp.uint32(1))) - 0.5
+    local = wp.vec3(0.0, 0.0, 0.0)
+    if has_normals != 0:
+        normal = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
+        local = wp.transform_vector(wp.transpose(cam_to_world[t]), normal)
+    if not (wp.length(local) > 0.5):
+        local = normal_from_depth(depth, t, y, x, lens)
+    cosine = wp.max(0.05, wp.abs(wp.dot(wp.normalize(local), ray)) / wp.length(ray))
+    side = z / lens[0] / wp.sqrt(cosine)
+    p = own + wp.vec3(luck * 37.0, tint * 53.0, luck * 11.0)
+    flow = wp.vec3(p[0] * 5.0, p[1] * 5.0, p[2] * 0.35)
+    if y_up != 0:
+        flow = wp.vec3(p[0] * 5.0, p[1] * 0.35, p[2] * 5.0)
+    hints_out[t, y, x, 0] = luck * 2.0 - 1.0
+    hints_out[t, y, x, 1] = tint * 2.0
+    hints_out[t, y, x, 2] = _spread(octaves_of_noise(p * 0.9, side * 0.9, 4, tag))
+    hints_out[t, y, x, 3] = _spread(octaves_of_noise(p * 11.0, side * 11.0, 4, tag + wp.uint32(5)))
+    hints_out[t, y, x, 4] = _spread(octaves_of_noise(flow, side * 5.0, 3, tag + wp.uint32(9)))
+    here = world - anchor
+    if snow != 0:
+        hints_out[t, y, x, 5] = _spread(octaves_of_noise(here * 1.6, side * 1.6, 4, seed + wp.uint32(81)))
+        hints_out[t, y, x, 6] = _spread(octaves_of_noise(here * 0.33, side * 0.33, 3, seed + wp.uint32(91)))
+    if wet != 0:
+        hints_out[t, y, x, 7] = _spread(octaves_of_noise(here * 0.55, side * 0.55, 4, seed + wp.uint32(61)))
+
+
+def path_tag(path: str) -> int:
+    """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
+    value = 2166136261
+    for byte in path.encode():
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+def rigid_inverse(poses: np.ndarray) -> np.ndarray:
+    """Invert poses with the length of their axes left out, so that noise keeps its grain in metres.
+
+    Args:
+        poses: Instance to world [m], column vectors, shape [..., 4, 4]; one that has no inverse, or NaN, gives the
+            identity.
+
+    Returns:
+        World to instance, float32, shape [..., 4, 4].
+    """
+    poses = np.asarray(poses, dtype=np.float64)
+    sound = np.isfinite(poses).all(axis=(-1, -2), keepdims=True)
+    unit = np.where(sound, poses, np.eye(4))
+    lengths = np.linalg.norm(unit[..., :3, :3], axis=-2, keepdims=True)
+    unit[..., :3, :3] /= np.maximum(lengths, 1e-12)
+    broken = np.abs(np.linalg.det(unit)) < 1e-9
+    inverse: np.ndarray = np.linalg.inv(np.where(broken[..., None, None], np.eye(4), unit)).astype(np.float32)
+    return inverse
+
+
+def wear_hints(
+    depth: wp.array,
+    *,
+    intrinsics: np.ndarray,
+    cam_to_world: np.ndarray,
+    normals: Optional[wp.array] = None,
+    instance_ids: Optional[wp.array] = None,
+    instance_to_world: Optional[np.ndarray] = None,
+    tags: Sequence[int] = (),
+    anchor: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    y_up: bool = False,
+    wet: bool = True,
+    snow: bool = True,
+    seed: int = 0,
+) -> wp.array:
+    """Compute the wear hints of frames.
+
+    Args:
+        depth: Distance to the image plane [m], float32, shape [T, H, W]; ``inf``, NaN and 0 are sky.
+        intrinsics: [px], shape [T, 3, 3].
+        cam_to_world: Camera (looks along -Z) to world [m], shape [T, 4, 4].
+        normals: World normals, float32, shape [T, H, W, 3]; taken from the depth where ``None``.
+        instance_ids: uint32 or int32, shape [T, H, W]; without them wear sticks to the world.
+        instance_to_world: Pose of each id, row by id, shape [T, N, 4, 4]; NaN where unknown. Goes with the ids.
+        tags: A 32-bit number for each id, length N (``path_tag``).
+        anchor: Where the world's noise starts [m].
+        y_up: Whether +Y is up; else +Z.
+        wet: Whether puddles are wanted; their channel is 0 otherwise.
+        snow: Whether drifts are wanted; their channels are 0 otherwise.
+        seed: Moves everything.
+
+    Returns:
+        Hints in the order of ``WEAR_HINTS``, float32 in [-1, 1], shape [T, H, W, 8].
+
+    Raises:
+        ValueError: If shapes, dtypes or devices do not go together.
+    """
+    device, shape = depth.device, tuple(depth.shape)
+    if len(shape) != 3 or depth.dtype != wp.float32:
+        raise ValueError(f"wear_hints needs depth as float32 [T, H, W], got {depth.dtype.__name__} {list(shape)}.")
+    if np.shape(intrinsics) != (shape[0], 3, 3) or np.shape(cam_to_world) != (shape[0], 4, 4):
+        raise ValueError(
+            f"wear_hints needs intrinsics [{shape[0]}, 3, 3] and cam_to_world [{shape[0]}, 4, 4], "
+            f"got {np.shape(intrinsics)} and {np.shape(cam_to_world)}."
+        )
+    poses = np.zeros((shape[0], 0, 4, 4)) if instance_to_world is None else np.asarray(instance_to_world)
+    if normals is not None and (tuple(normals.shape) != (*shape, 3) or normals.device != device):
+        raise ValueError(
+            f"wear_hints needs normals {[*shape, 3]} on {device}, got {list(normals.shape)} on {normals.device}."
+        )
+    if instance_ids is not None and (tuple(instance_ids.shape) != shape or instance_ids.device != device):
+        raise ValueError(
+            f"wear_hints needs instance_ids {list(shape)} on {device}, "
+            f"got {list(instance_ids.shape)} on {instance_ids.device}."
+        )
+    if poses.shape[:1] != shape[:1] or poses.shape[1] != len(tags):
+        raise ValueError(f"wear_hints needs a pose and a tag an id, got poses {poses.shape} and {len(tags)} tags.")
+    out = wp.empty((*shape, len(WEAR_HINTS)), dtype=wp.float32, device=device)
+    lens = np.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], axis=1)
+    ids = wp.empty((shape[0], 0, 0), dtype=wp.uint32, device=device)
+    inverse = np.ascontiguousarray(rigid_inverse(poses), dtype=np.float32)
+    per_frame = [
+        depth,
+        wp.empty((shape[0], 0, 0, 0), dtype=wp.float32, device=device) if normals is None else normals,
+        ids if instance_ids is None else instance_ids.view(wp.uint32),
+        wp.array(lens.astype(np.float32), dtype=wp.vec4, device=device),
+        wp.array(np.asarray(cam_to_world, dtype=np.float32), dtype=wp.mat44, device=device),
+        wp.array(inverse, dtype=wp.mat44, ndim=2, device=device),
+    ]
+    shared = [
+        wp.array(np.asarray(tags, dtype=np.uint32), dtype=wp.uint32, device=device),
+        wp.vec3(*anchor),
+        int(y_up),
+        int(wet),
+        int(snow),
+        wp.uint32(seed & 0x7FFFFFFF),
+    ]
+    _launch(per_frame, int(normals is not None), int(instance_ids is not None), shared, out)
+    return out
+
+
+def _launch(per_frame: list, has_normals: int, has_ids: int, shared: list, out: wp.array) -> None:
+    """Launch all frames at once on CUDA, frame by frame over threads on CPU (a launch releases the GIL)."""
+    device = out.device
+    step = 1 if device.is_cpu else max(1, out.shape[0])
+    wp.load_module(device=device)
+
+    def some(first: int) -> None:
+        depth, normals, ids, lenses, cameras, poses = (array[first : first + step] for array in per_frame)
+        inputs = [depth, normals, has_normals, ids, has_ids, lenses, cameras, poses, *shared]
+        wp.launch(
+            _wear_hints_kernel, dim=depth.shape, inputs=inputs, outputs=[out[first : first + step]], device=device
+        )
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        list(pool.map(some, range(0, out.shape[0], step)))
+
+
+__all__ = ["WEAR_HINTS", "path_tag", "rigid_inverse", "wear_hints"]
