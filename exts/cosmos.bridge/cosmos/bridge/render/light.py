@@ -180,7 +180,9 @@ def gather_light_kernel(
         if hit.result:
             clear += wp.min(1.0, hit.t * hit.t / 4.0)
             if air.bounce > 0.0:
-                total += bounced(world, atlas, air, lamps, hit.face, p + d * (hit.t * 0.999), d, 0.03)
+                back = bounced(world, atlas, air, lamps, hit.face, p + d * (hit.t * 0.999), d, 0.03)
+                strongest = wp.max(back[0], wp.max(back[1], back[2]))
+                total += back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9))
             else:
                 ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
                 total += wp.cw_mul(flat_albedo(world, atlas, hit.face), ambient) * wp.min(1.0, 0.2 + hit.t)

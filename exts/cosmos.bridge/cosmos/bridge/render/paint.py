@@ -128,6 +128,7 @@ class Painter:
         if night:
             air.headlight = 18.0 if gain == 0.0 else 6.0
         levels = (_luma(air.sun_color), _luma(air.sky_light), gain)
+        air.limit = 0.8 * reading.key(*levels)
         key, fill = reading.key(*levels), 0.3 * reading.mean(*levels) * (1.0 - 0.6 * open_share)
         air.fill = wp.vec3(fill, fill, fill)
         dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))

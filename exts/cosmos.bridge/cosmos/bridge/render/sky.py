@@ -45,6 +45,7 @@ class Air:
     vignette: wp.float32
     headlight: wp.float32  # intensity of the lamps beside the camera
     fill: wp.vec3  # irradiance of light that has bounced more than once
+    limit: wp.float32  # most radiance that one gathered ray may bring; keeps out fireflies
     emission: wp.float32  # factor on emissive materials
     bounce: wp.float32  # 1: indirect light is gathered; 0: a flat ambient
 
