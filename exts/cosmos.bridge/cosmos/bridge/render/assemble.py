@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+from cosmos.bridge.render.deform import MovingPoints
 from cosmos.bridge.render.labels import Labels, inherit, label_text, number_labels
 from cosmos.bridge.render.lights import read_light
 from cosmos.bridge.render.materials import MaterialLibrary
@@ -48,8 +49,8 @@ class Tracks:
     instancers: list[InstancerTrack] = field(default_factory=list)
     lights: list[Usd.Prim] = field(default_factory=list)
     moving_lights: list[int] = field(default_factory=list)
-    points: dict[int, Any] = field(default_factory=dict)
-    """Mesh index -> UsdGeom.Mesh whose points move."""
+    points: dict[int, MovingPoints] = field(default_factory=dict)
+    """Mesh index -> its points, for meshes whose points move."""
 
 
 class _Assembly:
@@ -151,6 +152,8 @@ class _Assembly:
         cache = UsdGeom.XformCache(self.time)
         if found.instancers:
             self.notes.add("Point instancers inside a prototype are left out", str(root.GetPath()))
+        for skeleton in found.skeletons:
+            self.notes.add("Skinned meshes in a prototype are drawn at rest", str(skeleton.prim.GetPath()))
         parts, labels = [], dict(found.gprims[0].labels) if found.gprims else {}
         for item, bound in zip(found.gprims, bound_materials([item.prim for item in found.gprims]), strict=True):
             parts.append((item.prim, bound, np.array(cache.ComputeRelativeTransform(item.prim, root)[0])))
@@ -241,6 +244,8 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
     assembly = _Assembly(stage, time, scale)
     _note_the_stage(stage, assembly.notes)
     found = walk(stage.GetPseudoRoot(), time, assembly.notes)
+    for skeleton in found.skeletons:
+        assembly.meshes.skins.add(skeleton.prim)
     assembly.add_gprims(found.gprims)
     for instancer in found.instancers:
         assembly.add_instancer(instancer)

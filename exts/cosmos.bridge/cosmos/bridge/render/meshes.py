@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+from cosmos.bridge.render.deform import MovingPoints, SampledPoints, SkinnedPoints, Skins
 from cosmos.bridge.render.geometry import GREY, Surface, read_mesh
 from cosmos.bridge.render.gprims import read_gprim
 from cosmos.bridge.render.materials import MaterialLibrary
-from cosmos.bridge.render.normals import unit
+from cosmos.bridge.render.normals import crease_normals, unit
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Mesh
 
@@ -36,12 +38,14 @@ class MeshLibrary:
 
     def __init__(self, time: Usd.TimeCode, scale: float, materials: MaterialLibrary, notes: Notes) -> None:
         self._time, self._scale, self._materials, self._notes = time, scale, materials, notes
+        self.skins = Skins(scale, notes)
+        """Meshes that skeletons move; to be filled before those meshes are added."""
         self._surfaces: dict[Any, Optional[Surface]] = {}
         self._meshes: list[Mesh] = []
         self._index: dict[Any, int] = {}
         self._own_material: list[int] = []
-        self.moving: dict[int, Any] = {}
-        """Mesh index -> UsdGeom.Mesh, for meshes whose points change with time."""
+        self.moving: dict[int, MovingPoints] = {}
+        """Mesh index -> its points, for meshes whose points change with time."""
 
     @property
     def meshes(self) -> tuple[Mesh, ...]:
@@ -114,13 +118,23 @@ class MeshLibrary:
     def _surface(self, prim: Usd.Prim) -> tuple[Any, Optional[Surface]]:
         from pxr import UsdGeom
 
-        path = source_path(prim)
+        skin = self.skins.get(prim)
+        path = source_path(prim) if skin is None else str(prim.GetPath())  # each instance may be posed on its own
         if path not in self._surfaces:
             if prim.GetTypeName() == "Mesh":
-                self._surfaces[path] = read_mesh(UsdGeom.Mesh(prim), self._time, self._scale, self._notes)
+                surface = read_mesh(UsdGeom.Mesh(prim), self._time, self._scale, self._notes)
+                self._surfaces[path] = surface if skin is None or surface is None else self._posed(surface, skin)
             else:
                 self._surfaces[path] = self._gprim_surface(prim, path)
         return path, self._surfaces[path]
+
+    def _posed(self, surface: Surface, skin: SkinnedPoints) -> Surface:
+        """Bring a surface to the skeleton's pose at the first time."""
+        points = skin.read(self._time)
+        if points.shape != surface.points.shape or not np.isfinite(points).all():
+            self._notes.add("Skinned meshes that USD cannot pose are drawn at rest", str(skin.mesh.GetPath()))
+            return surface
+        return replace(surface, points=points, normals=crease_normals(points, surface.triangles))
 
     def _gprim_surface(self, prim: Usd.Prim, path: str) -> Optional[Surface]:
         key, surface = read_gprim(prim, self._time, self._scale)
@@ -129,8 +143,8 @@ class MeshLibrary:
             return None
         return self._surfaces.setdefault(key, surface)
 
-    def _moving_points(self, prim: Usd.Prim) -> Any:
-        """Return the UsdGeom.Mesh where points change with time and the polygons do not."""
+    def _moving_points(self, prim: Usd.Prim) -> Optional[MovingPoints]:
+        """Return the points of a mesh where those change with time and the polygons do not."""
         from pxr import UsdGeom
 
         if prim.GetTypeName() != "Mesh":
@@ -139,7 +153,11 @@ class MeshLibrary:
         if mesh.GetFaceVertexIndicesAttr().ValueMightBeTimeVarying():
             self._notes.add("Meshes whose polygons change with time keep those of the first frame", source_path(prim))
             return None
-        return mesh if mesh.GetPointsAttr().ValueMightBeTimeVarying() else None
+        skin = self.skins.get(prim)
+        sampled = mesh.GetPointsAttr().ValueMightBeTimeVarying()
+        if skin is not None:
+            return skin if skin.moves or sampled else None
+        return SampledPoints(mesh=mesh, scale=self._scale) if sampled else None
 
     def _face_materials(self, prim: Usd.Prim, surface: Surface, bound: Any) -> tuple[np.ndarray, bool]:
         """Return the material of each triangle, int32 [F], and whether subsets decide it."""

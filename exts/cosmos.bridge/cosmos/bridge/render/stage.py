@@ -9,7 +9,6 @@ import numpy as np
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.assemble import Tracks, assemble
 from cosmos.bridge.render.cameras import AUTO_CAMERA, frame_camera, read_camera
-from cosmos.bridge.render.geometry import read_points
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera
 
@@ -186,8 +185,8 @@ class StageReader:
     def _moved_points(self, time: Usd.TimeCode, visible: np.ndarray) -> dict[int, np.ndarray]:
         """Return the points of each mesh that moves; hides the ones that cannot be drawn."""
         moved = {}
-        for index, mesh in self._tracks.points.items():
-            points = read_points(mesh, time, self._scale)
+        for index, moving in self._tracks.points.items():
+            points = moving.read(time)
             if points.shape == self._scene.meshes[index].points.shape and np.isfinite(points).all():
                 moved[index] = points
             else:

@@ -47,6 +47,8 @@ class Findings:
     """Meshes and implicit shapes that are drawn."""
     instancers: list[Found] = field(default_factory=list)
     """Point instancers that are drawn; what lies below them is not walked."""
+    skeletons: list[Found] = field(default_factory=list)
+    """Skeleton roots that are drawn."""
     lights: list[Found] = field(default_factory=list)
     """Lights that shine."""
     cameras: list[str] = field(default_factory=list)
@@ -79,7 +81,7 @@ def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, include_root: bool
         elif kind in _UNDRAWN:
             notes.add(f"Prims of type {kind} are left out", str(prim.GetPath()))
         elif kind == "SkelRoot":
-            notes.add("Skinned meshes are drawn in their rest pose", str(prim.GetPath()))
+            found.skeletons.append(item)
     return found
 
 
