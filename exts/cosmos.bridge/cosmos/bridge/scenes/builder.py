@@ -358,9 +358,8 @@ class StageBuilder:
 
         eyes, targets = np.broadcast_arrays(np.asarray(eye, np.float64), np.asarray(target, np.float64))
         look = targets - eyes
-        heading = (
-            np.unwrap(np.arctan2(-look[..., 0], look[..., 1]), axis=0) if look.ndim > 1 else np.arctan2(*_hd(look))
-        )
+        heading = np.arctan2(-look[..., 0], look[..., 1])
+        heading = np.unwrap(heading) if look.ndim > 1 else heading
         pitch = np.arctan2(look[..., 2], np.hypot(look[..., 0], look[..., 1]))
         turn = np.stack([90.0 + np.degrees(pitch), np.zeros_like(pitch), np.degrees(heading)], axis=-1)
         spec = self._define(path, "Camera")
@@ -460,9 +459,8 @@ def open_builder(
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"The folder {target.parent} for {target.name} cannot be made: {error.strerror}.") from error
-    return StageBuilder(
-        num_frames=num_frames, textures=TextureStore(target.parent / "textures", reference="./textures")
-    )
+    store = TextureStore(target.parent / "textures", reference="./textures", reuse=False)
+    return StageBuilder(num_frames=num_frames, textures=store)
 
 
 __all__ = [

@@ -143,7 +143,7 @@ def car(
     rear = builder.material("TailLamp", color=(0.6, 0.03, 0.03), roughness=0.3, emissive=(0.7, 0.02, 0.02))
     if kind == "van":
         builder.mesh(f"{path}/Body", profile_bar(_VAN_BODY, 1.95), paint, physics="none")
-        panes = [box((1.0, 1.97, 0.6), (0.55, 0, 1.25)), quad(1.7, 0.8).moved((1.53, 0.0, 1.22), yaw=90.0, pitch=-29.0)]
+        panes = [box((1.0, 1.97, 0.6), (0.55, 0, 1.25)), quad(1.7, 0.8).moved((1.735, 0.0, 1.2), yaw=90.0, pitch=-29.0)]
         nose, tail, wide, tall, axle = 2.46, -2.5, 0.7, 0.78, 1.6
     else:
         builder.mesh(f"{path}/Body", profile_bar(_CAR_BODY, 1.76), paint)
@@ -158,7 +158,7 @@ def car(
     builder.mesh(f"{path}/TailLamps", merge(backs), rear)
     bumper = [box((0.10, 1.74, 0.2), (nose, 0, 0.3)), box((0.10, 1.74, 0.2), (tail, 0, 0.32))]
     builder.mesh(f"{path}/Bumpers", merge(bumper), dark)
-    half = 0.86 if kind == "van" else 0.78
+    half = 0.92 if kind == "van" else 0.82
     for number, (x, y) in enumerate(((axle, half), (axle, -half), (-axle, half), (-axle, -half))):
         wheel(builder, f"{path}/Wheel_{number}", (x, y, 0.33), 0.33, 0.22, spin=spin)
     return path

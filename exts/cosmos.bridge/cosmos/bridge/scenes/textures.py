@@ -13,7 +13,7 @@ import numpy as np
 from cosmos.bridge.errors import ConfigError
 
 Color = tuple[float, float, float]
-_VERSION = "2"
+_VERSION = "3"
 """Part of the cache path: raise it when a texture changes."""
 
 
@@ -63,7 +63,7 @@ def _concrete(rng: np.random.Generator, size: int, color: Color) -> np.ndarray:
 
 def _asphalt(rng: np.random.Generator, size: int, color: Color) -> np.ndarray:
     grit = rng.random((size, size)).astype(np.float32)
-    level = 0.5 * noise(rng, size, first=2, octaves=4) + 0.5 * grit
+    level = 0.2 * noise(rng, size, first=2, octaves=4) + 0.3 * noise(rng, size, first=16, octaves=3) + 0.5 * grit
     return _tint(level, _shade(color, 0.65), _shade(color, 1.4))
 
 
@@ -213,17 +213,19 @@ def _sign(text: str, ink: Color, paper: Color, *, size: tuple[int, int]) -> np.n
 
 
 class TextureStore:
-    """A folder of procedural PNGs; each is made on first request and found again by name afterwards."""
+    """A folder of procedural PNGs; each is made once."""
 
-    def __init__(self, folder: Path, *, reference: str | None = None) -> None:
+    def __init__(self, folder: Path, *, reference: str | None = None, reuse: bool = True) -> None:
         """Open the store.
 
         Args:
             folder: Where the PNGs live; made when the first one is written.
             reference: Folder as the USD layer shall name it (``./textures``); the absolute path when ``None``.
+            reuse: Take what lies there under the right name; else write everything anew.
         """
         self.folder = folder
         self._reference = folder.absolute().as_posix() if reference is None else reference
+        self._reuse = reuse
         self._known: set[str] = set()
 
     def surface(self, kind: str, *, color: Color, seed: int = 0, size: int = 256) -> str:
@@ -256,7 +258,7 @@ class TextureStore:
     def _get(self, name: str, make: Callable[[], np.ndarray]) -> str:
         if name not in self._known:
             target = self.folder / f"{name}.png"
-            if not target.is_file():
+            if not (self._reuse and target.is_file()):
                 _write_png(target, make())
             self._known.add(name)
         return f"{self._reference}/{name}.png"

@@ -47,7 +47,7 @@ def warehouse(path: str | os.PathLike[str] | None = None, *, num_frames: int = 4
 
 
 def _grounds(builder: StageBuilder) -> None:
-    asphalt = builder.surface("asphalt", color=(0.30, 0.30, 0.31), tile=5.0, roughness=0.9, size=512)
+    asphalt = builder.surface("asphalt", color=(0.42, 0.42, 0.42), tile=6.0, roughness=0.9, size=512)
     slab = builder.surface("concrete", color=(0.58, 0.57, 0.54), tile=5.0, roughness=0.55, size=512)
     lawn = builder.surface("grass", color=(0.28, 0.37, 0.14), tile=3.0, roughness=1.0)
     builder.mesh("/World/Lawn", ground(240, 240, (0, 0, -0.06)), lawn, label="grass")
@@ -115,7 +115,7 @@ def _hall(builder: StageBuilder) -> None:
 
 def _signs(builder: StageBuilder) -> None:
     for name, text, size, at, colors in (
-        ("Company", "NORTH YARD LOGISTICS", (9.0, 1.05), (-2.0, -0.14, 5.75), ((0.95, 0.95, 0.93), (0.08, 0.22, 0.42))),
+        ("Company", "NORTH YARD LOGISTICS", (8.4, 0.98), (-2.0, -3.06, 5.43), ((0.95, 0.95, 0.93), (0.08, 0.22, 0.42))),
         ("Dock", "DOCK 2", (1.9, 0.62), (8.0, -0.14, 4.35), ((0.08, 0.08, 0.08), (0.93, 0.78, 0.12))),
         ("Gate", "GATE 1", (1.9, 0.62), (4.9, -0.14, 3.2), ((0.08, 0.08, 0.08), (0.93, 0.78, 0.12))),
         ("Exit", "EXIT", (1.2, 0.45), (2.0, _DEEP - 0.2, 3.4), ((0.97, 0.97, 0.97), (0.05, 0.42, 0.20))),
@@ -226,15 +226,18 @@ def _yard(builder: StageBuilder, rng: np.random.Generator) -> None:
         (-21, 3, 6.5),
         (-23, 20, 9.0),
         (-24, -5, 6.0),
-        (23, 8, 8.0),
-        (24, -3, 6.5),
+        (22, 9, 8.0),
+        (26, 3, 6.5),
+        (18, 17, 9.0),
+        (33, 14, 10.0),
+        (29, -8, 7.0),
         (-19, 31, 9.5),
         (19, 30, 9.0),
     )
     for number, (x, y, height) in enumerate(spots):
         props.tree(builder, f"/World/Trees/Tree_{number}", (x, y, -0.05), seed=number, height=height)
     for number, (x, y, size) in enumerate(
-        ((-33.0, 36.0, (16, 10, 9)), (31.0, 38.0, (20, 12, 12)), (-46.0, 14.0, (12, 14, 7)))
+        ((-33.0, 36.0, (16, 10, 9)), (44.0, 24.0, (18, 12, 12)), (-46.0, 14.0, (12, 14, 7)))
     ):
         props.building(builder, f"/World/Town/House_{number}", size, Placement(at=(x, y, 0)), seed=number + 3)
 
@@ -293,8 +296,8 @@ def _lights(builder: StageBuilder) -> None:
 def _cameras(builder: StageBuilder) -> None:
     slide = builder.times[:, None] / 24.0
     builder.camera(
-        "/World/Camera", np.array([-8.6, -14.2, 2.3]) + slide * [0.34, 0.16, 0.0], np.array([-0.6, 3.0, 1.75]) + slide * [0.1, 0, 0],
-        focal=23.0, far=400.0,
+        "/World/Camera", np.array([-9.2, -15.2, 2.5]) + slide * [0.34, 0.16, 0.0], np.array([1.6, 2.5, 2.0]) + slide * [0.1, 0, 0],
+        focal=21.5, far=400.0,
     )  # fmt: skip
     builder.camera(
         "/World/CameraAisle",
