@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
+from cosmos.bridge.kernels import resize
 from cosmos.bridge.kernels.resize import Letterbox, letterbox, resize_table, resize_video, unletterbox
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,6 +146,14 @@ def test_strided_video_is_read_as_it_is(device):
     for mode in ("area", "linear", "cubic", "nearest"):
         wanted = resize_video(whole, (11, 50), mode=mode).numpy()
         np.testing.assert_array_equal(resize_video(cut, (11, 50), mode=mode).numpy(), wanted)
+
+
+@pytest.mark.parametrize("mode", ["area", "linear", "cubic"])
+def test_blocks_of_frames_join_without_a_seam(device, mode, monkeypatch):
+    video = to_warp(noise((5, 20, 30)), device)
+    whole = resize_video(video, (9, 50), mode=mode).numpy()
+    monkeypatch.setattr(resize, "_LINES_BYTES", 2 * 4 * 9 * 30 * 3)  # two frames a block, one is left over
+    np.testing.assert_array_equal(resize_video(video, (9, 50), mode=mode).numpy(), whole)
 
 
 def test_out_is_filled_and_returned(device):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 IDS = st.one_of(st.integers(0, 6), st.sampled_from([2**31 - 1, 2**31, 2**32 - 1]))
-COLORS = {1: (10, 20, 30), 3: (255, 0, 7), 2**32 - 1: (1, 2, 3)}
+FEW = {1: (10, 20, 30), 3: (255, 0, 7)}
+COLORS = {**FEW, 2**32 - 1: (1, 2, 3)}  # one id beyond the table: all are searched
 
 
 def paint_with_numpy(ids, colors):
@@ -20,8 +21,9 @@ def paint_with_numpy(ids, colors):
 @given(ids=hnp.arrays(np.uint32, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6), elements=IDS))
 @settings(deadline=None, max_examples=60)
 def test_each_id_has_its_colour_and_the_rest_is_black(ids):
-    control = ids_to_control(wp.array(ids, dtype=wp.uint32, device="cpu"), COLORS)
-    np.testing.assert_array_equal(control.numpy(), paint_with_numpy(ids, COLORS))
+    for colors in (COLORS, FEW):
+        control = ids_to_control(wp.array(ids, dtype=wp.uint32, device="cpu"), colors)
+        np.testing.assert_array_equal(control.numpy(), paint_with_numpy(ids, colors))
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 5), (1, 1, 1), (3, 1, 8)])

@@ -16,6 +16,7 @@ wp.set_module_options({"enable_backward": False})
 ResizeMode = Literal["area", "linear", "cubic", "nearest"]
 RESIZE_MODES: tuple[str, ...] = ("area", "linear", "cubic", "nearest")
 
+_LINES_BYTES = 64 * 2**20
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32, "int32": wp.int32}
 
 
@@ -48,49 +49,72 @@ def _nearest_words_kernel(
 
 
 @wp.kernel
-def _resample_bytes_kernel(
+def _rows_of_bytes_kernel(
     # in
     video: wp.array4d(dtype=wp.uint8),
-    rows: wp.array(dtype=wp.int32, ndim=1),
-    row_weights: wp.array2d(dtype=wp.float32),
-    columns: wp.array(dtype=wp.int32, ndim=1),
-    column_weights: wp.array2d(dtype=wp.float32),
+    starts: wp.array(dtype=wp.int32, ndim=1),
+    weights: wp.array2d(dtype=wp.float32),
+    # out
+    lines_out: wp.array4d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    for c in range(video.shape[3]):
+        total = float(0.0)
+        for k in range(weights.shape[1]):
+            total += weights[y, k] * wp.float32(video[t, starts[y] + k, x, c])
+        lines_out[t, y, x, c] = total
+
+
+@wp.kernel
+def _rows_of_floats_kernel(
+    # in
+    video: wp.array4d(dtype=wp.float32),
+    starts: wp.array(dtype=wp.int32, ndim=1),
+    weights: wp.array2d(dtype=wp.float32),
+    # out
+    lines_out: wp.array4d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    for c in range(video.shape[3]):
+        total = float(0.0)
+        for k in range(weights.shape[1]):
+            if weights[y, k] != 0.0:  # a table row ends in zeros, and zero times inf is NaN
+                total += weights[y, k] * video[t, starts[y] + k, x, c]
+        lines_out[t, y, x, c] = total
+
+
+@wp.kernel
+def _columns_to_bytes_kernel(
+    # in
+    lines: wp.array4d(dtype=wp.float32),
+    starts: wp.array(dtype=wp.int32, ndim=1),
+    weights: wp.array2d(dtype=wp.float32),
     # out
     video_out: wp.array4d(dtype=wp.uint8),
 ):
     t, y, x = wp.tid()
-    for c in range(video.shape[3]):
+    for c in range(lines.shape[3]):
         total = float(0.0)
-        for j in range(row_weights.shape[1]):
-            weight = row_weights[y, j]
-            if weight != 0.0:
-                line = float(0.0)
-                for i in range(column_weights.shape[1]):
-                    column = wp.min(columns[x] + i, video.shape[2] - 1)
-                    line += column_weights[x, i] * wp.float32(video[t, rows[y] + j, column, c])
-                total += weight * line
+        for k in range(weights.shape[1]):
+            total += weights[x, k] * lines[t, y, starts[x] + k, c]
         video_out[t, y, x, c] = wp.uint8(wp.clamp(wp.rint(total), 0.0, 255.0))
 
 
 @wp.kernel
-def _resample_floats_kernel(
+def _columns_to_floats_kernel(
     # in
-    video: wp.array4d(dtype=wp.float32),
-    rows: wp.array(dtype=wp.int32, ndim=1),
-    row_weights: wp.array2d(dtype=wp.float32),
-    columns: wp.array(dtype=wp.int32, ndim=1),
-    column_weights: wp.array2d(dtype=wp.float32),
+    lines: wp.array4d(dtype=wp.float32),
+    starts: wp.array(dtype=wp.int32, ndim=1),
+    weights: wp.array2d(dtype=wp.float32),
     # out
     video_out: wp.array4d(dtype=wp.float32),
 ):
     t, y, x = wp.tid()
-    for c in range(video.shape[3]):
+    for c in range(lines.shape[3]):
         total = float(0.0)
-        for j in range(row_weights.shape[1]):
-            for i in range(column_weights.shape[1]):
-                weight = row_weights[y, j] * column_weights[x, i]
-                if weight != 0.0:  # a table row ends in zeros, and zero times inf is NaN
-                    total += weight * video[t, rows[y] + j, columns[x] + i, c]
+        for k in range(weights.shape[1]):
+            if weights[x, k] != 0.0:
+                total += weights[x, k] * lines[t, y, starts[x] + k, c]
         video_out[t, y, x, c] = total
 
 
@@ -186,11 +210,25 @@ def resize_video(
             source, target = source.view(wp.uint32), target.view(wp.uint32)
         wp.launch(kernel, dim=dim, inputs=[source, *starts], outputs=[target], device=video.device)
         return out
-    weights = [wp.array(table, dtype=wp.float32, device=video.device) for _, table in tables]
-    kernel = _resample_bytes_kernel if dtype is wp.uint8 else _resample_floats_kernel
-    inputs = [source, starts[0], weights[0], starts[1], weights[1]]
-    wp.launch(kernel, dim=dim, inputs=inputs, outputs=[target], device=video.device)
+    _resample(source, target, starts, [wp.array(table, dtype=wp.float32, device=video.device) for _, table in tables])
     return out
+
+
+def _resample(source: wp.array, target: wp.array, starts: list[wp.array], weights: list[wp.array]) -> None:
+    """Resample rows, then columns, in blocks of frames so that the float lines in between stay small."""
+    frames, height, width, channels = target.shape
+    rows, columns = _rows_of_bytes_kernel, _columns_to_bytes_kernel
+    if source.dtype is not wp.uint8:
+        rows, columns = _rows_of_floats_kernel, _columns_to_floats_kernel
+    block = min(max(_LINES_BYTES // (4 * height * source.shape[2] * channels), 1), frames)
+    lines = wp.empty((block, height, source.shape[2], channels), dtype=wp.float32, device=source.device)
+    for first in range(0, frames, block):
+        count = min(block, frames - first)
+        part, drawn = source[first : first + count], target[first : first + count]
+        dim = (count, height, source.shape[2])
+        wp.launch(rows, dim=dim, inputs=[part, starts[0], weights[0]], outputs=[lines], device=source.device)
+        dim = (count, height, width)
+        wp.launch(columns, dim=dim, inputs=[lines, starts[1], weights[1]], outputs=[drawn], device=source.device)
 
 
 def _with_channels(video: wp.array) -> wp.array:

@@ -12,6 +12,7 @@ from cosmos.bridge.kernels.checks import check_array, check_same_device, lanes_o
 wp.set_module_options({"enable_backward": False})
 
 _ID_TYPES = ("uint32", "int32")
+_DIRECT_IDS = 65536  # ids below this are looked up in a table, others searched
 
 _KNUTH = wp.constant(wp.uint32(2654435761))  # multiplicative hash, The Art of Computer Programming 3, 6.4
 
@@ -31,11 +32,21 @@ def _find_id(known: wp.array(dtype=wp.uint32, ndim=1), wanted: wp.uint32):
     return wp.int32(-1)
 
 
+@wp.func
+def _slot_of(known: wp.array(dtype=wp.uint32, ndim=1), slots: wp.array(dtype=wp.int32, ndim=1), wanted: wp.uint32):
+    if slots.shape[0] == 0:
+        return _find_id(known, wanted)
+    if wanted < wp.uint32(slots.shape[0]):
+        return slots[wp.int32(wanted)]
+    return wp.int32(-1)
+
+
 @wp.kernel
 def _ids_to_control_kernel(
     # in
     ids: wp.array3d(dtype=wp.uint32),
     known: wp.array(dtype=wp.uint32, ndim=1),
+    slots: wp.array(dtype=wp.int32, ndim=1),
     colors: wp.array2d(dtype=wp.uint8),
     others: wp.array2d(dtype=wp.uint8),
     # out
@@ -43,7 +54,7 @@ def _ids_to_control_kernel(
 ):
     t, y, x = wp.tid()
     wanted = ids[t, y, x]
-    slot = _find_id(known, wanted)
+    slot = _slot_of(known, slots, wanted)
     for c in range(3):
         level = wp.uint8(0)
         if wanted != wp.uint32(0):
@@ -104,6 +115,15 @@ def _count_ids_kernel(
         wp.atomic_add(counts_out, t, slot, run)
 
 
+def _slot_table(known: np.ndarray) -> np.ndarray:
+    """Position of each id in ``known``, -1 for none; empty where the ids reach too far and must be searched."""
+    if not len(known) or known[-1] >= _DIRECT_IDS:
+        return np.zeros(0, dtype=np.int32)
+    slots = np.full(int(known[-1]) + 1, -1, dtype=np.int32)
+    slots[known] = np.arange(len(known), dtype=np.int32)
+    return slots
+
+
 def ids_as_uint32(ids: wp.array) -> wp.array:
     """View int32 ids as uint32, same bits, no copy."""
     return ids if ids.dtype is wp.uint32 else ids.view(wp.uint32)
@@ -143,6 +163,7 @@ def ids_to_control(
         inputs=[
             ids_as_uint32(ids),
             wp.array(np.asarray(known, dtype=np.uint32), dtype=wp.uint32, device=ids.device),
+            wp.array(_slot_table(np.asarray(known, dtype=np.int64)), dtype=wp.int32, device=ids.device),
             wp.array(table.astype(np.uint8), dtype=wp.uint8, device=ids.device),
             wp.array(spare, dtype=wp.uint8, device=ids.device),
         ],
