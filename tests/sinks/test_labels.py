@@ -42,12 +42,18 @@ def test_tight_boxes_take_views_and_signed_ids():
 def test_boxes_in_3d_follow_pose_and_bounds(clip):
     made = clip(3)
     boxes = describe_boxes(made, made.instance_ids.numpy())
-    first, second = boxes["frames"][0], boxes["frames"][1]
-    assert [box["instance"] for box in first["boxes_3d"]] == [2, 3]  # 1 has no bounds, 4 no pose yet
-    assert [box["instance"] for box in second["boxes_3d"]] == [2, 3, 4]
-    np.testing.assert_array_equal(second["boxes_3d"][0]["local_to_world"], np.eye(4))
-    assert {box["instance"] for box in first["boxes_2d"]} == {1, 2, 3, 4}
+    solid = {box["instance"]: box for box in boxes["boxes_3d"]}
+    assert list(solid) == [2, 3, 4]  # 1 has no bounds
+    assert not solid[2]["moves"] and solid[4]["moves"] and solid[4]["local_to_world"][0] is None
+    np.testing.assert_array_equal(solid[2]["local_to_world"], np.eye(4))
+    np.testing.assert_array_equal(solid[4]["local_to_world"][2], np.eye(4))
+    assert {box["instance"] for box in boxes["frames"][0]["boxes_2d"]} == {1, 2, 3, 4}
     assert "occlusion" not in str(boxes).lower()
+
+
+def test_an_instance_that_never_has_a_pose_has_no_3d_box(clip):
+    made = clip(3, poses={2: np.full((3, 4, 4), np.nan)})
+    assert describe_boxes(made, None)["boxes_3d"] == []
 
 
 def test_boxes_without_ids_leave_2d_out(clip):

@@ -80,26 +80,40 @@ def describe_boxes(clip: Clip, ids: Optional[np.ndarray]) -> dict[str, Any]:
         ids: Instance ids, shape [T, H, W]; ``None`` leaves the 2D boxes out.
     """
     frames: list[dict[str, Any]] = []
-    solid = [key for key, instance in sorted(clip.instances.items()) if instance.bounds is not None]
     for t in range(clip.num_frames):
         frame: dict[str, Any] = {"time_code": float(clip.time_codes[t])}
         if ids is not None:
             frame["boxes_2d"] = [
                 {"instance": key, "box": list(box[:4]), "pixels": box[4]} for key, box in tight_boxes(ids[t]).items()
             ]
-        frame["boxes_3d"] = [
-            {"instance": key, "local_to_world": plain(clip.poses[key][t])}
-            for key in solid
-            if key in clip.poses and np.isfinite(clip.poses[key][t]).all()
-        ]
         frames.append(frame)
     return {
         "convention_2d": "tight box of the visible pixels, [x_min, y_min, x_max, y_max) in pixels, origin top left",
         "convention_3d": "axis-aligned bounds in the instance's own space (labels.json, bounds_m), carried by "
-        "local_to_world: row-major 4x4 for column vectors, metres, world axes of the stage",
+        "local_to_world: row-major 4x4 for column vectors, metres, world axes of the stage; one matrix if the "
+        "instance stands still, else one a frame, null where it is not there",
         "up_axis": clip.up_axis,
         "frames": frames,
+        "boxes_3d": [_solid_box(key, clip.poses[key]) for key in _solid(clip)],
     }
+
+
+def _solid(clip: Clip) -> list[int]:
+    """Return the instances that have bounds and, at some time, a pose."""
+    return [
+        key
+        for key, instance in sorted(clip.instances.items())
+        if instance.bounds is not None and key in clip.poses and np.isfinite(clip.poses[key]).all(axis=(1, 2)).any()
+    ]
+
+
+def _solid_box(key: int, poses: np.ndarray) -> dict[str, Any]:
+    moves = not (poses == poses[:1]).all()  # NaN differs from itself: not always there counts as moving
+    if not moves:
+        return {"instance": key, "moves": False, "local_to_world": plain(poses[0])}
+    there = np.isfinite(poses).all(axis=(1, 2))
+    matrices = [plain(pose) if seen else None for pose, seen in zip(poses, there, strict=True)]
+    return {"instance": key, "moves": True, "local_to_world": matrices}
 
 
 def describe_cameras(clip: Clip) -> dict[str, Any]:

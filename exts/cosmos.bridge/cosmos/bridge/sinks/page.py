@@ -61,7 +61,8 @@ def _headline(manifest: Mapping[str, Any]) -> str:
     counts = manifest["counts"]
     noun = "clip" if counts["planned"] == 1 else "clips"
     if counts["planned"] and counts["accepted"] == counts["planned"]:
-        return "The clip is accepted" if counts["planned"] == 1 else f"All {counts['planned']} clips are accepted"
+        few = {1: "The clip is accepted", 2: "Both clips are accepted"}
+        return few.get(counts["planned"], f"All {counts['planned']} clips are accepted")
     return f"{counts['accepted']} of {counts['planned']} {noun} accepted"
 
 
