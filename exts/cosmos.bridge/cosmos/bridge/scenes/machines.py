@@ -66,8 +66,11 @@ def forklift(builder: StageBuilder, path: str, placement: Placement, *, spin: np
         merge([box((0.45, 0.5, 0.12), (-0.12, 0, 0.62)), box((0.12, 0.5, 0.55), (-0.36, 0, 0.95))]),
         dark,
     )
-    bars = [beam((x0, y, z0), (x1, y, z1), 0.035) for y in (-0.46, 0.46)
-            for x0, z0, x1, z1 in ((0.62, 0.7, 0.42, 2.1), (-0.85, 1.0, -0.75, 2.1), (0.42, 2.1, -0.75, 2.1))]  # fmt: skip
+    bars = [
+        beam((x0, y, z0), (x1, y, z1), 0.035)
+        for y in (-0.46, 0.46)
+        for x0, z0, x1, z1 in ((0.62, 0.7, 0.42, 2.1), (-0.85, 1.0, -0.75, 2.1), (0.42, 2.1, -0.75, 2.1))
+    ]
     bars += [beam((x, -0.46, 2.1), (x, 0.46, 2.1), 0.03) for x in (0.42, 0.13, -0.16, -0.45, -0.75)]
     builder.mesh(f"{path}/Cage", merge(bars), dark)
     builder.mesh(f"{path}/Beacon", cylinder(0.06, 0.12, (-0.6, 0.3, 2.13), sides=12), red)
@@ -132,8 +135,12 @@ def robot_arm(builder: StageBuilder, path: str, placement: Placement, joints: np
     builder.mesh(f"{hand}/Palm", box((0.06, 0.13, 0.04), (0, 0, 0.05)), dark)
     for sign, name in ((1.0, "Left"), (-1.0, "Right")):
         slide = np.stack([zero, sign * (opening / 2.0 + 0.008), zero + 0.09], 1)
-        builder.mesh(f"{hand}/{name}", merge([box((0.024, 0.014, 0.07)), box((0.028, 0.008, 0.025), (0, -0.006 * sign, 0.05))]),
-                     dark, Placement(at=slide))  # fmt: skip
+        builder.mesh(
+            f"{hand}/{name}",
+            merge([box((0.024, 0.014, 0.07)), box((0.028, 0.008, 0.025), (0, -0.006 * sign, 0.05))]),
+            dark,
+            Placement(at=slide),
+        )
     return path
 
 

@@ -115,14 +115,34 @@ def person(
     return path
 
 
-_CAR_BODY = ((-2.1, 0.32), (-1.72, 0.26), (1.75, 0.26), (2.12, 0.34), (2.14, 0.62), (1.98, 0.76), (1.05, 0.88), (-1.65, 0.92), (-2.1, 0.84))  # fmt: skip
+_CAR_BODY = (
+    (-2.1, 0.32),
+    (-1.72, 0.26),
+    (1.75, 0.26),
+    (2.12, 0.34),
+    (2.14, 0.62),
+    (1.98, 0.76),
+    (1.05, 0.88),
+    (-1.65, 0.92),
+    (-2.1, 0.84),
+)
 _CAR_CABIN = ((-1.62, 0.90), (1.02, 0.87), (0.38, 1.36), (0.10, 1.42), (-0.95, 1.42), (-1.25, 1.36))
-_VAN_BODY = ((-2.5, 0.35), (2.35, 0.32), (2.5, 0.6), (2.42, 1.0), (1.75, 1.15), (1.25, 2.05), (1.1, 2.15), (-2.4, 2.18), (-2.5, 2.05))  # fmt: skip
+_VAN_BODY = (
+    (-2.5, 0.35),
+    (2.35, 0.32),
+    (2.5, 0.6),
+    (2.42, 1.0),
+    (1.75, 1.15),
+    (1.25, 2.05),
+    (1.1, 2.15),
+    (-2.4, 2.18),
+    (-2.5, 2.05),
+)
 
 
 def car(
-    builder: StageBuilder, path: str, placement: Placement, *, color: Color, kind: str = "car", label: str | None = None,
-    spin: np.ndarray | None = None,
+    builder: StageBuilder, path: str, placement: Placement, *, color: Color, kind: str = "car",
+    label: str | None = None, spin: np.ndarray | None = None,
 ) -> str:  # fmt: skip
     """Author a car or a van that looks along +X.
 
@@ -272,8 +292,13 @@ def building(
     """Author a house whose walls show windows, with a roof and a plinth; its front looks along -Y."""
     rng = np.random.default_rng(seed)
     palette: tuple[Color, ...] = (
-        (0.72, 0.66, 0.56), (0.60, 0.33, 0.26), (0.70, 0.70, 0.68), (0.50, 0.42, 0.36), (0.78, 0.72, 0.60), (0.45, 0.48, 0.52),
-    )  # fmt: skip
+        (0.72, 0.66, 0.56),
+        (0.60, 0.33, 0.26),
+        (0.70, 0.70, 0.68),
+        (0.50, 0.42, 0.36),
+        (0.78, 0.72, 0.60),
+        (0.45, 0.48, 0.52),
+    )
     color = palette[rng.integers(len(palette))]
     wall = builder.surface("windows", color=color, seed=seed % 4, tile=6.0, roughness=0.75)
     trim = builder.surface("plaster", color=(0.42, 0.41, 0.40), seed=0, tile=3.0)

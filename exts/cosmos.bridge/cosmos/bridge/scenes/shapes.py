@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Vector = Sequence[float]
+Vector = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import Placement, StageBuilder, open_builder
 from cosmos.bridge.scenes.shapes import Shape, beam, box, cylinder, ground, merge
@@ -24,8 +23,8 @@ def street(path: str | os.PathLike[str] | None = None, *, num_frames: int = 48, 
     """Author the street; ``/World/Camera`` drives along it, ``/World/CameraCorner`` watches the crossing.
 
     Args:
-        path: File to save to (``.usda``, ``.usdc``, ``.usd``; textures go to ``textures/`` beside it), or ``None`` for a
-            stage in memory.
+        path: File to save to (``.usda``, ``.usdc``, ``.usd``; textures go to ``textures/`` beside it), or
+            ``None`` for a stage in memory.
         num_frames: Frames of animation at 24 a second, >= 1.
         seed: Decides houses, cars and people, >= 0.
 
@@ -144,8 +143,12 @@ def _signals(builder: StageBuilder) -> None:
     for number, (x, y, turn) in enumerate(((4.1, -7.6, 0), (-4.1, 7.6, 180), (7.6, 4.1, 90), (-7.6, -4.1, -90))):
         path = builder.group(f"/World/Signals/Signal_{number}", Placement(at=(x, y, 0.14), turn=(0, 0, turn)),
                              label="traffic light")  # fmt: skip
-        builder.mesh(f"{path}/Pole", merge([cylinder(0.06, 3.6, sides=10), beam((0, 0, 3.5), (-1.9, 0, 3.9), 0.035)]), steel,
-                     physics="collider")  # fmt: skip
+        builder.mesh(
+            f"{path}/Pole",
+            merge([cylinder(0.06, 3.6, sides=10), beam((0, 0, 3.5), (-1.9, 0, 3.9), 0.035)]),
+            steel,
+            physics="collider",
+        )
         builder.mesh(
             f"{path}/Case",
             merge([box((0.3, 0.2, 0.9), (0, -0.12, 2.45)), box((0.3, 0.2, 0.9), (-1.9, -0.1, 3.4))]),
@@ -161,9 +164,9 @@ def _signals(builder: StageBuilder) -> None:
 
 def _traffic(builder: StageBuilder, rng: np.random.Generator) -> None:
     moving = (
-        (1.8, -30.0, 1, 7.5),
+        (1.8, -9.0, 1, 6.0),
         (1.8, 16.0, 1, 8.0),
-        (-1.8, 34.0, -1, 8.5),
+        (-1.8, 20.0, -1, 7.5),
         (-1.8, 60.0, -1, 8.0),
         (1.8, 44.0, 1, 8.0),
     )
@@ -182,10 +185,10 @@ def _traffic(builder: StageBuilder, rng: np.random.Generator) -> None:
 
 def _people(builder: StageBuilder, rng: np.random.Generator) -> None:
     walks = (((6.0, -13.0), (6.0, -60.0), 1.2), ((-5.6, 12.0), (-5.6, 70.0), 1.3), ((5.4, 24.0), (5.4, 9.0), 1.4),
-             ((-7.0, -6.0), (7.0, -6.0), 1.3), ((7.0, 6.2), (-7.0, 6.2), 1.25), ((-6.0, -30.0), (-6.0, -9.0), 1.5),
+             ((-6.0, -3.4), (-6.0, 3.4), 1.3), ((6.2, 3.4), (6.2, -3.4), 1.25), ((-6.0, -30.0), (-6.0, -9.0), 1.5),
              ((5.2, -20.0), (5.2, -8.0), 1.1))  # fmt: skip
     for number, (start, end, speed) in enumerate(walks):
-        level = 0.14 if abs(start[0]) < 6.5 else 0.004
+        level = 0.14 if abs(start[1]) > 4.0 else 0.004
         way, heading = props.path_along(
             builder, (*start, level), (*end, level), speed=speed, phase=float(rng.uniform(0, 4))
         )
@@ -204,7 +207,7 @@ def _cameras(builder: StageBuilder) -> None:
         far=600.0,
     )
     builder.camera(
-        "/World/CameraCorner", (9.5, -13.0, 5.2), np.array([-2.5, 6.0, 0.8]) + 0.03 * drive, focal=22.0, far=600.0
+        "/World/CameraCorner", (6.2, -14.0, 5.2), np.array([-2.5, 6.0, 0.8]) + 0.03 * drive, focal=22.0, far=600.0
     )
     stroll = builder.times[:, None] / 24.0 * np.array([0.0, 1.2, 0.0])
     builder.camera(

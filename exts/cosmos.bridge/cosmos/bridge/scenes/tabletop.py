@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from cosmos.bridge.scenes.builder import MaterialRef, Placement, StageBuilder, open_builder
 from cosmos.bridge.scenes.machines import robot_arm
 from cosmos.bridge.scenes.shapes import Shape, box, cylinder, ground, merge, profile_bar, quad, turned
@@ -24,8 +23,8 @@ def tabletop(path: str | os.PathLike[str] | None = None, *, num_frames: int = 48
     """Author the table; ``/World/Camera`` looks at it from the front, ``/World/CameraTop`` from above.
 
     Args:
-        path: File to save to (``.usda``, ``.usdc``, ``.usd``; textures go to ``textures/`` beside it), or ``None`` for a
-            stage in memory.
+        path: File to save to (``.usda``, ``.usdc``, ``.usd``; textures go to ``textures/`` beside it), or
+            ``None`` for a stage in memory.
         num_frames: Frames of animation at 24 a second, >= 1; the arm grasps and lifts within them.
         seed: Decides how the things lie and their colours, >= 0.
 
@@ -98,8 +97,15 @@ def _thing(
     yaw: float,
     mass: float = 0.2,
 ) -> None:
-    builder.mesh(f"/World/Things/{name.capitalize()}", shape, material, Placement(at=(*at, _TOP), turn=(0, 0, yaw)), label=name,
-                 physics="rigid", mass=mass)  # fmt: skip
+    builder.mesh(
+        f"/World/Things/{name.capitalize()}",
+        shape,
+        material,
+        Placement(at=(*at, _TOP), turn=(0, 0, yaw)),
+        label=name,
+        physics="rigid",
+        mass=mass,
+    )
 
 
 def _things(builder: StageBuilder, rng: np.random.Generator) -> None:
@@ -144,8 +150,15 @@ def _things(builder: StageBuilder, rng: np.random.Generator) -> None:
     _thing(builder, "wedge", profile_bar(((-0.05, 0.0), (0.05, 0.0), (0.05, 0.05)), 0.05), wood, (0.20, -0.26), turn())
     for number, (x, y, color) in enumerate(((0.34, -0.08, (0.10, 0.28, 0.62)), (-0.10, -0.16, (0.85, 0.66, 0.08)))):
         plain = builder.material("Block", color=color, roughness=0.5)
-        builder.mesh(f"/World/Things/Cube_{number + 1}", box((0.05, 0.05, 0.05)), plain,
-                     Placement(at=(x, y, _TOP + 0.003 * (number == 1)), turn=(0, 0, turn())), label="cube", physics="rigid", mass=0.1)  # fmt: skip
+        builder.mesh(
+            f"/World/Things/Cube_{number + 1}",
+            box((0.05, 0.05, 0.05)),
+            plain,
+            Placement(at=(x, y, _TOP + 0.003 * (number == 1)), turn=(0, 0, turn())),
+            label="cube",
+            physics="rigid",
+            mass=0.1,
+        )
     steel = builder.material("Steel", color=(0.70, 0.71, 0.73), roughness=0.3, metallic=1.0)
     grip = builder.material("Grip", color=(0.80, 0.14, 0.08), roughness=0.5)
     tool = builder.group("/World/Things/Screwdriver", Placement(at=(0.02, 0.02, _TOP + 0.014), turn=(90.0, 0.0, 62.0)),
@@ -166,7 +179,7 @@ def _smooth(share: np.ndarray) -> np.ndarray:
 
 
 def _reach(radius: np.ndarray, height: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joint angles [deg] that hold the wrist at this radius and height [m] above the shoulder, the hand pointing down."""
+    """Joint angles [deg] that hold the wrist at a radius and height [m] from the shoulder, the hand pointing down."""
     upper, fore = 0.36, 0.30
     span = np.clip(np.hypot(radius, height), 0.1, upper + fore - 1.0e-3)
     bend = np.arccos((span**2 - upper**2 - fore**2) / (2 * upper * fore))

@@ -45,7 +45,7 @@ def noise(rng: np.random.Generator, size: int, *, first: int = 4, octaves: int =
     return np.clip(0.5 + (total / norm - 0.5) * 1.6, 0.0, 1.0)
 
 
-def _tint(level: np.ndarray, dark: Color, light: Color) -> np.ndarray:
+def _tint(level: np.ndarray, dark: Color | np.ndarray, light: Color | np.ndarray) -> np.ndarray:
     return np.asarray(dark) + level[..., None] * (np.asarray(light) - np.asarray(dark))
 
 

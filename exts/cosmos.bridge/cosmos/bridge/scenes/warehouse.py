@@ -1,4 +1,4 @@
-"""A warehouse with its loading yard: racks, pallets, an AMR, a forklift and people, seen from the yard into the hall."""
+"""A warehouse with its loading yard: racks, pallets, an AMR, a forklift and people, seen from the yard."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def warehouse(path: str | os.PathLike[str] | None = None, *, num_frames: int = 4
     """Author the warehouse; ``/World/Camera`` looks over the yard into the hall, 3 to 60 m deep.
 
     Args:
-        path: File to save to (``.usda``, ``.usdc``, ``.usd``; textures go to ``textures/`` beside it), or ``None`` for a
-            stage in memory.
+        path: File to save to (``.usda``, ``.usdc``, ``.usd``; textures go to ``textures/`` beside it), or
+            ``None`` for a stage in memory.
         num_frames: Frames of animation at 24 a second, >= 1.
         seed: Decides what lies on the shelves and how the people look, >= 0.
 
@@ -173,9 +173,15 @@ def _load(
         rows, columns, tall = int(rng.integers(1, 4)), int(rng.integers(2, 4)), float(rng.uniform(0.3, 0.4))
         wide = 1.14 / columns
         parts = [
-            box((wide - 0.015, 0.82, tall - 0.01), (-0.57 + wide * (column + 0.5), float(rng.normal(0, 0.012)), tall * row), fit=True)
-            for row in range(rows) for column in range(columns) if row == 0 or row < rows - 1 or rng.random() < 0.8
-        ]  # fmt: skip
+            box(
+                (wide - 0.015, 0.82, tall - 0.01),
+                (-0.57 + wide * (column + 0.5), float(rng.normal(0, 0.012)), tall * row),
+                fit=True,
+            )
+            for row in range(rows)
+            for column in range(columns)
+            if row == 0 or row < rows - 1 or rng.random() < 0.8
+        ]
         shape, material = merge(parts), cartons[rng.integers(len(cartons))]
     return builder.mesh(name, shape, material, Placement(at=at), label="box", physics="rigid", mass=60.0)
 
@@ -202,14 +208,28 @@ def _yard(builder: StageBuilder, rng: np.random.Generator) -> None:
     builder.mesh("/World/Goods/PalletStack", merge(stack), wood, label="pallet", physics="collider")
     red = builder.material("ConeRed", color=(0.90, 0.26, 0.06), roughness=0.6)
     for x, y in ((1.6, -6.2), (2.5, -7.0), (-3.9, -9.2), (-8.0, -9.9), (4.4, -9.4)):
-        builder.mesh(builder.unique("/World/Goods/Cone"), props.cone_shape(), red, Placement(at=(x, y, 0.0)), label="cone",
-                     physics="rigid", mass=2.0)  # fmt: skip
+        builder.mesh(
+            builder.unique("/World/Goods/Cone"),
+            props.cone_shape(),
+            red,
+            Placement(at=(x, y, 0.0)),
+            label="cone",
+            physics="rigid",
+            mass=2.0,
+        )
     for number, (x, color) in enumerate(
         ((10.7, (0.10, 0.28, 0.55)), (11.5, (0.10, 0.28, 0.55)), (11.1, (0.55, 0.12, 0.10)))
     ):
         paint = builder.material("Drum", color=color, roughness=0.4)
-        builder.mesh(f"/World/Goods/Barrel_{number}", props.barrel_shape(), paint, Placement(at=(x, -0.9 - 0.75 * (number == 2), 0.0)),
-                     label="barrel", physics="rigid", mass=25.0)  # fmt: skip
+        builder.mesh(
+            f"/World/Goods/Barrel_{number}",
+            props.barrel_shape(),
+            paint,
+            Placement(at=(x, -0.9 - 0.75 * (number == 2), 0.0)),
+            label="barrel",
+            physics="rigid",
+            mass=25.0,
+        )
     wire = builder.material("Fence", color=(0.42, 0.46, 0.44), roughness=0.5, metallic=1.0)
     for number, (at, turn, length) in enumerate(
         (((-19.0, -6.0, 0), 90.0, 26.0), ((20.0, -6.0, 0), 90.0, 26.0), ((-16.0, 7.0, 0), 0.0, 6.0))
@@ -277,8 +297,15 @@ def _lights(builder: StageBuilder) -> None:
     case = builder.material("LampCase", color=(0.9, 0.9, 0.88), roughness=0.4, emissive=(1.3, 1.25, 1.1))
     for number, (x, y) in enumerate((x, y) for y in (5.3, 13.7, 22.1) for x in (-6.6, -1.6, 3.1, 7.0)):
         builder.mesh(f"/World/Lamps/Case_{number}", box((1.5, 0.35, 0.09), (x, y, _HIGH - 0.7)), case, label="lamp")
-        builder.light(f"/World/Lamps/Hall_{number}", "RectLight", intensity=10.0, color=(1.0, 0.95, 0.86), width=1.5, height=0.35,
-                      placement=Placement(at=(x, y, _HIGH - 0.72)))  # fmt: skip
+        builder.light(
+            f"/World/Lamps/Hall_{number}",
+            "RectLight",
+            intensity=10.0,
+            color=(1.0, 0.95, 0.86),
+            width=1.5,
+            height=0.35,
+            placement=Placement(at=(x, y, _HIGH - 0.72)),
+        )
     for number, x in enumerate((-5.6, 1.6, 8.0)):
         high = _GATE[2] + 0.3 if x < 4 else 4.25
         builder.mesh(
@@ -287,8 +314,14 @@ def _lights(builder: StageBuilder) -> None:
             case,
             label="lamp",
         )
-        builder.light(f"/World/Lamps/Yard_{number}", "SphereLight", intensity=40.0, color=(1.0, 0.86, 0.66), radius=0.14,
-                      placement=Placement(at=(x, -2.2 if x < 4 else -0.7, high - 0.3)))  # fmt: skip
+        builder.light(
+            f"/World/Lamps/Yard_{number}",
+            "SphereLight",
+            intensity=40.0,
+            color=(1.0, 0.86, 0.66),
+            radius=0.14,
+            placement=Placement(at=(x, -2.2 if x < 4 else -0.7, high - 0.3)),
+        )
     props.lamp_post(builder, "/World/Lamps/Post_0", (-16.5, -4.0, 0), yaw=0.0)
     props.lamp_post(builder, "/World/Lamps/Post_1", (17.0, -6.0, 0), yaw=180.0)
 
@@ -296,9 +329,12 @@ def _lights(builder: StageBuilder) -> None:
 def _cameras(builder: StageBuilder) -> None:
     slide = builder.times[:, None] / 24.0
     builder.camera(
-        "/World/Camera", np.array([-9.2, -15.2, 2.5]) + slide * [0.34, 0.16, 0.0], np.array([1.6, 2.5, 2.0]) + slide * [0.1, 0, 0],
-        focal=21.5, far=400.0,
-    )  # fmt: skip
+        "/World/Camera",
+        np.array([-9.2, -15.2, 2.5]) + slide * [0.34, 0.16, 0.0],
+        np.array([1.6, 2.5, 2.0]) + slide * [0.1, 0, 0],
+        focal=21.5,
+        far=400.0,
+    )
     builder.camera(
         "/World/CameraAisle",
         np.array([-1.4, 25.0, 1.6]) - slide * [0, 0.6, 0],

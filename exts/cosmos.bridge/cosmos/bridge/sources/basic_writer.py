@@ -123,7 +123,8 @@ class BasicWriterClip:
         named = {
             key: _label(entry) for key, entry in _json_of(self._file("semantic_segmentation_labels", number)).items()
         }
-        table, labels = {}, {}
+        table: dict[int, int] = {}
+        labels: dict[int, Mapping[str, str]] = {}
         texts = {tell(key): label for key, label in named.items()}
         for value in sorted(np.unique(values).tolist(), key=lambda v: (str(texts.get(v, "")), v)):
             label = texts.get(value) or ({"class": "BACKGROUND"} if value == 0 else {"class": f"id {value:#x}"})

@@ -81,8 +81,8 @@ class FolderSource:
         parts = {child.name: child for child in sorted(path.iterdir()) if child.is_dir() and _holds_frames(child)}
         if not parts:
             raise SourceError(
-                f"Folder {path} holds no frames; it needs rgb_0000.png files (BasicWriter), or clip_0000/rgb/rgb_0000.png "
-                "(CosmosWriter)."
+                f"Folder {path} holds no frames; it needs rgb_0000.png (BasicWriter) or "
+                "clip_0000/rgb/rgb_0000.png (CosmosWriter)."
             )
         part = parts[self._choose_part(list(parts), clip, camera)]
         return part, _open_part(part)
