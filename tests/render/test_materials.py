@@ -322,3 +322,12 @@ def test_unknown_materials_are_clear_grey_with_one_note(stage):
     said = [note for note in scene.notes if "clear grey" in note]
     assert len(said) == 1
     assert "1 more" in said[0]
+
+
+def test_inputs_that_are_no_numbers_keep_their_default(stage):
+    _, shader = preview(stage, roughness=float("nan"))
+    shader.CreateInput("metallic", Sdf.ValueTypeNames.String).Set("much")
+    shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Float).Set(0.5)
+    scene, material = only_material(stage)
+    assert (material.roughness, material.metallic, material.base_color) == (0.5, 0.0, (0.18, 0.18, 0.18))
+    assert any("no finite numbers" in note for note in scene.notes)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.stage import AUTO_CAMERA, StageReader
+from cosmos.bridge.render.stage import StageReader
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdSemantics, UsdShade, Vt  # noqa: TID253
 
 
@@ -417,31 +417,35 @@ def test_closed_reader_says_so():
         reader.pose(0)
 
 
-def test_auto_camera_sees_every_corner_of_what_stands_there():
-    for up in ("Y", "Z"):
-        stage = new_stage(up, 0.01)
-        for k in range(3):
-            UsdGeom.Cube.Define(stage, f"/World/C{k}").AddTranslateOp().Set((300 * k, 20, 40))
-        floor = UsdGeom.Plane.Define(stage, "/World/Floor")
-        floor.CreateAxisAttr(up)
-        floor.CreateWidthAttr(90000)
-        floor.CreateLengthAttr(90000)
-        reader = StageReader(stage)
-        for size in ((144, 256), (256, 144), (1, 1)):
-            camera = reader.frame_camera(size)
-            assert camera.prim_path == AUTO_CAMERA
-            pose = reader.pose(0)
-            seen = []
-            for item, matrix in zip(reader.scene.drawn[:3], pose.local_to_world[:3], strict=True):
-                low, high = item.bounds
-                for pick in np.ndindex(2, 2, 2):
-                    corner = matrix @ [*np.where(pick, high, low), 1.0]
-                    q = np.linalg.inv(camera.cam_to_world) @ corner
-                    u, v = camera.intrinsics[:2, :2] @ (q[:2] * (1, -1)) / -q[2] + camera.intrinsics[:2, 2]
-                    assert q[2] < 0
-                    seen.append((u / size[1], v / size[0]))
-            seen = np.array(seen)
-            assert (seen > 0).all() and (seen < 1).all()
-            assert np.ptp(seen, axis=0).max() > 0.5
-            np.testing.assert_allclose(np.linalg.det(camera.cam_to_world[:3, :3]), 1.0)
-            assert camera.cam_to_world[1 if up == "Y" else 2, 1] > 0.5
+def test_what_cannot_be_placed_is_hidden():
+    stage = new_stage()
+    quad(stage, "/World/Good")
+    quad(stage, "/World/Lost").AddTranslateOp().Set((float("nan"), 0, 0))
+    shrunk = quad(stage, "/World/Shrunk").AddScaleOp()
+    shrunk.Set((1, 1, 1), 0)
+    shrunk.Set((0, 0, 0), 10)
+    reader = StageReader(stage)
+    assert reader.pose(0).visible.tolist() == [True, False, True]
+    assert reader.pose(10).visible.tolist() == [True, False, False]
+    assert np.isfinite(reader.pose(10).local_to_world).all()
+    assert np.isfinite(reader.frame_camera((4, 4)).cam_to_world).all()
+
+
+def test_broken_point_instancers_are_left_out_with_a_note():
+    stage = new_stage()
+    quad(stage, "/World/Good")
+
+    def instancer(path, indices, count, prototype="/World/Good"):
+        made = UsdGeom.PointInstancer.Define(stage, path)
+        made.CreateProtoIndicesAttr(indices)
+        made.CreatePositionsAttr([(0, 0, 0)] * count)
+        made.CreatePrototypesRel().AddTarget(prototype)
+
+    instancer("/World/Short", [0, 0], 1)
+    instancer("/World/Past", [0, 7], 2)
+    instancer("/World/Gone", [0, 0], 2, "/Nothing")
+    UsdGeom.PointInstancer.Define(stage, "/World/Bare")
+    scene = StageReader(stage).scene
+    assert [item.prim_path for item in scene.drawn] == ["/World/Good"]
+    for path, reason in (("Short", "differ in number"), ("Past", "past their prototypes"), ("Gone", "does not exist")):
+        assert any(reason in note and f"/World/{path}" in note for note in scene.notes), path

@@ -108,15 +108,18 @@ class _Assembly:
         prototypes = [self._prototype(target, path) for target in instancer.GetPrototypesRel().GetForwardedTargets()]
         indices = np.array(instancer.GetProtoIndicesAttr().Get(self.time) or (), np.int64)
         positions = instancer.GetPositionsAttr().Get(self.time)
-        if positions is None or len(positions) != len(indices):
+        if positions is None or len(positions) != len(indices) or not len(indices):
             self.notes.add("Point instancers whose positions and protoIndices differ in number are left out", path)
+            return
+        if indices.min() < 0 or int(indices.max()) >= len(prototypes):
+            self.notes.add("Point instancers whose protoIndices point past their prototypes are left out", path)
             return
         if instancer.GetProtoIndicesAttr().ValueMightBeTimeVarying():
             self.notes.add("Point instancers whose protoIndices change with time keep those of the first frame", path)
         colors = self._instancer_colors(found.prim, len(indices))
         points, drawn, moves = [], [], found.moves or _points_move(instancer)
         for point, index in enumerate(indices):
-            prototype = prototypes[index] if 0 <= index < len(prototypes) else None
+            prototype = prototypes[index]
             if prototype is None:
                 continue
             mesh, labels, prototype_moves = prototype
@@ -203,15 +206,9 @@ class _Assembly:
 
 def _points_move(instancer: UsdGeom.PointInstancer) -> bool:
     """Whether anything that places the points may change with time."""
-    attributes = (
-        instancer.GetPositionsAttr(),
-        instancer.GetOrientationsAttr(),
-        instancer.GetOrientationsfAttr(),
-        instancer.GetScalesAttr(),
-        instancer.GetInvisibleIdsAttr(),
-        instancer.GetIdsAttr(),
-    )
-    return any(attribute.ValueMightBeTimeVarying() for attribute in attributes)
+    names = ("positions", "orientations", "orientationsf", "scales", "invisibleIds", "ids")
+    attributes = [instancer.GetPrim().GetAttribute(name) for name in names]
+    return any(attribute and attribute.ValueMightBeTimeVarying() for attribute in attributes)
 
 
 def _note_the_stage(stage: Usd.Stage, notes: Notes) -> None:

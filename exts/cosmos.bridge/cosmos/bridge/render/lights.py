@@ -50,7 +50,8 @@ def read_light(
         return None
 
     def read(name: str, default: Any) -> Any:
-        value = prim.GetAttribute(f"inputs:{name}").Get(time)
+        attribute = prim.GetAttribute(f"inputs:{name}")  # which ones there are differs between versions of UsdLux
+        value = attribute.Get(time) if attribute else None
         return default if value is None else value
 
     if any(
@@ -69,14 +70,13 @@ def read_light(
                 notes.add("Dome images are read as latitude-longitude", path)
     elif kind == "rect" and read("texture:file", None):
         notes.add("Images on rect lights are left out", path)
-    shadow = prim.GetAttribute("inputs:shadow:enable").Get(time)
     return Light(
         kind=kind,  # type: ignore[arg-type]
         prim_path=path,
         color=color,
         size=_size(kind, read, scale),
         texture=texture,
-        shadow=True if shadow is None else bool(shadow),
+        shadow=bool(read("shadow:enable", True)),
         normalize=bool(read("normalize", False)),
     )
 

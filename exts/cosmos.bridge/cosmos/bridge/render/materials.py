@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
+from cosmos.bridge.render import authored
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.omnipbr import read_omni_pbr
 from cosmos.bridge.render.scene import Material, TextureSlot
@@ -150,8 +151,7 @@ class _PreviewSurface:
         self, name: str, default: tuple[float, float, float]
     ) -> tuple[tuple[float, float, float], TextureSlot, bool]:
         """Return a colour input as (constant, slot, whether it reads displayColor)."""
-        value = self._constant(self._shader, name)
-        color = default if value is None else (float(value[0]), float(value[1]), float(value[2]))
+        color = authored.color(self._constant(self._shader, name), default, self._notes, self._path())
         node, _ = self._node(self._shader, name)
         if node is not None and str(node.GetIdAttr().Get()).startswith("UsdPrimvarReader"):
             primvar = str(self._constant(node, "varname") or "")
@@ -160,14 +160,14 @@ class _PreviewSurface:
                     f"Colours read from the primvar {primvar!r} are drawn with their fallback", self._path()
                 )
                 fallback = self._constant(node, "fallback")
-                color = default if fallback is None else (float(fallback[0]), float(fallback[1]), float(fallback[2]))
+                color = authored.color(fallback, default, self._notes, self._path())
             return color, TextureSlot(), primvar == "displayColor"
         return color, self._slot(name), False
 
     def _scalar(self, name: str, default: float) -> tuple[float, TextureSlot]:
         """Return a scalar input as (constant, slot)."""
-        value = self._constant(self._shader, name)
-        return (default if value is None else float(value)), self._slot(name)
+        value = authored.number(self._constant(self._shader, name), default, self._notes, self._path())
+        return value, self._slot(name)
 
     def _path(self) -> str:
         return str(self._shader.GetPath())
@@ -182,7 +182,7 @@ class _PreviewSurface:
                 self._notes.add("Shader nodes other than UsdUVTexture are left out", str(node.GetPath()))
             return TextureSlot()
         asset = self._constant(node, "file")
-        if asset is None or not asset.path:
+        if not getattr(asset, "path", ""):
             self._notes.add("Texture nodes without a file are left out", str(node.GetPath()))
             return TextureSlot()
         space = str(self._constant(node, "sourceColorSpace") or "auto")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
+from cosmos.bridge.render import authored
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Material, TextureSlot
 from cosmos.bridge.render.textures import TextureLibrary
@@ -32,7 +33,7 @@ def read_omni_pbr(
         The material, or ``None`` where the shader is of another kind.
     """
     kind = str(shader.GetPrim().GetAttribute("info:mdl:sourceAsset:subIdentifier").Get() or "")
-    values = _Inputs(shader, time, textures)
+    values = _Inputs(shader, time, textures, notes)
     if kind not in _KNOWN and not values.has_any("diffuse_color_constant", "diffuse_texture"):
         return None
     if values.flag("project_uvw"):
@@ -86,8 +87,8 @@ def _normal_slot(values: _Inputs) -> TextureSlot:
 class _Inputs:
     """The inputs of an MDL shader by name."""
 
-    def __init__(self, shader: UsdShade.Shader, time: Usd.TimeCode, textures: TextureLibrary) -> None:
-        self._shader, self._time, self._textures = shader, time, textures
+    def __init__(self, shader: UsdShade.Shader, time: Usd.TimeCode, textures: TextureLibrary, notes: Notes) -> None:
+        self._shader, self._time, self._textures, self._notes = shader, time, textures, notes
 
     def _attribute(self, name: str) -> Any:
         from pxr import UsdShade
@@ -110,12 +111,10 @@ class _Inputs:
         return default if value is None else bool(value)
 
     def number(self, name: str, default: float) -> float:
-        value = self._value(name)
-        return default if value is None else float(value)
+        return authored.number(self._value(name), default, self._notes, str(self._shader.GetPath()))
 
     def color(self, name: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-        value = self._value(name)
-        return default if value is None else (float(value[0]), float(value[1]), float(value[2]))
+        return authored.color(self._value(name), default, self._notes, str(self._shader.GetPath()))
 
     def pair(self, name: str, default: tuple[float, float]) -> tuple[float, float]:
         value = self._value(name)
@@ -147,7 +146,7 @@ class _Inputs:
         """Return an image input; ``color_space`` holds where the file's own says auto."""
         attribute = self._attribute(name)
         asset = None if attribute is None else attribute.Get(self._time)
-        if asset is None or not asset.path:
+        if not getattr(asset, "path", ""):
             return TextureSlot()
         authored = {"sRGB": "sRGB", "srgb": "sRGB", "raw": "raw", "linear": "raw"}.get(attribute.GetColorSpace())
         texture, gain = self._textures.add(asset, color_space=authored or color_space)  # type: ignore[arg-type]

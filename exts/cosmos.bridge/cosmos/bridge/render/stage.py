@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.assemble import Tracks, assemble
-from cosmos.bridge.render.cameras import AUTO_CAMERA, frame_camera, read_camera
+from cosmos.bridge.render.cameras import read_camera
+from cosmos.bridge.render.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera
 
@@ -73,7 +74,8 @@ class StageReader:
     def pose(self, time_code: float) -> Pose:
         """Return where everything is at a time code; only what has time samples is read anew.
 
-        A mesh whose points are not finite, or of another number, at this time is not visible at it.
+        What cannot be placed at this time (a transform or points that are not finite, points of another number) is not
+        visible at it.
         """
         from pxr import Usd, UsdGeom
 
@@ -94,6 +96,7 @@ class StageReader:
         for gate, rows in tracks.gates.values():
             if gate.Get(time) == UsdGeom.Tokens.invisible:
                 visible[rows] = False
+        _hide_the_lost(local_to_world, visible)
         return Pose(
             time_code=float(time_code),
             local_to_world=local_to_world,
@@ -144,6 +147,7 @@ class StageReader:
         visible = np.ones(count, bool)
         for track in tracks.instancers:
             self._place_points(track, cache, self._time, local_to_world, visible)
+        _hide_the_lost(local_to_world, visible)
         return Pose(
             time_code=self._scene.start_time,
             local_to_world=local_to_world,
@@ -192,6 +196,13 @@ class StageReader:
             else:
                 visible[self._scene.mesh_of == index] = False
         return moved
+
+
+def _hide_the_lost(local_to_world: np.ndarray, visible: np.ndarray) -> None:
+    """Hide rows whose transform is not finite or shrinks everything to a point, and leave a sound matrix there."""
+    lost = ~np.isfinite(local_to_world).all((1, 2)) | (local_to_world[:, :3, :3] == 0.0).all((1, 2))
+    visible[lost] = False
+    local_to_world[lost] = np.eye(4)
 
 
 def open_stage(path: str) -> Usd.Stage:
