@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Optional
 
 import warp as wp
@@ -56,7 +57,7 @@ class Bands:
             return
         wp.load_module(module=kernel.module, device=self.device)
         edges = [count * piece // pieces for piece in range(pieces + 1)]
-        self.run([(kernel, end - start, [start, *inputs]) for start, end in zip(edges, edges[1:])])
+        self.run([(kernel, end - start, [start, *inputs]) for start, end in pairwise(edges)])
 
     def run(self, launches: list[tuple[Any, int, list]]) -> None:
         """Run independent launches ``(kernel, count, inputs)``, side by side where there are threads."""

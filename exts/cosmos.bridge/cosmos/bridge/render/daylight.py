@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import warp as wp
-
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.render.sky import Air
@@ -158,31 +157,28 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     air.haze_glow = _vec((0.25 * glow * (1.0 - cover) + 0.01 * sun) * dim)
     air.haze_height, air.floor = 14.0 + 60.0 * (1.0 - look.fog), floor
     air.detail, air.seed, air.vignette = look.detail, look.seed & 0x7FFFFFFF, look.vignette
-    air.wet, air.snow = max(look.rain, 0.25 * look.snow * 0.0), look.snow
+    air.wet, air.snow = look.rain, look.snow
     air.exposure, air.headlight, air.bounce = 1.0, 0.0, 1.0
     return air
 
 
-def stage_air(scene: Scene, pose: Pose, *, floor: float, openness: float) -> tuple[Any, Optional[str]]:
-    """Return the plain sky of the simulation look, lit as the stage says; and what had to be added, if anything.
+def stage_air(scene: Scene, pose: Pose, *, floor: float) -> Any:
+    """Return the plain sky of the simulation look, lit as the stage says; without any light a sky and a sun are added.
 
     Args:
         scene: The stage.
         pose: Where its lights are.
         floor: Height of the ground relative to the world's origin [m].
-        openness: Share of the sky that the stage lets in, in [0, 1].
     """
     y_up = scene.up_axis == "Y"
-    note = None
     air = Air()
-    air.y_up, air.floor, air.open = int(y_up), floor, openness
+    air.y_up, air.floor, air.open = int(y_up), floor, 1.0
     air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
     distant = [index for index, light in enumerate(scene.lights) if light.kind == "distant"]
     domes = [index for index, light in enumerate(scene.lights) if light.kind == "dome"]
     sun, toward, radius = np.zeros(3), direction_of(50.0, 35.0, y_up), 0.005
     sky = np.zeros(3)
     if not scene.lights:
-        note = "The stage has no light; a sky and a sun were added."
         sun, sky = np.array([3.0, 2.85, 2.6]), np.array([0.42, 0.5, 0.6])
     if distant:
         index = max(distant, key=lambda item: max(scene.lights[item].color))
@@ -203,26 +199,7 @@ def stage_air(scene: Scene, pose: Pose, *, floor: float, openness: float) -> tup
     air.zenith, air.horizon, air.ground = _vec(sky * (0.8, 0.92, 1.1)), _vec(sky * 1.1), _vec(sky * 0.45)
     air.sky_light, air.haze_height = _vec(sky), 100.0
     air.exposure = 1.0
-    return air, note
+    return air
 
 
-def scale_air(air: Any, factor: float) -> None:
-    """Multiply every radiance of ``air`` by ``factor``."""
-    for name in (
-        "zenith",
-        "horizon",
-        "ground",
-        "glow",
-        "sun_color",
-        "disk",
-        "cloud_light",
-        "cloud_shade",
-        "dome_color",
-        "sky_light",
-        "haze_color",
-        "haze_glow",
-    ):
-        setattr(air, name, _vec(np.array([getattr(air, name)[axis] for axis in range(3)]) * factor))
-
-
-__all__ = ["NIGHT_ELEVATION", "direction_of", "scale_air", "stage_air", "teacher_air"]
+__all__ = ["NIGHT_ELEVATION", "direction_of", "stage_air", "teacher_air"]

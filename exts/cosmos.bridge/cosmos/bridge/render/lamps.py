@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-
 from cosmos.bridge.render.light import Lamps
 from cosmos.bridge.render.scene import Light, Pose, Scene
 
@@ -52,7 +51,7 @@ def make_lamps(
     """
     rows = []
     for index, light in enumerate(scene.lights):
-        if light.kind == "dome" or index in skip or max(light.color) <= 0.0:
+        if light.kind == "dome" or index in skip or max(light.color) * gain <= 0.0:
             continue
         matrix = np.asarray(pose.light_to_world[index], dtype=np.float64)
         axes = matrix[:3, :3]
@@ -70,10 +69,10 @@ def make_lamps(
     rows = rows[:MAX_LAMPS]
     lamps = Lamps()
     lamps.count = len(rows)
-    columns = list(zip(*rows)) if rows else [[0], *([np.zeros(3)] for _ in range(5)), [0.0], [0]]
+    columns: list = list(zip(*rows, strict=True)) if rows else [[0], *([np.zeros(3)] for _ in range(5)), [0.0], [0]]
     dtypes = (wp.int32, wp.vec3, wp.vec3, wp.vec3, wp.vec3, wp.vec3, wp.float32, wp.int32)
     names = ("kinds", "places", "sides", "tops", "aims", "powers", "areas", "shadows")
-    for name, dtype, column in zip(names, dtypes, columns):
+    for name, dtype, column in zip(names, dtypes, columns, strict=True):
         values = np.array(column, dtype=np.int32 if dtype is wp.int32 else np.float32)
         setattr(lamps, name, wp.array(values, dtype=dtype, device=device))
     return lamps

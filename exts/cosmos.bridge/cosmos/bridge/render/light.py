@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warp as wp
-
 from cosmos.bridge.render.atlas import Atlas
 from cosmos.bridge.render.noise import hash_uint, to_unit
 from cosmos.bridge.render.sky import Air, sky_radiance, z_up
@@ -122,9 +121,9 @@ def bounced(
     arriving = air.sky_light * (PI * (0.25 + 0.75 * air.open) * (0.35 + 0.25 * z_up(air, n)[2]))
     arriving += air.fill
     facing = wp.dot(n, air.sun)
-    if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-        if not blocked(world, p + n * 2.0e-3, air.sun, 1.0e5):
-            arriving += air.sun_color * facing
+    lit = facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0
+    if lit and not blocked(world, p + n * 2.0e-3, air.sun, 1.0e5):
+        arriving += air.sun_color * facing
     for k in range(lamps.count):
         arriving += lamp_irradiance(lamps, k, p, n) * 0.8
     return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)

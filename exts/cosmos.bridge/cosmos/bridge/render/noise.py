@@ -15,8 +15,7 @@ def hash_uint(x: wp.uint32):
     h = h * wp.uint32(2146121005)
     h = h ^ (h >> wp.uint32(15))
     h = h * wp.uint32(73244475)
-    h = h ^ (h >> wp.uint32(16))
-    return h
+    return h ^ (h >> wp.uint32(16))
 
 
 @wp.func

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warp as wp
-
 from cosmos.bridge.render.noise import hash3
 from cosmos.bridge.render.surface import Surfaces
 
@@ -62,9 +61,11 @@ def mark_edges_kernel(
             mark = wp.uint8(1)
     if mark == wp.uint8(0) and home.triangles[i] >= 0:
         n = home.normals[i]
-        if x > 0 and home.triangles[i - 1] >= 0 and wp.dot(n, home.normals[i - 1]) < 0.8:
+        left = i - wp.min(x, 1)
+        above = i - wp.min(y, 1) * width
+        if home.triangles[left] >= 0 and wp.dot(n, home.normals[left]) < 0.8:
             mark = wp.uint8(1)
-        if y > 0 and home.triangles[i - width] >= 0 and wp.dot(n, home.normals[i - width]) < 0.8:
+        if home.triangles[above] >= 0 and wp.dot(n, home.normals[above]) < 0.8:
             mark = wp.uint8(1)
     marks_out[i] = mark
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 import warp as wp
-
 from cosmos.bridge.render.atlas import make_atlas
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.look import Look
@@ -154,9 +153,7 @@ class Renderer:
         self._visibility.find(view, depths, triangles)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, previous), dict(target.buffers))
         metering = self._metering_cameras(camera)
-        self._painter.paint(
-            camera, view, target.seen, pose, look, metering, rgb=target.buffers["rgb"], particles=particles
-        )
+        self._painter.paint(camera, target.seen, pose, look, metering, rgb=target.buffers["rgb"], particles=particles)
         return Frame(
             camera=camera,
             time_code=time_code,

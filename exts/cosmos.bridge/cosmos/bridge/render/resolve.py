@@ -6,7 +6,6 @@ from typing import Any, Optional
 
 import numpy as np
 import warp as wp
-
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.visibility import View, pixel_ray
 from cosmos.bridge.render.world import World, WorldArrays, inverses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warp as wp
-
 from cosmos.bridge.render.atlas import Atlas
 from cosmos.bridge.render.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.noise import smooth_step
@@ -84,9 +83,9 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
 
 @wp.func
 def _grid_sample(grid: LightGrid, surfaces: Surfaces, home: Surfaces, i: wp.int32):
-    """Slow light at sample ``i`` from the four cells around it, by how well each lies on the same surface.
+    """Slow light at sample ``i``: the lamps' irradiance, and the gathered irradiance with the openness.
 
-    Returns six numbers: lamps' irradiance and gathered irradiance, and openness apart.
+    Taken from the cells around it, by how well each lies on the same surface.
     """
     uv = surfaces.image[i]
     p = surfaces.positions[i]
@@ -101,24 +100,27 @@ def _grid_sample(grid: LightGrid, surfaces: Surfaces, home: Surfaces, i: wp.int3
     sum_lit = wp.vec3(0.0, 0.0, 0.0)
     sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
     total = wp.float32(0.0)
-    for dr in range(-1, 3):
-        for dc in range(-1, 3):
-            row = wp.clamp(r0 + dr, 0, grid.rows - 1)
-            column = wp.clamp(c0 + dc, 0, grid.columns - 1)
-            ax = wp.abs(gx - wp.float32(c0 + dc))
-            ay = wp.abs(gy - wp.float32(r0 + dr))
-            near = wp.max(0.0, 1.0 - ax) * wp.max(0.0, 1.0 - ay) + 1.0e-3
-            y = wp.min(row * grid.step + grid.step // 2, height - 1)
-            x = wp.min(column * grid.step + grid.step // 2, grid.width - 1)
-            j = y * grid.width + x
-            if home.triangles[j] >= 0:
-                off = wp.abs(wp.dot(n, home.positions[j] - p)) * tolerance
-                alike = wp.max(0.0, wp.dot(n, home.normals[j]))
-                weight = near * (wp.exp(-off * off) * alike * alike * alike * alike + 1.0e-5)
-                cell = row * grid.columns + column
-                sum_lit += grid.lit[cell] * weight
-                sum_gathered += grid.gathered[cell] * weight
-                total += weight
+    for ring in range(2):  # the four cells around; twelve more where none of them lies on this surface
+        if ring == 0 or total < 0.02:
+            for dr in range(-ring, 2 + ring):
+                for dc in range(-ring, 2 + ring):
+                    row = wp.clamp(r0 + dr, 0, grid.rows - 1)
+                    column = wp.clamp(c0 + dc, 0, grid.columns - 1)
+                    ax = wp.abs(gx - wp.float32(c0 + dc))
+                    ay = wp.abs(gy - wp.float32(r0 + dr))
+                    near = wp.max(0.0, 1.0 - ax) * wp.max(0.0, 1.0 - ay) + 1.0e-3
+                    y = wp.min(row * grid.step + grid.step // 2, height - 1)
+                    x = wp.min(column * grid.step + grid.step // 2, grid.width - 1)
+                    j = y * grid.width + x
+                    if home.triangles[j] >= 0:
+                        off = wp.abs(wp.dot(n, home.positions[j] - p)) * tolerance
+                        alike = wp.max(0.0, wp.dot(n, home.normals[j]))
+                        alike = alike * alike
+                        weight = near * (wp.exp(-off * off) * alike * alike + 1.0e-5)
+                        cell = row * grid.columns + column
+                        sum_lit += grid.lit[cell] * weight
+                        sum_gathered += grid.gathered[cell] * weight
+                        total += weight
     total = wp.max(total, 1.0e-12)
     return sum_lit / total, sum_gathered / total
 
@@ -205,6 +207,8 @@ def shade_kernel(
             seen = sky_radiance(air, atlas, mirrored, 0.0)
             if hit.result:
                 seen = bounced(world, atlas, air, lamps, hit.face, start + mirrored * (hit.t * 0.999), mirrored, 1.0)
+                strongest = wp.max(seen[0], wp.max(seen[1], seen[2]))
+                seen = seen * wp.min(1.0, 4.0 * air.limit / wp.max(strongest, 1.0e-9))
                 seen = through_haze(air, seen, start, mirrored, hit.t)
             met = met * (1.0 - sharp) + seen * sharp
         color += wp.cw_mul(gleam, met)

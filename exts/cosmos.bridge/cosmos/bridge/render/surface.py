@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warp as wp
-
 from cosmos.bridge.render.atlas import (
     BASE_SLOT,
     EMISSIVE_SLOT,

@@ -5,11 +5,11 @@ Both fill ``triangles`` (int32, -1 where nothing is seen) and ``depths`` (distan
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import warp as wp
-
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.world import World, WorldArrays
 from cosmos.bridge.types import Camera
@@ -248,7 +248,7 @@ class Visibility:
         pieces = min(bands.threads * 2, view.height) if bands.threads > 1 else 1
         rows = [view.height * piece // pieces for piece in range(pieces + 1)]
         arguments = [seen, self._boxes, world, view, depths, triangles]
-        bands.run([(_rasterise_kernel, len(seen), [start, end, *arguments]) for start, end in zip(rows, rows[1:])])
+        bands.run([(_rasterise_kernel, len(seen), [start, end, *arguments]) for start, end in pairwise(rows)])
 
 
 __all__ = ["FAR_AWAY", "View", "Visibility", "make_view", "pixel_ray"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warp as wp
-
 from cosmos.bridge.render.noise import fbm, hash_uint, smooth_step, to_unit, value_noise
 from cosmos.bridge.render.sky import Air, height_of, z_up
 from cosmos.bridge.render.world import WorldArrays
@@ -57,7 +56,7 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
     soil = wp.vec3(0.16, 0.135, 0.105) * (0.35 + grey)
     base = base * (1.0 - 0.42 * dirt) + soil * (0.42 * dirt)
     base = base * (1.0 + amount * (0.62 * (grain - 0.5) + 0.42 * (coarse - 0.5)))
-    fade = wp.clamp(1.5 - side * 90.0, 0.0, 1.0)
+    fade = wp.clamp(1.5 - side * 220.0, 0.0, 1.0)
     if fade > 0.0:
         speck = value_noise(p * 90.0, seed + wp.uint32(21))
         base = base * (1.0 + amount * fade * 0.22 * (speck - 0.5))
@@ -65,7 +64,7 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
     rough = out.roughness + amount * (0.30 * (coarse - 0.5) + 0.35 * (grain - 0.5) + 0.22 * dirt)
     out.roughness = wp.clamp(rough, 0.06, 1.0)
     out.metallic = out.metallic * (1.0 - 0.5 * dirt)
-    bump = wp.clamp(1.5 - side * 40.0, 0.0, 1.0) * amount * 0.16
+    bump = wp.clamp(1.5 - side * 110.0, 0.0, 1.0) * amount * 0.16
     if bump > 0.0:
         a = value_noise(p * 23.0, seed + wp.uint32(31)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(32)) - 0.75
         b = value_noise(p * 23.0, seed + wp.uint32(41)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(42)) - 0.75

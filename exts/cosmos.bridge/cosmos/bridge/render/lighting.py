@@ -1,0 +1,111 @@
+"""What lights a frame: air and lamps for the stage's own light or for a look, exposed by the meter."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import numpy as np
+import warp as wp
+from cosmos.bridge.render.daylight import NIGHT_ELEVATION, stage_air, teacher_air
+from cosmos.bridge.render.lamps import make_lamps
+from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.meter import Reading, measure
+from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.visibility import make_view
+from cosmos.bridge.render.world import World
+from cosmos.bridge.types import Camera
+
+_MOST_READINGS = 256
+_ROOFED = 0.45
+"""Below this openness lamps are lit by day."""
+
+
+def _luma(color: Any) -> float:
+    return float(0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2])
+
+
+class Lighting:
+    """Decides light and exposure; the meter reads once a camera path (and a sun), so that a clip keeps its exposure."""
+
+    def __init__(self, scene: Scene, world: World):
+        """Prepare for one scene."""
+        self._scene, self._world = scene, world
+        self._readings: dict[Any, Reading] = {}
+        self._floor: Optional[float] = None
+        brightest = max((max(item.emissive) for item in scene.materials), default=0.0)
+        self._emission = 1.0 / max(1.0, brightest)
+
+    @property
+    def floor(self) -> float:
+        """Height of the ground relative to the world's origin [m]: that of the lowest thousandth of all points."""
+        if self._floor is None:
+            axis = 1 if self._scene.up_axis == "Y" else 2
+            heights = self._world.arrays.points.numpy()[:, axis]
+            self._floor = float(np.percentile(heights, 0.1)) if len(heights) else 0.0
+        return self._floor
+
+    def decide(self, look: Optional[Look], pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
+        """Return air and lamps of a frame.
+
+        Args:
+            look: Time of day and weather; the stage's own light when ``None``.
+            pose: Where lights are.
+            cameras: Where the light meter looks from; readings are kept by the path of the first.
+        """
+        return self._of_stage(pose, cameras) if look is None else self._of_look(look, pose, cameras)
+
+    def _lamps(self, pose: Pose, skip: tuple[int, ...], gain: float = 1.0) -> Any:
+        return make_lamps(self._scene, pose, self._world.origin, self._world.device, gain=gain, skip=skip)
+
+    def _distant(self) -> list[int]:
+        """Return the distant lights, brightest first."""
+        found = [index for index, light in enumerate(self._scene.lights) if light.kind == "distant"]
+        return sorted(found, key=lambda item: -max(self._scene.lights[item].color))
+
+    def _reading(self, air: Any, lamps: Any, cameras: list[Camera], key: Any) -> Reading:
+        if key not in self._readings:
+            while len(self._readings) >= _MOST_READINGS:
+                self._readings.pop(next(iter(self._readings)))
+            views = [make_view(camera, self._world.origin) for camera in cameras]
+            self._readings[key] = measure(self._world, air, lamps, views)
+        return self._readings[key]
+
+    def _expose(self, air: Any, reading: Reading, lamp_gain: float, *, brightness: float, least: float) -> None:
+        """Set what depends on how much light there is."""
+        levels = (_luma(air.sun_color), _luma(air.sky_light), lamp_gain)
+        key = max(reading.key(*levels), least)
+        fill = 0.3 * reading.mean(*levels) * (1.0 - 0.6 * reading.openness)
+        air.fill, air.limit = wp.vec3(fill, fill, fill), 0.8 * key
+        air.exposure = brightness / key
+
+    def _of_stage(self, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
+        air = stage_air(self._scene, pose, floor=self.floor)
+        lamps = self._lamps(pose, tuple(self._distant()[:1]))
+        reading = self._reading(air, lamps, cameras, cameras[0].prim_path)
+        air.open = reading.openness
+        self._expose(air, reading, 1.0, brightness=3.4 + 0.4 * (1.0 - air.open), least=1e-9)
+        air.emission = self._emission / air.exposure
+        return air, lamps
+
+    def _of_look(self, look: Look, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
+        y_up, skip = self._scene.up_axis == "Y", tuple(self._distant())
+        draft = teacher_air(look, y_up=y_up, floor=self.floor, openness=1.0)
+        key = (cameras[0].prim_path, look.sun_elevation, look.sun_azimuth)
+        reading = self._reading(draft, self._lamps(pose, skip), cameras, key)
+        air = teacher_air(look, y_up=y_up, floor=self.floor, openness=reading.openness)
+        night, roofed = look.sun_elevation < NIGHT_ELEVATION, reading.openness < _ROOFED
+        bright = float(np.percentile(reading.lamps, 75.0)) if len(reading.lamps) else 0.0
+        gain = 0.0
+        if bright > 1e-9 and (night or roofed):
+            gain = (3.0 if roofed else 0.9) / bright
+        if night:
+            air.headlight = 18.0 if gain == 0.0 else 6.0
+        dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))
+        dim += (1.0 - dim) * (1.0 - reading.openness) * 0.8
+        brightness = (4.4 + 0.4 * (1.0 - reading.openness)) * dim * 2.0**look.exposure
+        self._expose(air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9)
+        air.emission = self._emission * (2.5 if night or roofed else 1.0) / air.exposure
+        return air, self._lamps(pose, skip, gain=gain)
+
+
+__all__ = ["Lighting"]
