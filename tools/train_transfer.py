@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import math
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 import torch  # noqa: TID253
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
+from cosmos.models.weights import sha256_of
 from safetensors.torch import save_file
 from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
@@ -151,11 +153,20 @@ def train(run: Run, pairs: Pairs, *, minutes: float, batch: int, save_minutes: f
 
 
 def export(run: Run, out: Path, training: dict) -> None:
-    """Write the moving average as half-precision safetensors with its configuration."""
+    """Write the moving average as half-precision safetensors, with a configuration that holds every file's hash."""
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.half().contiguous() for name, value in run.average.state_dict().items()}
     save_file(weights, out / "net.safetensors")
-    config = {"net": to_mapping(run.net.config), "training": training}
+    files = {name: sha256_of(out / name) for name in ("net.safetensors", "reader.safetensors", "reader.json")}
+    digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
+    config = {
+        "name": "transfer-small",
+        "revision": f"1-{digest[:10]}",
+        "licence": "Apache-2.0",
+        "net": to_mapping(run.net.config),
+        "files": files,
+        "training": training,
+    }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 

@@ -71,7 +71,7 @@ def _camera_point(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: 
 
 @wp.func
 def normal_from_depth(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int, x: int, lens: wp.vec4) -> wp.vec3:
-    # Camera-space normal; of each pair of neighbours the nearer in depth, so that silhouettes do not bend it.
+    """Camera-space normal; of each pair of neighbours the nearer in depth, so that silhouettes do not bend it."""
     here = depth[t, y, x]
     centre = _camera_point(depth, t, y, x, lens)
     right = wp.min(x + 1, depth.shape[2] - 1)

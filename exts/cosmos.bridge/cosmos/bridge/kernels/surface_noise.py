@@ -17,8 +17,7 @@ def mix_bits(x: wp.uint32) -> wp.uint32:
     h = h * wp.uint32(2146121005)
     h = h ^ (h >> wp.uint32(15))
     h = h * wp.uint32(73244475)
-    h = h ^ (h >> wp.uint32(16))
-    return h
+    return h ^ (h >> wp.uint32(16))
 
 
 @wp.func

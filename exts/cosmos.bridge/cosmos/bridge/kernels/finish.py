@@ -1,0 +1,197 @@
+"""The last pass over a painted picture: falling snow and rain, grain, vignette, and what is to stay as it was.
+
+Flakes and streaks are random, so a net that is trained on them learns their mean, a veil. They are drawn here instead,
+seeded, falling over time, and hidden behind what is nearer than they are.
+"""
+
+# mypy: disable-error-code="misc,operator"
+# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
+
+from dataclasses import dataclass
+from typing import Optional
+
+import numpy as np
+import warp as wp
+from cosmos.bridge.kernels.surface_noise import lattice
+
+wp.set_module_options({"enable_backward": False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """What the last pass adds; each strength lies in [0, 1]."""
+
+    snow: float = 0.0
+    """Density of flakes."""
+    rain: float = 0.0
+    """Density of streaks."""
+    light: float = 1.0
+    """How bright a flake is, sRGB level."""
+    noise: float = 0.0
+    """Grain of the sensor."""
+    vignette: float = 0.0
+    """Darkening of the corners."""
+    seed: int = 0
+    """Decides flakes, streaks and grain."""
+
+
+@wp.func
+def _flakes(
+    u: wp.float32, v: wp.float32, time: wp.float32, far: wp.float32, amount: wp.float32, seed: wp.uint32
+) -> wp.float32:
+    # u and v in picture heights; six layers from near and big to far and small.
+    cover = wp.float32(0.0)
+    for layer in range(6):
+        distance = 1.2 * wp.pow(1.75, wp.float32(layer))
+        if distance < far:
+            cell = 0.30 / distance + 0.018
+            sway = 0.25 * wp.sin(time * 1.7 + wp.float32(layer) * 2.1)
+            x = u / cell + wp.float32(layer) * 7.31 + time * 0.4 + sway
+            y = v / cell - time * 1.5 / (distance * cell) + wp.float32(layer) * 3.77
+            column = wp.int32(wp.floor(x))
+            row = wp.int32(wp.floor(y))
+            if lattice(column, row, layer, seed) < 0.7 * amount:
+                size = 0.05 + 0.09 * lattice(column, row, layer + 48, seed)
+                dx = x - wp.floor(x) - 0.25 - 0.5 * lattice(column, row, layer + 16, seed)
+                dy = (y - wp.floor(y) - 0.25 - 0.5 * lattice(column, row, layer + 32, seed)) * 0.8
+                near = wp.sqrt(dx * dx + dy * dy) / size
+                blur = 0.35 + 0.5 / distance
+                cover = wp.max(cover, 0.8 * wp.clamp((1.0 - near) / blur + 0.5, 0.0, 1.0))
+    return cover
+
+
+@wp.func
+def _streaks(
+    u: wp.float32, v: wp.float32, time: wp.float32, far: wp.float32, amount: wp.float32, seed: wp.uint32
+) -> wp.float32:
+    cover = wp.float32(0.0)
+    for layer in range(5):
+        distance = 1.6 * wp.pow(1.9, wp.float32(layer))
+        if distance < far:
+            length = 0.34 / distance + 0.045
+            gap = 0.05 / distance + 0.012
+            x = (u + 0.10 * v) / gap + wp.float32(layer) * 11.7
+            column = wp.int32(wp.floor(x))
+            shift = lattice(column, layer, 5, seed) * 9.0
+            y = v / length - time * 4.5 / (length * distance) + shift
+            row = wp.int32(wp.floor(y))
+            if lattice(column, row, layer, seed) < 0.5 * amount:
+                dx = wp.abs(x - wp.floor(x) - 0.2 - 0.6 * lattice(column, row, layer + 16, seed)) * gap
+                thin = 0.0016 / distance + 0.0008
+                along = y - wp.floor(y)
+                fade = wp.clamp(4.0 * along * (1.0 - along), 0.0, 1.0)
+                strength = 0.10 + 0.16 * lattice(column, row, layer + 32, seed)
+                cover = wp.max(cover, strength * fade * wp.clamp(1.6 - dx / thin, 0.0, 1.0))
+    return cover
+
+
+@wp.kernel
+def _finish_kernel(
+    # in
+    source: wp.array(dtype=wp.uint8, ndim=4),
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    kept: wp.array(dtype=wp.float32, ndim=3),
+    has_depth: wp.int32,
+    has_kept: wp.int32,
+    times: wp.array(dtype=wp.float32, ndim=1),
+    first_frame: wp.int32,
+    strengths: wp.array(dtype=wp.float32, ndim=1),
+    seed: wp.uint32,
+    # in and out
+    picture_out: wp.array(dtype=wp.uint8, ndim=4),
+):
+    t, y, x = wp.tid()
+    height = wp.float32(picture_out.shape[1])
+    width = wp.float32(picture_out.shape[2])
+    far = wp.float32(1.0e6)
+    if has_depth != 0:
+        z = depth[t, y, x]
+        if z > 0.0 and z < far:
+            far = z
+    u = (wp.float32(x) + 0.5) / height
+    v = (wp.float32(y) + 0.5) / height
+    white = strengths[2] * 255.0
+    snow = wp.float32(0.0)
+    rain = wp.float32(0.0)
+    if strengths[0] > 0.0:
+        snow = _flakes(u, v, times[t], far, strengths[0], seed)
+    if strengths[1] > 0.0:
+        rain = _streaks(u, v, times[t], far, strengths[1], seed)
+    dx = (2.0 * (wp.float32(x) + 0.5) - width) / wp.sqrt(width * width + height * height)
+    dy = (2.0 * (wp.float32(y) + 0.5) - height) / wp.sqrt(width * width + height * height)
+    rim = dx * dx + dy * dy
+    shade = 1.0 - strengths[4] * 0.6 * rim * rim
+    frame = first_frame + t
+    for c in range(3):
+        level = wp.float32(picture_out[t, y, x, c])
+        level = level + (white - level) * snow
+        level = level + (white * 0.85 - level) * rain
+        level = level * shade
+        if strengths[3] > 0.0:
+            # Two draws make a triangle: mean 0, no long tail; dark places are noisier, as after a tone curve.
+            grain = lattice(x, y, frame * 8 + c, seed) + lattice(x, y, frame * 8 + c, seed + wp.uint32(977)) - 1.0
+            level = level + grain * strengths[3] * (9.0 + 12.0 * (1.0 - level / 255.0))
+        if has_kept != 0:
+            before = wp.float32(source[t, y, x, c])
+            level = level + (before - level) * wp.clamp(kept[t, y, x], 0.0, 1.0)
+        picture_out[t, y, x, c] = wp.uint8(wp.clamp(level, 0.0, 255.0) + 0.5)
+
+
+def finish_pictures(
+    pictures: wp.array,
+    *,
+    source: wp.array,
+    finish: Finish,
+    times: np.ndarray,
+    first_frame: int,
+    depth: Optional[wp.array] = None,
+    kept: Optional[wp.array] = None,
+) -> None:
+    """Draw the last pass onto pictures, in place.
+
+    Args:
+        pictures: Painted sRGB, uint8, shape [F, H, W, 3].
+        source: The clip's own sRGB, of the same shape.
+        finish: What to add.
+        times: Of each frame [s], shape [F].
+        first_frame: Number of the first frame in its clip; decides the grain.
+        depth: Distance to the image plane [m], float32, shape [F, H, W]; flakes fall before all of it where ``None``.
+        kept: How much of the source stays at each pixel, float32 in [0, 1], shape [F, H, W].
+
+    Raises:
+        ValueError: If shapes do not go together.
+    """
+    shape = tuple(pictures.shape)
+    if len(shape) != 4 or shape[3] != 3 or pictures.dtype != wp.uint8 or tuple(source.shape) != shape:
+        raise ValueError(
+            f"finish_pictures needs pictures and source as uint8 [F, H, W, 3], got {list(shape)} and "
+            f"{list(source.shape)}."
+        )
+    for name, array in (("depth", depth), ("kept", kept)):
+        if array is not None and tuple(array.shape) != shape[:3]:
+            raise ValueError(f"finish_pictures needs {name} {list(shape[:3])}, got {list(array.shape)}.")
+    if np.shape(times) != shape[:1]:
+        raise ValueError(f"finish_pictures needs a time a frame, got {np.shape(times)} for {shape[0]} frames.")
+    device = pictures.device
+    nothing = wp.empty((0, 0, 0), dtype=wp.float32, device=device)
+    strengths = np.array([finish.snow, finish.rain, finish.light, finish.noise, finish.vignette], dtype=np.float32)
+    wp.launch(
+        _finish_kernel,
+        dim=shape[:3],
+        inputs=[
+            source,
+            nothing if depth is None else depth,
+            nothing if kept is None else kept,
+            int(depth is not None),
+            int(kept is not None),
+            wp.array(np.asarray(times, dtype=np.float32), dtype=wp.float32, device=device),
+            first_frame,
+            wp.array(strengths, dtype=wp.float32, device=device),
+            wp.uint32(finish.seed & 0xFFFFFFFF),
+        ],
+        outputs=[pictures],
+        device=device,
+    )
+
+
+__all__ = ["Finish", "finish_pictures"]

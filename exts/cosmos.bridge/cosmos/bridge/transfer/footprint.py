@@ -1,0 +1,59 @@
+"""What every backend records of a transfer: settings, versions, memory."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from cosmos.bridge.types import TransferRequest
+
+_DISTRIBUTIONS = {"warp": "warp-lang", "torch": "torch", "safetensors": "safetensors"}
+
+
+def settings_of(request: TransferRequest) -> dict[str, Any]:
+    """Return the settings of a request as plain values; a weight map becomes its mean."""
+    weights: dict[str, Any] = {}
+    for kind, weight in request.weights.items():
+        if isinstance(weight, (int, float)):
+            if weight > 0.0:
+                weights[str(kind)] = float(weight)
+        else:
+            weights[str(kind)] = {"map_mean": round(float(weight.numpy().mean()), 4)}
+    return {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
+        "num_steps": request.num_steps,
+        "guidance": request.guidance,
+        "weights": weights,
+    }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the version of each package that is installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(_DISTRIBUTIONS.get(package, package))
+        except PackageNotFoundError:
+            # Inside Kit, packages come without a distribution.
+            found[package] = str(getattr(sys.modules.get(package), "__version__", "unknown"))
+    return found
+
+
+def peak_bytes(device: str) -> int:
+    """Return the peak memory of a CUDA device by torch, or else of the process [bytes]; 0 where it is not told."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+__all__ = ["peak_bytes", "settings_of", "versions"]
