@@ -107,7 +107,7 @@ def test_wrong_usage_is_one_sentence_and_code_2(cli, tmp_path, monkeypatch, word
 
 
 def test_an_unknown_option_is_code_2(cli):
-    code, out, err = cli("augment", "s.usda", "--promt", "x")
+    code, _out, err = cli("augment", "s.usda", "--promt", "x")
     assert code == 2
     assert "--promt" in err
 
@@ -115,7 +115,7 @@ def test_an_unknown_option_is_code_2(cli):
 def test_every_command_has_help(cli):
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2]
-        code, out, err = cli(name, "--help")
+        code, out, _err = cli(name, "--help")
         assert code == 0
         assert name in out
 

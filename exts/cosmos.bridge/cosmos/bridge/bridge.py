@@ -125,7 +125,8 @@ class Bridge:
 
         Raises:
             SourceError: If the source, a camera or the frames cannot be read.
-            ModelError: If the config asks the Transfer model for what it cannot do.
+            ConfigError: If there is no such device.
+            ModelError: If the config asks the Transfer model for what it cannot do, or a clip can never fit the memory.
             SinkError: If the out folder is taken or cannot be written.
         """
         with _Opened(self._open_source) as opened:
@@ -215,11 +216,17 @@ class Bridge:
 
     def _preflight(self, opened: _Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
         from cosmos.bridge.runs.folder import check_out as refuse_taken
+        from cosmos.bridge.runs.memory import check_device, check_fit
 
+        check_device(self.config.device)
         _check_spec(self._transfer.spec, self.config)
         if check_out:
             refuse_taken(Path(self.config.out), Path(self.config.source))
-        return {camera or "": opened.describe(camera) for camera in self.config.cameras or (None,)}
+        described = {}
+        for camera in self.config.cameras or (None,):
+            described[camera or ""] = told = opened.describe(camera)
+            check_fit(told["num_frames"], told.get("size") or (1, 1), self.config.device)
+        return described
 
     def _prepare(
         self, source: FrameSource, clock: Clock, progress: Progress

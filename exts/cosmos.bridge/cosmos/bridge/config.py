@@ -7,6 +7,7 @@ known one; a wrong type is refused with the right one. ``BridgeConfig.from_mappi
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSp
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.settings import from_plain, to_plain
+from cosmos.bridge.types import ControlKind
 
 PROMPT_LIMIT = 4000
 """Longest prompt [characters]; text encoders of Transfer models read about 512 tokens and drop the rest silently."""
@@ -140,6 +142,14 @@ class BridgeConfig:
             raise ConfigError(
                 f"size must be at least 1x1 [px], got {self.size[0]}x{self.size[1]}; give HEIGHTxWIDTH, e.g. 704x1280."
             )
+        if (
+            self.weights is not None
+            and not self.weights.regions
+            and not any(getattr(self.weights, str(kind)) for kind in ControlKind)
+        ):
+            raise ConfigError("weights gives every control 0; raise at least one, e.g. weights.edge=1.")
+        if self.guidance is not None and not math.isfinite(self.guidance):
+            raise ConfigError(f"guidance must be a finite number, got {self.guidance!r}.")
         if self.num_steps is not None:
             _within("num_steps", self.num_steps, 1, 1000)
         _within("seed", self.seed, 0, 2**53)

@@ -19,6 +19,7 @@ from cosmos.bridge.cli.console import (
     quiet_warp,
     seconds_text,
 )
+from cosmos.bridge.cli.remarks import usd_remarks
 from cosmos.bridge.config import BridgeConfig, load_config, merge, parse_assignment, read_settings
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import Job
@@ -94,7 +95,10 @@ def run_config(config: BridgeConfig, args: argparse.Namespace, *, command: str, 
         lambda progress, stop: Bridge(config).augment(progress, stop, resume=resume, command=command)
     )
     try:
-        summary = attend(job.start(), quiet=args.json, cure=f" Finish later with: cosmos-bridge resume {config.out}")
+        with usd_remarks():
+            summary = attend(
+                job.start(), quiet=args.json, cure=f" Finish later with: cosmos-bridge resume {config.out}"
+            )
     finally:
         if (Path(config.out) / LEDGER_NAME).exists() and job.progress.clips_total:
             args.error_code = EXIT_PARTIAL
@@ -117,7 +121,8 @@ def print_summary(summary: RunSummary, *, as_json: bool) -> None:
         if getattr(summary, name) or name == "accepted"
     )
     attempts = f"{summary.attempts} attempts" if summary.attempts != 1 else "1 attempt"
-    emit(f"{summary.planned} clips planned: {counts} ({attempts}, {seconds_text(summary.seconds)})")
+    clips = f"{summary.planned} clips" if summary.planned != 1 else "1 clip"
+    emit(f"{clips} planned: {counts} ({attempts}, {seconds_text(summary.seconds)})")
     for label, path in (("report", summary.report), ("stage", summary.stage), ("manifest", summary.manifest)):
         if path is not None:
             emit(f"{label:9} {path}")
@@ -215,7 +220,10 @@ def _dry_run(config: BridgeConfig, args: argparse.Namespace) -> int:
 
     quiet_warp()
     job: Job[Estimate] = Job(lambda progress, stop: estimate(config, progress))
-    guess = attend(job.start(), quiet=True)
+    with usd_remarks():
+        guess = attend(job.start(), quiet=True)
+    for note in guess.notes:
+        log(f"note: {note}")
     if args.json:
         emit_json(guess.to_mapping())
         return EXIT_OK

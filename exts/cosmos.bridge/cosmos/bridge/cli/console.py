@@ -171,10 +171,11 @@ def describe(progress: JobProgress) -> str:
     """Write a snapshot as one line."""
     steps = f" {progress.done}/{progress.total}" if progress.total else ""
     left = "" if progress.eta is None else f", about {seconds_text(progress.eta)} left"
-    clips = f"clip {min(progress.clips_done + 1, progress.clips_total)}/{progress.clips_total}"
+    now = f"[{seconds_text(progress.seconds)}]"
     if progress.clips_total and progress.clips_done == progress.clips_total:
-        clips = f"{progress.clips_done}/{progress.clips_total} clips done"
-    return f"[{seconds_text(progress.seconds)}] {clips}: {progress.stage}{steps}{left}"
+        return f"{now} {progress.clips_done}/{progress.clips_total} clips done, {progress.stage}{steps}"
+    clip = f"clip {progress.clips_done + 1}/{progress.clips_total}" if progress.clips_total else "starting"
+    return f"{now} {clip}: {progress.stage or 'loading'}{steps}{left}"
 
 
 def make_display(*, quiet: bool = False) -> Display:

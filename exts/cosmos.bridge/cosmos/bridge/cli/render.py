@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from cosmos.bridge.cli.attend import attend
 from cosmos.bridge.cli.console import EXIT_INTERRUPTED, EXIT_OK, bytes_text, emit, emit_json, log, quiet_warp
+from cosmos.bridge.cli.remarks import usd_remarks
 from cosmos.bridge.config import parse_frames, parse_size
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     check_out(out, Path(args.source))
     quiet_warp()
     work = _Rendering(args.source, args.camera or [None], frames, size, args.device, annotators, out)
-    written = attend(Job(work).start(), quiet=args.json)
+    with usd_remarks():
+        written = attend(Job(work).start(), quiet=args.json)
     for note in written["notes"]:
         log(f"note: {note}")
     if args.json:

@@ -27,7 +27,9 @@ def create_run(config: BridgeConfig) -> Ledger:
         save_config(config, pending)
         os.replace(pending, out / CONFIG_NAME)
     except OSError as error:
-        raise SinkError(f"The out folder {out} cannot be written ({error}); choose another with --out.") from error
+        raise SinkError(
+            f"The out folder {out} cannot be written ({error.strerror or error}); choose another with --out."
+        ) from error
     return _locked(Ledger(out / LEDGER_NAME))
 
 
@@ -82,7 +84,9 @@ def check_out(out: Path, source: Path) -> None:
         if out.is_dir() and any(item for item in out.iterdir() if item not in source.parents):
             raise SinkError(f"The out folder {out} is not empty; nothing is written over: choose another with --out.")
     except OSError as error:
-        raise SinkError(f"The out folder {out} cannot be read ({error}); choose another with --out.") from error
+        raise SinkError(
+            f"The out folder {out} cannot be read ({error.strerror or error}); choose another with --out."
+        ) from error
     parent = nearest_parent(out)
     if not os.access(parent, os.W_OK | os.X_OK):
         raise SinkError(f"The out folder {out} cannot be made, {parent} is not writable; choose another with --out.")

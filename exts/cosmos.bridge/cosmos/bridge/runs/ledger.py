@@ -38,7 +38,9 @@ class Ledger:
             if self._file.tell() != whole:
                 self._file.truncate(whole)
         except OSError as error:
-            raise SinkError(f"The ledger {path} cannot be opened ({error}); check the folder's permissions.") from error
+            raise SinkError(
+                f"The ledger {path} cannot be opened ({error.strerror or error}); check the folder's permissions."
+            ) from error
         self._entries = entries
 
     @property
@@ -62,7 +64,7 @@ class Ledger:
         except OSError as error:
             self._cut(start)
             raise SinkError(
-                f"The ledger {self.path} cannot be written ({error}); free some disk and resume."
+                f"The ledger {self.path} cannot be written ({error.strerror or error}); free some disk and resume."
             ) from error
         self._entries.append(entry)
 

@@ -57,6 +57,7 @@ class RunRecord:
         self._resumed, self._out = resume, Path(config.out)
         self._command = command or f"cosmos-bridge augment --config {self._out / CONFIG_NAME} --out NEW_FOLDER"
         self._names = fitting_sinks(config)
+        self._model_notes: dict[str, None] = {}
         self._sinks: Optional[tuple[DatasetSink, tuple[Sink, ...]]] = None
         self._ledger: Ledger = reopen_run(self._out)[1] if resume else create_run(config)
         try:
@@ -106,6 +107,7 @@ class RunRecord:
                 sink.write(augmentation, progress)
             dataset.write(augmentation, progress)
         self._attempts.setdefault(augmentation.name, []).append(augmentation.verdict.accepted)
+        self._model_notes.update(dict.fromkeys(augmentation.result.provenance.notes))
 
     def settle(self, planned: PlannedClip, outcome: Optional[Outcome] = None, why: Optional[Exception] = None) -> None:
         """Say how a clip ended; without an outcome its last attempt decides."""
@@ -212,7 +214,7 @@ class RunRecord:
             manifest=self._out / "manifest.json",
             stage=stage if stage.is_file() else None,
             report=report,
-            notes=(*self._source_notes(), *(f"{name}: {reason}" for name, reason in why.items() if reason)),
+            notes=(*self._source_notes(), *self._model_notes, *(f"{name}: {reason}" for name, reason in why.items() if reason)),
         )
 
 

@@ -1,0 +1,367 @@
+"""Whole runs of the command line on a real stage with the identity backend."""
+
+import errno
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from cosmos.bridge.runs.ledger import read_ledger
+from cosmos.bridge.sinks.manifest import read_manifest
+
+
+def changed(words, option, value):
+    words = [str(word) for word in words]
+    if option in words:
+        words[words.index(option) + 1] = str(value)
+        return words
+    return [*words, option, str(value)]
+
+
+def test_augment_writes_everything_and_prints_where(cli, small, tmp_path):
+    code, out, err = cli(*small)
+    assert code == 0, err
+    assert "1 clip planned: 1 accepted" in out
+    for name in ("report.html", "stage.usda", "manifest.json", "config.json", "clip_0000/augmented.mp4"):
+        assert (tmp_path / "out" / name).is_file(), name
+    assert str(tmp_path / "out" / "report.html") in out
+    assert "Traceback" not in err
+
+
+def test_json_is_the_only_thing_on_stdout(cli, small):
+    code, out, _ = cli(*small, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert (summary["planned"], summary["accepted"], summary["attempts"]) == (1, 1, 1)
+    assert set(summary["stage_seconds"]) >= {"read", "derive", "transfer", "judge", "write"}
+
+
+def test_the_report_carries_the_command(cli, small, tmp_path):
+    cli(*small)
+    command = read_manifest(tmp_path / "out")["run"]["command"]
+    assert command.startswith("cosmos-bridge augment ")
+    assert "--prompt rain" in command
+
+
+def test_the_saved_config_runs_again_alike(cli, small, tmp_path):
+    cli(*small)
+    config = tmp_path / "out" / "config.json"
+    code, _, _ = cli("augment", "--config", config, "--out", tmp_path / "again")
+    assert code == 0
+    first, again = (tmp_path / name / "clip_0000" / "augmented.mp4" for name in ("out", "again"))
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_two_cameras_and_two_prompts_are_four_clips(cli, small, tmp_path):
+    words = [*small, "--camera", "/World/Camera", "--camera", "/World/Side", "--prompt", "snow", "--json"]
+    code, out, err = cli(*words)
+    assert code == 0, err
+    assert json.loads(out)["planned"] == 4
+    cameras = [clip["tags"]["camera"] for clip in read_manifest(tmp_path / "out")["clips"]]
+    assert cameras == ["/World/Camera", "/World/Camera", "/World/Side", "/World/Side"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "told"),
+    [
+        ("--camera", "/World/None", 3, "it has /World/Camera, /World/Side"),
+        ("--frames", "100:120", 3, "which is 0 to 23"),
+        ("--size", "0x64", 2, "at least 1x1"),
+        ("--transfer", "identiti", 3, "did you mean 'identity'?"),
+        ("--guard", "none", 3, "there is blocklist, off"),
+        ("--critic", "nobody", None, "there is consistency"),
+        ("--device", "cuda:77", 2, "There is no device 'cuda:77'; there is cpu"),
+        ("--weights", "edge=0", 2, "every control 0"),
+        ("--weights", "edge=7", 2, r"must lie in [0, 1]"),
+        ("--weights", "hdmap=1", 3, "hdmap"),
+        ("--guidance", "3", 3, "identity does not use guidance"),
+        ("--negative-prompt", "blur", 3, "identity does not use negative_prompt"),
+        ("--num-steps", "9", 3, "identity takes at most 1 num_steps, got 9"),
+        ("--size", "60000x60000", 3, "smaller size"),
+        ("--out", "/proc/nowhere", 3, "choose another"),
+        ("--set", 'sinks=["report"]', 2, "must hold 'dataset'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(cli, small, tmp_path, option, value, code, told):
+    got, out, err = cli(*changed(small, option, value))
+    assert got in ((2, 3) if code is None else (code,)), err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("cosmos-bridge: ")
+    assert told in last
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("none.usda", None, "does not exist"),
+        ("broken.usda", "garbage", "cannot be read by USD"),
+        ("broken.usdc", "garbage", "cannot be read by USD"),
+        ("empty.usda", '#usda 1.0\ndef Xform "World" {}\n', "nothing that can be drawn"),
+        ("notes.txt", "hello", "of no known kind"),
+    ],
+)
+def test_a_bad_source_is_one_sentence_and_leaves_nothing(cli, small, tmp_path, name, content, told):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    words = [str(word) for word in small]
+    words[1] = str(tmp_path / name)
+    code, out, err = cli(*words)
+    assert code == 3
+    last = err.strip().splitlines()[-1]
+    assert told in last
+    assert name in last
+    assert out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", ["1x1", "3x5", "37x65"])
+def test_odd_sizes_work(cli, small, tmp_path, size):
+    code, _, err = cli(*changed(small, "--size", size))
+    assert code in (0, 4), err  # a single pixel may fail the critic, but is written and counted
+    counts = read_manifest(tmp_path / "out")["counts"]
+    assert counts["accepted"] + counts["rejected"] == 1
+
+
+def test_a_missing_layer_is_a_note(cli, small, stage):
+    stage.write_text(stage.read_text().replace('defaultPrim = "World"', 'subLayers = [@./gone.usda@]', 1))
+    code, _, err = cli(*small)
+    assert code == 0, err
+    assert "gone.usda" in err
+    assert "0x" not in err
+
+
+def test_a_folder_that_is_not_empty_is_refused_whole(cli, small, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("keep me")
+    code, _, err = cli(*small)
+    assert code == 3
+    assert "not empty" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_second_run_into_one_folder_points_to_resume(cli, small, tmp_path):
+    cli(*small)
+    before = sorted(path.name for path in (tmp_path / "out").iterdir())
+    code, _, err = cli(*small)
+    assert code == 3
+    assert f"cosmos-bridge resume {tmp_path / 'out'}" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(cli, small, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    code, _, err = cli(*changed(small, "--out", tmp_path / "closed" / "out"))
+    assert code == 3
+    assert "not writable" in err
+
+
+def test_a_full_disk_stops_with_one_sentence_and_resume_finishes(cli, small, tmp_path, monkeypatch):
+    from cosmos.bridge.sinks import dataset
+
+    real, calls = dataset.write_video, []
+
+    def full(path, *args, **options):
+        calls.append(path)
+        if len(calls) > 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(dataset, "write_video", full)
+    code, out, err = cli(*small, "--prompt", "snow")
+    assert code == 4
+    last = err.strip().splitlines()[-1]
+    assert "No space left on device" in last
+    assert out == ""
+    assert not list((tmp_path / "out").rglob("*.partial"))
+    assert read_manifest(tmp_path / "out")["counts"]["accepted"] == 1
+    monkeypatch.setattr(dataset, "write_video", real)
+    code, out, _ = cli("resume", tmp_path / "out")
+    assert code == 0
+    assert "2 clips planned: 2 accepted" in out
+    assert cli("verify", tmp_path / "out")[0] == 0
+
+
+def test_rejected_clips_are_partial_success(cli, small, tmp_path, monkeypatch):
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    import warp as wp
+
+    real = IdentityTransfer.transfer
+
+    def black(self, request, progress=None):
+        result = real(self, request, progress)
+        result.rgb.fill_(wp.uint8(0))
+        return result
+
+    monkeypatch.setattr(IdentityTransfer, "transfer", black)
+    code, out, _ = cli(*small)
+    assert code == 4
+    assert "0 accepted, 1 rejected (2 attempts" in out
+    assert (tmp_path / "out" / "rejected" / "clip_0000_attempt2").is_dir()
+
+
+def test_verify_finds_a_changed_byte(cli, small, tmp_path):
+    cli(*small)
+    assert cli("verify", tmp_path / "out")[0] == 0
+    path = tmp_path / "out" / "clip_0000" / "labels.json"
+    path.write_text(path.read_text() + " ")
+    code, out, _ = cli("verify", tmp_path / "out", "--json")
+    problems = json.loads(out)["problems"]
+    assert code == 4
+    assert len(problems) == 1
+    assert "labels.json" in problems[0]
+
+
+@pytest.mark.parametrize("command", ["resume", "verify", "report"])
+def test_a_folder_without_a_run_is_one_sentence(cli, tmp_path, command):
+    code, out, err = cli(command, tmp_path)
+    assert code == 3
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_report_is_written_again(cli, small, tmp_path):
+    cli(*small)
+    path = tmp_path / "out" / "report.html"
+    path.unlink()
+    code, out, _ = cli("report", tmp_path / "out")
+    assert (code, out.strip()) == (0, str(path))
+    assert path.is_file()
+
+
+def test_a_dry_run_prices_the_run_and_writes_nothing(cli, small, tmp_path):
+    words = changed(small, "--frames", "0:12")
+    code, out, err = cli(*words, "--prompt", "snow", "--dry-run", "--json")
+    guess = json.loads(out)
+    assert code == 0, err
+    assert (guess["clips"], guess["frames"], guess["frames_by_camera"]) == (2, 24, [12])
+    assert guess["seconds"] > 0
+    assert "measured just now on this machine: 2 of 24 frames at 36x64" in guess["basis"]
+    assert not (tmp_path / "out").exists()
+    cli(*words, "--prompt", "snow")
+    real = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert real / 3 < guess["num_bytes"] < real * 3
+
+
+def test_render_writes_what_the_folder_source_reads(cli, stage, tmp_path):
+    from cosmos.bridge.sources import open_source, read_clip
+
+    words = ["render", stage, "--size", "36x64", "--camera", "/World/Camera", "--out", tmp_path / "frames"]
+    code, out, err = cli(*words, "--frames", "0:3")
+    assert code == 0, err
+    assert out.startswith("3 frames")
+    drawn = read_clip(open_source(stage, camera="/World/Camera", size=(36, 64), frames=range(3), device="cpu"))
+    read = read_clip(open_source(tmp_path / "frames"))
+    for name in ("rgb", "depth", "motion"):
+        np.testing.assert_array_equal(getattr(read, name).numpy(), getattr(drawn, name).numpy(), err_msg=name)
+    np.testing.assert_allclose(read.cameras[1].intrinsics, drawn.cameras[1].intrinsics, rtol=1e-6)
+    np.testing.assert_allclose(read.cameras[1].cam_to_world, drawn.cameras[1].cam_to_world, atol=1e-6)
+    ids = {instance.prim_path: key for key, instance in read.instances.items()}
+    for key, instance in drawn.instances.items():
+        np.testing.assert_array_equal(read.instance_ids.numpy() == ids[instance.prim_path], drawn.instance_ids.numpy() == key)
+
+
+def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
+    words = ["render", stage, "--size", "9x16", "--frames", "0:2", "--annotators", "rgb", "--out", tmp_path / "frames"]
+    code, _, err = cli(*words, "--camera", "/World/Camera", "--camera", "/World/Side", "--json")
+    assert code == 0, err
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["World_Camera", "World_Side"]
+    assert len(list((tmp_path / "frames" / "World_Side").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "told"),
+    [
+        ("--annotators", "depth", 2, "no annotator 'depth'; there are rgb"),
+        ("--annotators", ",", 2, "names none"),
+        ("--size", "0x0", 2, "at least 1x1"),
+        ("--frames", "3:3", 2, "holds no frame"),
+        ("--camera", "/None", 3, "it has /World/Camera"),
+    ],
+)
+def test_render_refuses_with_one_sentence(cli, stage, tmp_path, option, value, code, told):
+    got, out, err = cli("render", stage, "--out", tmp_path / "frames", option, value)
+    assert got == code
+    assert told in err.strip().splitlines()[-1]
+    assert out == ""
+
+
+def _start(spawn, stage, out):
+    return spawn(
+        *("augment", stage, "--frames", "0:8", "--size", "36x64", "--camera", "/World/Camera"),
+        *("--transfer", "identity", "--variants", "12", "--prompt", "rain", "--prompt", "snow", "--out", out),
+    )
+
+
+def _heard(child, told):
+    """Read the child's log until a line holds some words."""
+    for line in child.stderr:
+        if told in line:
+            return line
+    raise AssertionError(f"the child never said {told!r}")
+
+
+def _finish(cli, out):
+    entries = read_ledger(out / "ledger.jsonl")
+    assert all(entry["event"] in ("started", "settled") for entry in entries)
+    code, told, err = cli("resume", out, "--json")
+    assert code == 0, err
+    assert json.loads(told)["accepted"] == 24
+    code, told, _ = cli("verify", out)
+    assert code == 0, told
+    assert not list(out.rglob("*.partial"))
+
+
+def test_the_first_ctrl_c_finishes_the_clip(spawn, cli, stage, tmp_path):
+    out = tmp_path / "out"
+    child = _start(spawn, stage, out)
+    _heard(child, "clip 3/24")
+    child.send_signal(signal.SIGINT)
+    told, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "Finishing the clip at work" in err
+    assert "remaining" in told
+    counts = read_manifest(out)["counts"]
+    assert 0 < counts["accepted"] < 24
+    assert counts["accepted"] == len([path for path in out.glob("clip_*") if path.is_dir()])
+    _finish(cli, out)
+
+
+def test_the_second_ctrl_c_stops_now(spawn, cli, stage, tmp_path):
+    out = tmp_path / "out"
+    child = _start(spawn, stage, out)
+    _heard(child, "clip 2/24")
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.12)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "Traceback" not in err
+    _finish(cli, out)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
+def test_a_kill_at_any_moment_loses_at_most_the_clip_at_work(spawn, cli, stage, tmp_path, delay):
+    out = tmp_path / "out"
+    child = _start(spawn, stage, out)
+    _heard(child, "clip 2/24")
+    time.sleep(delay)
+    child.kill()
+    child.wait(timeout=60)
+    assert read_manifest(out)["counts"]["accepted"] >= 1
+    _finish(cli, out)
+
+
+def test_ctrl_c_before_the_first_clip_is_quiet(spawn, stage, tmp_path):
+    child = _start(spawn, stage, tmp_path / "out")
+    time.sleep(0.15)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode in (130, -signal.SIGINT)
+    assert "cosmos/bridge" not in err or "Traceback" not in err
