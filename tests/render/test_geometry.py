@@ -241,3 +241,30 @@ def test_plane_faces_its_axis_and_spans_what_usd_says(stage, axis, normal):
     np.testing.assert_allclose(flat_normals(surface), np.broadcast_to(normal, (2, 3)), atol=1e-6)
     extent = np.array(UsdGeom.Boundable.ComputeExtentFromPlugins(plane, NOW))
     np.testing.assert_allclose([surface.points.min(0), surface.points.max(0)], extent, atol=1e-6)
+
+
+def test_colours_that_vary_reach_the_corners_and_too_few_are_said(stage):
+    mesh = cube_mesh(stage)
+    colors = np.random.default_rng(8).uniform(size=(6, 3)).astype(np.float32)
+    primvar = mesh.CreateDisplayColorPrimvar("uniform")
+    primvar.Set([tuple(map(float, color)) for color in colors])
+    surface = read_mesh(mesh, NOW, 1.0, Notes())
+    np.testing.assert_allclose(surface.colors, np.repeat(colors[surface.faces][:, None], 3, axis=1))
+    primvar.Set([(1, 0, 0), (0, 1, 0)])
+    notes = Notes()
+    assert read_mesh(mesh, NOW, 1.0, notes).colors is None
+    assert notes.sentences() == ("displayColor with too few values is not used: /Cube.",)
+
+
+def test_crowded_point_of_a_cone_keeps_its_sides_smooth():
+    count = 100
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    points = np.r_[np.c_[np.cos(angle), np.sin(angle), np.zeros(count)], [(0, 0, 1.0)]].astype(np.float32)
+    k = np.arange(count)
+    triangles = np.c_[k, (k + 1) % count, np.full(count, count)].astype(np.int32)
+    normals = crease_normals(points, triangles).astype(np.float64)
+    a, b, c = (points[triangles[:, n]].astype(np.float64) for n in range(3))
+    flat = np.cross(b - a, c - a)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    assert ((normals * flat[:, None]).sum(-1) > np.cos(np.radians(40))).all()
+    np.testing.assert_allclose(normals[:, 2], flat, atol=1e-6)

@@ -331,3 +331,19 @@ def test_inputs_that_are_no_numbers_keep_their_default(stage):
     scene, material = only_material(stage)
     assert (material.roughness, material.metallic, material.base_color) == (0.5, 0.0, (0.18, 0.18, 0.18))
     assert any("no finite numbers" in note for note in scene.notes)
+
+
+def test_colour_read_from_displaycolor(stage):
+    _, shader = preview(stage)
+    reader = UsdShade.Shader.Define(stage, "/World/M/R")
+    reader.CreateIdAttr("UsdPrimvarReader_float3")
+    name = reader.CreateInput("varname", Sdf.ValueTypeNames.String)
+    name.Set("displayColor")
+    reader.CreateInput("fallback", Sdf.ValueTypeNames.Float3).Set((0.5, 0.25, 0.125))
+    shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).ConnectToSource(reader.ConnectableAPI(), "result")
+    assert only_material(stage)[1].use_display_color
+    name.Set("paint")
+    scene, material = only_material(stage)
+    assert not material.use_display_color
+    assert material.base_color == (0.5, 0.25, 0.125)
+    assert any("'paint'" in note for note in scene.notes)

@@ -449,3 +449,15 @@ def test_broken_point_instancers_are_left_out_with_a_note():
     assert [item.prim_path for item in scene.drawn] == ["/World/Good"]
     for path, reason in (("Short", "differ in number"), ("Past", "past their prototypes"), ("Gone", "does not exist")):
         assert any(reason in note and f"/World/{path}" in note for note in scene.notes), path
+
+
+def test_points_of_an_instancer_have_their_own_colours_and_moving_prototypes_are_said():
+    stage, instancer = instancer_stage()
+    colors = [(0.25 * k, 0.5, 1.0) for k in range(4)]
+    UsdGeom.PrimvarsAPI(instancer).CreatePrimvar("displayColor", Sdf.ValueTypeNames.Color3fArray, "vertex").Set(colors)
+    move = UsdGeom.Xformable(stage.GetPrimAtPath("/World/Crowd/Protos/Box/Top")).GetOrderedXformOps()[0]
+    move.Set((0, 0, 2), 0)
+    move.Set((0, 0, 9), 5)
+    scene = StageReader(stage).scene
+    np.testing.assert_allclose(scene.color_of, colors)
+    assert scene.notes == ("Motion inside a prototype is left out: /World/Crowd/Protos/Box.",)
