@@ -213,6 +213,17 @@ def test_tokens_of_capped_maps_stay_capped(make_clip):
     assert (sum(tokens) <= 1.0 + 1e-6).all()
 
 
+def test_on_a_token_grid_maps_are_resampled_before_they_are_capped():
+    """Half the picture sums to 1.8, half to 0.8: a token on the border must cap the mean, not average capped sites."""
+    edge = np.zeros((1, 4, 4), np.float32)
+    edge[:, :, :2] = 1.0
+    weights = ControlWeights(edge=wp.array(edge, dtype=wp.float32, device="cpu"), seg=0.8)
+    tokens = {kind: array.numpy() for kind, array in cap_weights(weights, (1, 4, 4), grid=(1, 1, 1)).items()}
+    np.testing.assert_allclose([tokens[EDGE].item(), tokens[SEG].item()], [0.5 / 1.3, 0.8 / 1.3], atol=1e-6)
+    numbers = cap_weights(ControlWeights(edge=1.0, seg=1.0), (9, 32, 32), grid=(3, 2, 2))
+    assert (numbers[EDGE].numpy() == np.full((3, 2, 2), 0.5)).all()
+
+
 def test_a_grid_that_does_not_fit_is_refused():
     with pytest.raises(ControlError, match="cannot be brought to tokens"):
         weights_to_tokens(wp.ones((4, 2, 2), dtype=wp.float32, device="cpu"), (1, 2, 2))

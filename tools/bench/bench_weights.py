@@ -33,7 +33,7 @@ class Tokens(Contest):
     """Pixels to the token grid of Transfer 2.5."""
 
     title = "weights_to_tokens (1/16)"
-    bytes_per_pixel = 4.0
+    bytes_per_pixel = (8.0 + 1.0) * 4.0 / 16.0**2  # eight sites are read for a token
     tolerance = 1e-5
     prepare = CapStack.prepare
 

@@ -70,31 +70,52 @@ def _strengths(keys: Keys, num_frames: int) -> list[float]:
 
 
 def cap_weights(
-    weights: ControlWeights, shape: Sequence[int], *, device: Optional[Any] = None
+    weights: ControlWeights,
+    shape: Sequence[int],
+    *,
+    grid: Optional[tuple[int, int, int]] = None,
+    device: Optional[Any] = None,
 ) -> dict[ControlKind, wp.array]:
     """Expand all weights to maps whose sum is at most 1 at every site.
 
-    Where the sum is above 1, each is divided by it; where it is below, they stay.
+    Where the sum is above 1, each is divided by it; where it is below, they stay. With ``grid`` the sites are the
+    tokens of a model: maps are resampled first and capped then, as Transfer 2.5 does.
 
     Args:
         weights: Numbers and maps in [0, 1].
         shape: ``(T, H, W)`` of the clip.
+        grid: ``(t, h, w)`` of the tokens, ``t > 1`` exactly where ``T > 1``; ``None`` stays with the pixels.
         device: Where to put the maps; ``None`` takes that of the first map, else Warp's default.
 
     Returns:
-        Kind -> map, float32, shape [T, H, W], for each kind above 0; contiguous.
+        Kind -> map, float32, shape [T, H, W] or [t, h, w], for each kind above 0; contiguous.
 
     Raises:
-        ControlError: If a map has another shape, lies outside [0, 1], or is zero everywhere.
+        ControlError: If a map has another shape, lies outside [0, 1], or is zero everywhere, or the grid does not fit.
     """
     import warp as wp
-    from cosmos.bridge.kernels.weights import cap_stack, inspect_weights
+    from cosmos.bridge.kernels.weights import cap_stack
 
-    shape = tuple(shape)
     kinds = weights.kinds
     maps = {kind: weight for kind, weight in weights.items() if not isinstance(weight, (int, float))}
+    _check_maps(maps, tuple(shape))
     if device is None:
         device = next(iter(maps.values())).device if maps else wp.get_device()
+    if not kinds:
+        return {}
+    stack = wp.empty((len(kinds), *(grid or shape)), dtype=wp.float32, device=device)
+    for slot, kind in enumerate(kinds):
+        if kind in maps:
+            wp.copy(stack[slot], maps[kind] if grid is None else weights_to_tokens(maps[kind], grid))
+        else:
+            stack[slot].fill_(float(weights[kind]))
+    cap_stack(stack)
+    return {kind: stack[slot] for slot, kind in enumerate(kinds)}
+
+
+def _check_maps(maps: Mapping[ControlKind, wp.array], shape: tuple[int, ...]) -> None:
+    from cosmos.bridge.kernels.weights import inspect_weights
+
     for kind, given in maps.items():
         if tuple(given.shape) != shape:
             raise ControlError(f"The weight map of {kind} is {list(given.shape)} [T, H, W], the clip {list(shape)}.")
@@ -103,16 +124,6 @@ def cap_weights(
             raise ControlError(f"The weight map of {kind} must lie in [0, 1], but it has values outside, or NaN.")
         if not above:
             raise ControlError(f"The weight map of {kind} is zero everywhere; leave {kind} out instead.")
-    if not kinds:
-        return {}
-    stack = wp.empty((len(kinds), *shape), dtype=wp.float32, device=device)
-    for slot, kind in enumerate(kinds):
-        if kind in maps:
-            wp.copy(stack[slot], maps[kind])
-        else:
-            stack[slot].fill_(float(weights[kind]))
-    cap_stack(stack)
-    return {kind: stack[slot] for slot, kind in enumerate(kinds)}
 
 
 def weights_to_tokens(weights: wp.array, grid: tuple[int, int, int]) -> wp.array:

@@ -128,7 +128,7 @@ def _grow_kernel(
             ny = wp.int32(0)
             nx = wp.int32(0)
             for k in range(9):
-                py = wp.clamp(cy + k / 3 - 1, 0, mark.shape[1] - 1)
+                py = wp.clamp(cy + k // 3 - 1, 0, mark.shape[1] - 1)
                 px = wp.clamp(cx + k % 3 - 1, 0, mark.shape[2] - 1)
                 if walking == 0 and mark[t, py, px] == _WEAK:
                     walking = 1

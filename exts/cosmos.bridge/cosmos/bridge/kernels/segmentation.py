@@ -22,7 +22,7 @@ def _find_id(known: wp.array(dtype=wp.uint32, ndim=1), wanted: wp.uint32):
     low = wp.int32(0)
     high = wp.int32(known.shape[0])
     while low < high:
-        middle = (low + high) / 2
+        middle = (low + high) // 2
         if known[middle] < wanted:
             low = middle + 1
         else:

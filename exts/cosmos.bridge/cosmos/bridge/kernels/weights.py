@@ -18,7 +18,7 @@ def _holds(sorted_ids: wp.array(dtype=wp.uint32, ndim=1), wanted: wp.uint32):
     low = wp.int32(0)
     high = wp.int32(sorted_ids.shape[0])
     while low < high:
-        middle = (low + high) / 2
+        middle = (low + high) // 2
         if sorted_ids[middle] < wanted:
             low = middle + 1
         else:
@@ -144,8 +144,8 @@ def _to_tokens_kernel(
     fx = _source_position(x, weights.shape[2], tokens_out.shape[2])
     total = float(0.0)
     for k in range(8):
-        dt = k / 4
-        dy = (k / 2) % 2
+        dt = k // 4
+        dy = (k // 2) % 2
         dx = k % 2
         st = wp.int32(wp.floor(ft))
         sy = wp.int32(wp.floor(fy))
