@@ -1,0 +1,1 @@
+"""The embedded renderer: what Replicator's annotators give, from any USD stage, on Warp."""

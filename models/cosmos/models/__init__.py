@@ -1,0 +1,1 @@
+"""Nets and their weights; torch only, and nothing of the bridge."""

@@ -1,0 +1,1 @@
+"""The embedded Transfer model: small, trained by this project, shipped with it."""
