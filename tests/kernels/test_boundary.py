@@ -25,14 +25,14 @@ def test_color_gradient_matches_cv2_sobel_of_the_strongest_channel(device, shape
         np.testing.assert_allclose(got[t], expected, atol=1e-5)
 
 
-def shift_scores_numpy(gradient, sites, normals, segments, radius):
+def shift_scores_numpy(gradient, sites, normals, ceilings, segments, radius):
     side = 2 * radius + 1
     out = np.zeros((len(segments) - 1, side, side))
     for s, j, i in np.ndindex(out.shape):
         for k in range(segments[s], segments[s + 1]):
             y = np.clip(sites[k, 1] + j - radius, 0, gradient.shape[1] - 1)
             x = np.clip(sites[k, 2] + i - radius, 0, gradient.shape[2] - 1)
-            out[s, j, i] += abs(gradient[sites[k, 0], y, x].astype(np.float64) @ normals[k])
+            out[s, j, i] += min(abs(gradient[sites[k, 0], y, x].astype(np.float64) @ normals[k]), ceilings[k])
     return out
 
 
@@ -42,15 +42,17 @@ def test_shift_scores_match_numpy(device, radius):
     gradient = rng.normal(0, 10, (2, 5, 7, 2)).astype(np.float32)
     sites = np.stack([rng.integers(0, n, 20) for n in (2, 5, 7)], axis=1).astype(np.int32)
     normals = rng.normal(0, 1, (20, 2)).astype(np.float32)
+    ceilings = rng.uniform(0, 20, 20).astype(np.float32)
     segments = np.array([0, 4, 4, 20], np.int32)
     scores = shift_scores(
         wp.array(gradient, dtype=wp.float32, device=device),
         wp.array(sites, dtype=wp.int32, device=device),
         wp.array(normals, dtype=wp.float32, device=device),
+        wp.array(ceilings, dtype=wp.float32, device=device),
         wp.array(segments, dtype=wp.int32, device=device),
         radius=radius,
     )
-    expected = shift_scores_numpy(gradient, sites, normals, segments, radius)
+    expected = shift_scores_numpy(gradient, sites, normals, ceilings, segments, radius)
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-3)
 
 
@@ -64,6 +66,7 @@ def test_shift_scores_peak_where_the_edge_went(device):
         gradient,
         wp.array(table[:, :3], dtype=wp.int32, device=device),
         wp.array(table[:, 3:].astype(np.float32), dtype=wp.float32, device=device),
+        wp.full(len(table), 1.0e3, dtype=wp.float32, device=device),
         wp.array([0, len(table)], dtype=wp.int32, device=device),
         radius=5,
     ).numpy()[0]
@@ -76,14 +79,15 @@ def test_launchers_refuse_what_does_not_fit(device):
     gradient = color_gradient(video)
     sites = wp.zeros((2, 3), dtype=wp.int32, device=device)
     normals = wp.zeros((2, 2), dtype=wp.float32, device=device)
+    ceilings = wp.zeros(2, dtype=wp.float32, device=device)
     segments = wp.zeros(2, dtype=wp.int32, device=device)
     with pytest.raises(ValueError, match=r"uint8 \[T, H, W, C\], got float32"):
         color_gradient(gradient)
     with pytest.raises(ValueError, match=r"out must be float32 \[1, 4, 4, 2\], got uint8"):
         color_gradient(video, out=video)
     with pytest.raises(ValueError, match="radius >= 0"):
-        shift_scores(gradient, sites, normals, segments, radius=-1)
+        shift_scores(gradient, sites, normals, ceilings, segments, radius=-1)
     with pytest.raises(ValueError, match="needs sites as int32 with 2 axes ending in"):
-        shift_scores(gradient, normals, normals, segments, radius=1)
-    with pytest.raises(ValueError, match="a normal a site"):
-        shift_scores(gradient, sites, normals[:1], segments, radius=1)
+        shift_scores(gradient, normals, normals, ceilings, segments, radius=1)
+    with pytest.raises(ValueError, match="a normal and a ceiling a site"):
+        shift_scores(gradient, sites, normals, ceilings[:1], segments, radius=1)

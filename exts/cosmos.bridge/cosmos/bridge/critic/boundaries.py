@@ -20,12 +20,17 @@ _COLUMNS = (
     "owner",
     "sites",
     "depth",
+    "sites_shown",
     "kept",
     "shown",
     "contrast",
     "contrast_source",
-    "shift",
+    "chance",
+    "down",
+    "right",
     "shift_gain",
+    "shift_fit",
+    "fit",
 )
 
 
@@ -44,8 +49,6 @@ class BoundarySweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
-        import warp as wp
-
         new = slice(chunk.halo, None)
         source = color_gradient(chunk.source[new]).numpy()
         result = color_gradient(chunk.result[new]).numpy()
@@ -56,7 +59,7 @@ class BoundarySweep:
         magnitude = np.linalg.norm(gradient, axis=1)
         weight = np.minimum(magnitude, 10.0 * self._limits.visible_gradient)
         weight[magnitude < self._limits.visible_gradient] = 0.0
-        weight[_darkest(chunk.result[new].numpy(), sites, self._limits)] = 0.0
+        weight[_hidden(chunk.result[new].numpy(), sites, self._limits)] = 0.0
         seen = weight > 0.0
         if index is not None:
             self._small |= set(owners.tolist()) - set(owners[seen].tolist())
@@ -66,28 +69,39 @@ class BoundarySweep:
         if not len(sites):
             return
         normals = (gradient / magnitude[:, None]).astype(np.float32)
-        flat_source, flat_result = _flatten(source, self._limits), _flatten(result, self._limits)
+        flat_source, _ = _flatten(source, self._limits)
+        flat_result, strength = _flatten(result, self._limits)
+        weight = weight * (strength[tuple(sites.T)] >= self._limits.noise_gradient)
         rows = self._measure(sites, owners, normals, weight, (source, result), (flat_source, flat_result))
         rows["depth"] = _median_depth(depth, sites, rows["bounds"])
-        bounds = wp.array(rows["bounds"].astype(np.int32), dtype=wp.int32, device="cpu")
-        shared = (
-            wp.array(np.ascontiguousarray(sites, np.int32), dtype=wp.int32, device="cpu"),
-            wp.array(normals * weight[:, None].astype(np.float32), dtype=wp.float32, device="cpu"),
-            bounds,
-        )
-        radius = self._limits.search_radius
-        scores = [
-            shift_scores(wp.array(flat, dtype=wp.float32, device="cpu"), *shared, radius=radius).numpy()
-            for flat in (flat_source, flat_result)
-        ]
-        rows["shift"], rows["shift_gain"] = _best_shift(scores[0], scores[1], self._limits)
+        scores = self._scores(sites, normals, rows["bounds"], (flat_source, flat_result))
+        shift, rows["shift_gain"], rows["shift_fit"], rows["fit"] = _best_shift(scores[0], scores[1], self._limits)
+        rows["down"], rows["right"] = shift.T
         rows["frame"] = rows["frame"] + chunk.first
         for frame in np.unique(rows["frame"]):
             mine = rows["frame"] == frame
             totals = [score[mine].sum(axis=0, keepdims=True) for score in scores]
-            shift, gain = _best_shift(totals[0], totals[1], self._limits, near=0.0)
-            self._frame_shift[int(frame)] = float(shift[0]) if gain[0] >= self._limits.shift_gain else 0.0
+            shift, gain, fit, _ = _best_shift(totals[0], totals[1], self._limits, near=0.0)
+            proven = gain[0] >= self._limits.shift_gain and fit[0] >= self._limits.shift_fit
+            self._frame_shift[int(frame)] = float(np.hypot(*shift[0])) if proven else 0.0
         self._rows.append(np.stack([rows[name].astype(np.float64) for name in _COLUMNS], axis=1))
+
+    def _scores(
+        self, sites: np.ndarray, normals: np.ndarray, bounds: np.ndarray, flat: tuple[np.ndarray, np.ndarray]
+    ) -> list[np.ndarray]:
+        """How many sites of each segment find the source's edge again, in source and result, under every shift."""
+        import warp as wp
+
+        there = flat[0][tuple(sites.T)]
+        expected = np.maximum(np.abs((there * normals).sum(axis=1)), 1e-3)
+        arrays = (
+            wp.array(np.ascontiguousarray(sites, np.int32), dtype=wp.int32, device="cpu"),
+            wp.array((normals / expected[:, None]).astype(np.float32), dtype=wp.float32, device="cpu"),
+            wp.ones(len(sites), dtype=wp.float32, device="cpu"),
+            wp.array(bounds.astype(np.int32), dtype=wp.int32, device="cpu"),
+        )
+        fields = (wp.array(field, dtype=wp.float32, device="cpu") for field in flat)
+        return [shift_scores(field, *arrays, radius=self._limits.search_radius).numpy() for field in fields]
 
     def _sites(
         self, source: np.ndarray, index: Optional[np.ndarray], depth: Optional[np.ndarray]
@@ -107,7 +121,7 @@ class BoundarySweep:
         if segments is None:
             return sites, owners
         limit = self._limits.max_sites if index is not None else self._limits.frame_sites
-        share = np.clip(self._limits.frame_sites // segments, 2 * self._limits.min_sites, limit)
+        share = np.clip(self._limits.frame_sites // segments, 3 * self._limits.min_sites, limit)
         steps = -(-counts // share[sites[bounds[:-1], 0]])
         rank = np.arange(len(sites)) - np.repeat(bounds[:-1], counts)
         keep = rank % np.repeat(steps, counts) == 0
@@ -129,17 +143,18 @@ class BoundarySweep:
         chance_source, chance_result = (
             _chance_peak(field, sites, normals, self._limits.chance_distance) for field in raw
         )
-        shown = weight * (raw_result >= 0.5 * self._limits.noise_gradient)
-        kept = shown * (flat_result >= 0.5 * flat_source)
+        kept = weight * (flat_result >= 0.5 * flat_source)
         return {
             "bounds": bounds,
             "frame": sites[bounds[:-1], 0],
             "owner": owners[bounds[:-1]],
             "sites": np.diff(bounds),
             "kept": np.add.reduceat(kept, bounds[:-1]),
-            "shown": np.add.reduceat(shown, bounds[:-1]),
+            "shown": np.add.reduceat(weight, bounds[:-1]),
+            "sites_shown": np.add.reduceat(weight > 0.0, bounds[:-1]),
             "contrast": np.add.reduceat(np.minimum(raw_result, 2.0 * raw_source) - chance_result, bounds[:-1]),
             "contrast_source": np.add.reduceat(raw_source - chance_source, bounds[:-1]),
+            "chance": np.add.reduceat(chance_result, bounds[:-1]),
         }
 
     def conclude(self) -> Outcome:
@@ -165,9 +180,9 @@ class BoundarySweep:
         """Share of visible boundary pixels that still have an edge, frame by frame."""
         bar = self._thresholds["edges_kept"]
         frames = columns["frame"].astype(np.int64)
-        sites = np.bincount(frames, columns["sites"])
+        sites = np.bincount(frames, columns["sites_shown"])
         shown, kept = np.bincount(frames, columns["shown"]), np.bincount(frames, columns["kept"])
-        judged = (shown > 0.0) & (sites >= self._limits.min_sites)
+        judged = sites >= self._limits.min_sites
         if not judged.any():
             text = "Edges could not be checked: too few boundary pixels show in the result."
             return Outcome(findings=(unchecked("edges_kept", text),))
@@ -194,7 +209,7 @@ class BoundarySweep:
                 f"({spans(failing)}); {bar.value:.1f} px are allowed."
             )
             findings.append(self._finding("frame_shift", text, worst, failing))
-        return Outcome(measurements=(self._value("frame_shift", worst),), findings=tuple(findings), proof=True)
+        return Outcome(measurements=(self._value("frame_shift", worst),), findings=tuple(findings))
 
     def _moved(self, columns: Mapping[str, np.ndarray]) -> Outcome:
         """Whether the boundary of single instances moved."""
@@ -203,10 +218,14 @@ class BoundarySweep:
         worst, findings = 0.0, []
         for owner in self._owners(columns, judged):
             mine = judged & (columns["owner"] == owner)
-            shift, gain = columns["shift"][mine], columns["shift_gain"][mine]
+            shift, gain = np.hypot(columns["down"], columns["right"])[mine], columns["shift_gain"][mine]
             frames = columns["frame"][mine].astype(int)
-            off = (gain >= limits.shift_gain) & (shift > bar.value)
-            proven = off.sum() >= 2 or (off & (gain >= limits.strong_shift_gain)).any() or (off.any() and len(off) == 1)
+            vectors = np.stack([columns["down"][mine], columns["right"][mine]], axis=1)
+            off = (gain >= limits.shift_gain) & (columns["shift_fit"][mine] >= limits.shift_fit) & (shift > bar.value)
+            if off.any():
+                off &= np.linalg.norm(vectors - np.median(vectors[off], axis=0), axis=1) <= limits.shift_agreement
+            strong = off & (gain >= limits.strong_shift_gain)
+            proven = off.sum() >= max(2, limits.shift_share * len(off)) or strong.sum() >= min(2, len(off))
             value = float(np.median(shift[off])) if proven else 0.0
             worst = max(worst, value)
             if proven:
@@ -217,13 +236,14 @@ class BoundarySweep:
                 findings.append(self._finding("boundary_shift", text, value, frames[off].tolist(), owner))
         if not judged.any():
             return Outcome()
-        return Outcome(measurements=(self._value("boundary_shift", worst),), findings=tuple(findings), proof=True)
+        return Outcome(measurements=(self._value("boundary_shift", worst),), findings=tuple(findings))
 
     def _vanished(self, columns: Mapping[str, np.ndarray]) -> Outcome:
         """Whether an instance lost its contrast while others as far away kept theirs."""
         bar, limits = self._thresholds["instance_kept"], self._limits
         source = columns["contrast_source"] / columns["sites"]
-        strong = (columns["sites"] >= limits.min_sites) & (source >= limits.visible_gradient)
+        strong = (columns["sites"] >= limits.min_sites) & (source >= 3.0 * limits.visible_gradient)
+        strong &= columns["chance"] <= limits.max_chance * columns["contrast_source"]
         retention = np.maximum(columns["contrast"], 0.0) / np.maximum(columns["contrast_source"], 1e-9)
         relative = np.full(len(retention), np.nan)
         for row in np.flatnonzero(strong).tolist():
@@ -233,15 +253,16 @@ class BoundarySweep:
                 others &= columns["depth"] >= limits.neighbour_depth * depth
             if others.any():
                 expected = float(np.median(retention[_closest(columns["depth"], row, others)]))
-                if expected >= limits.min_neighbour:
-                    relative[row] = min(retention[row] / expected, 1.0)
+                if expected * source[row] >= limits.visible_gradient:
+                    there = columns["fit"][row] >= limits.fit_present
+                    relative[row] = 1.0 if there else min(retention[row] / expected, 1.0)
         judged = np.isfinite(relative)
         worst, findings = 1.0, []
         for owner in self._owners(columns, judged):
             mine = judged & (columns["owner"] == owner)
             frames, kept = columns["frame"][mine].astype(int), relative[mine]
             gone = ~np.array([bar.passes(value) for value in kept])
-            proven = gone.sum() >= min(2, len(gone))
+            proven = gone.sum() >= max(min(2, len(gone)), limits.gone_share * len(gone))
             value = float(np.median(kept[gone])) if proven else max(float(kept.min()), bar.value)
             worst = min(worst, value)
             if proven:
@@ -297,11 +318,11 @@ class BoundarySweep:
 
 
 def _closest(depth: np.ndarray, row: int, others: np.ndarray) -> np.ndarray:
-    """Rows of the three others closest in depth, by ratio; all of them where depth is unknown."""
+    """Rows of the nine others closest in depth, by ratio; all of them where depth is unknown."""
     rows = np.flatnonzero(others)
-    if not np.isfinite(depth[row]) or len(rows) <= 3:
+    if not np.isfinite(depth[row]) or len(rows) <= 9:
         return rows
-    return rows[np.argsort(np.abs(np.log(depth[rows] / depth[row])), kind="stable")[:3]]
+    return rows[np.argsort(np.abs(np.log(depth[rows] / depth[row])), kind="stable")[:9]]
 
 
 def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
@@ -312,15 +333,19 @@ def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], change, [len(frames)]])
 
 
-def _flatten(gradient: np.ndarray, limits: Limits) -> np.ndarray:
-    """Divide a gradient by its local strength, so that contrast drops out; noise stays small."""
+def _flatten(gradient: np.ndarray, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
+    """Divide a gradient by its local strength, so that contrast drops out; noise stays small.
+
+    Returns:
+        The flat gradient, shape [N, H, W, 2], and the local strength [levels/px], shape [N, H, W].
+    """
     side = 2 * limits.search_radius + 5
-    flat = np.empty_like(gradient)
+    flat, strengths = np.empty_like(gradient), np.empty(gradient.shape[:3], np.float32)
     for frame, field in enumerate(gradient):
         power = cv2.boxFilter(field[..., 0] ** 2 + field[..., 1] ** 2, -1, (side, side), borderType=cv2.BORDER_REFLECT)
-        strength = np.sqrt(np.maximum(power, 0.0)) + np.float32(limits.noise_gradient)
-        np.divide(field, strength[..., None], out=flat[frame])
-    return flat
+        strengths[frame] = np.sqrt(np.maximum(power, 0.0))
+        np.divide(field, strengths[frame][..., None] + np.float32(limits.noise_gradient), out=flat[frame])
+    return flat, strengths
 
 
 def _near_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -347,13 +372,15 @@ def _chance_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray, dist
     return 0.5 * total
 
 
-def _darkest(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarray:
-    """Whether the result is dark all around a site."""
+def _hidden(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarray:
+    """Whether the result is dark all around a site, or overexposed."""
     kernel = np.ones((7, 7), np.uint8)
-    bright = np.empty(pictures.shape[:3], np.uint8)
+    hidden = np.empty(pictures.shape[:3], bool)
     for frame, picture in enumerate(pictures):
-        bright[frame] = cv2.dilate(picture.max(axis=2), kernel)
-    return bright[tuple(sites.T)] < limits.dark_level
+        dark = cv2.dilate(picture.max(axis=2), kernel) < limits.dark_level
+        white = cv2.erode(picture.min(axis=2), kernel) > limits.white_level
+        hidden[frame] = dark | white
+    return hidden[tuple(sites.T)]
 
 
 def _median_depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -367,8 +394,8 @@ def _median_depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.nda
 
 def _best_shift(
     source: np.ndarray, result: np.ndarray, limits: Limits, near: float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find by how much each boundary moved, and how much better it fits there than where it should be.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find by how much each boundary moved, and how well it fits there and in place.
 
     Args:
         source: Scores of the source under every shift, shape [S, K, K].
@@ -377,23 +404,22 @@ def _best_shift(
         near: What still counts as in place [px].
 
     Returns:
-        Displacement [px], shape [S], and fit there over fit in place, shape [S]; 1 where nothing is proven (the
-        source itself cannot tell the two places apart, or the result fits nowhere).
+        Displacement ``(down, right)`` [px], shape [S, 2]; fit there over fit in place, shape [S], 0 where the source
+        itself cannot tell the two places apart; fit there and fit in place, each over the source's own, shape [S].
     """
     radius = limits.search_radius
     offset = np.arange(-radius, radius + 1)
-    distance = np.hypot(*np.meshgrid(offset, offset, indexing="ij"))
+    down, right = np.meshgrid(offset, offset, indexing="ij")
+    distance = np.hypot(down, right)
     in_place = distance <= near
-    peak = result.max(axis=(1, 2))
-    here = result[:, in_place].max(axis=1)
+    peak, here = result.max(axis=(1, 2)), result[:, in_place].max(axis=1)
     candidates = np.where(result >= 0.97 * peak[:, None, None], distance, np.inf).reshape(len(result), -1)
     best = candidates.argmin(axis=1)
-    shift = distance.reshape(-1)[best]
     own = source[:, in_place].max(axis=1)
-    distinct = source.reshape(len(source), -1)[np.arange(len(source)), best] <= 0.85 * own
-    proven = distinct & (peak >= 0.4 * own) & (shift > 1.5)
-    gain = np.where(proven, peak / np.maximum(here, 1e-6), 1.0)
-    return np.where(proven, shift, 0.0), gain
+    distinct = source.reshape(len(source), -1)[np.arange(len(source)), best] <= limits.shift_distinct * own
+    shift = np.stack([down.reshape(-1)[best], right.reshape(-1)[best]], axis=1)
+    gain = np.where(distinct, peak / np.maximum(here, 1e-6), 0.0)
+    return shift, gain, peak / np.maximum(own, 1e-6), here / np.maximum(own, 1e-6)
 
 
 __all__ = ["BoundarySweep"]

@@ -78,22 +78,21 @@ class FlickerSweep:
             text = f"Flicker could not be checked: the source gives nothing to follow ({why})."
             return Outcome(findings=(unchecked("flicker_level", text),))
         table = np.array(self._rows)
-        measurements = tuple(
-            measured(self._thresholds, check, float(table[:, 2 + i].max())) for i, check in enumerate(_CHECKS)
-        )
+        measurements = tuple(measured(self._thresholds, check, _worst(table, 2 + i)) for i, check in enumerate(_CHECKS))
         findings = [finding for i, check in enumerate(_CHECKS) for finding in self._faults(check, table, 2 + i)]
-        return Outcome(measurements=measurements, findings=tuple(findings), proof=True)
+        return Outcome(measurements=measurements, findings=tuple(findings))
 
     def _faults(self, check: str, table: np.ndarray, column: int) -> list[Finding]:
         """One finding for the whole picture, and one for each instance that flickers in other frames."""
         bar = self._thresholds[check]
         failing = table[~np.array([bar.passes(value) for value in table[:, column]])]
+        judged = len(np.unique(table[:, 0]))
         whole = set(failing[failing[:, 1] < 0, 0].astype(int).tolist())
         findings = []
         for owner in np.unique(failing[:, 1]).astype(int).tolist():
             rows = failing[failing[:, 1] == owner]
             frames = [frame for frame in rows[:, 0].astype(int).tolist() if owner < 0 or frame not in whole]
-            if not frames:
+            if not frames or (owner >= 0 and len(frames) < min(2, judged)):
                 continue
             instance = None if owner < 0 else self._truth.instances[owner]
             name = "The whole picture" if owner < 0 else self._truth.name(owner)
@@ -117,6 +116,17 @@ class FlickerSweep:
                 )
             )
         return findings
+
+
+def _worst(table: np.ndarray, column: int) -> float:
+    """Largest value of the whole picture, or of an instance in at least two frames (in all, if there is only one)."""
+    nth = min(2, len(np.unique(table[:, 0])))
+    worst = float(table[table[:, 1] < 0][:, column].max(initial=0.0))
+    for owner in np.unique(table[table[:, 1] >= 0, 1]):
+        values = np.sort(table[table[:, 1] == owner, column])[::-1]
+        if len(values) >= nth:
+            worst = max(worst, float(values[nth - 1]))
+    return worst
 
 
 def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -153,30 +153,45 @@ class Limits:
     search_radius: int = 8
     """Largest shift looked for [px]."""
     visible_gradient: float = 4.0
-    """A boundary pixel counts where the source changes by at least this much there [levels/px]."""
+    """A boundary pixel counts where the source changes by at least this much there, and a boundary is missed where at
+    least this much was to be expected [levels/px]."""
     noise_gradient: float = 2.0
     """Gradients well below this are noise [levels/px]."""
     dark_level: float = 24.0
     """Where the result is darker all around, a missing edge proves nothing [levels]."""
     chance_distance: float = 6.0
     """So far beside a boundary, texture and noise alone answer [px]; what they answer is subtracted."""
-    min_sites: int = 24
+    white_level: float = 250.0
+    """Where the result is brighter all around, it is overexposed and a missing edge proves nothing [levels]."""
+    min_sites: int = 40
     """Fewest visible boundary pixels of an instance that are judged [px]."""
     max_sites: int = 300
     """Boundary pixels of an instance and frame that are looked at [px]; more are thinned evenly."""
-    frame_sites: int = 6000
+    frame_sites: int = 8000
     """Boundary pixels of a frame that are looked at, about [px]."""
-    shift_gain: float = 1.25
+    shift_distinct: float = 0.85
+    """The source itself, shifted by as much, must fit worse than this times its fit in place."""
+    shift_fit: float = 0.7
+    """A shifted boundary must fit at least so well, against what the source shows in place."""
+    shift_gain: float = 1.4
     """A shifted boundary must fit so many times better than an unshifted one."""
+    shift_agreement: float = 1.5
+    """Displacements in different frames are of one fault if they differ by no more than this [px]."""
+    shift_share: float = 0.3
+    """Share of the frames that must agree on a displacement ..."""
     strong_shift_gain: float = 1.6
-    """From here one frame is proof enough; below, two frames must agree."""
+    """... unless two frames show it as clearly as this."""
+    fit_present: float = 0.4
+    """A boundary that is found in place by so much of its length has not vanished, however faint it is."""
+    max_chance: float = 0.4
+    """Contrast beside a boundary, against its own in the source, above which its absence proves nothing."""
+    gone_share: float = 0.5
+    """Share of its frames in which an instance must be gone."""
     neighbour_depth: float = 0.85
     """Neighbours of an instance are those at least this many times as far away."""
-    min_neighbour: float = 0.15
-    """Weakest contrast of the neighbours, against the source, that still proves something."""
     flicker_samples: int = 60_000
     """Pixels of a frame that flicker is measured on, about."""
-    min_flicker_samples: int = 40
+    min_flicker_samples: int = 100
     """Fewest of them in an instance that is judged."""
     source_flicker: float = 1.5
     """So many times the source's own residual is allowed before anything counts as flicker."""

@@ -47,6 +47,7 @@ def _shift_scores_kernel(
     gradient: wp.array4d(dtype=wp.float32),
     sites: wp.array2d(dtype=wp.int32),
     normals: wp.array2d(dtype=wp.float32),
+    ceilings: wp.array(dtype=wp.float32, ndim=1),
     segments: wp.array(dtype=wp.int32, ndim=1),
     radius: wp.int32,
     # out
@@ -60,7 +61,8 @@ def _shift_scores_kernel(
         t = sites[k, 0]
         y = wp.clamp(sites[k, 1] + dy, 0, gradient.shape[1] - 1)
         x = wp.clamp(sites[k, 2] + dx, 0, gradient.shape[2] - 1)
-        total += wp.abs(gradient[t, y, x, 0] * normals[k, 0] + gradient[t, y, x, 1] * normals[k, 1])
+        across = wp.abs(gradient[t, y, x, 0] * normals[k, 0] + gradient[t, y, x, 1] * normals[k, 1])
+        total += wp.min(across, ceilings[k])
     scores_out[s, j, i] = total
 
 
@@ -88,17 +90,20 @@ def color_gradient(video: wp.array, *, out: Optional[wp.array] = None) -> wp.arr
 
 
 def shift_scores(
-    gradient: wp.array, sites: wp.array, normals: wp.array, segments: wp.array, *, radius: int
+    gradient: wp.array, sites: wp.array, normals: wp.array, ceilings: wp.array, segments: wp.array, *, radius: int
 ) -> wp.array:
     """Sum the gradient across given boundary pixels, for every small shift of the picture.
 
-    ``scores[s, j, i]`` is the sum over the sites ``k`` of segment ``s`` of ``|normal_k . gradient(site_k + shift)|``
-    with ``shift = (j - radius, i - radius)`` [px] (down, right): it peaks at the shift by which the boundary has moved.
+    ``scores[s, j, i]`` is the sum over the sites ``k`` of segment ``s`` of
+    ``min(|normal_k . gradient(site_k + shift)|, ceiling_k)`` with ``shift = (j - radius, i - radius)`` [px] (down,
+    right): it peaks at the shift by which the boundary has moved. The ceilings keep few strong edges from outvoting
+    the rest of a boundary.
 
     Args:
         gradient: Gradients, float32, shape [T, H, W, 2]; the rim is replicated.
         sites: ``(frame, y, x)`` of each boundary pixel, sorted by segment, int32, shape [K, 3]; inside the video.
         normals: ``(x, y)`` across the boundary, times the weight of the pixel, float32, shape [K, 2].
+        ceilings: Most that each site may add, >= 0, float32, shape [K].
         segments: First site of each segment and, last, K; int32, ascending, shape [S + 1].
         radius: Largest shift [px], >= 0.
 
@@ -114,22 +119,23 @@ def shift_scores(
         ("gradient", gradient, wp.float32, (2,)),
         ("sites", sites, wp.int32, (3,)),
         ("normals", normals, wp.float32, (2,)),
+        ("ceilings", ceilings, wp.float32, ()),
         ("segments", segments, wp.int32, ()),
     ):
-        ndim = {"gradient": 4, "sites": 2, "normals": 2, "segments": 1}[what]
+        ndim = {"gradient": 4, "sites": 2, "normals": 2}.get(what, 1)
         if array.dtype != dtype or array.ndim != ndim or tuple(array.shape[array.ndim - len(tail) :]) != tail:
             got = f"{array.dtype.__name__} {list(array.shape)}"
             raise ValueError(
                 f"shift_scores needs {what} as {dtype.__name__} with {ndim} axes ending in {tail}, got {got}."
             )
-    if sites.shape[0] != normals.shape[0] or segments.shape[0] < 1:
+    if not sites.shape[0] == normals.shape[0] == ceilings.shape[0] or segments.shape[0] < 1:
         raise ValueError(
-            f"shift_scores needs a normal a site and at least one segment bound, got {sites.shape[0]} sites, "
-            f"{normals.shape[0]} normals and {segments.shape[0]} bounds."
+            f"shift_scores needs a normal and a ceiling a site and at least one segment bound, got {sites.shape[0]} "
+            f"sites, {normals.shape[0]} normals, {ceilings.shape[0]} ceilings and {segments.shape[0]} bounds."
         )
     side = 2 * radius + 1
     out = wp.empty((segments.shape[0] - 1, side, side), dtype=wp.float32, device=gradient.device)
-    inputs = [gradient, sites, normals, segments, int(radius)]
+    inputs = [gradient, sites, normals, ceilings, segments, int(radius)]
     wp.launch(_shift_scores_kernel, dim=out.shape, inputs=inputs, outputs=[out], device=gradient.device)
     return out
 
