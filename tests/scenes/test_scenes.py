@@ -103,7 +103,7 @@ def test_robot_lifts_the_cube_it_grasps(tmp_path):
     for time_code in (0, 22, 47):
         cache = UsdGeom.XformCache(time_code)
         cube = cache.GetLocalToWorldTransform(stage.GetPrimAtPath("/World/Things/Cube_0")).ExtractTranslation()
-        hand = next(prim for prim in stage.Traverse() if prim.GetName() == "Left")
+        hand = next(prim for prim in stage.Traverse() if str(prim.GetPath()).endswith("Hand/Left"))
         finger = cache.GetLocalToWorldTransform(hand).ExtractTranslation()
         heights.append(cube[2])
         gaps.append(np.hypot(cube[0] - finger[0], cube[1] - finger[1]))

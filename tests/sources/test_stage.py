@@ -1,0 +1,150 @@
+"""StageSource draws what USD says, and says what it had to add."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from cosmos.bridge.errors import SourceError
+from cosmos.bridge.sources import FrameSource, StageSource, open_source, read_clip
+from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
+
+SIZE = (18, 32)
+
+
+def author(path, *, up="Z", unit=1.0, camera=True, frames=(0, 9), suffix=""):
+    """A wall 4 m ahead of a camera that slides sideways by 0.1 m a frame."""
+    stage = Usd.Stage.CreateNew(str(path))
+    UsdGeom.SetStageMetersPerUnit(stage, unit)
+    UsdGeom.SetStageUpAxis(stage, up)
+    stage.SetTimeCodesPerSecond(12)
+    if frames:
+        stage.SetStartTimeCode(frames[0])
+        stage.SetEndTimeCode(frames[1])
+    wall = UsdGeom.Mesh.Define(stage, "/World/Wall")
+    wall.CreatePointsAttr([Gf.Vec3f(x * 50 / unit, y * 50 / unit, 0) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+    wall.CreateFaceVertexCountsAttr([4])
+    wall.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+    UsdLux.DistantLight.Define(stage, "/World/Sun")
+    if camera:
+        lens = UsdGeom.Camera.Define(stage, "/World/Camera")
+        lens.CreateFocalLengthAttr(36.0)
+        lens.CreateHorizontalApertureAttr(36.0)
+        lens.CreateVerticalApertureAttr(20.25)
+        lens.CreateClippingRangeAttr(Gf.Vec2f(0.1, 100000))
+        slide = lens.AddTranslateOp()
+        for time in range(frames[0] if frames else 0, (frames[1] if frames else 0) + 1):
+            slide.Set(Gf.Vec3d(0.1 * time / unit, 0, 4.0 / unit), time)
+    stage.GetRootLayer().Save()
+    return path
+
+
+@pytest.mark.parametrize(("up", "unit", "ending"), [("Z", 1.0, "usda"), ("Y", 0.01, "usdc")])
+def test_depth_motion_and_camera_are_those_of_the_stage(tmp_path, device, up, unit, ending):
+    path = author(tmp_path / f"wall.{ending}", up=up, unit=unit)
+    source = open_source(path, camera="/World/Camera", frames=range(2, 5), size=SIZE, device=device)
+    assert isinstance(source, FrameSource)
+    clip = read_clip(source)
+    assert (clip.fps, clip.num_frames, clip.up_axis) == (12.0, 3, up)
+    np.testing.assert_array_equal(clip.time_codes, [2, 3, 4])
+    np.testing.assert_allclose(clip.depth.numpy(), 4.0, rtol=1e-5)
+    focal = clip.cameras[0].intrinsics[0, 0]
+    assert focal == pytest.approx(32.0)
+    motion = clip.motion.numpy()
+    np.testing.assert_allclose(motion[..., 0], focal * 0.1 / 4.0, atol=1e-3)  # the wall came from further right
+    np.testing.assert_allclose(motion[..., 1], 0.0, atol=1e-3)
+    np.testing.assert_allclose([camera.cam_to_world[0, 3] for camera in clip.cameras], [0.2, 0.3, 0.4], atol=1e-6)
+    source.close()
+
+
+def test_whole_time_range_is_drawn_and_its_first_frame_stands_still(tmp_path):
+    source = StageSource(author(tmp_path / "wall.usda", frames=(5, 8)), size=SIZE)
+    clip = read_clip(source)
+    np.testing.assert_array_equal(clip.time_codes, [5, 6, 7, 8])
+    assert np.abs(clip.motion.numpy()[0]).max() == 0.0
+    assert np.abs(clip.motion.numpy()[1]).max() > 0.5
+
+
+def test_stepping_slows_the_rate_and_lengthens_the_motion(tmp_path):
+    source = StageSource(author(tmp_path / "wall.usda"), size=SIZE, frames=range(2, 9, 3))
+    assert (source.fps, source.num_frames) == (4.0, 3)
+    motion = read_clip(source).motion.numpy()
+    # The frame before time code 2 would be -1, which the time range clamps to 0.
+    np.testing.assert_allclose(motion[:, 9, 16, 0], [32.0 * 0.2 / 4, 32.0 * 0.3 / 4, 32.0 * 0.3 / 4], atol=1e-3)
+
+
+def test_stage_without_time_range_gives_still_frames_and_says_so(tmp_path):
+    source = StageSource(author(tmp_path / "wall.usda", frames=None), size=SIZE)
+    assert source.num_frames == 24
+    assert "no time range" in " ".join(source.notes)
+    assert StageSource(tmp_path / "wall.usda", size=SIZE, frames=range(100, 103)).num_frames == 3
+
+
+def test_stage_without_camera_is_framed_and_says_so(tmp_path):
+    source = StageSource(author(tmp_path / "wall.usda", camera=False), size=SIZE, frames=range(1))
+    assert "no camera" in " ".join(source.notes)
+    frame = next(source.read())
+    assert np.isfinite(frame.depth.numpy()).mean() > 0.05
+    assert source.describe()["camera"] == frame.camera.prim_path
+
+
+def test_first_of_several_cameras_is_taken_and_named(tmp_path):
+    path = author(tmp_path / "wall.usda")
+    stage = Usd.Stage.Open(str(path))
+    UsdGeom.Camera.Define(stage, "/World/Other")
+    stage.Save()
+    source = StageSource(path, size=SIZE)
+    assert "2 cameras (/World/Camera, /World/Other); /World/Camera was taken" in " ".join(source.notes)
+
+
+def test_open_stage_in_memory_is_drawn_too():
+    from cosmos.bridge import scenes
+
+    source = StageSource(scenes.random(3, num_frames=2), size=(9, 16))
+    clip = read_clip(source)
+    assert clip.num_frames == 2
+    assert len(source.describe()["sha256"]) == 64
+
+
+def test_description_is_plain_and_hashes_the_root_layer(tmp_path):
+    path = author(tmp_path / "wall.usda")
+    source = StageSource(path, size=SIZE, frames=range(0, 6, 2))
+    told = source.describe()
+    assert json.loads(json.dumps(told)) == told
+    assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (told["frames"], told["size"], told["camera"]) == ([0.0, 4.0, 2], [18, 32], "/World/Camera")
+
+
+def test_wrong_requests_are_one_sentence(tmp_path):
+    path = author(tmp_path / "wall.usda", frames=(1, 9))
+    with pytest.raises(SourceError, match="time range of the stage, which is 1 to 9; ask for frames within 1:10"):
+        StageSource(path, frames=range(48), size=SIZE)
+    with pytest.raises(SourceError, match="Frames 4:4 hold no frame"):
+        StageSource(path, frames=range(4, 4), size=SIZE)
+    with pytest.raises(SourceError, match=r"/World/Camrea.*/World/Camera"):
+        StageSource(path, camera="/World/Camrea", size=SIZE)
+    with pytest.raises(SourceError, match="at least 1 x 1 pixels, got 0 x 32"):
+        StageSource(path, size=(0, 32))
+    with pytest.raises(SourceError, match="does not exist"):
+        StageSource(tmp_path / "none.usda", size=SIZE)
+
+
+def test_closed_source_says_so(tmp_path):
+    source = StageSource(author(tmp_path / "wall.usda"), size=SIZE)
+    source.close()
+    source.close()
+    assert source.fps == 12.0
+    with pytest.raises(SourceError, match="is closed"):
+        next(source.read())
+
+
+def test_opener_picks_by_what_the_path_is(tmp_path):
+    path = author(tmp_path / "wall.usda")
+    assert isinstance(open_source(path, size=SIZE), StageSource)
+    (tmp_path / "picture.gif").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"\.usd, \.usda, \.usdc, \.usdz, \.mp4, or a folder"):
+        open_source(tmp_path / "picture.gif")
+    with pytest.raises(SourceError, match="does not exist"):
+        open_source(tmp_path / "none.usda")
+    with pytest.raises(SourceError, match="is a stage and takes no clip; it takes camera, frames, size, device"):
+        open_source(path, clip=1, size=SIZE)
