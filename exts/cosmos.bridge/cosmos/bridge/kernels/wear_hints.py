@@ -180,12 +180,17 @@ def wear_hints(
         raise ValueError(f"wear_hints needs a pose and a tag an id, got poses {poses.shape} and {len(tags)} tags.")
     out = wp.empty((*shape, len(WEAR_HINTS)), dtype=wp.float32, device=device)
     lens = np.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], axis=1)
-    ids = wp.empty((shape[0], 0, 0), dtype=wp.uint32, device=device)
+    known = instance_ids is not None and poses.shape[1] > 0
+    if not poses.shape[1]:
+        poses, tags = np.full((shape[0], 1, 4, 4), np.nan), [0]
+    # Stand-ins have a frame axis too, so that frames can be cut out of every array.
+    no_normals = wp.zeros((shape[0], 1, 1, 1), dtype=wp.float32, device=device)
+    no_ids = wp.zeros((shape[0], 1, 1), dtype=wp.uint32, device=device)
     inverse = np.ascontiguousarray(rigid_inverse(poses), dtype=np.float32)
     per_frame = [
         depth,
-        wp.empty((shape[0], 0, 0, 0), dtype=wp.float32, device=device) if normals is None else normals,
-        ids if instance_ids is None else instance_ids.view(wp.uint32),
+        no_normals if normals is None else normals,
+        no_ids if instance_ids is None else instance_ids.view(wp.uint32),
         wp.array(lens.astype(np.float32), dtype=wp.vec4, device=device),
         wp.array(np.asarray(cam_to_world, dtype=np.float32), dtype=wp.mat44, device=device),
         wp.array(inverse, dtype=wp.mat44, ndim=2, device=device),
@@ -198,7 +203,7 @@ def wear_hints(
         int(snow),
         wp.uint32(seed & 0x7FFFFFFF),
     ]
-    _launch(per_frame, int(normals is not None), int(instance_ids is not None), shared, out)
+    _launch(per_frame, int(normals is not None), int(known), shared, out)
     return out
 
 

@@ -1,0 +1,75 @@
+"""The last pass: what it adds, where, and what it leaves alone."""
+
+import numpy as np
+import pytest
+import warp as wp
+from cosmos.bridge.kernels.finish import Finish, finish_pictures
+
+SHAPE = (2, 60, 90, 3)
+
+
+def finished(device, finish, *, painted=80, source=200, frame=0, **buffers):
+    pictures = wp.array(np.full(SHAPE, painted, np.uint8), dtype=wp.uint8, device=device)
+    buffers = {name: wp.array(value, dtype=wp.float32, device=device) for name, value in buffers.items()}
+    finish_pictures(
+        pictures,
+        source=wp.array(np.full(SHAPE, source, np.uint8), dtype=wp.uint8, device=device),
+        finish=finish,
+        times=(np.arange(2) + frame) / 24.0,
+        first_frame=frame,
+        **buffers,
+    )
+    return pictures.numpy()
+
+
+def test_nothing_asked_changes_nothing(device):
+    assert (finished(device, Finish()) == 80).all()
+
+
+def test_flakes_brighten_fall_and_follow_the_seed(device):
+    one = finished(device, Finish(snow=0.8, light=1.0, seed=1))
+    assert (one >= 80).all() and (one > 120).mean() > 0.005
+    assert (one[0] != one[1]).any()
+    np.testing.assert_array_equal(one, finished(device, Finish(snow=0.8, light=1.0, seed=1)))
+    assert (one != finished(device, Finish(snow=0.8, light=1.0, seed=2))).any()
+
+
+def test_frames_made_in_two_batches_are_those_of_one(device):
+    whole = finished(device, Finish(snow=0.6, rain=0.4, noise=0.5, seed=3))
+    later = finished(device, Finish(snow=0.6, rain=0.4, noise=0.5, seed=3), frame=1)
+    np.testing.assert_array_equal(whole[1], later[0])
+
+
+def test_near_things_hide_what_falls_behind_them(device):
+    near = finished(device, Finish(snow=1.0, rain=1.0, seed=1), depth=np.full(SHAPE[:3], 1.0))
+    far = finished(device, Finish(snow=1.0, rain=1.0, seed=1), depth=np.full(SHAPE[:3], np.inf))
+    assert (near == 80).all() and (far > 80).any()
+
+
+def test_the_vignette_darkens_the_corners_only(device):
+    out = finished(device, Finish(vignette=1.0))[0, ..., 0]
+    assert out[30, 45] == 80 and out[0, 0] < 45
+    np.testing.assert_array_equal(out, out[::-1, ::-1])
+
+
+def test_grain_has_no_mean(device):
+    out = finished(device, Finish(noise=1.0, seed=4)).astype(float)
+    assert abs(out.mean() - 80.0) < 1.0 and out.std() > 4.0
+
+
+def test_kept_pixels_are_the_source_to_the_bit(device):
+    kept = np.zeros(SHAPE[:3])
+    kept[:, :, 45:] = 1.0
+    out = finished(device, Finish(snow=1.0, noise=1.0, vignette=1.0, seed=5), kept=kept)
+    assert (out[:, :, 45:] == 200).all() and (out[:, :, :45] < 200).mean() > 0.9
+
+
+def test_what_does_not_fit_is_refused(device):
+    pictures = wp.zeros(SHAPE, dtype=wp.uint8, device=device)
+    with pytest.raises(ValueError, match="source"):
+        finish_pictures(pictures, source=pictures[:1], finish=Finish(), times=np.zeros(2), first_frame=0)
+    with pytest.raises(ValueError, match="time a frame"):
+        finish_pictures(pictures, source=pictures, finish=Finish(), times=np.zeros(3), first_frame=0)
+    with pytest.raises(ValueError, match="kept"):
+        kept = wp.zeros((2, 3, 4), dtype=wp.float32, device=device)
+        finish_pictures(pictures, source=pictures, finish=Finish(), times=np.zeros(2), first_frame=0, kept=kept)

@@ -1,0 +1,126 @@
+"""The wear hints: the renderer's own noise, and stuck to what moves."""
+
+import numpy as np
+import pytest
+import warp as wp
+from cosmos.bridge.kernels.surface_noise import octaves_of_noise, value_noise
+from cosmos.bridge.kernels.wear_hints import WEAR_HINTS, path_tag, rigid_inverse, wear_hints
+from cosmos.bridge.render import noise as renderer_noise
+from cosmos.bridge.render.world import path_hash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LENS = np.array([[40.0, 0.0, 16.0], [0.0, 40.0, 12.0], [0.0, 0.0, 1.0]])
+
+
+@wp.kernel
+def _compare_kernel(
+    points: wp.array(dtype=wp.vec3), ours: wp.array(dtype=float, ndim=2), its: wp.array(dtype=float, ndim=2)
+):
+    i = wp.tid()
+    ours[i, 0] = value_noise(points[i], wp.uint32(71))
+    its[i, 0] = renderer_noise.value_noise(points[i], wp.uint32(71))
+    ours[i, 1] = octaves_of_noise(points[i] * 1.6, 0.04, 4, wp.uint32(123))
+    its[i, 1] = renderer_noise.fbm(points[i] * 1.6, 0.04, 4, wp.uint32(123))
+
+
+def test_the_noise_is_that_of_the_renderer(device):
+    points = np.random.default_rng(3).normal(0.0, 20.0, (500, 3))
+    ours, its = (wp.zeros((500, 2), dtype=wp.float32, device=device) for _ in range(2))
+    wp.launch(_compare_kernel, 500, [wp.array(points, dtype=wp.vec3, device=device), ours, its], device=device)
+    np.testing.assert_allclose(ours.numpy(), its.numpy(), atol=1e-6)
+    assert ours.numpy().std() > 0.05
+
+
+def test_the_tag_is_that_of_the_renderer():
+    assert path_tag("/World/Rack/Box_3") == path_hash("/World/Rack/Box_3")
+
+
+def facing_board(shift):
+    """A board with id 1 that moves sideways by ``shift`` [m] before a camera at the origin, 2 m away."""
+    pose = np.eye(4)
+    pose[:3, 3] = [shift, 0.0, -2.0]
+    return pose
+
+
+def hints_of(device, shift=0.0, seed=5, **settings):
+    poses = np.full((1, 2, 4, 4), np.nan)
+    poses[0, 1] = facing_board(shift)
+    return wear_hints(
+        wp.full((1, 24, 32), 2.0, dtype=wp.float32, device=device),
+        intrinsics=LENS[None],
+        cam_to_world=np.eye(4)[None],
+        instance_ids=wp.full((1, 24, 32), 1, dtype=wp.uint32, device=device),
+        instance_to_world=poses,
+        tags=[0, path_tag("/World/Board")],
+        seed=seed,
+        **settings,
+    ).numpy()[0]
+
+
+def test_wear_moves_with_its_instance(device):
+    """0.2 m to the right at 2 m and 40 px focal length is 4 px to the right."""
+    before, after = hints_of(device, 0.0), hints_of(device, 0.2)
+    wear = [WEAR_HINTS.index(name) for name in ("luck", "tint", "coarse", "grain", "streaks")]
+    # Not to the bit: a pixel is a little larger towards the rim, so fine octaves fade a little more.
+    np.testing.assert_allclose(after[:, 4:, wear], before[:, :-4, wear], atol=0.03)
+    assert before[..., WEAR_HINTS.index("grain")].std() > 0.05
+
+
+def test_drifts_and_puddles_stay_with_the_world(device):
+    stay = [WEAR_HINTS.index(name) for name in ("drift", "patch", "pool")]
+    before = hints_of(device, 0.0)
+    np.testing.assert_array_equal(before[..., stay], hints_of(device, 0.2)[..., stay])
+    assert (before[..., stay].std(axis=(0, 1)) > 0.005).all()
+
+
+def test_the_seed_moves_everything(device):
+    a, b = hints_of(device, seed=5), hints_of(device, seed=6)
+    assert all(np.abs(a[..., c] - b[..., c]).mean() > 0.01 for c in range(len(WEAR_HINTS)))
+    np.testing.assert_array_equal(a, hints_of(device, seed=5))
+
+
+def test_unwanted_weather_costs_nothing_and_says_nothing(device):
+    dry = hints_of(device, wet=False, snow=False)
+    assert (dry[..., [WEAR_HINTS.index(name) for name in ("drift", "patch", "pool")]] == 0.0).all()
+
+
+def test_bad_depths_have_no_wear(device):
+    depth = np.full((1, 2, 4), 2.0, np.float32)
+    depth[0, 0] = [np.nan, np.inf, 0.0, -3.0]
+    out = wear_hints(
+        wp.array(depth, dtype=wp.float32, device=device), intrinsics=LENS[None], cam_to_world=np.eye(4)[None]
+    ).numpy()[0]
+    assert (out[0] == 0.0).all() and np.isfinite(out).all() and np.abs(out[1]).max() > 0.0
+
+
+def test_what_does_not_fit_is_refused(device):
+    depth = wp.zeros((1, 4, 5), dtype=wp.float32, device=device)
+    fit = {"intrinsics": LENS[None], "cam_to_world": np.eye(4)[None]}
+    with pytest.raises(ValueError, match="float32"):
+        wear_hints(wp.zeros((1, 4, 5), dtype=wp.uint8, device=device), **fit)
+    with pytest.raises(ValueError, match="cam_to_world"):
+        wear_hints(depth, intrinsics=LENS[None], cam_to_world=np.eye(4))
+    with pytest.raises(ValueError, match="instance_ids"):
+        wear_hints(depth, instance_ids=wp.zeros((1, 4, 4), dtype=wp.uint32, device=device), **fit)
+    with pytest.raises(ValueError, match="tag"):
+        wear_hints(depth, instance_to_world=np.zeros((1, 3, 4, 4)), tags=[1], **fit)
+    with pytest.raises(ValueError, match="normals"):
+        wear_hints(depth, normals=wp.zeros((1, 4, 4, 3), dtype=wp.float32, device=device), **fit)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.1, 30.0), st.floats(-3.1, 3.1))
+def test_rigid_inverse_undoes_turn_and_shift_whatever_the_scale(seed, scale, angle):
+    rng = np.random.default_rng(seed)
+    pose, shift = np.eye(4), rng.normal(0.0, 5.0, 3)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    pose[:3, :3], pose[:3, 3] = turn * scale, shift
+    point = rng.normal(0.0, 3.0, 3)
+    inverse = rigid_inverse(pose[None, None])[0, 0].astype(np.float64)
+    np.testing.assert_allclose(inverse[:3, :3] @ (turn @ point + shift) + inverse[:3, 3], point, atol=1e-4)
+
+
+def test_poses_without_inverse_give_the_identity():
+    poses = np.stack([np.full((4, 4), np.nan), np.zeros((4, 4))])
+    np.testing.assert_array_equal(rigid_inverse(poses), np.stack([np.eye(4)] * 2))
