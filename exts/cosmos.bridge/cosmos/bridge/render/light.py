@@ -1,5 +1,8 @@
 """Light arriving at surfaces: sun and lamps with shadow rays, and one gathered bounce."""
 
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
 from __future__ import annotations
 
 import warp as wp

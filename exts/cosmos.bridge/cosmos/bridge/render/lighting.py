@@ -27,9 +27,9 @@ def _luma(color: Any) -> float:
 class Lighting:
     """Decides light and exposure; the meter reads once a camera path (and a sun), so that a clip keeps its exposure."""
 
-    def __init__(self, scene: Scene, world: World):
-        """Prepare for one scene."""
-        self._scene, self._world = scene, world
+    def __init__(self, scene: Scene, start: Pose, world: World):
+        """Prepare for one scene; the meter reads at the pose ``start``, whichever frame is drawn first."""
+        self._scene, self._start, self._world = scene, start, world
         self._readings: dict[Any, Reading] = {}
         self._floor: Optional[float] = None
         brightest = max((max(item.emissive) for item in scene.materials), default=0.0)
@@ -62,12 +62,14 @@ class Lighting:
         found = [index for index, light in enumerate(self._scene.lights) if light.kind == "distant"]
         return sorted(found, key=lambda item: -max(self._scene.lights[item].color))
 
-    def _reading(self, air: Any, lamps: Any, cameras: list[Camera], key: Any) -> Reading:
+    def _reading(self, air: Any, skip: tuple[int, ...], pose: Pose, cameras: list[Camera], key: Any) -> Reading:
         if key not in self._readings:
             while len(self._readings) >= _MOST_READINGS:
                 self._readings.pop(next(iter(self._readings)))
             views = [make_view(camera, self._world.origin) for camera in cameras]
-            self._readings[key] = measure(self._world, air, lamps, views)
+            self._world.place(self._start)
+            self._readings[key] = measure(self._world, air, self._lamps(self._start, skip), views)
+            self._world.place(pose)
         return self._readings[key]
 
     def _expose(self, air: Any, reading: Reading, lamp_gain: float, *, brightness: float, least: float) -> None:
@@ -80,18 +82,18 @@ class Lighting:
 
     def _of_stage(self, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
         air = stage_air(self._scene, pose, floor=self.floor)
-        lamps = self._lamps(pose, tuple(self._distant()[:1]))
-        reading = self._reading(air, lamps, cameras, cameras[0].prim_path)
+        skip = tuple(self._distant()[:1])
+        reading = self._reading(air, skip, pose, cameras, cameras[0].prim_path)
         air.open = reading.openness
         self._expose(air, reading, 1.0, brightness=3.4 + 0.4 * (1.0 - air.open), least=1e-9)
         air.emission = self._emission / air.exposure
-        return air, lamps
+        return air, self._lamps(pose, skip)
 
     def _of_look(self, look: Look, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
         y_up, skip = self._scene.up_axis == "Y", tuple(self._distant())
         draft = teacher_air(look, y_up=y_up, floor=self.floor, openness=1.0)
         key = (cameras[0].prim_path, look.sun_elevation, look.sun_azimuth)
-        reading = self._reading(draft, self._lamps(pose, skip), cameras, key)
+        reading = self._reading(draft, skip, pose, cameras, key)
         air = teacher_air(look, y_up=y_up, floor=self.floor, openness=reading.openness)
         night, roofed = look.sun_elevation < NIGHT_ELEVATION, reading.openness < _ROOFED
         bright = float(np.percentile(reading.lamps, 75.0)) if len(reading.lamps) else 0.0

@@ -8,7 +8,9 @@ from typing import Any, Optional
 
 import numpy as np
 import warp as wp
+from cosmos.bridge.render.atlas import make_atlas
 from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.lamps import MAX_LAMPS
 from cosmos.bridge.render.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.lighting import Lighting
 from cosmos.bridge.render.look import Look
@@ -93,15 +95,30 @@ class _Frame:
     lamps: Any
 
 
+def _notes(scene: Scene) -> tuple[str, ...]:
+    """Return what the drawing side adds or leaves out on this scene, one sentence each."""
+    notes = []
+    if not scene.lights:
+        notes.append("The stage has no light; a sky and a sun were added.")
+    local = sum(light.kind not in ("dome", "distant") for light in scene.lights)
+    if local > MAX_LAMPS:
+        notes.append(f"The stage has {local} local lights; the strongest {MAX_LAMPS} are drawn.")
+    clear = [item.name for item in scene.materials if item.opacity < 1.0 or item.opacity_slot.texture >= 0]
+    if clear:
+        notes.append(f"Opacity is not drawn yet; {len(clear)} see-through materials look solid, e.g. {clear[0]}.")
+    return tuple(notes)
+
+
 class Painter:
     """Colours what Visibility found; keeps scratch memory and light-meter readings between frames."""
 
-    def __init__(self, scene: Scene, world: World, atlas: Any, visibility: Visibility, bands: Bands):
-        """Prepare for one scene."""
-        self._scene, self._world, self._atlas, self._visibility, self._bands = scene, world, atlas, visibility, bands
-        self._lighting = Lighting(scene, world)
+    def __init__(self, scene: Scene, start: Pose, world: World, visibility: Visibility, bands: Bands):
+        """Prepare for one scene; the light meter reads at the pose ``start``."""
+        self._scene, self._world, self._visibility, self._bands = scene, world, visibility, bands
+        self._atlas = make_atlas(scene, bands.device)
+        self._lighting = Lighting(scene, start, world)
         self._canvases: dict[tuple[int, int], _Canvas] = {}
-        self.notes = () if scene.lights else ("The stage has no light; a sky and a sun were added.",)
+        self.notes = _notes(scene)
 
     def paint(
         self,

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-import numpy as np
 import warp as wp
-from cosmos.bridge.render.atlas import make_atlas
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.paint import Painter
-from cosmos.bridge.render.resolve import motion_matrices, resolve
+from cosmos.bridge.render.resolve import Motion, find_motion, resolve
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.render.visibility import Visibility, make_view
 from cosmos.bridge.render.world import World
@@ -79,8 +77,7 @@ class Renderer:
         pose = self._pose(self.scene.start_time)
         self._world = World(self.scene, pose, self._bands)
         self._visibility = Visibility(self._world, self._bands, rays=False)
-        self._atlas = make_atlas(self.scene, self._bands.device)
-        self._painter = Painter(self.scene, self._world, self._atlas, self._visibility, self._bands)
+        self._painter = Painter(self.scene, pose, self._world, self._visibility, self._bands)
         self._notes = (*self.scene.notes, *self._painter.notes)
 
     @property
@@ -151,7 +148,7 @@ class Renderer:
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
-        resolve(self._bands, self._world, view, target.seen, self._motion(camera, previous), dict(target.buffers))
+        resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
         metering = self._metering_cameras(camera)
         self._painter.paint(camera, target.seen, pose, look, metering, rgb=target.buffers["rgb"], particles=particles)
         return Frame(
@@ -180,13 +177,10 @@ class Renderer:
             self._targets[key] = _make_target(*key, self._bands.device)
         return self._targets[key]
 
-    def _motion(self, camera: Camera, previous: Optional[tuple[Camera, float]]) -> Optional[tuple[np.ndarray, Any]]:
+    def _motion(self, camera: Camera, pose: Pose, previous: Optional[tuple[Camera, float]]) -> Optional[Motion]:
         if previous is None:
             return None
-        before = np.array(self._pose(previous[1]).local_to_world, dtype=np.float64)
-        before[:, :3, 3] -= self._world.origin
-        matrices = motion_matrices(self._world.matrices, before, camera, previous[0], self._world.origin)
-        return matrices, make_view(previous[0], self._world.origin)
+        return find_motion(self._world, camera, previous[0], pose, self._pose(previous[1]))
 
     def _metering_cameras(self, camera: Camera) -> list[Camera]:
         """Return where the light meter looks from: the camera's path over the stage's time range, or the camera."""

@@ -1,13 +1,18 @@
 """From seen triangles to annotators: depth, normals, ids and motion, the same for every way of seeing."""
 
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
 import warp as wp
 from cosmos.bridge.render.bands import Bands
-from cosmos.bridge.render.visibility import View, pixel_ray
+from cosmos.bridge.render.scene import Pose
+from cosmos.bridge.render.visibility import View, make_view, pixel_ray
 from cosmos.bridge.render.world import World, WorldArrays, inverses
 from cosmos.bridge.types import Camera
 
@@ -53,6 +58,9 @@ def _resolve_kernel(
     moving: wp.int32,
     to_previous: wp.array(dtype=wp.mat44),  # [N + 1]: camera space now to before; the last is the background's
     previous: View,
+    world_to_previous: wp.mat44,
+    deforming: wp.array(dtype=wp.int32),  # [N]
+    points_before: wp.array(dtype=wp.vec3),
     depth_out: wp.array2d(dtype=wp.float32),
     normals_out: wp.array3d(dtype=wp.float32),
     semantics_out: wp.array2d(dtype=wp.uint32),
@@ -82,10 +90,18 @@ def _resolve_kernel(
         geometric = wp.normalize(wp.cross(b - a, c - a))
         if wp.dot(geometric, wp.transform_vector(view.camera_to_world, ray)) > 0.0:
             geometric = -geometric
-        normal = facing_normal(world, f, corner_weights(p, a, b, c), geometric)
+        weights = corner_weights(p, a, b, c)
+        normal = facing_normal(world, f, weights, geometric)
         semantic = world.semantics[owner]
         instance = wp.uint32(owner + 1)
         before = wp.transform_point(to_previous[owner], ray * depth)
+        if deforming[owner] == 1:
+            earlier = (
+                points_before[world.triangles[3 * f]] * weights[0]
+                + points_before[world.triangles[3 * f + 1]] * weights[1]
+                + points_before[world.triangles[3 * f + 2]] * weights[2]
+            )
+            before = wp.transform_point(world_to_previous, earlier)
     depth_out[y, x] = depth
     for axis in range(3):
         normals_out[y, x, axis] = normal[axis]
@@ -98,6 +114,20 @@ def _resolve_kernel(
         )
     motion_out[y, x, 0] = shift[0]
     motion_out[y, x, 1] = shift[1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Motion:
+    """How things stood in the frame before."""
+
+    view: Any
+    """View before."""
+    matrices: np.ndarray
+    """Camera space now to camera space before for each instance, and for the background as last, [N + 1, 4, 4]."""
+    points: Optional[wp.array] = None
+    """World points before, where meshes change their shape."""
+    deforming: Optional[np.ndarray] = None
+    """Which instances' meshes change their shape, bool, shape [N]."""
 
 
 def motion_matrices(
@@ -124,12 +154,24 @@ def motion_matrices(
     return matrices
 
 
+def find_motion(world: World, camera: Camera, previous: Camera, pose: Pose, pose_before: Pose) -> Motion:
+    """Return the motion from ``pose_before`` seen by ``previous`` to ``pose`` seen by ``camera``."""
+    before = np.array(pose_before.local_to_world, dtype=np.float64)
+    before[:, :3, 3] -= world.origin
+    matrices = motion_matrices(world.matrices, before, camera, previous, world.origin)
+    view = make_view(previous, world.origin)
+    if not (pose.points or pose_before.points) or pose.time_code == pose_before.time_code:
+        return Motion(view=view, matrices=matrices)
+    points, deforming = world.points_at(pose_before)
+    return Motion(view=view, matrices=matrices, points=points, deforming=deforming)
+
+
 def resolve(
     bands: Bands,
     world: World,
     view: Any,
     seen: tuple[wp.array, wp.array],
-    motion: Optional[tuple[np.ndarray, Any]],
+    motion: Optional[Motion],
     buffers: dict[str, wp.array],
 ) -> None:
     """Fill the annotator buffers of a Frame.
@@ -139,14 +181,24 @@ def resolve(
         world: What is seen.
         view: Camera now.
         seen: ``(triangles, depths)`` of Visibility at pixel centres.
-        motion: ``motion_matrices`` and the view before; ``None`` gives zero motion.
+        motion: The frame before; ``None`` gives zero motion.
         buffers: ``depth``, ``normals``, ``semantic_ids``, ``instance_ids`` and ``motion``, as in Frame.
     """
-    matrices = np.repeat(np.eye(4)[None], world.num_instances + 1, axis=0) if motion is None else motion[0]
-    to_previous = wp.array(matrices.astype(np.float32), dtype=wp.mat44, device=bands.device)
-    names = ("depth", "normals", "semantic_ids", "instance_ids", "motion")
-    inputs = [world.arrays, view, *seen, int(motion is not None), to_previous, view if motion is None else motion[1]]
-    bands.launch(_resolve_kernel, view.width * view.height, [*inputs, *(buffers[name] for name in names)], chunk=1024)
+    moving = motion is not None
+    if motion is None:
+        motion = Motion(view=view, matrices=np.repeat(np.eye(4)[None], world.num_instances + 1, axis=0))
+    flags = np.zeros(world.num_instances) if motion.deforming is None else motion.deforming
+    before = [
+        int(moving),
+        wp.array(motion.matrices.astype(np.float32), dtype=wp.mat44, device=bands.device),
+        motion.view,
+        motion.view.world_to_camera,
+        wp.array(flags.astype(np.int32), dtype=wp.int32, device=bands.device),
+        world.arrays.points if motion.points is None else motion.points,
+    ]
+    outputs = [buffers[name] for name in ("depth", "normals", "semantic_ids", "instance_ids", "motion")]
+    inputs = [world.arrays, view, *seen, *before, *outputs]
+    bands.launch(_resolve_kernel, view.width * view.height, inputs, chunk=1024)
 
 
-__all__ = ["corner_weights", "facing_normal", "motion_matrices", "resolve"]
+__all__ = ["Motion", "corner_weights", "facing_normal", "find_motion", "motion_matrices", "resolve"]

@@ -1,5 +1,8 @@
 """What is at each sample: position, normal and material, after textures, wear and weather."""
 
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
 from __future__ import annotations
 
 import warp as wp

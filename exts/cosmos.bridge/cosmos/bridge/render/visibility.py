@@ -3,6 +3,9 @@
 Both fill ``triangles`` (int32, -1 where nothing is seen) and ``depths`` (distance to the image plane [m]).
 """
 
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -94,6 +94,28 @@ def inverses(matrices: np.ndarray) -> np.ndarray:
     return np.linalg.inv(safe)
 
 
+def bent_normals(rest: np.ndarray, moved: np.ndarray, triangles: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Return corner normals after each triangle turned from its rest place to its moved one.
+
+    Args:
+        rest: Points at rest [m], shape [V, 3].
+        moved: The same points now [m], shape [V, 3].
+        triangles: int32, shape [F, 3].
+        normals: Corner normals at rest, shape [F, 3, 3].
+    """
+    turns = _frames(moved, triangles) @ np.swapaxes(_frames(rest, triangles), 1, 2)
+    return np.einsum("fij,fcj->fci", turns, normals).astype(np.float32)
+
+
+def _frames(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Return an orthonormal frame of each triangle as columns; zeros for one without area."""
+    a, b, c = (points[triangles[:, corner]].astype(np.float64) for corner in range(3))
+    along, normal = b - a, np.cross(b - a, c - a)
+    along /= np.maximum(np.linalg.norm(along, axis=1), 1e-20)[:, None]
+    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-30)[:, None]
+    return np.stack([along, np.cross(normal, along), normal], axis=2)
+
+
 class World:
     """Flat world-space triangles of a Scene, moved by a Pose."""
 
@@ -104,7 +126,7 @@ class World:
         point_counts = np.array([len(mesh.points) for mesh in scene.meshes], dtype=np.int64)
         face_counts = np.array([len(mesh.triangles) for mesh in scene.meshes], dtype=np.int64)
         self._point_starts = _starts(point_counts)
-        face_starts = _starts(face_counts)
+        self._face_starts = face_starts = _starts(face_counts)
         drawn_points, drawn_faces = point_counts[mesh_of], face_counts[mesh_of]
         world_starts = _starts(drawn_points)
         self.num_instances, self.num_triangles = len(mesh_of), int(drawn_faces.sum())
@@ -120,12 +142,12 @@ class World:
         self._points = wp.empty(int(drawn_points.sum()), dtype=wp.vec3, device=self.device)
         self._double = np.array([mesh.double_sided for mesh in scene.meshes], dtype=bool)[mesh_of]
         self._mesh: Optional[wp.Mesh] = None
+        self._deformed = False
+        self._bent: set[int] = set()
         self._matrices: Optional[np.ndarray] = None
         self._shown: Optional[np.ndarray] = None
         self._mesh_stale = False
         self.origin = self._find_origin(scene, pose)
-        self.radius = 1.0
-        self.floor = 0.0
         self.arrays = self._make_arrays(triangles, owners, faces, np.where(override >= 0, override, materials))
         self.place(pose)
 
@@ -167,16 +189,16 @@ class World:
         matrices = np.array(pose.local_to_world, dtype=np.float64)
         matrices[:, :3, 3] -= self.origin
         shown = np.asarray(pose.visible, dtype=bool) & np.isfinite(matrices).all(axis=(1, 2))
-        moved = self._matrices is None or not np.array_equal(matrices, self._matrices)
-        if not moved and not pose.points and np.array_equal(shown, self._shown):
+        deformed = bool(pose.points) or self._deformed
+        before, seen = self._matrices, self._shown
+        known = before is not None and seen is not None and not deformed
+        if known and np.array_equal(matrices, np.asarray(before)) and np.array_equal(shown, np.asarray(seen)):
             return
         self._matrices, self._shown = matrices, shown
-        if pose.points:
+        if deformed:
+            self._deformed = bool(pose.points)
             self._local = self._points_of(pose)
-        collapsed = np.where(
-            shown[:, None, None], matrices, 0.0
-        )  # a hidden instance shrinks to a point that no ray hits
-        collapsed[:, 3, 3] = 1.0
+            self._bend_normals(pose)
         linear = np.where(shown[:, None, None], matrices[:, :3, :3], np.eye(3))
         unit, lengths = rigid_part(np.where(shown[:, None, None], matrices, np.eye(4)))
         normal_matrices = np.swapaxes(inverses(linear / np.maximum(lengths.max(axis=1), 1e-12)[:, None, None]), 1, 2)
@@ -184,9 +206,32 @@ class World:
         self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, orientation), -9), wp.int32)
         self.arrays.normal_to_world = self._array(normal_matrices.astype(np.float32), wp.mat33)
         self.arrays.world_to_object = self._array(inverses(unit).astype(np.float32), wp.mat44)
-        inputs = [self._local, self._sources, self._owners, self._array(collapsed.astype(np.float32), wp.mat44)]
-        self.bands.launch(_place_points_kernel, len(self._points), [*inputs, self._points], chunk=4096)
+        self._place_points(self._local, matrices, shown, self._points)
         self._mesh_stale = True
+
+    def _place_points(self, local: wp.array, matrices: np.ndarray, shown: np.ndarray, points: wp.array) -> None:
+        collapsed = np.where(shown[:, None, None], matrices, 0.0)  # a hidden instance shrinks to a point no ray hits
+        collapsed[:, 3, 3] = 1.0
+        inputs = [local, self._sources, self._owners, self._array(collapsed.astype(np.float32), wp.mat44), points]
+        self.bands.launch(_place_points_kernel, len(points), inputs, chunk=4096)
+
+    def _bend_normals(self, pose: Pose) -> None:
+        """Turn the corner normals of meshes whose points moved as their triangles turned."""
+        for index in self._bent | set(pose.points):
+            mesh, start = self._scene.meshes[index], int(self._face_starts[index])
+            moved = np.asarray(pose.points.get(index, mesh.points))
+            bent = bent_normals(mesh.points, moved, mesh.triangles, mesh.normals)
+            wp.copy(self.arrays.corner_normals[start : start + len(bent)], self._array(bent, wp.vec3))
+        self._bent = set(pose.points)
+
+    def points_at(self, pose: Pose) -> tuple[wp.array, np.ndarray]:
+        """Return world points at another pose, and which instances' meshes change shape there, bool, shape [N]."""
+        matrices = np.array(pose.local_to_world, dtype=np.float64)
+        matrices[:, :3, 3] -= self.origin
+        shown = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
+        points = wp.empty(len(self._points), dtype=wp.vec3, device=self.device)
+        self._place_points(self._points_of(pose), np.where(shown[:, None, None], matrices, 0.0), shown, points)
+        return points, np.isin(np.asarray(self._scene.mesh_of), list(self._bent | set(pose.points)))
 
     @property
     def matrices(self) -> np.ndarray:
@@ -205,4 +250,4 @@ class World:
         return self.arrays
 
 
-__all__ = ["World", "WorldArrays", "inverses", "path_hash", "rigid_part"]
+__all__ = ["World", "WorldArrays", "bent_normals", "inverses", "path_hash", "rigid_part"]
