@@ -412,6 +412,7 @@ def _best_shift(
     down, right = np.meshgrid(offset, offset, indexing="ij")
     distance = np.hypot(down, right)
     in_place = distance <= near
+    result = np.where(distance <= radius + 0.5, result, 0.0)
     peak, here = result.max(axis=(1, 2)), result[:, in_place].max(axis=1)
     candidates = np.where(result >= 0.97 * peak[:, None, None], distance, np.inf).reshape(len(result), -1)
     best = candidates.argmin(axis=1)

@@ -150,8 +150,8 @@ class Limits:
 
     chunk: int = 8
     """Frames held in memory at a time."""
-    search_radius: int = 8
-    """Largest shift looked for [px]."""
+    search_radius: int = 6
+    """Largest shift looked for [px]; farther away chance finds a fit more often than the truth does."""
     visible_gradient: float = 4.0
     """A boundary pixel counts where the source changes by at least this much there, and a boundary is missed where at
     least this much was to be expected [levels/px]."""
