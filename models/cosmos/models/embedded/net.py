@@ -105,6 +105,8 @@ class TransferNet(nn.Module):
         self.head_in = nn.Conv2d(config.features + config.hints + 3, config.head, 1)
         self.head_film = _Film(width, config.head)
         self.head_mid = nn.Conv2d(config.head, config.head, 3, padding=1)
+        self.head_mid_film = _Film(width, config.head)
+        self.head_last = nn.Conv2d(config.head, config.head, 3, padding=1)
         self.head_out = nn.Conv2d(config.head, 6, 1)
         _silence(self.head_out)
 
@@ -168,7 +170,8 @@ class TransferNet(nn.Module):
         """Turn features into the gain and bias of each pixel, and apply them."""
         hidden = self.head_in(torch.cat([features, hints.to(features.dtype), rgb.to(features.dtype)], dim=1))
         hidden = functional.silu(self.head_film(hidden, code))
-        hidden = functional.silu(self.head_mid(hidden))
+        hidden = functional.silu(self.head_mid_film(self.head_mid(hidden), code))
+        hidden = functional.silu(self.head_last(hidden))
         gain, bias = self.head_out(hidden).float().chunk(2, dim=1)
         level = (rgb.float() + 1.0) * 0.5
         out = level * torch.exp(gain.clamp(-4.0, 2.0)) + bias

@@ -7,6 +7,7 @@ two different foggy days. Words outside of the vocabulary are reported, never gu
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,10 @@ from cosmos.models.spec import TextEncoderConfig
 from torch import Tensor, nn  # noqa: TID253
 
 _PAD, _UNKNOWN = 0, 1
+_FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
+_PLAIN = str.maketrans(
+    {"\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2026": "."}
+)
 _WEATHER = ("overcast", "fog", "rain", "snow", "dust", "noise")
 
 
@@ -118,7 +123,10 @@ class PromptReader:
         known: list[str] = []
         unknown: list[str] = []
         corrected: list[tuple[str, str]] = []
-        for word in split_words(text):
+        # What no key of a plain keyboard writes (other scripts, pictographs) cannot be in the vocabulary.
+        text = text.translate(_PLAIN)
+        unknown += [part.strip(".,;:!?\"'()") for part in _FOREIGN.findall(text)]
+        for word in split_words(_FOREIGN.sub(" ", text)):
             if word in self._rows:
                 known.append(word)
                 continue
@@ -128,9 +136,6 @@ class PromptReader:
             else:
                 known.append(near)
                 corrected.append((word, near))
-        # Letters of other scripts never become words above; say so rather than read an empty prompt.
-        if any(letter.isalpha() and not letter.isascii() for letter in text):
-            unknown += [part for part in text.split() if any(c.isalpha() and not c.isascii() for c in part)]
         if len(known) > self._encoder.config.length:
             # Words of things and places go first: they carry no condition.
             known = [word for word in known if word not in self._neutral]

@@ -56,7 +56,8 @@ def ground_height(clip: Clip) -> float:
     seen = np.isfinite(depth) & (depth > 0.0)
     if not seen.any():
         return 0.0
-    points = np.stack([(x - cx) / fx * depth, (cy - y) / fy * depth, -depth], axis=-1)[seen]
+    depth, x, y = depth[seen], x[seen], y[seen]
+    points = np.stack([(x - cx) / fx * depth, (cy - y) / fy * depth, -depth], axis=-1)
     world = points @ camera.cam_to_world[:3, :3].T + camera.cam_to_world[:3, 3]
     return float(np.percentile(world @ np.array(up_vector(clip.up_axis)), 2.0))
 

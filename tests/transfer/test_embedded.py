@@ -1,0 +1,189 @@
+"""The embedded backend with tiny random weights: every option reaches the pixels, bad input gets a sentence."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253
+import warp as wp
+from cosmos.bridge.errors import ModelError, ModelWeightsError
+from cosmos.bridge.transfer.embedded import EmbeddedTransfer
+from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder):
+    model = EmbeddedTransfer(tiny_folder)
+    model.load("cpu")
+    yield model
+    model.unload()
+
+
+@pytest.fixture
+def ask(clip, controls):
+    def build(**changes):
+        fields = {"weights": ControlWeights(edge=0.4, depth=0.4), "prompt": "snow at night", "seed": 3, **changes}
+        return TransferRequest(clip=fields.pop("clip", clip), controls=fields.pop("controls", controls), **fields)
+
+    return build
+
+
+def pixels(model, request):
+    return model.transfer(request).rgb.numpy().astype(int)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": "heavy rain at noon"},
+        {"negative_prompt": "snow"},
+        {"seed": 4},
+        {"guidance": 0.3},
+        {"weights": ControlWeights(edge=0.4, depth=0.2)},
+        {"weights": ControlWeights(edge=0.4, depth=0.4, seg=0.2)},
+        {"weights": ControlWeights(edge=0.1, depth=0.4)},
+        {"weights": ControlWeights(edge=0.1, depth=0.1, vis=0.8)},
+    ],
+    ids=str,
+)
+def test_every_option_reaches_the_pixels(model, ask, change, monkeypatch):
+    # Tiny random weights read every prompt alike, so the reader answers for a trained one.
+    from cosmos.models.embedded import text
+
+    def encode(self, words):
+        mean = np.zeros(len(text.READ_FIELDS))
+        for name in ("rain", "snow"):
+            mean[text.READ_FIELDS.index(name)] = 0.7 * (name in words)
+        return mean, np.full(len(mean), 0.1)
+
+    monkeypatch.setattr(text.PromptReader, "_encode", encode)
+    assert (pixels(model, ask()) != pixels(model, ask(**change))).mean() > 0.01
+
+
+@pytest.mark.parametrize("kind", [ControlKind.EDGE, ControlKind.DEPTH, ControlKind.SEG, ControlKind.VIS])
+def test_each_control_video_reaches_the_pixels(model, ask, clip, controls, kind):
+    weights = ControlWeights(edge=0.25, depth=0.25, seg=0.25, vis=0.25)
+    other = [
+        replace(signal, video=wp.zeros_like(signal.video)) if signal.kind == kind else signal for signal in controls
+    ]
+    changed = ask(weights=weights, controls=replace(controls, signals=tuple(other)))
+    assert (pixels(model, ask(weights=weights)) != pixels(model, changed)).mean() > 0.01
+
+
+@pytest.mark.parametrize("name", ["rgb", "depth", "normals", "instance_ids"])
+def test_each_buffer_of_the_clip_reaches_the_pixels(model, ask, clip, name):
+    buffer = getattr(clip, name).numpy()
+    other = np.roll(buffer, 9, axis=2) if name != "normals" else np.roll(buffer, 1, axis=-1)
+    changed = replace(clip, **{name: wp.array(np.ascontiguousarray(other), dtype=getattr(clip, name).dtype)})
+    assert (pixels(model, ask()) != pixels(model, ask(clip=changed))).mean() > 0.002
+
+
+def test_a_vis_weight_of_one_keeps_the_picture_there_to_the_bit(model, ask, clip):
+    half = np.zeros(clip.depth.shape, np.float32)
+    half[:, :, :25] = 1.0
+    weights = ControlWeights(
+        vis=wp.array(half, dtype=wp.float32, device="cpu"), seg=wp.array(1.0 - half, dtype=wp.float32, device="cpu")
+    )
+    out, source = pixels(model, ask(weights=weights)), clip.rgb.numpy()
+    np.testing.assert_array_equal(out[:, :, :25], source[:, :, :25])
+    assert (out[:, :, 25:] != source[:, :, 25:]).mean() > 0.5
+
+
+def test_a_map_of_one_number_is_that_number(model, ask, clip):
+    flat = wp.full(clip.depth.shape, 0.4, dtype=wp.float32, device="cpu")
+    np.testing.assert_array_equal(
+        pixels(model, ask()), pixels(model, ask(weights=ControlWeights(edge=0.4, depth=flat)))
+    )
+
+
+def test_frames_do_not_depend_on_how_many_go_at_once(model, ask, monkeypatch):
+    whole = pixels(model, ask())
+    monkeypatch.setattr("cosmos.bridge.transfer.embedded._PIXELS_AT_ONCE", 1)
+    # Convolutions of other batch sizes may sum in another order: one level apart at most.
+    assert np.abs(whole - pixels(model, ask())).max() <= 1
+
+
+def test_words_it_does_not_know_are_reported(model, ask):
+    notes = " ".join(model.transfer(ask(prompt="a cyberpunk nigth in Schnee, überall")).provenance.notes)
+    assert "Not understood: 'überall', 'cyberpunk', 'schnee'." in notes
+    assert "Read as: 'nigth' as 'night'." in notes
+
+
+def test_a_prompt_of_ten_thousand_characters_is_cut_and_said(model, ask):
+    notes = model.transfer(ask(prompt="fog and snow, " * 800)).provenance.notes
+    assert any("words of the prompt were not read" in note for note in notes)
+
+
+def test_what_cannot_be_placed_without_depth_is_said(model, ask, clip):
+    flat = replace(clip, depth=None, normals=None, instance_ids=None)
+    result = model.transfer(ask(clip=flat))
+    assert any("has no depth" in note for note in result.provenance.notes)
+    assert any(
+        "depth has no weight" in n for n in model.transfer(ask(weights=ControlWeights(edge=1.0))).provenance.notes
+    )
+
+
+def test_the_effective_settings_hold_the_conditions(model, ask):
+    effective = model.transfer(ask(guidance=1.5)).provenance.effective
+    assert effective["guidance"] == 1.5 and effective["num_steps"] == 1
+    assert set(effective["conditions"]) >= {"sun_elevation", "fog", "rain", "snow"}
+    assert effective["weights"] == {"edge": 0.4, "depth": 0.4}
+    json.dumps(effective)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"num_steps": 4}, "num_steps=4"),
+        ({"guidance": 7.5}, r"guidance in \[0, 3\], got 7.5"),
+        ({"weights": ControlWeights(lidar=1.0)}, "lidar"),
+        ({"weights": ControlWeights()}, "all weights are 0"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_in_a_sentence(model, ask, change, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        model.transfer(ask(**change))
+
+
+def test_a_weight_map_of_another_size_is_refused(model, ask):
+    small = wp.full((3, 5, 5), 0.5, dtype=wp.float32, device="cpu")
+    with pytest.raises(ModelError, match="weight map of edge"):
+        model.transfer(ask(weights=ControlWeights(edge=small)))
+
+
+def test_damaged_weights_are_refused_by_name(tiny_folder, tmp_path):
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = bytearray((tmp_path / "net.safetensors").read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "net.safetensors").write_bytes(damaged)
+    with pytest.raises(ModelWeightsError, match=r"net\.safetensors has sha256"):
+        EmbeddedTransfer(tmp_path).load("cpu")
+    (tmp_path / "net.safetensors").unlink()
+    with pytest.raises(ModelWeightsError, match="cannot be read"):
+        EmbeddedTransfer(tmp_path).load("cpu")
+
+
+def test_missing_weights_are_said_before_loading(tmp_path):
+    with pytest.raises(ModelWeightsError, match=r"config\.json"):
+        _ = EmbeddedTransfer(tmp_path / "nowhere").spec
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_folder):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(ModelError, match="sees no CUDA device"):
+        EmbeddedTransfer(tiny_folder).load("cuda:0")
+
+
+def test_unloading_frees_the_net(tiny_folder):
+    import gc
+    import weakref
+
+    model = EmbeddedTransfer(tiny_folder)
+    model.load("cpu")
+    net = weakref.ref(model._model.net)
+    model.unload()
+    gc.collect()
+    assert net() is None
