@@ -1,7 +1,8 @@
 """Print what each kernel costs: ms, GB/s, share of a copy, and how it stands against OpenCV and plain torch.
 
 Frames go through in chunks, as many as fit a time budget a contestant; the time is that of all frames, projected from
-those that ran, at the best speed seen. Before a contest is timed its results are compared; one that disagrees stops the run.
+those that ran, at the best speed seen. Before a contest is timed its results are compared; one that disagrees stops
+the run.
 """
 
 import argparse
