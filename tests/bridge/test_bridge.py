@@ -325,7 +325,7 @@ def test_a_source_without_depth_is_steered_by_edge_and_vis(config, make_bridge):
 def test_progress_counts_clips(config, make_bridge):
     told = []
     make_bridge(config).augment(lambda stage, done, total: told.append((stage, done, total)))
-    assert [(done, total) for stage, done, total in told if stage == CLIPS] == [(0, 2), (1, 2), (2, 2)]
+    assert [(done, total) for stage, done, total in told if stage == CLIPS] == [(0, 2), (0, 2), (1, 2), (2, 2)]
     assert {"render", "transfer", "write"} <= {stage for stage, _, _ in told}
 
 

@@ -3,12 +3,9 @@
 import errno
 import json
 import os
-import signal
-import time
 
 import numpy as np
 import pytest
-from cosmos.bridge.runs.ledger import read_ledger
 from cosmos.bridge.sinks.manifest import read_manifest
 
 
@@ -128,7 +125,7 @@ def test_odd_sizes_work(cli, small, tmp_path, size):
 
 
 def test_a_missing_layer_is_a_note(cli, small, stage):
-    stage.write_text(stage.read_text().replace('defaultPrim = "World"', 'subLayers = [@./gone.usda@]', 1))
+    stage.write_text(stage.read_text().replace('defaultPrim = "World"', "subLayers = [@./gone.usda@]", 1))
     code, _, err = cli(*small)
     assert code == 0, err
     assert "gone.usda" in err
@@ -168,7 +165,7 @@ def test_a_full_disk_stops_with_one_sentence_and_resume_finishes(cli, small, tmp
 
     def full(path, *args, **options):
         calls.append(path)
-        if len(calls) > 5:
+        if len(calls) > 4:  # the source and two controls are shared: a further clip writes one video
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return real(path, *args, **options)
 
@@ -188,9 +185,8 @@ def test_a_full_disk_stops_with_one_sentence_and_resume_finishes(cli, small, tmp
 
 
 def test_rejected_clips_are_partial_success(cli, small, tmp_path, monkeypatch):
-    from cosmos.bridge.transfer.identity import IdentityTransfer
-
     import warp as wp
+    from cosmos.bridge.transfer.identity import IdentityTransfer
 
     real = IdentityTransfer.transfer
 
@@ -242,11 +238,11 @@ def test_a_dry_run_prices_the_run_and_writes_nothing(cli, small, tmp_path):
     assert code == 0, err
     assert (guess["clips"], guess["frames"], guess["frames_by_camera"]) == (2, 24, [12])
     assert guess["seconds"] > 0
-    assert "measured just now on this machine: 2 of 24 frames at 36x64" in guess["basis"]
+    assert "measured just now on this machine: 4 of 24 frames at 36x64" in guess["basis"]
     assert not (tmp_path / "out").exists()
     cli(*words, "--prompt", "snow")
     real = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert real / 3 < guess["num_bytes"] < real * 3
+    assert real / 2 < guess["num_bytes"] < real * 2
 
 
 def test_render_writes_what_the_folder_source_reads(cli, stage, tmp_path):
@@ -264,7 +260,9 @@ def test_render_writes_what_the_folder_source_reads(cli, stage, tmp_path):
     np.testing.assert_allclose(read.cameras[1].cam_to_world, drawn.cameras[1].cam_to_world, atol=1e-6)
     ids = {instance.prim_path: key for key, instance in read.instances.items()}
     for key, instance in drawn.instances.items():
-        np.testing.assert_array_equal(read.instance_ids.numpy() == ids[instance.prim_path], drawn.instance_ids.numpy() == key)
+        np.testing.assert_array_equal(
+            read.instance_ids.numpy() == ids[instance.prim_path], drawn.instance_ids.numpy() == key
+        )
 
 
 def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
@@ -292,76 +290,9 @@ def test_render_refuses_with_one_sentence(cli, stage, tmp_path, option, value, c
     assert out == ""
 
 
-def _start(spawn, stage, out):
-    return spawn(
-        *("augment", stage, "--frames", "0:8", "--size", "36x64", "--camera", "/World/Camera"),
-        *("--transfer", "identity", "--variants", "12", "--prompt", "rain", "--prompt", "snow", "--out", out),
-    )
+def test_ctrl_c_before_the_work_is_quiet(cli, small, monkeypatch):
+    def interrupted(args):
+        raise KeyboardInterrupt
 
-
-def _heard(child, told):
-    """Read the child's log until a line holds some words."""
-    for line in child.stderr:
-        if told in line:
-            return line
-    raise AssertionError(f"the child never said {told!r}")
-
-
-def _finish(cli, out):
-    entries = read_ledger(out / "ledger.jsonl")
-    assert all(entry["event"] in ("started", "settled") for entry in entries)
-    code, told, err = cli("resume", out, "--json")
-    assert code == 0, err
-    assert json.loads(told)["accepted"] == 24
-    code, told, _ = cli("verify", out)
-    assert code == 0, told
-    assert not list(out.rglob("*.partial"))
-
-
-def test_the_first_ctrl_c_finishes_the_clip(spawn, cli, stage, tmp_path):
-    out = tmp_path / "out"
-    child = _start(spawn, stage, out)
-    _heard(child, "clip 3/24")
-    child.send_signal(signal.SIGINT)
-    told, err = child.communicate(timeout=60)
-    assert child.returncode == 130, err
-    assert "Finishing the clip at work" in err
-    assert "remaining" in told
-    counts = read_manifest(out)["counts"]
-    assert 0 < counts["accepted"] < 24
-    assert counts["accepted"] == len([path for path in out.glob("clip_*") if path.is_dir()])
-    _finish(cli, out)
-
-
-def test_the_second_ctrl_c_stops_now(spawn, cli, stage, tmp_path):
-    out = tmp_path / "out"
-    child = _start(spawn, stage, out)
-    _heard(child, "clip 2/24")
-    child.send_signal(signal.SIGINT)
-    time.sleep(0.12)
-    child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
-    assert child.returncode == 130, err
-    assert "Traceback" not in err
-    _finish(cli, out)
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
-def test_a_kill_at_any_moment_loses_at_most_the_clip_at_work(spawn, cli, stage, tmp_path, delay):
-    out = tmp_path / "out"
-    child = _start(spawn, stage, out)
-    _heard(child, "clip 2/24")
-    time.sleep(delay)
-    child.kill()
-    child.wait(timeout=60)
-    assert read_manifest(out)["counts"]["accepted"] >= 1
-    _finish(cli, out)
-
-
-def test_ctrl_c_before_the_first_clip_is_quiet(spawn, stage, tmp_path):
-    child = _start(spawn, stage, tmp_path / "out")
-    time.sleep(0.15)
-    child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
-    assert child.returncode in (130, -signal.SIGINT)
-    assert "cosmos/bridge" not in err or "Traceback" not in err
+    monkeypatch.setattr("cosmos.bridge.cli.augment.config_of", interrupted)
+    assert cli(*small) == (130, "", "cosmos-bridge: Interrupted.\n")

@@ -110,6 +110,7 @@ class Bridge:
                     except (SourceError, ControlError) as error:
                         record.fail_camera(clips, error)
                         continue
+                    tell(CLIPS, record.num_settled, len(plan))
                     for planned in clips:
                         if stop.finishing:
                             break

@@ -87,7 +87,8 @@ class JobProgress:
     seconds: float = 0.0
     """Wall time since the start [s]."""
     eta: Optional[float] = None
-    """Wall time to the end [s], from the clips done so far; ``None`` before the first clip is done."""
+    """Wall time to the end [s], from the pace of the clips made so far (reading further cameras comes on top);
+    ``None`` before the first clip is made."""
 
 
 @dataclass(slots=True)
@@ -102,9 +103,9 @@ class _Meter:
     clips_total: int = 0
     started: float = 0.0
     ended: Optional[float] = None
-    clips_before: Optional[int] = None
-    clips_started: float = 0.0
-    clip_ended: float = 0.0
+    ticked: Optional[float] = None
+    clips_made: int = 0
+    clip_seconds: float = 0.0
     listeners: list[Callable[[JobProgress], None]] = field(default_factory=list)
 
 
@@ -204,10 +205,7 @@ class Job(Generic[Result]):
         with self._lock:
             meter = self._meter
             if stage == CLIPS:
-                now = time.monotonic()
-                if meter.clips_before is None:
-                    meter.clips_before, meter.clips_started = done, now
-                meter.clips_done, meter.clips_total, meter.clip_ended = done, total, now
+                self._tick(done, total)
             else:
                 meter.stage, meter.done, meter.total = stage, done, total
             snapshot = self._snapshot()
@@ -215,13 +213,21 @@ class Job(Generic[Result]):
         for listener in listeners:
             listener(snapshot)
 
+    def _tick(self, done: int, total: int) -> None:
+        """Count clips; only time that ends with a new clip makes the pace, so that reading a camera does not."""
+        meter, now = self._meter, time.monotonic()
+        if meter.ticked is not None and done > meter.clips_done:
+            meter.clips_made += done - meter.clips_done
+            meter.clip_seconds += now - meter.ticked
+        meter.clips_done, meter.clips_total, meter.ticked = done, total, now
+
     def _snapshot(self) -> JobProgress:
         meter = self._meter
         now = time.monotonic() if meter.ended is None else meter.ended
         eta = None
-        if meter.clips_before is not None and meter.clips_done > meter.clips_before:
-            pace = (meter.clip_ended - meter.clips_started) / (meter.clips_done - meter.clips_before)
-            eta = max(0.0, pace * (meter.clips_total - meter.clips_done) - (now - meter.clip_ended))
+        if meter.ticked is not None and meter.clips_made:
+            pace = meter.clip_seconds / meter.clips_made
+            eta = max(0.0, pace * (meter.clips_total - meter.clips_done) - (now - meter.ticked))
         return JobProgress(
             state=meter.state,
             stage=meter.stage,

@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--out", default="out/demo", metavar="DIR", help="folder for everything (default: out/demo)")
     parser.add_argument("--frames", type=int, default=24, metavar="N", help="frames of each clip (default: 24)")
     parser.add_argument("--size", default="352x640", metavar="HEIGHTxWIDTH", help="size (default: 352x640)")
+    parser.add_argument("--transfer", default="embedded", metavar="NAME", help="Transfer backend (default: embedded)")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     return parser
 
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
             cameras=(CAMERA,),
             frames=range(args.frames),
             size=parse_size(args.size),
+            transfer=args.transfer,
             seed=7,
         )
         check_out(out, stage)

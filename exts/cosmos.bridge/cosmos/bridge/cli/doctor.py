@@ -143,15 +143,15 @@ def _devices() -> Iterator[Check]:
 def _weights() -> Iterator[Check]:
     """Load each Transfer backend's weights, which checks their hash."""
     try:
-        from cosmos.bridge.transfer import registry
+        from cosmos.bridge.transfer.registry import create, names
 
-        names = registry.names()
+        known = names()
     except Exception as error:  # noqa: BLE001 - the doctor reports whatever is broken
         yield Check(name="transfer backends", ok=False, found=_short(error), cure="Reinstall cosmos-bridge.")
         return
-    for name in names:
+    for name in known:
         try:
-            model = registry.create(name)
+            model = create(name)
             model.load("cpu")
             spec = model.spec
             model.unload()

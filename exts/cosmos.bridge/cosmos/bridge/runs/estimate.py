@@ -17,7 +17,7 @@ from cosmos.bridge.runs.folder import nearest_parent
 from cosmos.bridge.runs.plan import plan_clips
 from cosmos.bridge.types import Progress
 
-PROBE_FRAMES = 2
+PROBE_FRAMES = 4
 """Frames of the measured probe; one frame before it warms caches and kernels up."""
 
 
@@ -75,10 +75,11 @@ def estimate(config: BridgeConfig, progress: Optional[Progress] = None) -> Estim
     count = min(PROBE_FRAMES, len(indices))
     with tempfile.TemporaryDirectory(prefix="cosmos-bridge-probe-") as folder:
         started = time.monotonic()
-        _probe(config, indices[:1], Path(folder) / "warm", progress)
+        _, least, _ = _probe(config, indices[:1], Path(folder) / "warm", progress)
         warm_up = time.monotonic() - started
         seconds, num_bytes, size = _probe(config, indices[:count], Path(folder) / "probe", progress)
     once = sum(per_camera) / count * seconds.get("read", 0.0)
+    per_frame = (num_bytes - least) / (count - 1) if count > 1 else float(num_bytes)
     each = frames / count * sum(value for part, value in seconds.items() if part not in ("read", "load"))
     return Estimate(
         clips=len(plan),
@@ -86,7 +87,7 @@ def estimate(config: BridgeConfig, progress: Optional[Progress] = None) -> Estim
         frames=frames,
         size=size,
         seconds=warm_up + once + each,
-        num_bytes=round(num_bytes * frames / count),
+        num_bytes=round(len(plan) * max(0.0, least - per_frame) + frames * per_frame),
         free_bytes=shutil.disk_usage(nearest_parent(Path(config.out))).free,
         seconds_per_frame={part: round(value / count, 4) for part, value in seconds.items()},
         basis=(

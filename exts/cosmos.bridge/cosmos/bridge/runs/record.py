@@ -214,7 +214,11 @@ class RunRecord:
             manifest=self._out / "manifest.json",
             stage=stage if stage.is_file() else None,
             report=report,
-            notes=(*self._source_notes(), *self._model_notes, *(f"{name}: {reason}" for name, reason in why.items() if reason)),
+            notes=(
+                *self._source_notes(),
+                *self._model_notes,
+                *(f"{name}: {reason}" for name, reason in why.items() if reason),
+            ),
         )
 
 
