@@ -245,6 +245,18 @@ def test_a_dry_run_prices_the_run_and_writes_nothing(cli, small, tmp_path):
     assert real / 2 < guess["num_bytes"] < real * 2
 
 
+def test_a_dry_run_says_when_the_disk_is_too_small(cli, small, monkeypatch):
+    import shutil
+    from types import SimpleNamespace
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    code, out, err = cli(*small, "--dry-run")
+    assert code == 3
+    assert "has 1.0 kB free; make room" in err
+    assert "clips   1 of 3 frames at 36x64" in out
+    assert "basis   measured just now" in out
+
+
 def test_render_writes_what_the_folder_source_reads(cli, stage, tmp_path):
     from cosmos.bridge.sources import open_source, read_clip
 

@@ -343,7 +343,7 @@ def augment(
     Raises:
         BridgeError: See `Bridge.augment`; ConfigError for an unknown or wrong setting.
     """
-    plain = {"source": os.fspath(source), "out": os.fspath(out), "prompts": prompt, **settings}
+    plain = {"source": os.path.abspath(source), "out": os.fspath(out), "prompts": prompt, **settings}
     with Bridge(BridgeConfig.from_mapping(plain)) as bridge:
         return bridge.augment(progress)
 

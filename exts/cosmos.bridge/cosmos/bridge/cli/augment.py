@@ -12,6 +12,7 @@ from cosmos.bridge.cli.console import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_PARTIAL,
+    EXIT_PREFLIGHT,
     bytes_text,
     emit,
     emit_json,
@@ -224,16 +225,21 @@ def _dry_run(config: BridgeConfig, args: argparse.Namespace) -> int:
         guess = attend(job.start(), quiet=True)
     for note in guess.notes:
         log(f"note: {note}")
+    code = EXIT_OK
+    if guess.num_bytes > guess.free_bytes:
+        need, free = bytes_text(guess.num_bytes), bytes_text(guess.free_bytes)
+        log(f"cosmos-bridge: {config.out} needs about {need}, but its disk has {free} free; make room or ask for less.")
+        code = EXIT_PREFLIGHT
     if args.json:
         emit_json(guess.to_mapping())
-        return EXIT_OK
+        return code
     height, width = guess.size
     emit(f"clips   {guess.clips} of {', '.join(map(str, guess.frames_by_camera))} frames at {height}x{width}")
     emit(f"frames  {guess.frames}")
     emit(f"disk    about {bytes_text(guess.num_bytes)} of {bytes_text(guess.free_bytes)} free")
     emit(f"time    about {seconds_text(guess.seconds)}")
     emit(f"basis   {guess.basis}")
-    return EXIT_OK
+    return code
 
 
 __all__ = ["add_parser", "config_of", "parse_weights", "print_summary", "read_prompts", "run", "run_config"]
