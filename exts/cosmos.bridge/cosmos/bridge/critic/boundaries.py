@@ -26,6 +26,8 @@ _COLUMNS = (
     "contrast",
     "contrast_source",
     "chance",
+    "roundness",
+    "relief",
     "down",
     "right",
     "shift_gain",
@@ -74,6 +76,7 @@ class BoundarySweep:
         weight = weight * (strength[tuple(sites.T)] >= self._limits.noise_gradient)
         rows = self._measure(sites, owners, normals, weight, (source, result), (flat_source, flat_result))
         rows["depth"] = _median_depth(depth, sites, rows["bounds"])
+        rows["relief"] = _relief(depth, sites, rows["bounds"])
         scores = self._scores(sites, normals, rows["bounds"], (flat_source, flat_result))
         shift, rows["shift_gain"], rows["shift_fit"], rows["fit"] = _best_shift(scores[0], scores[1], self._limits)
         rows["down"], rows["right"] = shift.T
@@ -155,6 +158,7 @@ class BoundarySweep:
             "contrast": np.add.reduceat(np.minimum(raw_result, 2.0 * raw_source) - chance_result, bounds[:-1]),
             "contrast_source": np.add.reduceat(raw_source - chance_source, bounds[:-1]),
             "chance": np.add.reduceat(chance_result, bounds[:-1]),
+            "roundness": _roundness(normals, bounds),
         }
 
     def conclude(self) -> Outcome:
@@ -214,7 +218,7 @@ class BoundarySweep:
     def _moved(self, columns: Mapping[str, np.ndarray]) -> Outcome:
         """Whether the boundary of single instances moved."""
         bar, limits = self._thresholds["boundary_shift"], self._limits
-        judged = columns["sites"] >= limits.min_sites
+        judged = (columns["sites"] >= limits.min_sites) & (columns["roundness"] >= limits.min_roundness)
         worst, findings = 0.0, []
         for owner in self._owners(columns, judged):
             mine = judged & (columns["owner"] == owner)
@@ -243,9 +247,11 @@ class BoundarySweep:
         bar, limits = self._thresholds["instance_kept"], self._limits
         source = columns["contrast_source"] / columns["sites"]
         strong = (columns["sites"] >= limits.min_sites) & (source >= 3.0 * limits.visible_gradient)
+        strong &= ~(columns["relief"] < limits.min_relief)
         strong &= columns["chance"] <= limits.max_chance * columns["contrast_source"]
         retention = np.maximum(columns["contrast"], 0.0) / np.maximum(columns["contrast_source"], 1e-9)
         relative = np.full(len(retention), np.nan)
+        in_place = np.hypot(columns["down"], columns["right"]) <= limits.shift_agreement
         for row in np.flatnonzero(strong).tolist():
             depth = columns["depth"][row]
             others = strong & (columns["frame"] == columns["frame"][row]) & (columns["owner"] != columns["owner"][row])
@@ -254,7 +260,7 @@ class BoundarySweep:
             if others.any():
                 expected = float(np.median(retention[_closest(columns["depth"], row, others)]))
                 if expected * source[row] >= limits.visible_gradient:
-                    there = columns["fit"][row] >= limits.fit_present
+                    there = columns["fit"][row] >= limits.fit_present or in_place[row]
                     relative[row] = 1.0 if there else min(retention[row] / expected, 1.0)
         judged = np.isfinite(relative)
         worst, findings = 1.0, []
@@ -390,6 +396,28 @@ def _median_depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.nda
     values = depth[tuple(sites.T)]
     values = np.where(np.isfinite(values), values, 1.0e6)
     return np.array([np.median(values[a:b]) for a, b in pairwise(bounds)])
+
+
+def _relief(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Share of the sites of each segment at which depth jumps by more than 2 %; NaN without depth."""
+    if depth is None:
+        return np.full(len(bounds) - 1, np.nan)
+    known = np.where(np.isfinite(depth), depth, np.float32(1.0e6))
+    here = known[tuple(sites.T)]
+    step = np.zeros(len(sites), bool)
+    for dy, dx in _NEAR:
+        y, x = np.clip(sites[:, 1] + dy, 0, depth.shape[1] - 1), np.clip(sites[:, 2] + dx, 0, depth.shape[2] - 1)
+        step |= np.abs(known[sites[:, 0], y, x] - here) > 0.02 * here
+    return np.add.reduceat(step, bounds[:-1], dtype=np.float64) / np.diff(bounds)
+
+
+def _roundness(normals: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """How evenly the normals of each segment point everywhere: 0 for one straight line, 0.5 for a circle."""
+    xx, xy, yy = (
+        np.add.reduceat(product, bounds[:-1]) / np.diff(bounds)
+        for product in (normals[:, 0] ** 2, normals[:, 0] * normals[:, 1], normals[:, 1] ** 2)
+    )
+    return 0.5 * (xx + yy - np.hypot(xx - yy, 2.0 * xy))
 
 
 def _best_shift(

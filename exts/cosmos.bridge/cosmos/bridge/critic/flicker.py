@@ -69,6 +69,7 @@ class FlickerSweep:
                 level = np.maximum(level - allowed * level_source, 0.0)
                 texture = np.maximum(texture - allowed * texture_source, 0.0)
                 for i in np.flatnonzero(count >= self._limits.min_flicker_samples).tolist():
+                    texture[i] *= count[i] >= self._limits.min_texture_samples or index < 0
                     self._rows.append((frame, i if index == 0 else -1, float(level[i]), float(texture[i])))
 
     def conclude(self) -> Outcome:

@@ -169,7 +169,11 @@ class Limits:
     """Boundary pixels of an instance and frame that are looked at [px]; more are thinned evenly."""
     frame_sites: int = 8000
     """Boundary pixels of a frame that are looked at, about [px]."""
-    shift_distinct: float = 0.85
+    min_roundness: float = 0.1
+    """Boundaries straighter than this tell no displacement along themselves; 0 is a line, 0.5 a circle."""
+    min_relief: float = 0.5
+    """Share of a boundary at which depth must jump before its absence is a fault: snow may cover a flat marking."""
+    shift_distinct: float = 0.75
     """The source itself, shifted by as much, must fit worse than this times its fit in place."""
     shift_fit: float = 0.7
     """A shifted boundary must fit at least so well, against what the source shows in place."""
@@ -193,6 +197,8 @@ class Limits:
     """Pixels of a frame that flicker is measured on, about."""
     min_flicker_samples: int = 100
     """Fewest of them in an instance that is judged."""
+    min_texture_samples: int = 800
+    """Fewest of them for texture: streaks and flakes cover a small instance for a moment."""
     source_flicker: float = 1.5
     """So many times the source's own residual is allowed before anything counts as flicker."""
     min_moving: float = 0.002
