@@ -13,10 +13,9 @@ PACKAGE_ROOTS = (ROOT / "exts" / "cosmos.bridge", ROOT / "models")
 HEAVY = {"torch", "warp", "pxr", "omni", "carb", "isaacsim", "diffusers", "transformers", "cv2", "av", "rich"}
 
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
+def run_python(code: str, *flags: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, *flags, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -72,8 +71,9 @@ def test_kit_modules_are_named_in_kit_only():
 def test_doctor_names_a_package_that_hides_the_namespace(tmp_path):
     (tmp_path / "cosmos").mkdir()
     (tmp_path / "cosmos" / "__init__.py").write_text("", encoding="utf-8")
-    done = run_python("import cosmos.bridge", PYTHONPATH=str(tmp_path))
-    assert done.returncode != 0  # this is what a user would meet; the check below is what explains it
+    path = os.pathsep.join([str(tmp_path), str(PACKAGE_ROOTS[0])])
+    hidden = run_python("import cosmos.bridge", "-S", PYTHONPATH=path)
+    assert "No module named 'cosmos.bridge'" in hidden.stderr  # what a user would meet, and what doctor explains
     found = run_python(
         f"from cosmos.bridge.cli.doctor import namespace_clashes\nprint(namespace_clashes([{str(tmp_path)!r}]))"
     )
