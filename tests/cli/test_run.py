@@ -45,8 +45,8 @@ def test_the_report_carries_the_command(cli, small, tmp_path):
 def test_the_saved_config_runs_again_alike(cli, small, tmp_path):
     cli(*small)
     config = tmp_path / "out" / "config.json"
-    code, _, _ = cli("augment", "--config", config, "--out", tmp_path / "again")
-    assert code == 0
+    code, _, err = cli("augment", "--config", config, "--out", tmp_path / "again")
+    assert code == 0, err
     first, again = (tmp_path / name / "clip_0000" / "augmented.mp4" for name in ("out", "again"))
     assert first.read_bytes() == again.read_bytes()
 

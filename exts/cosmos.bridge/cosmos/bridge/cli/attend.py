@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Optional, TypeVar
+from typing import Optional, TypeVar
 
 from cosmos.bridge.cli.console import log, make_display
 from cosmos.bridge.errors import JobCancelled
@@ -67,15 +67,15 @@ class _Asked:
 
 
 @contextmanager
-def _signals(handler: Callable[[int, Optional[FrameType]], Any]) -> Iterator[None]:
-    """Send SIGINT and SIGTERM to a handler for the length of a block."""
+def _signals(asked: _Asked) -> Iterator[None]:
+    """Count SIGINT and SIGTERM for the length of a block; once asked to stop, the process ends and ignores more."""
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.signal(number, asked) for number in numbers}
     try:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            signal.signal(number, signal.SIG_IGN if asked.times else old)
 
 
 __all__ = ["attend"]
