@@ -1,0 +1,118 @@
+"""The net: silent at the start, local where it must be, the same for a frame alone and among others."""
+
+import pytest
+import torch  # noqa: TID253
+from cosmos.models.embedded.conditions import STYLE_DIM, Conditions
+from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
+from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
+
+CONFIG = TransferNetConfig(channels=(8, 12, 16), blocks=1, features=6, head=8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def loud_net():
+    net = TransferNet(CONFIG).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    return net
+
+
+def inputs(frames=2, size=(24, 40)):
+    draw = torch.Generator().manual_seed(3)
+    return PaintInputs(
+        rgb=torch.rand((1, 3, frames, *size), generator=draw) * 2 - 1,
+        controls={kind: torch.rand((1, 3, frames, *size), generator=draw) * 2 - 1 for kind in CONFIG.controls},
+        weights={kind: torch.rand((1, 1, frames, *size), generator=draw) for kind in CONFIG.controls},
+        hints=torch.rand((1, CONFIG.hints, frames, *size), generator=draw) * 2 - 1,
+    )
+
+
+def test_an_untrained_net_gives_the_picture_back():
+    given = inputs()
+    out = EmbeddedModel(net=TransferNet(CONFIG).eval(), reader=None, sha256="").paint(given, Conditions())
+    torch.testing.assert_close(out, given.rgb, atol=1e-6, rtol=0.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (24, 40), (17, 64)])
+def test_any_size_comes_back(size):
+    out = EmbeddedModel(net=loud_net(), reader=None, sha256="").paint(inputs(1, size), Conditions(fog=0.5))
+    assert out.shape == (1, 3, 1, *size) and torch.isfinite(out).all() and out.abs().max() <= 1.0
+
+
+def test_a_frame_is_painted_as_if_it_were_alone():
+    """No statistic over the batch or the clip: nothing to flicker by."""
+    model, both = EmbeddedModel(net=loud_net(), reader=None, sha256=""), inputs()
+    alone = PaintInputs(
+        rgb=both.rgb[:, :, 1:],
+        controls={kind: value[:, :, 1:] for kind, value in both.controls.items()},
+        weights={kind: value[:, :, 1:] for kind, value in both.weights.items()},
+        hints=both.hints[:, :, 1:],
+    )
+    torch.testing.assert_close(
+        model.paint(both, Conditions())[:, :, 1:], model.paint(alone, Conditions()), atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", CONFIG.controls)
+def test_a_control_of_weight_zero_is_a_control_that_is_not_there(kind):
+    model, given = EmbeddedModel(net=loud_net(), reader=None, sha256=""), inputs()
+    silent = {name: torch.zeros_like(w) if name == kind else w for name, w in given.weights.items()}
+    rest = {name: value for name, value in given.controls.items() if name != kind}
+    zero = PaintInputs(rgb=given.rgb, controls=given.controls, weights=silent, hints=given.hints)
+    absent = PaintInputs(
+        rgb=given.rgb,
+        controls=rest,
+        weights={name: given.weights[name] for name in rest},
+        hints=None if kind == "depth" else given.hints,
+    )
+    torch.testing.assert_close(model.paint(zero, Conditions()), model.paint(absent, Conditions()), atol=1e-5, rtol=1e-5)
+
+
+def test_padding_does_not_reach_pixels_far_from_the_rim():
+    """Far from the rim a picture is the same, whether its size is a multiple of the trunk's stride or not."""
+    net = loud_net()
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if not name.startswith("head"):
+                parameter.zero_()  # leaves the head alone, which sees 5 px
+    model, whole = EmbeddedModel(net=net, reader=None, sha256=""), inputs(1, (32, 48))
+    cut = PaintInputs(
+        rgb=whole.rgb[..., :29, :43],
+        controls={kind: value[..., :29, :43] for kind, value in whole.controls.items()},
+        weights={kind: value[..., :29, :43] for kind, value in whole.weights.items()},
+        hints=whole.hints[..., :29, :43],
+    )
+    a, b = model.paint(whole, Conditions()), model.paint(cut, Conditions())
+    torch.testing.assert_close(a[..., :26, :40], b[..., :26, :40], atol=1e-5, rtol=1e-5)
+
+
+def test_the_trunk_sees_about_the_size_it_was_trained_at():
+    for height, width in ((144, 256), (352, 640), (704, 1280)):
+        assert 128 <= width / coarse_for(height, width) <= 320
+
+
+def test_the_configuration_survives_json_and_refuses_strangers():
+    assert from_mapping(TransferNetConfig, to_mapping(CONFIG)) == CONFIG
+    with pytest.raises(ValueError, match=r"TransferNetConfig has no \['colour'\]"):
+        from_mapping(TransferNetConfig, {"colour": 1})
+    with pytest.raises(ValueError, match="two scales"):
+        TransferNetConfig(channels=(8,))
+    with pytest.raises(ValueError, match="must hold depth"):
+        TransferNetConfig(controls=("edge",))
+
+
+def test_every_parameter_learns():
+    """One step on a changed picture gives each parameter a gradient, once the silent layers have spoken."""
+    net, given = loud_net(), inputs(1)
+    flat = {kind: value[:, :, 0] for kind, value in given.controls.items()}
+    weights = {kind: value[:, :, 0] for kind, value in given.weights.items()}
+    out = net(given.rgb[:, :, 0], flat, weights, given.hints[:, :, 0], torch.randn(1, STYLE_DIM))
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0.0 for p in net.parameters())

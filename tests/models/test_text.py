@@ -1,0 +1,109 @@
+"""The prompt reader: the shipped weights on prompts, and what no training can promise on tiny ones."""
+
+import json
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253
+from cosmos.models.embedded.captions import neutral_words, sample_conditions, split_words, vocabulary
+from cosmos.models.embedded.text import PromptReader, TextEncoder
+from cosmos.models.spec import TextEncoderConfig, from_mapping
+from cosmos.models.weights import find_weights
+from safetensors.torch import load_file
+
+
+@pytest.fixture(scope="module")
+def reader():
+    torch.set_num_threads(1)
+    folder = find_weights("transfer-small")
+    config = json.loads((folder / "reader.json").read_text())
+    encoder = TextEncoder(from_mapping(TextEncoderConfig, config["encoder"]))
+    encoder.load_state_dict(load_file(folder / "reader.safetensors"))
+    return PromptReader(encoder, tuple(config["vocabulary"]))
+
+
+def look(reader, prompt, **settings):
+    return reader.read(prompt, **settings).conditions
+
+
+def test_the_demo_prompts_are_read_as_what_they_say(reader):
+    day, night = look(reader, "clear day"), look(reader, "a clear night in the loading yard")
+    fog, snow = look(reader, "dense fog in the morning"), look(reader, "heavy snow, overcast")
+    rain, golden = look(reader, "rain at night, wet asphalt"), look(reader, "golden hour, photorealistic")
+    assert day.sun_elevation > 25 and max(day.fog, day.rain, day.snow, day.overcast) < 0.2
+    assert night.sun_elevation < -7 and max(night.fog, night.rain, night.snow) < 0.1
+    assert fog.fog > 0.6 and 8 < fog.sun_elevation < 35
+    assert snow.snow > 0.6 and snow.overcast > 0.5 and snow.fog < 0.2
+    assert rain.rain > 0.35 and rain.sun_elevation < -7
+    assert 0 < golden.sun_elevation < 12
+
+
+def test_stronger_words_mean_more(reader):
+    for name, words in (("fog", ("light fog", "fog", "dense fog")), ("snow", ("light snow", "snow", "heavy snow"))):
+        means = [np.mean([getattr(look(reader, word, seed=s), name) for s in range(6)]) for word in words]
+        assert means == sorted(means) and means[2] - means[0] > 0.25
+
+
+def test_what_is_not_there_is_not_made(reader):
+    assert look(reader, "a clear day without snow").snow < 0.1
+    assert look(reader, "it is not raining, noon").rain < 0.1
+
+
+def test_a_prompt_without_conditions_is_a_plain_day(reader):
+    for prompt in ("a photo of a forklift", "qwertz zuiop", "!!!"):
+        plain = look(reader, prompt)
+        assert plain.sun_elevation > 20 and max(plain.fog, plain.snow, plain.rain, plain.dust) < 0.15
+
+
+def test_the_seed_draws_from_what_is_left_open_and_nothing_else(reader):
+    looks = [look(reader, "fog", seed=seed) for seed in range(8)]
+    assert np.std([item.fog for item in looks]) > 0.02
+    assert np.std([item.sun_bearing for item in looks]) > 20.0
+    assert max(item.snow for item in looks) < 0.1
+    assert look(reader, "fog", seed=3) == look(reader, "fog", seed=3)
+
+
+def test_a_negative_prompt_takes_back(reader):
+    asked = look(reader, "snow and fog", seed=2)
+    without = look(reader, "snow and fog", negative="fog", seed=2)
+    assert asked.fog > 0.3 and without.fog < 0.05 and without.snow == pytest.approx(asked.snow, abs=1e-6)
+    assert look(reader, "night", negative="night", seed=2).sun_elevation > 20.0
+
+
+def test_guidance_scales_from_the_plain_day(reader):
+    strengths = [look(reader, "snow", guidance=g, seed=1).snow for g in (0.0, 0.5, 1.0)]
+    assert strengths[0] < 0.1 < strengths[1] < strengths[2]
+
+
+def test_typing_errors_are_mended_and_told_and_strangers_reported(reader):
+    reading = reader.read("a cyberpunk wharehouse in the fogg with snwo and blizard")
+    assert reading.unknown == ("cyberpunk", "fogg", "snwo") and ("blizard", "blizzard") in reading.corrected
+    assert ("wharehouse", "warehouse") in reading.corrected
+    assert reading.conditions.snow > 0.6
+
+
+@pytest.mark.parametrize("prompt", ["雪の夜", "ночь", "🌧️🌧️", "Schneefall über Köln"])
+def test_other_scripts_and_pictographs_are_reported(reader, prompt):
+    assert reader.read(prompt).unknown
+
+
+def test_long_prompts_are_cut_and_counted(reader):
+    reading = reader.read("night, snow, " + "fog and dust, " * 500)
+    assert reading.cut > 100
+    assert reader.read("a photo of a forklift in a warehouse " * 30 + "at night").cut == 0
+
+
+def test_every_caption_is_made_of_known_words():
+    known, rng = set(vocabulary()), np.random.default_rng(0)
+    for _ in range(300):
+        conditions, caption, _ = sample_conditions(rng)
+        assert set(split_words(caption)) <= known
+        assert -18.0 <= conditions.sun_elevation <= 90.0
+    assert neutral_words() < known
+
+
+def test_an_unknown_or_empty_row_gives_finite_numbers():
+    encoder = TextEncoder(TextEncoderConfig(words=20, width=8, heads=2, layers=1, length=6)).eval()
+    for ids in (torch.zeros((2, 3), dtype=torch.int64), torch.ones((1, 1), dtype=torch.int64)):
+        mean, log_std = encoder(ids)
+        assert torch.isfinite(mean).all() and torch.isfinite(log_std).all()

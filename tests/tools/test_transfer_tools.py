@@ -1,0 +1,126 @@
+"""The training tools at toy size: data is whole or absent, training resumes, what is exported loads and paints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253
+
+import train_transfer
+import transfer_metrics
+from cosmos.models.embedded.sampling import load_embedded
+from transfer_pairs import KINDS, Pairs, held_out_batch, random_weights
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def write_pair(folder: Path, name: str, seed: int) -> None:
+    """A pair whose target is the picture at half the brightness."""
+    rng = np.random.default_rng(seed)
+    rgb = np.repeat(np.repeat(rng.integers(0, 256, (SIZE[0] // 8, SIZE[1] // 8, 3), dtype=np.uint8), 8, 0), 8, 1)
+    grey = rng.integers(0, 256, SIZE, dtype=np.uint8)
+    np.savez(
+        folder / f"{name}.npz",
+        rgb=rgb,
+        target=rgb // 2,
+        edge=grey,
+        depth=grey,
+        seg=rgb,
+        vis=rgb,
+        hints=rng.integers(0, 256, (*SIZE, 22), dtype=np.uint8),
+        style=np.zeros(14, np.float32),
+        about=np.array(json.dumps({"scene": seed})),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for index in range(4):
+        write_pair(data, f"{index:06d}_00", index)
+    write_pair(data, "900000_00", 99)
+    return data
+
+
+def test_held_out_scenes_are_never_trained_on(folder):
+    assert [path.name for path in Pairs(folder, seed=0).files] == [f"{i:06d}_00.npz" for i in range(4)]
+
+
+def test_a_batch_has_what_the_net_takes(folder):
+    batch = Pairs(folder, seed=0).batch(3, (32, 40))
+    assert batch.rgb.shape == batch.target.shape == (3, 3, 32, 40) and batch.hints.shape == (3, 22, 32, 40)
+    assert set(batch.controls) == set(batch.weights) == set(KINDS)
+    assert batch.rgb.abs().max() <= 1.0 and batch.hints.abs().max() <= 1.01
+    assert sum(batch.weights.values()).max() <= 1.0 + 1e-6
+
+
+def test_weights_cover_subsets_and_maps_and_never_pass_one():
+    rng = np.random.default_rng(0)
+    drawn = [random_weights(rng, 6, 8) for _ in range(300)]
+    assert all(w.sum(-1).max() <= 1.0 + 1e-6 and w.any() for w in drawn)
+    assert len({tuple(w.any(axis=(0, 1))) for w in drawn}) >= 12
+    assert any(np.ptp(w, axis=(0, 1)).max() > 0.2 for w in drawn)
+
+
+def test_training_lowers_the_loss_resumes_and_exports_what_loads(folder, tmp_path, monkeypatch):
+    from tiny_transfer import write_tiny_transfer
+
+    out = write_tiny_transfer(tmp_path / "weights")
+    run = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["tiny"], rate=2e-2)
+    pairs = Pairs(folder, seed=0)
+    losses = [run.learn(pairs.batch(4), 0.0, 2) for _ in range(70)]
+    assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
+    run.seconds = 90.0
+    run.save()
+    again = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["small"], rate=3e-3)
+    assert (again.step, again.seconds) == (70, 90.0) and again.net.config == train_transfer.SIZES["tiny"]
+    for a, b in zip(run.average.parameters(), again.average.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    train_transfer.export(again, out, {"minutes": 1.5})
+    model = load_embedded(out, "cpu")
+    batch, about = held_out_batch([folder / "900000_00.npz"], {"edge": 0.5, "depth": 0.5})
+    assert about == [{"scene": 99}]
+    with torch.inference_mode():
+        ours = model.net(batch.rgb, batch.controls, batch.weights, batch.hints, batch.style)
+        before = train_transfer.psnr(batch.rgb, batch.target)
+    assert train_transfer.psnr(ours, batch.target) > before + 2.0
+
+
+def test_the_budget_counts_over_all_starts(folder, tmp_path):
+    run = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["tiny"], rate=1e-3)
+    run.seconds = 60.0
+    train_transfer.train(run, Pairs(folder, seed=0), minutes=1.0, batch=2, save_minutes=1.0, held_out=[])
+    assert run.step == 0 and (tmp_path / "run" / "last.pt").exists()
+
+
+def test_metrics_know_the_same_picture_and_a_worse_one():
+    rng = np.random.default_rng(1)
+    picture = np.repeat(np.repeat(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), 8, 0), 8, 1)
+    noisy = np.clip(picture + rng.normal(0.0, 10.0, picture.shape), 0, 255).astype(np.uint8)
+    assert transfer_metrics.psnr(picture, picture) == 60.0
+    assert transfer_metrics.psnr(noisy, picture) == pytest.approx(28.1, abs=0.6)  # 20 log10(255 / 10), less clipping
+    assert transfer_metrics.ssim(picture, picture) == pytest.approx(1.0)
+    assert transfer_metrics.ssim(noisy, picture) < 0.99
+    assert transfer_metrics.edge_f1(picture, picture, 0) == 1.0
+    moved = np.roll(picture, 1, axis=1)
+    assert transfer_metrics.edge_f1(moved, picture, 0) < transfer_metrics.edge_f1(moved, picture, 1)
+
+
+def test_the_residual_follows_the_motion():
+    rng = np.random.default_rng(2)
+    before = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    now = np.roll(before, 3, axis=1)  # moved right by 3: previous minus current is -3
+    motion = np.zeros((20, 30, 2), np.float32)
+    motion[..., 0] = -3.0
+    ids = np.ones((20, 30), np.uint32)
+    assert transfer_metrics.motion_residual(now, before, motion, (ids, ids)) == pytest.approx(0.0, abs=1e-6)
+    assert transfer_metrics.motion_residual(now, before, np.zeros_like(motion), (ids, ids)) > 0.1
+    hidden = np.zeros_like(ids)
+    assert np.isnan(transfer_metrics.motion_residual(now, before, motion, (ids, hidden)))
