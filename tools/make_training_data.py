@@ -47,7 +47,7 @@ def one_frame(renderer: Any, camera: str, time_code: float, size: tuple[int, int
     return gather([renderer.render(camera, time_code, size=size)], fps=24.0, num_frames=1)
 
 
-def render_scene(seed: int, out: Path, *, size: tuple[int, int], views: int, looks: int) -> int:
+def render_scene(seed: int, out: Path, *, size: tuple[int, int], crop: tuple[int, int], views: int, looks: int) -> int:
     """Render all pairs of one scene; return how many."""
     rng = np.random.default_rng([seed, 0xDA7A])
     renderer = Renderer(scenes.random(seed, num_frames=8))
@@ -81,14 +81,27 @@ def render_scene(seed: int, out: Path, *, size: tuple[int, int], views: int, loo
                 hints = np.concatenate([light.numpy()[0], wear.numpy()[0]], axis=-1)
                 about = {"scene": seed, "camera": camera, "time_code": time_code, "caption": caption,
                          "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
-                write_pair(
-                    out / f"{seed:06d}_{count:02d}.npz", **shared, target=target, hints=to_bytes(hints),
-                    style=style_vector(conditions), about=np.array(json.dumps(about)),
-                )  # fmt: skip
-                count += 1
+                pair = {**shared, "target": target, "hints": to_bytes(hints)}
+                for part in parts(rng, size, crop):
+                    write_pair(
+                        out / f"{seed:06d}_{count:02d}.npz",
+                        **{name: array[part] for name, array in pair.items()},
+                        style=style_vector(conditions),
+                        about=np.array(json.dumps(about)),
+                    )
+                    count += 1
     finally:
         renderer.close()
     return count
+
+
+def parts(rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Return where pairs are cut from a picture: the whole, or three random places where it is larger than a pair."""
+    places = []
+    for _ in range(1 if size == crop else 3):
+        y, x = int(rng.integers(size[0] - crop[0] + 1)), int(rng.integers(size[1] - crop[1] + 1))
+        places.append((slice(y, y + crop[0]), slice(x, x + crop[1])))
+    return places
 
 
 def usable(clip: Clip) -> bool:
@@ -119,11 +132,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training/data"))
     parser.add_argument("--scenes", default="0:100", help="first:last of the scene seeds")
     parser.add_argument("--size", default="144x256", help="height x width [px]")
+    parser.add_argument("--crop", help="height x width [px] of a pair; as --size where not given")
     parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--looks", type=int, default=2)
     args = parser.parse_args()
     first, last = (int(part) for part in args.scenes.split(":"))
-    height, width = (int(part) for part in args.size.split("x"))
+    size = tuple(int(part) for part in args.size.split("x"))
+    crop = tuple(int(part) for part in args.crop.split("x")) if args.crop else size
     args.out.mkdir(parents=True, exist_ok=True)
     start, pairs, failed = time.monotonic(), 0, 0
     for seed in range(first, last):
@@ -131,7 +146,7 @@ def main() -> None:
         if marker.exists():
             continue
         try:
-            pairs += render_scene(seed, args.out, size=(height, width), views=args.views, looks=args.looks)
+            pairs += render_scene(seed, args.out, size=size, crop=crop, views=args.views, looks=args.looks)
         except Exception as error:  # (one broken random stage must not end hours of rendering)
             failed += 1
             print(f"scene {seed} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge import BridgeConfig, ControlWeights
 from cosmos.bridge.bridge import default_weights, strengthen
 from cosmos.bridge.errors import JobCancelled, ModelError, SinkError, SourceError

@@ -1,6 +1,7 @@
 import io
 
 import pytest
+
 from cosmos.bridge.cli import console
 from cosmos.bridge.cli.console import PlainDisplay, RichDisplay, bytes_text, describe, make_display, seconds_text
 from cosmos.bridge.jobs import JobProgress, JobState

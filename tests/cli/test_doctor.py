@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from cosmos.bridge.cli.doctor import examine, namespace_clashes
 
 

@@ -2,8 +2,9 @@
 
 import os
 
-import cosmos.bridge as cb
 import pytest
+
+import cosmos.bridge as cb
 
 
 def test_three_lines_make_a_clip(stage, tmp_path):

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+
 from cosmos.bridge.runs.ledger import read_ledger
 from cosmos.bridge.sinks.manifest import read_manifest
 

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+
 from cosmos.bridge.sinks.manifest import read_manifest
 
 
@@ -186,6 +187,7 @@ def test_a_full_disk_stops_with_one_sentence_and_resume_finishes(cli, small, tmp
 
 def test_rejected_clips_are_partial_success(cli, small, tmp_path, monkeypatch):
     import warp as wp
+
     from cosmos.bridge.transfer.identity import IdentityTransfer
 
     real = IdentityTransfer.transfer

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from cosmos.bridge.cli.augment import config_of, parse_weights, read_prompts
 from cosmos.bridge.cli.main import COMMANDS, build_parser
 from cosmos.bridge.errors import ConfigError

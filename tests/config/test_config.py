@@ -1,6 +1,9 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from cosmos.bridge.config import (
     PROMPT_LIMIT,
     BridgeConfig,
@@ -17,8 +20,6 @@ from cosmos.bridge.config import (
 )
 from cosmos.bridge.controls.specs import DepthSpec, EdgeSpec, Region, SegSpec, VisSpec, WeightSpec
 from cosmos.bridge.errors import ConfigError
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 BASE = {"source": "scene.usda", "out": "out", "prompts": ["rain"]}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import pytest
+
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.settings import from_plain, to_plain
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.critic.base import Critic
 from cosmos.bridge.critic.registry import create, names
 from cosmos.bridge.types import (

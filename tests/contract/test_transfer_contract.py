@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
+
 from cosmos.bridge.errors import JobCancelled, ModelError
 from cosmos.bridge.transfer.base import TransferModel
 from cosmos.bridge.transfer.registry import create, names

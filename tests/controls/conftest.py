@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cosmos.bridge.types import Camera, Clip, Instance
 
 FRAMES, HEIGHT, WIDTH = 4, 24, 40

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from cosmos.bridge.controls import (
     DepthSpec,
     EdgeSpec,

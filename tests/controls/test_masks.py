@@ -2,6 +2,7 @@ import av  # noqa: TID253
 import cv2
 import numpy as np
 import pytest
+
 from cosmos.bridge.controls import Region, WeightSpec, build_weights
 from cosmos.bridge.controls.masks import mask_to_float, read_mask
 from cosmos.bridge.errors import ControlError

@@ -5,9 +5,10 @@ import sys
 
 import cv2
 import numpy as np
-from cosmos.bridge.controls.palette import PALETTE_NAME, color_of, palette
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cosmos.bridge.controls.palette import PALETTE_NAME, color_of, palette
 
 NAMES = ("Crate", "Robot", "Shelf", "Pallet", "Wall", "Floor", "Person")
 PATHS = [f"/World/{name}_{index:03d}" for name in NAMES for index in range(60)]

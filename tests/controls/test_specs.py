@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from cosmos.bridge.controls import Region, WeightSpec
 from cosmos.bridge.types import ControlKind
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import warp as wp
-from cosmos.bridge.controls import Region, WeightSpec, build_weights, cap_weights, weights_to_tokens
-from cosmos.bridge.errors import ControlError
-from cosmos.bridge.types import ControlKind, ControlWeights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from cosmos.bridge.controls import Region, WeightSpec, build_weights, cap_weights, weights_to_tokens
+from cosmos.bridge.errors import ControlError
+from cosmos.bridge.types import ControlKind, ControlWeights
 
 EDGE, DEPTH, SEG, VIS = list(ControlKind)[:4]
 SHAPE = (4, 24, 40)

@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 

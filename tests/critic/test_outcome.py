@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from cosmos.bridge.critic.outcome import Outcome, conclude, measured, spans
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.types import Finding

@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cosmos.bridge.critic.registry import CRITICS, create, names
 from cosmos.bridge.errors import ConfigError, ModelNotInstalledError
 

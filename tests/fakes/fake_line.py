@@ -5,6 +5,7 @@ from typing import Any, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.errors import ModelError, SourceError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.types import (

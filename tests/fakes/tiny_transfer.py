@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 
 import torch  # noqa: TID253
+from safetensors.torch import save_file
+
 from cosmos.models.embedded.captions import vocabulary
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.text import TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, to_mapping
-from safetensors.torch import save_file
 
 CONFIG = TransferNetConfig(channels=(8, 12), blocks=1, features=6, head=8)
 

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cosmos.bridge
 import cv2
 import pytest
+
+import cosmos.bridge
 
 if sys.version_info >= (3, 11):
     import tomllib

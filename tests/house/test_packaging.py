@@ -6,8 +6,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import cosmos.bridge
 import pytest
+
+import cosmos.bridge
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -2,6 +2,7 @@ import threading
 import time
 
 import pytest
+
 from cosmos.bridge.errors import JobCancelled
 from cosmos.bridge.jobs import CLIPS, Job, JobState, StopSignal
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
+
 from cosmos.bridge.kernels import blur
 from cosmos.bridge.kernels.blur import BLUR_PRESETS, bilateral_filter, blur_to_control
 

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.kernels.boundary import color_gradient, shift_scores
 
 

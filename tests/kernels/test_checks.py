@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array, check_same_device, dtype_name, lanes_of, prepare_out
 
 

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import warp as wp
-from cosmos.bridge.kernels.depth import depth_range, depth_to_control
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from cosmos.bridge.kernels.depth import depth_range, depth_to_control
 
 FINITE = st.floats(2.0**-10, 2.0**14, width=32)
 ANY_DEPTH = st.one_of(FINITE, st.floats(width=32, allow_nan=True, allow_infinity=True))

@@ -2,11 +2,12 @@ import cv2
 import numpy as np
 import pytest
 import warp as wp
-from cosmos.bridge.kernels import checks, edges
-from cosmos.bridge.kernels.edges import EDGE_PRESETS, edge_thresholds, edges_to_control
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from cosmos.bridge.kernels import checks, edges
+from cosmos.bridge.kernels.edges import EDGE_PRESETS, edge_thresholds, edges_to_control
 
 SHAPES = [(2, 61, 83), (1, 1, 1), (1, 1, 9), (1, 7, 1), (2, 2, 2), (1, 3, 130)]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.kernels.finish import Finish, finish_pictures
 
 SHAPE = (2, 60, 90, 3)

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
-from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 
 torch.set_num_threads(1)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.kernels.light_hints import LIGHT_HINTS, light_hints
 
 SIZE = (45, 61)

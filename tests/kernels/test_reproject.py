@@ -2,10 +2,11 @@ import cv2
 import numpy as np
 import pytest
 import warp as wp
-from cosmos.bridge.kernels.reproject import fetch_along_motion, project_points, seen_before, unproject_depth
-from cosmos.bridge.types import Camera
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cosmos.bridge.kernels.reproject import fetch_along_motion, project_points, seen_before, unproject_depth
+from cosmos.bridge.types import Camera
 
 
 def arrays(device, previous, motion):

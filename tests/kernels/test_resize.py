@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
-from cosmos.bridge.kernels import resize
-from cosmos.bridge.kernels.resize import Letterbox, letterbox, resize_table, resize_video, unletterbox
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cosmos.bridge.kernels import resize
+from cosmos.bridge.kernels.resize import Letterbox, letterbox, resize_table, resize_video, unletterbox
 
 torch.set_num_threads(1)
 

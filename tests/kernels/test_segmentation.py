@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import warp as wp
-from cosmos.bridge.kernels.segmentation import count_ids, ids_to_control, shade_control
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from cosmos.bridge.kernels.segmentation import count_ids, ids_to_control, shade_control
 
 IDS = st.one_of(st.integers(0, 6), st.sampled_from([2**31 - 1, 2**31, 2**32 - 1]))
 FEW = {1: (10, 20, 30), 3: (255, 0, 7)}

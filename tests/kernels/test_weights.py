@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from cosmos.bridge.kernels.weights import (
     blend_weights,
     cap_stack,
@@ -12,9 +16,6 @@ from cosmos.bridge.kernels.weights import (
     select_ids,
     weights_to_tokens,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 torch.set_num_threads(1)
 

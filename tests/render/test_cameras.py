@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from pxr import Gf, Usd, UsdGeom  # noqa: TID253
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.stage import StageReader
-from pxr import Gf, Usd, UsdGeom  # noqa: TID253
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from cosmos.bridge.render.stage import StageReader
 from pxr import Gf, Usd, UsdGeom, UsdSkel  # noqa: TID253
+
+from cosmos.bridge.render.stage import StageReader
 
 
 @pytest.fixture

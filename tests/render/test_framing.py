@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from pxr import Usd, UsdGeom  # noqa: TID253
+
 from cosmos.bridge.render.framing import AUTO_CAMERA
 from cosmos.bridge.render.stage import StageReader
-from pxr import Usd, UsdGeom  # noqa: TID253
 
 
 def new_stage(up="Z"):

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pxr import Sdf, Usd, UsdGeom  # noqa: TID253
+
 from cosmos.bridge.render.geometry import read_mesh
 from cosmos.bridge.render.gprims import read_gprim
 from cosmos.bridge.render.normals import crease_normals
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.polygons import triangulate
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pxr import Sdf, Usd, UsdGeom  # noqa: TID253
 
 NOW = Usd.TimeCode.Default()
 CUBE_POINTS = [(x, y, z) for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)]

@@ -5,6 +5,7 @@ import embreex.rtcore_scene
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import warp as wp
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
+
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
 
 wp.config.quiet = True
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdSemantics, UsdShade, Vt  # noqa: TID253
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.stage import StageReader
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdSemantics, UsdShade, Vt  # noqa: TID253
 
 
 def new_stage(up="Z", metres=1.0, path=None):

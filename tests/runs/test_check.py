@@ -1,4 +1,5 @@
 import pytest
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.runs.check import check_run
 

@@ -2,10 +2,11 @@ import json
 import os
 
 import pytest
-from cosmos.bridge.errors import SinkError, SourceError
-from cosmos.bridge.runs.ledger import Ledger, read_ledger
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from cosmos.bridge.errors import SinkError, SourceError
+from cosmos.bridge.runs.ledger import Ledger, read_ledger
 
 
 def test_what_is_appended_is_read_again(tmp_path):

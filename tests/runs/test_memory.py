@@ -1,4 +1,5 @@
 import pytest
+
 from cosmos.bridge.errors import ConfigError, ModelMemoryError
 from cosmos.bridge.runs import memory
 from cosmos.bridge.runs.memory import BYTES_PER_PIXEL, check_device, check_fit, free_memory
@@ -28,6 +29,7 @@ def test_an_unknown_device_lists_those_there_are():
 
 def test_the_bytes_are_those_of_the_clip_s_buffers():
     import numpy as np
+
     from cosmos.bridge.types import BUFFERS
 
     clip = sum(np.dtype(dtype).itemsize * max(1, channels) for dtype, channels in BUFFERS.values())

@@ -1,7 +1,8 @@
-from cosmos.bridge.config import BridgeConfig
-from cosmos.bridge.runs.plan import plan_clips
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cosmos.bridge.config import BridgeConfig
+from cosmos.bridge.runs.plan import plan_clips
 
 
 def config(**changes):

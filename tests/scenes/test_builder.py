@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from pxr import Gf, Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade  # noqa: TID253
+
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.scenes.builder import Placement, open_builder, srgb_to_linear
 from cosmos.bridge.scenes.shapes import box, quad
-from pxr import Gf, Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade  # noqa: TID253
 
 
 @pytest.fixture

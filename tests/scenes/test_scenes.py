@@ -4,9 +4,10 @@ import time
 
 import numpy as np
 import pytest
+from pxr import Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade, UsdValidation  # noqa: TID253
+
 from cosmos.bridge import scenes
 from cosmos.bridge.errors import ConfigError
-from pxr import Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade, UsdValidation  # noqa: TID253
 
 PLACES = {"warehouse": scenes.warehouse, "tabletop": scenes.tabletop, "street": scenes.street}
 WANTED = {

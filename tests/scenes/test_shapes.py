@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cosmos.bridge.scenes import shapes
 
 SOLIDS = {

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.scenes.textures import TEXTURES, TextureStore, default_texture_dir, noise
 

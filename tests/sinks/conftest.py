@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.types import (
     Augmentation,
     Camera,

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from cosmos.bridge.controls import color_of
 from cosmos.bridge.errors import ConfigError, SinkError
 from cosmos.bridge.sinks.basic import ANNOTATORS, BasicFiles, describe_camera
@@ -100,7 +101,7 @@ def test_camera_params_give_the_intrinsics_back(frame):
     from pxr import Gf
 
     params = describe_camera(frame.camera)
-    width, height = params["renderProductResolution"]
+    width, _ = params["renderProductResolution"]
     assert params["cameraFocalLength"] / (params["cameraAperture"][0] / width) == pytest.approx(30.0)
     camera = Gf.Camera(
         focalLength=params["cameraFocalLength"],
@@ -148,6 +149,7 @@ def test_two_instances_never_share_a_colour(tmp_path):
     from dataclasses import replace
 
     import warp as wp
+
     from cosmos.bridge.types import Instance
 
     frame = next(DrawnSource().read())
@@ -167,6 +169,7 @@ def test_parts_of_one_labelled_thing_are_one_instance(tmp_path):
     from dataclasses import replace
 
     import warp as wp
+
     from cosmos.bridge.types import Instance
 
     frame = next(DrawnSource().read())

@@ -3,11 +3,12 @@
 import os
 
 import pytest
+from pxr import Usd, UsdGeom  # noqa: TID253
+
 from cosmos.bridge.errors import JobCancelled, SinkError
 from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.dataset import DatasetSink
 from cosmos.bridge.sinks.stage import StageSink
-from pxr import Usd, UsdGeom  # noqa: TID253
 
 
 def open_dataset(out):

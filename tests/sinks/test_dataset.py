@@ -10,6 +10,7 @@ import numpy as np
 import OpenEXR  # noqa: TID253
 import pytest
 import warp as wp
+
 from cosmos.bridge.errors import JobCancelled, SinkError
 from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.dataset import DatasetSink

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cosmos.bridge.errors import JobCancelled, SinkError
-from cosmos.bridge.sinks.files import check_name, link_or_copy, new_folder, plain, to_json, write_bytes, write_json
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cosmos.bridge.errors import JobCancelled, SinkError
+from cosmos.bridge.sinks.files import check_name, link_or_copy, new_folder, plain, to_json, write_bytes, write_json
 
 
 class Kind(str, Enum):

@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 import OpenEXR  # noqa: TID253
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.images import (
     encode_ids,
@@ -13,8 +16,6 @@ from cosmos.bridge.sinks.images import (
     side_by_side,
     write_depth_exr,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def decode(content, flags=cv2.IMREAD_UNCHANGED):

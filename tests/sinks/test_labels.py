@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from cosmos.bridge.sinks.labels import describe_boxes, describe_cameras, describe_labels, tight_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from cosmos.bridge.sinks.labels import describe_boxes, describe_cameras, describe_labels, tight_boxes
 
 
 def boxes_numpy(ids):

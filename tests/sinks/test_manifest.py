@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.dataset import DatasetSink
 from cosmos.bridge.sinks.manifest import OUTCOMES, Manifest, read_clip_record, read_manifest, verify

@@ -3,10 +3,11 @@ import json
 import re
 from html.parser import HTMLParser
 
-import cosmos.bridge.sinks.report as report_module
 import cv2
 import numpy as np
 import pytest
+
+import cosmos.bridge.sinks.report as report_module
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.dataset import DatasetSink
 from cosmos.bridge.sinks.manifest import read_manifest

@@ -6,13 +6,14 @@ import cv2
 import numpy as np
 import pytest
 import warp as wp
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, UsdValidation  # noqa: TID253
+
 from cosmos.bridge.errors import JobCancelled, SinkError
 from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.dataset import DatasetSink
 from cosmos.bridge.sinks.screen import Screen, author_screen, screen_corners, screen_distance
 from cosmos.bridge.sinks.stage import StageSink
 from cosmos.bridge.types import Camera
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, UsdValidation  # noqa: TID253
 
 
 def write_stage(path, *, up="Y", metres=1.0, rate=24.0, camera="/World/Camera"):

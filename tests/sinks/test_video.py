@@ -1,6 +1,7 @@
 import av  # noqa: TID253
 import numpy as np
 import pytest
+
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.video import write_video
 

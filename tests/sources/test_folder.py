@@ -6,6 +6,7 @@ import av  # noqa: TID253
 import cv2
 import numpy as np
 import pytest
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources import FolderSource, FrameSource, open_source, read_clip
 

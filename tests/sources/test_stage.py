@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources import FrameSource, StageSource, open_source, read_clip
-from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
 
 SIZE = (18, 32)
 

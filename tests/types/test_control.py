@@ -1,5 +1,6 @@
 import pytest
 import warp as wp
+
 from cosmos.bridge.types import ControlKind, ControlSignal, ControlSignals, ControlWeights
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.types import BUFFERS, Camera, Clip, Frame, Instance, gather
 
 SIZE = (3, 5)

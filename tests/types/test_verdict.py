@@ -1,4 +1,5 @@
 import pytest
+
 from cosmos.bridge.types import Finding, Verdict
 
 

@@ -6,6 +6,7 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: N812, TID253
 import warp as wp
 from contest import Contest, depth_of, ids_of
+
 from cosmos.bridge.controls.palette import color_of
 from cosmos.bridge.kernels import blur, edges
 from cosmos.bridge.kernels.depth import depth_to_control

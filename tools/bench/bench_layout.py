@@ -6,6 +6,7 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: N812, TID253
 import warp as wp
 from contest import Contest, ids_of
+
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 from cosmos.bridge.kernels.resize import resize_video
 

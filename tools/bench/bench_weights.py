@@ -5,6 +5,7 @@ import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: N812, TID253
 import warp as wp
 from contest import Contest
+
 from cosmos.bridge.kernels.weights import cap_stack, weights_to_tokens
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.critic.base import Critic
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError

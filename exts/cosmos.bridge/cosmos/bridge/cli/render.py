@@ -132,8 +132,9 @@ def _owners(stage_path: str) -> Optional[Callable[[str], str]]:
 
     if Path(stage_path).suffix.lower() not in STAGE_SUFFIXES:
         return None
-    from cosmos.bridge.render.labels import direct_labels
     from pxr import Sdf, Usd
+
+    from cosmos.bridge.render.labels import direct_labels
 
     stage = Usd.Stage.Open(stage_path)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from cosmos.bridge.errors import ControlError
 
 _VIDEO = (".mp4", ".mov", ".mkv", ".avi", ".webm")

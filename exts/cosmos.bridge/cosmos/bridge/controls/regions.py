@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from cosmos.bridge.controls.masks import mask_to_float, read_mask
 from cosmos.bridge.controls.specs import Region
 from cosmos.bridge.errors import ControlError
@@ -35,6 +36,7 @@ def region_coverage(clip: Clip, region: Region, name: str) -> wp.array:
             nothing is left of the region.
     """
     import warp as wp
+
     from cosmos.bridge.kernels.weights import inspect_weights, limit_to_box, limit_to_mask, select_ids
 
     shape = (clip.num_frames, clip.height, clip.width)

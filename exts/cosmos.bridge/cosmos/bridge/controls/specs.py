@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Optional, Union
 
 import numpy as np
+
 from cosmos.bridge.types import ControlKind
 
 

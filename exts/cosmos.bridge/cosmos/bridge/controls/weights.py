@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.controls.regions import region_coverage
 from cosmos.bridge.controls.specs import Keys, Region, WeightSpec
 from cosmos.bridge.errors import ControlError
@@ -38,6 +39,7 @@ def build_weights(clip: Clip, spec: WeightSpec) -> ControlWeights:
 
 def _build_kind(clip: Clip, spec: WeightSpec, kind: ControlKind, coverages: Mapping[int, wp.array]) -> Weight:
     import warp as wp
+
     from cosmos.bridge.kernels.weights import blend_weights, fade_weights, inspect_weights
 
     base: float = getattr(spec, str(kind))
@@ -94,6 +96,7 @@ def cap_weights(
         ControlError: If a map has another shape, lies outside [0, 1], or is zero everywhere, or the grid does not fit.
     """
     import warp as wp
+
     from cosmos.bridge.kernels.weights import cap_stack
 
     kinds = weights.kinds

@@ -8,6 +8,7 @@ from typing import Optional
 
 import cv2
 import numpy as np
+
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites

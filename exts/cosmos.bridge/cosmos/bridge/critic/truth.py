@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 import numpy as np
+
 from cosmos.bridge.types import Clip, Instance
 
 if TYPE_CHECKING:

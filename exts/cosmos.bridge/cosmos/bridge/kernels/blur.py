@@ -12,6 +12,7 @@ from typing import Mapping, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array, find_cv2, prepare_out
 from cosmos.bridge.kernels.resize import resize_video
 

@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array, lanes_of, prepare_out
 
 wp.set_module_options({"enable_backward": False})

@@ -13,6 +13,7 @@ from typing import Mapping, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array, find_cv2, prepare_out
 
 wp.set_module_options({"enable_backward": False})

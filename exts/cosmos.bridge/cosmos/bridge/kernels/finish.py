@@ -12,6 +12,7 @@ from typing import Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.surface_noise import lattice
 
 wp.set_module_options({"enable_backward": False})

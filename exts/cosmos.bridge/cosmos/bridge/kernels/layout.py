@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array
 
 if TYPE_CHECKING:

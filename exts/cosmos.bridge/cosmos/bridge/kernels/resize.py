@@ -9,6 +9,7 @@ from typing import Literal, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array, dtype_name, prepare_out
 
 wp.set_module_options({"enable_backward": False})

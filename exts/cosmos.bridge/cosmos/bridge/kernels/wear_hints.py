@@ -14,6 +14,7 @@ from typing import Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.light_hints import normal_from_depth
 from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, unit_of
 

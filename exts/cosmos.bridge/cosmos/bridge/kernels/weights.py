@@ -7,6 +7,7 @@ from typing import Optional, Sequence
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.kernels.checks import check_array, check_same_device, prepare_out
 from cosmos.bridge.kernels.segmentation import ids_as_uint32
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.render.deform import MovingPoints
 from cosmos.bridge.render.labels import Labels, inherit, label_text, number_labels
 from cosmos.bridge.render.lights import read_light

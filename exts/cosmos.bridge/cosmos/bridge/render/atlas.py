@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 
 wp.set_module_options({"enable_backward": False})

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.types import Camera
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.render.sky import Air

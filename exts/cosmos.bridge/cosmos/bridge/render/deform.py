@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
 from cosmos.bridge.render.geometry import read_points
 from cosmos.bridge.render.notes import Notes
 

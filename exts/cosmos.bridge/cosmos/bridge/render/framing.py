@@ -6,6 +6,7 @@ import math
 from typing import Optional
 
 import numpy as np
+
 from cosmos.bridge.render.cameras import intrinsics_matrix
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.render.normals import crease_normals, unit
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.polygons import triangulate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.render.geometry import Surface
 from cosmos.bridge.render.normals import unit
 

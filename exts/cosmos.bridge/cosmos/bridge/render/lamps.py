@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.light import Lamps
 from cosmos.bridge.render.scene import Light, Pose, Scene
 

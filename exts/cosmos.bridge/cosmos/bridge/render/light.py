@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.atlas import Atlas
 from cosmos.bridge.render.noise import hash_uint, to_unit
 from cosmos.bridge.render.sky import Air, sky_radiance, z_up

@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.daylight import NIGHT_ELEVATION, stage_air, teacher_air
 from cosmos.bridge.render.lamps import make_lamps
 from cosmos.bridge.render.look import Look

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.render.deform import MovingPoints, SampledPoints, SkinnedPoints, Skins
 from cosmos.bridge.render.geometry import GREY, Surface, read_mesh
 from cosmos.bridge.render.gprims import read_gprim

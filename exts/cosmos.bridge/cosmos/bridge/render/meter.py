@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.noise import hash_uint, to_unit
 from cosmos.bridge.render.sky import Air, z_up

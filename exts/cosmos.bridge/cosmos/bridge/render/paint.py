@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.atlas import make_atlas
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.lamps import MAX_LAMPS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.noise import hash3
 from cosmos.bridge.render.tone import aces
 from cosmos.bridge.render.world import WorldArrays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.noise import hash3
 from cosmos.bridge.render.surface import Surfaces
 

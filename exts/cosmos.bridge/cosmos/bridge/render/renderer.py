@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import warp as wp
+
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.paint import Painter

@@ -37,7 +37,10 @@ class Texture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextureSlot:
-    """One texture read by a material input: ``value = scale * texel + bias``, at ``uv' = R(rotation) * (uv * uv_scale) + uv_offset``."""
+    """One texture read by a material input.
+
+    ``value = scale * texel + bias``, sampled at ``uv' = R(rotation) * (uv * uv_scale) + uv_offset``.
+    """
 
     texture: int = -1
     """Index into Scene.textures; -1 for none."""

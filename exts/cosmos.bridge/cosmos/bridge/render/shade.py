@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.atlas import Atlas
 from cosmos.bridge.render.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.noise import smooth_step

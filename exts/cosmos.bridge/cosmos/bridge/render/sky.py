@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.atlas import Atlas, sample_texture
 from cosmos.bridge.render.noise import fbm, hash3, smooth_step
 

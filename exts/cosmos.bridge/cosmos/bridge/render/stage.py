@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.assemble import Tracks, assemble
 from cosmos.bridge.render.cameras import read_camera

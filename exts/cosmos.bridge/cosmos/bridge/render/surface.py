@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.atlas import (
     BASE_SLOT,
     EMISSIVE_SLOT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Optional, cast
 
 import numpy as np
+
 from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Texture, Wrap
 

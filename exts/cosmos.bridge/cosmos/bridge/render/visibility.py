@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.world import World, WorldArrays
 from cosmos.bridge.types import Camera

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from cosmos.bridge.render.noise import fbm, hash_uint, smooth_step, to_unit, value_noise
 from cosmos.bridge.render.sky import Air, height_of, z_up
 from cosmos.bridge.render.world import WorldArrays

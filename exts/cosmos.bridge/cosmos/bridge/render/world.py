@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 import numpy as np
 import warp as wp
+
 from cosmos.bridge.render.bands import Bands
 from cosmos.bridge.render.scene import Pose, Scene
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.scenes.shapes import Shape
 from cosmos.bridge.scenes.textures import Color, TextureStore, default_texture_dir

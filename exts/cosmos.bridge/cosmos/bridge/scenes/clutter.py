@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import MaterialRef, Placement, StageBuilder
 from cosmos.bridge.scenes.shapes import (

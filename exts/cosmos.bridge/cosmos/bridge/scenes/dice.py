@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import MaterialRef, Placement, StageBuilder
 from cosmos.bridge.scenes.clutter import CLUTTER, object_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import Placement, StageBuilder
 from cosmos.bridge.scenes.shapes import beam, box, cylinder, merge, profile_bar, turned

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import Placement, open_builder
 from cosmos.bridge.scenes.dice import Dice, cameras, daylight, people, scatter, surface_color

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import Placement, StageBuilder, open_builder
 from cosmos.bridge.scenes.shapes import Shape, beam, box, cylinder, ground, merge

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from cosmos.bridge.errors import ConfigError
 
 Color = tuple[float, float, float]

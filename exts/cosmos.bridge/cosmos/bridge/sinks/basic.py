@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.errors import ConfigError, SinkError
 from cosmos.bridge.sinks.files import cannot_write
 from cosmos.bridge.types import Camera, Frame, Instance

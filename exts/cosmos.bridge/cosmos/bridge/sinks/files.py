@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from cosmos.bridge.errors import SinkError
 
 PARTIAL_SUFFIX = ".cosmos-partial"

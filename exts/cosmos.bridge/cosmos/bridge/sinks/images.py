@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.files import cannot_write
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.sinks.files import plain
 from cosmos.bridge.types import Clip
 

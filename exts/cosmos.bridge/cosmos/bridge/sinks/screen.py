@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.types import Camera
 
 Matrices = Sequence[np.ndarray]

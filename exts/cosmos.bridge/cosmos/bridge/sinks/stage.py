@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.files import cannot_write, check_name, new_folder, plain, remove_partials, write_bytes
 from cosmos.bridge.sinks.images import encode_png

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources.layouts import (
     RawFrame,

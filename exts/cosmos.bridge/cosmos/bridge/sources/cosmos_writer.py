@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources.layouts import (
     RawFrame,

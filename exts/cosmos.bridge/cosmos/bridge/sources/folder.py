@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources.basic_writer import BasicWriterClip, is_basic_folder
 from cosmos.bridge.sources.cosmos_writer import CosmosWriterClip, is_cosmos_clip

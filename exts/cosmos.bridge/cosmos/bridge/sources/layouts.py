@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.types import Instance
 

@@ -13,8 +13,9 @@ from cosmos.bridge.errors import SourceError
 from cosmos.bridge.types import Frame
 
 if TYPE_CHECKING:
-    from cosmos.bridge.types import Camera
     from pxr import Usd
+
+    from cosmos.bridge.types import Camera
 
 DEFAULT_SIZE = (704, 1280)
 """Height and width [px] that a stage is drawn at when nobody says: the size Transfer models like best."""

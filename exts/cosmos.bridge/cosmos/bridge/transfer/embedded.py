@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
@@ -16,6 +17,7 @@ from cosmos.bridge.types import Clip, ControlKind, Progress, Provenance, Transfe
 
 if TYPE_CHECKING:
     import warp as wp
+
     from cosmos.models.embedded.conditions import Conditions
     from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs
     from cosmos.models.embedded.text import Reading
@@ -70,6 +72,7 @@ class EmbeddedTransfer:
             ModelError: If there is no such device.
         """
         import torch
+
         from cosmos.models.embedded.sampling import load_embedded
         from cosmos.models.weights import WeightsError
 
@@ -175,6 +178,7 @@ class EmbeddedTransfer:
         """Bring some frames to the net's tensors, on its device."""
         import torch
         import warp as wp
+
         from cosmos.bridge.kernels.layout import video_to_tensor
         from cosmos.models.embedded.sampling import PaintInputs
 
@@ -209,6 +213,7 @@ class EmbeddedTransfer:
     ) -> None:
         """Paint some frames into ``rgb``."""
         import warp as wp
+
         from cosmos.bridge.kernels.finish import finish_pictures
         from cosmos.bridge.kernels.layout import tensor_to_video
 
@@ -263,6 +268,7 @@ def _check(request: TransferRequest) -> float:
 def _capped_weights(request: TransferRequest) -> dict[ControlKind, wp.array]:
     """Expand the weights to maps whose sum is at most 1 at every site."""
     import warp as wp
+
     from cosmos.bridge.kernels.weights import cap_stack
 
     clip, kinds = request.clip, request.weights.kinds

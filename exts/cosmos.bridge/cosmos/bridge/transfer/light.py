@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+
 from cosmos.bridge.types import Camera, Clip, UpAxis
 
 if TYPE_CHECKING:
     import warp as wp
+
     from cosmos.models.embedded.conditions import Conditions
 
 _MOST_INSTANCES = 1 << 16

@@ -120,7 +120,7 @@ class Clip:
     instance_ids: Optional[wp.array] = None
     """uint32 (int32 accepted, same bits), shape [T, H, W]; 0 background."""
     motion: Optional[wp.array] = None
-    """Previous minus current pixel position [px], float32, shape [T, H, W, 2]; frame 0 relates to the frame before it."""
+    """Previous minus current pixel position [px], float32, shape [T, H, W, 2]; frame 0 looks one frame back."""
     labels: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     """Semantic id -> ``{taxonomy: label}``."""
     instances: Mapping[int, Instance] = field(default_factory=dict)

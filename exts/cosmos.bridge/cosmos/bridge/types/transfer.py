@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import warp as wp
 
 Progress = Callable[[str, int, int], None]
-"""``progress(stage, done, total)``; called often, from the working thread; may raise JobCancelled, which is let through."""
+"""``progress(stage, done, total)``; called often, from the working thread; may raise JobCancelled, which passes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
