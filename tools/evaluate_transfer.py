@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import torch  # noqa: TID253
 import warp as wp
+
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor

@@ -1,4 +1,4 @@
-"""Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --minutes 4``.
+"""Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 8000``.
 
 Writes ``models/weights/transfer-small/reader.safetensors`` and ``reader.json``. The captions come from a generator, so
 there is no data set: every batch is new. Some wordings and all captions of the test seeds are never trained on.
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch  # noqa: TID253
+from safetensors.torch import save_file
+from torch import Tensor  # noqa: TID253
+
 from cosmos.models.embedded.captions import neutral_words, sample_conditions, split_words, vocabulary
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, to_read_vector
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, to_mapping
-from safetensors.torch import save_file
-from torch import Tensor  # noqa: TID253
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 
@@ -53,8 +54,8 @@ def reading_loss(mean: Tensor, log_std: Tensor, wanted: Tensor) -> Tensor:
     return (nll * log_std.exp().detach()).mean()
 
 
-def train(minutes: float, seed: int, batch: int) -> tuple[TextEncoder, tuple[str, ...], dict]:
-    """Train for a wall time; return the encoder, its vocabulary and the log."""
+def train(steps: int, seed: int, batch: int) -> tuple[TextEncoder, tuple[str, ...], dict]:
+    """Train for some steps; return the encoder, its vocabulary and the log."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     config = TextEncoderConfig()
@@ -64,32 +65,31 @@ def train(minutes: float, seed: int, batch: int) -> tuple[TextEncoder, tuple[str
     encoder = TextEncoder(config)
     reader = PromptReader(encoder, words)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=2e-3, weight_decay=0.01)
-    start, step, curve = time.monotonic(), 0, []
+    start, curve = time.monotonic(), []
     encoder.train()
-    while (done := (time.monotonic() - start) / (60.0 * minutes)) < 1.0:
+    for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 100) * 0.5 * (1.0 + math.cos(math.pi * done))
+            group["lr"] = 2e-3 * min(1.0, step / 100) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
         ids, wanted = sample_batch(rng, reader, config, batch)
         loss = reading_loss(*encoder(ids), wanted)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
-        step += 1
         if step % 100 == 0:
             curve.append({"step": step, "seconds": round(time.monotonic() - start, 1), "loss": round(loss.item(), 4)})
             print(json.dumps(curve[-1]), flush=True)
-    return encoder.eval(), words, {"steps": step, "batch": batch, "minutes": minutes, "seed": seed, "curve": curve[-1:]}
+    return encoder.eval(), words, {"steps": steps, "batch": batch, "seed": seed, "end": curve[-1:]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
-    encoder, words, log = train(args.minutes, args.seed, args.batch)
+    encoder, words, log = train(args.steps, args.seed, args.batch)
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: value.contiguous() for name, value in encoder.state_dict().items()}, args.out / "reader.safetensors"

@@ -17,12 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch  # noqa: TID253
-from cosmos.models.embedded.net import TransferNet
-from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
-from cosmos.models.weights import sha256_of
 from safetensors.torch import save_file
 from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
+
+from cosmos.models.embedded.net import TransferNet
+from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
+from cosmos.models.weights import sha256_of
 from transfer_pairs import Batch, Pairs, held_out_batch
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import warp as wp
+
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.guard.blocklist import BLOCKED

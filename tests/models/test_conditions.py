@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cosmos.bridge.render.daylight import _haze
 from cosmos.bridge.render.look import Look
 from cosmos.models.embedded.conditions import (
@@ -15,8 +18,6 @@ from cosmos.models.embedded.conditions import (
     style_vector,
     to_read_vector,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 UNIT = st.floats(0.05, 1.0)
 LOOKS = st.builds(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch  # noqa: TID253
+
 from cosmos.models.embedded.conditions import STYLE_DIM, Conditions
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for

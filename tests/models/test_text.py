@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch  # noqa: TID253
+from safetensors.torch import load_file
+
 from cosmos.models.embedded.captions import neutral_words, sample_conditions, split_words, vocabulary
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, from_mapping
 from cosmos.models.weights import find_weights
-from safetensors.torch import load_file
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from cosmos.models import weights
 from cosmos.models.weights import WeightsError, check_files, find_weights, read_weights_config
 

@@ -77,6 +77,7 @@ def controls(clip):
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     import torch
+
     from tiny_transfer import write_tiny_transfer
 
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
+
 from cosmos.bridge.errors import ModelError, ModelWeightsError
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest

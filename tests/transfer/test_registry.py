@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cosmos.bridge.errors import ModelError, ModelNotInstalledError
 from cosmos.bridge.transfer import registry
 

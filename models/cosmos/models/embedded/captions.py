@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+
 from cosmos.models.embedded.conditions import Conditions
 
 # (lowest, highest, wordings) for each range of each attribute.
@@ -62,10 +63,10 @@ _OVERCAST: Scale = (
     )),
 )  # fmt: skip
 _FOG: Scale = (
-    (0.1, 0.28, ("light fog", "slight haze", "mist", "misty", "light mist", "thin fog", "haze", "hazy",
+    (0.06, 0.17, ("light fog", "slight haze", "mist", "misty", "light mist", "thin fog", "haze", "hazy",
                   "a bit of fog")),
-    (0.35, 0.65, ("fog", "foggy", "in the fog", "fog rolling in", "foggy weather", "morning fog", "low visibility")),
-    (0.72, 1.0, ("dense fog", "thick fog", "heavy fog", "very foggy", "poor visibility", "extremely dense fog",
+    (0.2, 0.4, ("fog", "foggy", "in the fog", "fog rolling in", "foggy weather", "morning fog", "low visibility")),
+    (0.45, 0.75, ("dense fog", "thick fog", "heavy fog", "very foggy", "poor visibility", "extremely dense fog",
                  "impenetrable fog", "near-zero visibility")),
 )  # fmt: skip
 _RAIN: Scale = (
@@ -199,7 +200,7 @@ def sample_conditions(rng: np.random.Generator) -> tuple[Conditions, str, bool]:
             said.append(str(rng.choice(_CLEAR[:5])))
     if not said:
         said.append(str(rng.choice(_CLEAR)))
-    if rng.random() < 0.12:
+    if rng.random() < 0.18:
         absent = str(rng.choice([name for name in _ABSENT if getattr(conditions, name) == 0.0]))
         said.append(str(rng.choice(_ABSENT[absent])))
     for name, scale in _LENS.items():

@@ -13,9 +13,10 @@ that jump when an object enters cannot make the picture flicker.
 from __future__ import annotations
 
 import torch  # noqa: TID253
-from cosmos.models.spec import TransferNetConfig
 from torch import Tensor, nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
+
+from cosmos.models.spec import TransferNetConfig
 
 
 def _silence(layer: nn.Linear | nn.Conv2d) -> None:

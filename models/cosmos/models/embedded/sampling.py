@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch  # noqa: TID253
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
+
 from cosmos.models.embedded.conditions import Conditions, style_vector
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor  # noqa: TID253
-from torch.nn import functional  # noqa: TID253
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -13,10 +13,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch  # noqa: TID253
+from torch import Tensor, nn  # noqa: TID253
+
 from cosmos.models.embedded.captions import neutral_words, split_words
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, from_read_vector
 from cosmos.models.spec import TextEncoderConfig
-from torch import Tensor, nn  # noqa: TID253
 
 _PAD, _UNKNOWN = 0, 1
 _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
