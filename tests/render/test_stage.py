@@ -462,3 +462,49 @@ def test_points_of_an_instancer_have_their_own_colours_and_moving_prototypes_are
     scene = StageReader(stage).scene
     np.testing.assert_allclose(scene.color_of, colors)
     assert scene.notes == ("Motion inside a prototype is left out: /World/Crowd/Protos/Box.",)
+
+
+BADLY_TYPED = """#usda 1.0
+def Mesh "Good" {{
+    int[] faceVertexCounts = [3]
+    int[] faceVertexIndices = [0, 1, 2]
+    point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
+    {normals}
+}}
+def Mesh "Bad" {{
+    int[] faceVertexCounts = [3]
+    int[] faceVertexIndices = [0, 1, 2]
+    {points}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "normals", ["int normals = 3", "float[] normals = [1, 0, 0]", "double3[] normals = [(0, 0, 1)]"]
+)
+@pytest.mark.parametrize("points", ["int points = 3", "float[] points = [1, 2]", "string points = 'a'"])
+def test_arrays_of_the_wrong_type_leave_out_their_mesh_only(normals, points):
+    stage = Usd.Stage.CreateInMemory()
+    stage.GetRootLayer().ImportFromString(BADLY_TYPED.format(normals=normals, points=points))
+    scene = StageReader(stage).scene
+    assert [instance.prim_path for instance in scene.drawn] == ["/Good"]
+    assert any("/Bad" in note for note in scene.notes)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0])
+def test_a_stage_without_a_rate_runs_at_usds_own(rate):
+    stage = new_stage()
+    quad(stage, "/Quad")
+    stage.SetTimeCodesPerSecond(rate)
+    scene = StageReader(stage).scene
+    assert scene.fps == 24.0
+    assert any("timeCodesPerSecond" in note for note in scene.notes)
+
+
+def test_a_tiny_thing_fills_the_view():
+    stage = new_stage()
+    UsdGeom.Sphere.Define(stage, "/Speck").CreateRadiusAttr(1e-4)
+    camera = StageReader(stage).frame_camera((90, 160))
+    distance = np.linalg.norm(camera.cam_to_world[:3, 3])
+    radius = camera.intrinsics[0, 0] * 1e-4 / distance
+    assert radius > 20.0

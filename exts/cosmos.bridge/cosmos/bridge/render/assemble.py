@@ -254,7 +254,7 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
     scene = Scene(
         path=path,
         up_axis="Y" if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y else "Z",
-        fps=float(stage.GetTimeCodesPerSecond()),
+        fps=_frame_rate(stage, assembly.notes),
         start_time=float(stage.GetStartTimeCode()) if ranged else 0.0,
         end_time=float(stage.GetEndTimeCode()) if ranged else 0.0,
         meshes=assembly.meshes.meshes,
@@ -270,6 +270,15 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
         notes=assembly.notes.sentences(),
     )
     return scene, assembly.tracks
+
+
+def _frame_rate(stage: Usd.Stage, notes: Notes) -> float:
+    """Return timeCodesPerSecond, or USD's own default where the stage's is no rate."""
+    rate = float(stage.GetTimeCodesPerSecond())
+    if np.isfinite(rate) and rate > 0.0:
+        return rate
+    notes.add(f"timeCodesPerSecond is {rate:g}, which is no rate, so 24 is taken", stage.GetRootLayer().identifier)
+    return 24.0
 
 
 __all__ = ["InstancerTrack", "Tracks", "assemble"]

@@ -39,7 +39,7 @@ def frame_camera(scene: Scene, pose: Pose, size: tuple[int, int]) -> Camera:
     height, width = size
     focal = min(width, height * 1.6) * _FOCAL / _APERTURE
     offset, distance = _fit((corners.reshape(-1, 3) - center) @ axes, np.array([width, height]) * 0.46 / focal)
-    distance = max(distance, 0.05)
+    distance = max(distance, 1e-5)
     position = center + axes[:, :2] @ offset + axes[:, 2] * distance
     inside = _inside_the_walls(scene, pose, rows, boxes, position)
     if inside is not None:

@@ -78,12 +78,15 @@ def spread(
 
 def read_points(mesh: UsdGeom.PointBased, time: Usd.TimeCode, scale: float) -> np.ndarray:
     """Read points in metres, float32 [V, 3]; empty where the prim has none."""
-    value = mesh.GetPointsAttr().Get(time)
-    return (
-        np.zeros((0, 3), np.float32)
-        if value is None
-        else np.array(value, np.float32).reshape(-1, 3) * np.float32(scale)
-    )
+    return _vectors(mesh.GetPointsAttr().Get(time)) * np.float32(scale)
+
+
+def _vectors(value: Any) -> np.ndarray:
+    """Return an authored array of 3-vectors as float32 [V, 3]; empty where there is none or it is of another type."""
+    array = np.array(() if value is None else value)
+    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind != "f":
+        return np.zeros((0, 3), np.float32)
+    return array.astype(np.float32)
 
 
 def _counts_problem(points: np.ndarray, counts: np.ndarray, indices: np.ndarray) -> str:
@@ -130,9 +133,9 @@ def _corner_normals(mesh: UsdGeom.Mesh, time: Usd.TimeCode, surface: tuple[np.nd
         values, interpolation = primvar.ComputeFlattened(time), primvar.GetInterpolation()
     else:
         values, interpolation = mesh.GetNormalsAttr().Get(time), mesh.GetNormalsInterpolation()
-    if values is None or not len(values):
+    array = _vectors(values)
+    if not len(array):
         return None
-    array = np.array(values, np.float32).reshape(-1, 3)
     spread_out = spread(array, interpolation, triangles, corners, faces)
     if spread_out is None or not np.isfinite(spread_out).all():
         return None
