@@ -18,7 +18,7 @@ def make_clip(size=(36, 50), frames=3, *, buffers=("depth", "normals", "instance
     rng = np.random.default_rng(11)
     y = np.arange(height)[:, None] + np.zeros((1, width))
     horizon = height // 3
-    depth = np.where(y > horizon, 1.5 * height / np.maximum(y - horizon, 0.5), np.inf)
+    depth = np.where(y > horizon, 1.5 * 0.9 * width / np.maximum(y - horizon, 0.5), np.inf)
     rgb = rng.integers(60, 130, (height, width, 3))
     rgb[: horizon + 1] = (150, 180, 220)
     clip = {

@@ -116,7 +116,7 @@ def extinction(conditions: Conditions) -> float:
 
     Koschmieder (1924): 3.9 / visibility; a fog of 1 leaves 8 m of sight, a dust of 1 leaves 30 m.
     """
-    fog = 3.9 / 8.0 * conditions.fog**1.55 + 0.010 * conditions.rain + 0.016 * conditions.snow + 0.0006
+    fog = 3.9 / 8.0 * conditions.fog**1.9 + 0.010 * conditions.rain + 0.012 * conditions.snow + 0.0002
     return fog + 3.9 / 30.0 * conditions.dust**1.4
 
 

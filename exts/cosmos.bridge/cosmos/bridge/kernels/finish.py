@@ -43,21 +43,21 @@ def _flakes(
     # u and v in picture heights; six layers from near and big to far and small.
     cover = wp.float32(0.0)
     for layer in range(6):
-        distance = 1.2 * wp.pow(1.75, wp.float32(layer))
+        distance = 1.8 * wp.pow(1.6, wp.float32(layer))
         if distance < far:
-            cell = 0.30 / distance + 0.018
+            cell = 0.24 / distance + 0.014
             sway = 0.25 * wp.sin(time * 1.7 + wp.float32(layer) * 2.1)
             x = u / cell + wp.float32(layer) * 7.31 + time * 0.4 + sway
             y = v / cell - time * 1.5 / (distance * cell) + wp.float32(layer) * 3.77
             column = wp.int32(wp.floor(x))
             row = wp.int32(wp.floor(y))
-            if lattice(column, row, layer, seed) < 0.7 * amount:
-                size = 0.05 + 0.09 * lattice(column, row, layer + 48, seed)
+            if lattice(column, row, layer, seed) < 0.6 * amount:
+                size = 0.028 + 0.05 * lattice(column, row, layer + 48, seed)
                 dx = x - wp.floor(x) - 0.25 - 0.5 * lattice(column, row, layer + 16, seed)
-                dy = (y - wp.floor(y) - 0.25 - 0.5 * lattice(column, row, layer + 32, seed)) * 0.8
+                dy = (y - wp.floor(y) - 0.25 - 0.5 * lattice(column, row, layer + 32, seed)) * 0.7
                 near = wp.sqrt(dx * dx + dy * dy) / size
-                blur = 0.35 + 0.5 / distance
-                cover = wp.max(cover, 0.8 * wp.clamp((1.0 - near) / blur + 0.5, 0.0, 1.0))
+                blur = 0.5 + 0.6 / distance
+                cover = wp.max(cover, 0.75 * wp.clamp((1.0 - near) / blur + 0.5, 0.0, 1.0))
     return cover
 
 
