@@ -108,14 +108,16 @@ class EmbeddedTransfer:
             request.prompt, negative=request.negative_prompt, guidance=guidance, seed=request.seed
         )
         clip = request.clip
-        weights = _capped_weights(request)
         sky = _sky_share(clip)
+        used = _UsedWeights()
         rgb = wp.empty_like(clip.rgb)
         ground = ground_height(clip)
         batch = max(1, _PIXELS_AT_ONCE // (clip.height * clip.width))
         try:
             for first in range(0, clip.num_frames, batch):
                 frames = range(first, min(first + batch, clip.num_frames))
+                weights = _capped_weights(request, frames)
+                used.add(weights)
                 inputs = self._inputs(request, weights, reading.conditions, frames, ground)
                 self._paint(model, request, inputs, reading.conditions, weights, sky, frames, rgb)
                 if progress is not None:
@@ -136,9 +138,9 @@ class EmbeddedTransfer:
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),
             requested=settings_of(request),
-            effective=self._effective(request, reading, guidance, weights),
+            effective=self._effective(request, reading, guidance, used),
             versions=versions("torch", "warp", "safetensors"),
-            notes=_notes(request, reading, weights, sky),
+            notes=_notes(request, reading, used, sky),
         )
         return TransferResult(rgb=rgb, provenance=provenance)
 
@@ -194,7 +196,7 @@ class EmbeddedTransfer:
         return PaintInputs(
             rgb=to_device(video_to_tensor(clip.rgb[part])),
             controls={kind.value: to_device(video_to_tensor(request.controls[kind].video[part])) for kind in weights},
-            weights={kind.value: to_device(wp.to_torch(weight[part])[None, None]) for kind, weight in weights.items()},
+            weights={kind.value: to_device(wp.to_torch(weight)[None, None]) for kind, weight in weights.items()},
             hints=None
             if hints is None
             else to_device(torch.cat([wp.to_torch(array) for array in hints], dim=-1).permute(3, 0, 1, 2)[None]),
@@ -227,12 +229,12 @@ class EmbeddedTransfer:
             times=np.arange(frames.start, frames.stop) / clip.fps,
             first_frame=frames.start,
             depth=None if clip.depth is None else clip.depth[part],
-            kept=_kept(weights, part),
+            kept=_kept(weights),
         )
         wp.copy(rgb[part], pictures)
 
     def _effective(
-        self, request: TransferRequest, reading: Reading, guidance: float, weights: dict[ControlKind, wp.array]
+        self, request: TransferRequest, reading: Reading, guidance: float, used: _UsedWeights
     ) -> dict[str, Any]:
         """Return the settings as used."""
         from cosmos.models.embedded.sampling import coarse_for
@@ -244,7 +246,7 @@ class EmbeddedTransfer:
             "seed": request.seed,
             "size": [clip.height, clip.width],
             "trunk_ratio": coarse_for(clip.height, clip.width),
-            "weights": {kind.value: round(float(weight.numpy().mean()), 4) for kind, weight in weights.items()},
+            "weights": used.means(),
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
         }
 
@@ -265,23 +267,45 @@ def _check(request: TransferRequest) -> float:
     return guidance
 
 
-def _capped_weights(request: TransferRequest) -> dict[ControlKind, wp.array]:
-    """Expand the weights to maps whose sum is at most 1 at every site."""
+class _UsedWeights:
+    """Means and least values of the capped weights, over frames that come in parts."""
+
+    def __init__(self) -> None:
+        self._sums: dict[ControlKind, float] = {}
+        self._sites = 0
+        self.least: dict[ControlKind, float] = {}
+        """Least value of each kind."""
+
+    def add(self, weights: dict[ControlKind, wp.array]) -> None:
+        """Count the maps of some frames."""
+        for kind, weight in weights.items():
+            values = weight.numpy()
+            self._sums[kind] = self._sums.get(kind, 0.0) + float(values.sum(dtype=np.float64))
+            self.least[kind] = min(self.least.get(kind, 1.0), float(values.min()))
+        self._sites += next(iter(weights.values())).size
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each kind."""
+        return {kind.value: round(total / self._sites, 4) for kind, total in self._sums.items()}
+
+
+def _capped_weights(request: TransferRequest, frames: range) -> dict[ControlKind, wp.array]:
+    """Expand the weights of some frames to maps whose sum is at most 1 at every site."""
     import warp as wp
 
     from cosmos.bridge.kernels.weights import cap_stack
 
     clip, kinds = request.clip, request.weights.kinds
-    shape = (clip.num_frames, clip.height, clip.width)
+    whole, shape = (clip.num_frames, clip.height, clip.width), (len(frames), clip.height, clip.width)
     stack = wp.empty((len(kinds), *shape), dtype=wp.float32, device=clip.rgb.device)
     for slot, kind in enumerate(kinds):
         weight = request.weights[kind]
         if isinstance(weight, (int, float)):
             stack[slot].fill_(float(weight))
-        elif tuple(weight.shape) != shape:
-            raise ModelError(f"The weight map of {kind} is {list(weight.shape)} [T, H, W], the clip {list(shape)}.")
+        elif tuple(weight.shape) != whole:
+            raise ModelError(f"The weight map of {kind} is {list(weight.shape)} [T, H, W], the clip {list(whole)}.")
         else:
-            wp.copy(stack[slot], weight)
+            wp.copy(stack[slot], weight[frames.start : frames.stop])
     cap_stack(stack)
     return {kind: stack[slot] for slot, kind in enumerate(kinds)}
 
@@ -298,13 +322,13 @@ def _sky_share(clip: Clip) -> float:
     return max(shares)
 
 
-def _kept(weights: dict[ControlKind, wp.array], part: slice) -> Optional[wp.array]:
+def _kept(weights: dict[ControlKind, wp.array]) -> Optional[wp.array]:
     """Return how much of the source stays: nothing up to a vis weight of 0.6, all at 1."""
     import warp as wp
 
     if ControlKind.VIS not in weights:
         return None
-    weight = weights[ControlKind.VIS][part].numpy()
+    weight = weights[ControlKind.VIS].numpy()
     ramp = np.clip((weight - 0.6) / 0.4, 0.0, 1.0)
     return wp.array(ramp * ramp * (3.0 - 2.0 * ramp), dtype=wp.float32, device=weights[ControlKind.VIS].device)
 
@@ -330,9 +354,7 @@ def _wear_seed(seed: int) -> int:
     return (seed * 2654435761 + (seed >> 31) * 40503 + 97) & 0x7FFFFFFF
 
 
-def _notes(
-    request: TransferRequest, reading: Reading, weights: dict[ControlKind, wp.array], sky: float
-) -> tuple[str, ...]:
+def _notes(request: TransferRequest, reading: Reading, used: _UsedWeights, sky: float) -> tuple[str, ...]:
     """Say what the user should know."""
     notes = []
     if reading.unknown:
@@ -343,12 +365,12 @@ def _notes(
         notes.append(f"The last {reading.cut} words of the prompt were not read.")
     if request.clip.depth is None:
         notes.append("The clip has no depth: fog by distance, shadows, snow cover and puddles could not be placed.")
-    elif ControlKind.DEPTH not in weights:
+    elif ControlKind.DEPTH not in used.least:
         notes.append("The depth has no weight: fog by distance, shadows, snow cover and puddles could not be placed.")
     falls = max(reading.conditions.snow, reading.conditions.rain) > 0.0
     if falls and sky == 0.0:
         notes.append("No sky is seen, so no flakes or drops were drawn.")
-    if ControlKind.VIS in weights and float(weights[ControlKind.VIS].numpy().min()) > 0.95:
+    if used.least.get(ControlKind.VIS, 0.0) > 0.95:
         notes.append("A vis weight of 1 everywhere keeps the appearance; the prompt has little or no effect.")
     return tuple(notes)
 
