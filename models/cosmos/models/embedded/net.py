@@ -181,9 +181,14 @@ class TransferNet(nn.Module):
 
 def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Average down to the trunk's size."""
-    if x.shape[-2] % size[0] == 0 and x.shape[-1] % size[1] == 0:
-        return functional.avg_pool2d(x, (x.shape[-2] // size[0], x.shape[-1] // size[1]))
-    return functional.adaptive_avg_pool2d(x, size)
+    if x.shape[-2] % size[0] or x.shape[-1] % size[1]:
+        return functional.adaptive_avg_pool2d(x, size)
+    down, across = x.shape[-2] // size[0], x.shape[-1] // size[1]
+    # On the CPU a sum of strided views is several times faster than avg_pool2d.
+    total = torch.zeros_like(x[..., ::down, ::across])
+    for start in range(down * across):
+        total = total + x[..., start // across :: down, start % across :: across]
+    return total / (down * across)
 
 
 __all__ = ["TransferNet"]
