@@ -5,7 +5,7 @@ import pytest
 from pxr import Gf, Usd, UsdGeom  # noqa: TID253
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.stage import StageReader
+from cosmos.bridge.render.usd.stage import StageReader
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pxr import Gf, Usd, UsdGeom, UsdSkel  # noqa: TID253
 
-from cosmos.bridge.render.stage import StageReader
+from cosmos.bridge.render.usd.stage import StageReader
 
 
 @pytest.fixture

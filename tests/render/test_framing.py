@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdGeom  # noqa: TID253
 
-from cosmos.bridge.render.framing import AUTO_CAMERA
-from cosmos.bridge.render.stage import StageReader
+from cosmos.bridge.render.usd.framing import AUTO_CAMERA
+from cosmos.bridge.render.usd.stage import StageReader
 
 
 def new_stage(up="Z"):

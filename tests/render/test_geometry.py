@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pxr import Sdf, Usd, UsdGeom  # noqa: TID253
 
-from cosmos.bridge.render.geometry import read_mesh
-from cosmos.bridge.render.gprims import read_gprim
-from cosmos.bridge.render.normals import crease_normals
-from cosmos.bridge.render.notes import Notes
-from cosmos.bridge.render.polygons import triangulate
+from cosmos.bridge.render.usd.geometry import read_mesh
+from cosmos.bridge.render.usd.gprims import read_gprim
+from cosmos.bridge.render.usd.normals import crease_normals
+from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.polygons import triangulate
 
 NOW = Usd.TimeCode.Default()
 CUBE_POINTS = [(x, y, z) for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pxr import Sdf, Usd, UsdGeom, UsdLux, UsdShade, UsdUtils  # noqa: TID253
 
-from cosmos.bridge.render.stage import StageReader
+from cosmos.bridge.render.usd.stage import StageReader
 
 PIXELS = np.array([[[255, 0, 0, 255], [0, 255, 0, 128]], [[0, 0, 255, 0], [9, 8, 7, 255]]], np.uint8)  # RGBA
 

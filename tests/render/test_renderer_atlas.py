@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.render.atlas import Atlas, make_atlas, sample_slot, sample_texture
+from cosmos.bridge.render.draw.atlas import Atlas, make_atlas, sample_slot, sample_texture
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 from cosmos.bridge.types import Instance
 

@@ -5,7 +5,7 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdSemantics, UsdShade, Vt  # noqa: TID253
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.stage import StageReader
+from cosmos.bridge.render.usd.stage import StageReader
 
 
 def new_stage(up="Z", metres=1.0, path=None):

@@ -134,7 +134,7 @@ def _owners(stage_path: str) -> Optional[Callable[[str], str]]:
         return None
     from pxr import Sdf, Usd
 
-    from cosmos.bridge.render.labels import direct_labels
+    from cosmos.bridge.render.usd.labels import direct_labels
 
     stage = Usd.Stage.Open(stage_path)
 

@@ -1,7 +1,7 @@
 """Value noise that sticks to surfaces, for kernels: one point gives one value, on every device and in every run.
 
-The law is that of the renderer's wear and weather (``cosmos.bridge.render.noise``), which the embedded Transfer model
-was trained on; a test holds both equal.
+The law is that of the renderer's wear and weather (``cosmos.bridge.render.draw.noise``), which the embedded
+Transfer model was trained on; a test holds both equal.
 """
 
 import warp as wp

@@ -1,7 +1,7 @@
 """Wear hints: noise that sticks to surfaces, from which a net draws grain, dirt, snow drifts and puddles.
 
 The seed of a transfer enters here: it moves every grain, and the grains move with their instances. The laws are those
-of the renderer's teacher (``cosmos.bridge.render.weather``), so that in training the net sees where each stain lies.
+of the renderer's teacher (``cosmos.bridge.render.draw.weather``), so in training the net sees where each stain lies.
 """
 
 # mypy: disable-error-code="misc,operator"

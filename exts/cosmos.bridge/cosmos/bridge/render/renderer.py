@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 import warp as wp
 
-from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.paint import Painter
+from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
+from cosmos.bridge.render.draw.visibility import Visibility, make_view
+from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
-from cosmos.bridge.render.paint import Painter
-from cosmos.bridge.render.resolve import Motion, find_motion, resolve
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.render.visibility import Visibility, make_view
-from cosmos.bridge.render.world import World
 from cosmos.bridge.types import BUFFERS, Camera, Frame
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Renderer:
             SourceError: If the stage cannot be read or holds no geometry.
         """
         if reader is None:
-            from cosmos.bridge.render.stage import StageReader
+            from cosmos.bridge.render.usd.stage import StageReader
 
             reader = StageReader(stage)
         self._reader = reader

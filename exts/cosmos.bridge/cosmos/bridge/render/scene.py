@@ -1,7 +1,6 @@
 """What a loaded stage is made of: plain arrays between the USD readers and the kernels.
 
-The readers (``stage``, ``geometry``, ``materials``, ``lights``, ``labels``) fill these types; the drawing side
-(``visibility``, ``resolve``, ``shade``, ``renderer``) reads nothing else and never sees USD. All lengths are metres:
+``usd`` fills these types; ``draw`` reads nothing else and never sees USD. All lengths are metres:
 ``metersPerUnit`` is applied on reading. World axes stay those of the stage (``up_axis``). Matrices take column vectors.
 Colours are linear Rec. 709 unless said.
 """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.noise import hash3
-from cosmos.bridge.render.tone import aces
-from cosmos.bridge.render.world import WorldArrays
+from cosmos.bridge.render.draw.noise import hash3
+from cosmos.bridge.render.draw.tone import aces
+from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.bands import Bands
-from cosmos.bridge.render.world import World, WorldArrays
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.world import World, WorldArrays
 from cosmos.bridge.types import Camera
 
 wp.set_module_options({"enable_backward": False})

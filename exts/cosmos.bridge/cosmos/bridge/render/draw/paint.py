@@ -9,25 +9,25 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.atlas import make_atlas
-from cosmos.bridge.render.bands import Bands
-from cosmos.bridge.render.lamps import MAX_LAMPS
-from cosmos.bridge.render.light import gather_light_kernel, smooth_light_kernel
-from cosmos.bridge.render.lighting import Lighting
-from cosmos.bridge.render.look import Look
-from cosmos.bridge.render.particles import draw_particles_kernel, roof_kernel
-from cosmos.bridge.render.picture import (
+from cosmos.bridge.render.draw.atlas import make_atlas
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.lamps import MAX_LAMPS
+from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
+from cosmos.bridge.render.draw.lighting import Lighting
+from cosmos.bridge.render.draw.particles import draw_particles_kernel, roof_kernel
+from cosmos.bridge.render.draw.picture import (
     average_kernel,
     encode_kernel,
     fill_centres_kernel,
     fill_fine_kernel,
     mark_edges_kernel,
 )
+from cosmos.bridge.render.draw.shade import LightGrid, shade_kernel
+from cosmos.bridge.render.draw.surface import Surfaces, read_surfaces_kernel
+from cosmos.bridge.render.draw.visibility import Visibility, make_view
+from cosmos.bridge.render.draw.world import World
+from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.render.shade import LightGrid, shade_kernel
-from cosmos.bridge.render.surface import Surfaces, read_surfaces_kernel
-from cosmos.bridge.render.visibility import Visibility, make_view
-from cosmos.bridge.render.world import World
 from cosmos.bridge.types import Camera
 
 _SMALL, _MIDDLE = 100_000, 500_000

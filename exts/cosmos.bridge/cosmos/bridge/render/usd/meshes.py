@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.render.deform import MovingPoints, SampledPoints, SkinnedPoints, Skins
-from cosmos.bridge.render.geometry import GREY, Surface, read_mesh
-from cosmos.bridge.render.gprims import read_gprim
-from cosmos.bridge.render.materials import MaterialLibrary
-from cosmos.bridge.render.normals import crease_normals, unit
-from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Mesh
+from cosmos.bridge.render.usd.deform import MovingPoints, SampledPoints, SkinnedPoints, Skins
+from cosmos.bridge.render.usd.geometry import GREY, Surface, read_mesh
+from cosmos.bridge.render.usd.gprims import read_gprim
+from cosmos.bridge.render.usd.materials import MaterialLibrary
+from cosmos.bridge.render.usd.normals import crease_normals, unit
+from cosmos.bridge.render.usd.notes import Notes
 
 if TYPE_CHECKING:
     from pxr import Usd

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cosmos.bridge.render.notes import Notes
+from cosmos.bridge.render.usd.notes import Notes
 
 _SENTENCE = "Inputs that are no finite numbers keep their default"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.noise import hash3
-from cosmos.bridge.render.surface import Surfaces
+from cosmos.bridge.render.draw.noise import hash3
+from cosmos.bridge.render.draw.surface import Surfaces
 
 wp.set_module_options({"enable_backward": False})
 

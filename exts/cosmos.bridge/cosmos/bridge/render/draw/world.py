@@ -7,7 +7,7 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Pose, Scene
 
 wp.set_module_options({"enable_backward": False})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.atlas import Atlas, sample_texture
-from cosmos.bridge.render.noise import fbm, hash3, smooth_step
+from cosmos.bridge.render.draw.atlas import Atlas, sample_texture
+from cosmos.bridge.render.draw.noise import fbm, hash3, smooth_step
 
 wp.set_module_options({"enable_backward": False})
 

@@ -7,8 +7,8 @@ from typing import Optional
 
 import numpy as np
 
-from cosmos.bridge.render.cameras import intrinsics_matrix
 from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.usd.cameras import intrinsics_matrix
 from cosmos.bridge.types import Camera
 
 AUTO_CAMERA = "/cosmos_bridge/auto_camera"

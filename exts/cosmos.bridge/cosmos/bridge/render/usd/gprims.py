@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.render.geometry import Surface
-from cosmos.bridge.render.normals import unit
+from cosmos.bridge.render.usd.geometry import Surface
+from cosmos.bridge.render.usd.normals import unit
 
 if TYPE_CHECKING:
     from pxr import Usd

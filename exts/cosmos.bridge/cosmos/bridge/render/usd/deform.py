@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cosmos.bridge.render.geometry import read_points
-from cosmos.bridge.render.notes import Notes
+from cosmos.bridge.render.usd.geometry import read_points
+from cosmos.bridge.render.usd.notes import Notes
 
 if TYPE_CHECKING:
     from pxr import Usd, UsdGeom, UsdSkel

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.render.sky import Air
 
 _ELEVATIONS = (-18.0, -12.0, -6.0, -2.0, 0.0, 3.0, 8.0, 20.0, 45.0, 90.0)
 _KEYS = {

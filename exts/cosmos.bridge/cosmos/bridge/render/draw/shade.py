@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.atlas import Atlas
-from cosmos.bridge.render.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
-from cosmos.bridge.render.noise import smooth_step
-from cosmos.bridge.render.sky import Air, sky_radiance, through_haze
-from cosmos.bridge.render.surface import Surfaces
-from cosmos.bridge.render.tone import aces
-from cosmos.bridge.render.visibility import View
-from cosmos.bridge.render.world import WorldArrays
+from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.noise import smooth_step
+from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
+from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.tone import aces
+from cosmos.bridge.render.draw.visibility import View
+from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.light import Lamps
+from cosmos.bridge.render.draw.light import Lamps
 from cosmos.bridge.render.scene import Light, Pose, Scene
 
 MAX_LAMPS = 64

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cosmos.bridge.render.gprims import IMPLICIT
-from cosmos.bridge.render.labels import Labels, direct_labels, inherit
-from cosmos.bridge.render.lights import is_light
-from cosmos.bridge.render.notes import Notes
+from cosmos.bridge.render.usd.gprims import IMPLICIT
+from cosmos.bridge.render.usd.labels import Labels, direct_labels, inherit
+from cosmos.bridge.render.usd.lights import is_light
+from cosmos.bridge.render.usd.notes import Notes
 
 if TYPE_CHECKING:
     from pxr import Usd

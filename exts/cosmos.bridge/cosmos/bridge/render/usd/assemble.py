@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.render.deform import MovingPoints
-from cosmos.bridge.render.labels import Labels, inherit, label_text, number_labels
-from cosmos.bridge.render.lights import read_light
-from cosmos.bridge.render.materials import MaterialLibrary
-from cosmos.bridge.render.meshes import MeshLibrary, bound_materials
-from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Light, Scene
-from cosmos.bridge.render.textures import TextureLibrary
-from cosmos.bridge.render.walk import Found, walk
+from cosmos.bridge.render.usd.deform import MovingPoints
+from cosmos.bridge.render.usd.labels import Labels, inherit, label_text, number_labels
+from cosmos.bridge.render.usd.lights import read_light
+from cosmos.bridge.render.usd.materials import MaterialLibrary
+from cosmos.bridge.render.usd.meshes import MeshLibrary, bound_materials
+from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.textures import TextureLibrary
+from cosmos.bridge.render.usd.walk import Found, walk
 from cosmos.bridge.types import Instance
 
 if TYPE_CHECKING:

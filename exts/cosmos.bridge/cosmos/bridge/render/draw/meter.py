@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
-from cosmos.bridge.render.noise import hash_uint, to_unit
-from cosmos.bridge.render.sky import Air, z_up
-from cosmos.bridge.render.visibility import View, pixel_ray
-from cosmos.bridge.render.world import World, WorldArrays
+from cosmos.bridge.render.draw.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.noise import hash_uint, to_unit
+from cosmos.bridge.render.draw.sky import Air, z_up
+from cosmos.bridge.render.draw.visibility import View, pixel_ray
+from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 

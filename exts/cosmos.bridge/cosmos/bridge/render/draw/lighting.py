@@ -7,13 +7,13 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.daylight import NIGHT_ELEVATION, stage_air, teacher_air
-from cosmos.bridge.render.lamps import make_lamps
+from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, teacher_air
+from cosmos.bridge.render.draw.lamps import make_lamps
+from cosmos.bridge.render.draw.meter import Reading, measure
+from cosmos.bridge.render.draw.visibility import make_view
+from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
-from cosmos.bridge.render.meter import Reading, measure
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.render.visibility import make_view
-from cosmos.bridge.render.world import World
 from cosmos.bridge.types import Camera
 
 _MOST_READINGS = 256

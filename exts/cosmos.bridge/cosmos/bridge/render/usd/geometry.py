@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.render.normals import crease_normals, unit
-from cosmos.bridge.render.notes import Notes
-from cosmos.bridge.render.polygons import triangulate
+from cosmos.bridge.render.usd.normals import crease_normals, unit
+from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.polygons import triangulate
 
 if TYPE_CHECKING:
     from pxr import Usd, UsdGeom

@@ -11,10 +11,10 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.bands import Bands
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.visibility import View, make_view, pixel_ray
+from cosmos.bridge.render.draw.world import World, WorldArrays, inverses
 from cosmos.bridge.render.scene import Pose
-from cosmos.bridge.render.visibility import View, make_view, pixel_ray
-from cosmos.bridge.render.world import World, WorldArrays, inverses
 from cosmos.bridge.types import Camera
 
 wp.set_module_options({"enable_backward": False})

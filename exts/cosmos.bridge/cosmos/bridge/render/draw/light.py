@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.atlas import Atlas
-from cosmos.bridge.render.noise import hash_uint, to_unit
-from cosmos.bridge.render.sky import Air, sky_radiance, z_up
-from cosmos.bridge.render.surface import Surfaces
-from cosmos.bridge.render.world import WorldArrays
+from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.noise import hash_uint, to_unit
+from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
+from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.noise import fbm, hash_uint, smooth_step, to_unit, value_noise
-from cosmos.bridge.render.sky import Air, height_of, z_up
-from cosmos.bridge.render.world import WorldArrays
+from cosmos.bridge.render.draw.noise import fbm, hash_uint, smooth_step, to_unit, value_noise
+from cosmos.bridge.render.draw.sky import Air, height_of, z_up
+from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
-from cosmos.bridge.render import authored
-from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Material, TextureSlot
-from cosmos.bridge.render.textures import TextureLibrary
+from cosmos.bridge.render.usd import authored
+from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.textures import TextureLibrary
 
 if TYPE_CHECKING:
     from pxr import Usd, UsdShade

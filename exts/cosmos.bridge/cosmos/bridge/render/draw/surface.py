@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.atlas import (
+from cosmos.bridge.render.draw.atlas import (
     BASE_SLOT,
     EMISSIVE_SLOT,
     METALLIC_SLOT,
@@ -17,11 +17,11 @@ from cosmos.bridge.render.atlas import (
     channel_of,
     sample_slot,
 )
-from cosmos.bridge.render.resolve import corner_weights, facing_normal
-from cosmos.bridge.render.sky import Air, z_up
-from cosmos.bridge.render.visibility import View, pixel_ray
-from cosmos.bridge.render.weather import Skin, aged, ground_height, weathered
-from cosmos.bridge.render.world import WorldArrays
+from cosmos.bridge.render.draw.resolve import corner_weights, facing_normal
+from cosmos.bridge.render.draw.sky import Air, z_up
+from cosmos.bridge.render.draw.visibility import View, pixel_ray
+from cosmos.bridge.render.draw.weather import Skin, aged, ground_height, weathered
+from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal, Optional, cast
 
 import numpy as np
 
-from cosmos.bridge.render.notes import Notes
 from cosmos.bridge.render.scene import Texture, Wrap
+from cosmos.bridge.render.usd.notes import Notes
 
 if TYPE_CHECKING:
     from pxr import Sdf

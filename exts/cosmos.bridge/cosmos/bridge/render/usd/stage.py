@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.assemble import Tracks, assemble
-from cosmos.bridge.render.cameras import read_camera
-from cosmos.bridge.render.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.usd.assemble import Tracks, assemble
+from cosmos.bridge.render.usd.cameras import read_camera
+from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.types import Camera
 
 if TYPE_CHECKING:

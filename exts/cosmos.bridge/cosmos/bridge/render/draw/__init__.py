@@ -1,0 +1,1 @@
+"""From a Scene to pictures and ground truth, in Warp kernels; never sees USD."""
