@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from cosmos.bridge.kernels.surface_noise import octaves_of_noise, value_noise
 from cosmos.bridge.kernels.wear_hints import WEAR_HINTS, path_tag, rigid_inverse, wear_hints
-from cosmos.bridge.render import noise as renderer_noise
-from cosmos.bridge.render.world import path_hash
+from cosmos.bridge.render.draw import noise as renderer_noise
+from cosmos.bridge.render.draw.world import path_hash
 
 LENS = np.array([[40.0, 0.0, 16.0], [0.0, 40.0, 12.0], [0.0, 0.0, 1.0]])
 
