@@ -10,16 +10,15 @@ from cosmos.bridge.config import (
     ControlsConfig,
     Prompt,
     RetryPolicy,
-    format_frames,
     load_config,
     merge,
     parse_assignment,
-    parse_frames,
     parse_size,
     save_config,
 )
 from cosmos.bridge.controls.specs import DepthSpec, EdgeSpec, Region, SegSpec, VisSpec, WeightSpec
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.settings import format_frames, parse_frames
 
 BASE = {"source": "scene.usda", "out": "out", "prompts": ["rain"]}
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, Optional
 from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
-from cosmos.bridge.settings import from_plain, to_plain
+from cosmos.bridge.settings import format_frames, from_plain, parse_frames, to_plain
 from cosmos.bridge.types import ControlKind
 
 PROMPT_LIMIT = 4000
@@ -250,26 +250,6 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def parse_frames(text: str) -> range:
-    """Parse ``START:STOP[:STEP]`` or a single frame number.
-
-    Raises:
-        ConfigError: If it is none of these.
-    """
-    match = re.fullmatch(r"(\d+)(?::(\d+)(?::(\d+))?)?", text.strip())
-    if match is None:
-        raise ConfigError(f"frames must be START:STOP[:STEP], e.g. 0:48 or 0:48:2, got {text!r}.")
-    start, stop, step = (None if group is None else int(group) for group in match.groups())
-    if step == 0:
-        raise ConfigError(f"frames {text!r} steps by 0; use a step of 1 or more.")
-    return range(start or 0, (start or 0) + 1 if stop is None else stop, step or 1)
-
-
-def format_frames(frames: range) -> str:
-    """Write frames as `parse_frames` reads them."""
-    return f"{frames.start}:{frames.stop}" + (f":{frames.step}" if frames.step != 1 else "")
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """Parse ``HEIGHTxWIDTH``.
 
@@ -345,11 +325,9 @@ __all__ = [
     "ControlsConfig",
     "Prompt",
     "RetryPolicy",
-    "format_frames",
     "load_config",
     "merge",
     "parse_assignment",
-    "parse_frames",
     "parse_size",
     "read_settings",
     "save_config",

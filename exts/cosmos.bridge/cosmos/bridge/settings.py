@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -123,8 +124,6 @@ def _tuple(args: tuple[Any, ...], plain: Any, where: str) -> Any:
 
 def _scalar(cls: Any, plain: Any, where: str) -> Any:
     if cls is range and isinstance(plain, str):
-        from cosmos.bridge.config import parse_frames
-
         return parse_frames(plain)
     if isinstance(cls, type) and issubclass(cls, Enum):
         try:
@@ -141,6 +140,26 @@ def _scalar(cls: Any, plain: Any, where: str) -> Any:
     return plain
 
 
+def parse_frames(text: str) -> range:
+    """Parse ``START:STOP[:STEP]`` or a single frame number.
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    match = re.fullmatch(r"(\d+)(?::(\d+)(?::(\d+))?)?", text.strip())
+    if match is None:
+        raise ConfigError(f"frames must be START:STOP[:STEP], e.g. 0:48 or 0:48:2, got {text!r}.")
+    start, stop, step = (None if group is None else int(group) for group in match.groups())
+    if step == 0:
+        raise ConfigError(f"frames {text!r} steps by 0; use a step of 1 or more.")
+    return range(start or 0, (start or 0) + 1 if stop is None else stop, step or 1)
+
+
+def format_frames(frames: range) -> str:
+    """Write frames as `parse_frames` reads them."""
+    return f"{frames.start}:{frames.stop}" + (f":{frames.step}" if frames.step != 1 else "")
+
+
 def _dotted(where: str, key: str) -> str:
     return f"{where}.{key}" if where else str(key)
 
@@ -152,4 +171,4 @@ def _refused(where: str, wanted: str, plain: Any) -> ConfigError:
     )
 
 
-__all__ = ["from_plain", "to_plain"]
+__all__ = ["format_frames", "from_plain", "parse_frames", "to_plain"]

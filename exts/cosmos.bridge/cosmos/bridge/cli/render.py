@@ -11,9 +11,10 @@ from typing import Any, Optional
 from cosmos.bridge.cli.attend import attend
 from cosmos.bridge.cli.console import EXIT_INTERRUPTED, EXIT_OK, bytes_text, emit, emit_json, log, quiet_warp
 from cosmos.bridge.cli.remarks import usd_remarks
-from cosmos.bridge.config import parse_frames, parse_size
+from cosmos.bridge.config import parse_size
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
+from cosmos.bridge.settings import parse_frames
 from cosmos.bridge.types import Progress
 
 _DEFAULT = (

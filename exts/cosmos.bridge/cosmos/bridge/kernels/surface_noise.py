@@ -1,7 +1,7 @@
 """Value noise that sticks to surfaces, for kernels: one point gives one value, on every device and in every run.
 
-The law is that of the renderer's wear and weather (``cosmos.bridge.render.draw.noise``), which the embedded
-Transfer model was trained on; a test holds both equal.
+The renderer's wear and weather and the embedded Transfer model's hints are made of it, so the model learned to paint
+the very stains that the hints show.
 """
 
 import warp as wp
@@ -74,4 +74,19 @@ def octaves_of_noise(p: wp.vec3, footprint: wp.float32, octaves: wp.int32, seed:
     return total / norm
 
 
-__all__ = ["lattice", "mix_bits", "octaves_of_noise", "unit_of", "value_noise"]
+@wp.func
+def smooth_step(low: wp.float32, high: wp.float32, x: wp.float32) -> wp.float32:
+    """Hermite step from 0 at ``low`` to 1 at ``high``."""
+    t = wp.clamp((x - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def path_tag(path: str) -> int:
+    """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
+    value = 2166136261
+    for byte in path.encode():
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+__all__ = ["lattice", "mix_bits", "octaves_of_noise", "path_tag", "smooth_step", "unit_of", "value_noise"]

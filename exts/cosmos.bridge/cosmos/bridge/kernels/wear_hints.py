@@ -94,14 +94,6 @@ def _wear_hints_kernel(
         hints_out[t, y, x, 7] = _spread(octaves_of_noise(here * 0.55, side * 0.55, 4, seed + wp.uint32(61)))
 
 
-def path_tag(path: str) -> int:
-    """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
-    value = 2166136261
-    for byte in path.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return value
-
-
 def rigid_inverse(poses: np.ndarray) -> np.ndarray:
     """Invert poses with the length of their axes left out, so that noise keeps its grain in metres.
 
@@ -225,4 +217,4 @@ def _launch(per_frame: list, has_normals: int, has_ids: int, shared: list, out: 
         list(pool.map(some, range(0, out.shape[0], step)))
 
 
-__all__ = ["WEAR_HINTS", "path_tag", "rigid_inverse", "wear_hints"]
+__all__ = ["WEAR_HINTS", "rigid_inverse", "wear_hints"]

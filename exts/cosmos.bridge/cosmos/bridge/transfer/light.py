@@ -86,7 +86,8 @@ def clip_hints(
         anchor: Where the world's noise starts [m].
     """
     from cosmos.bridge.kernels.light_hints import light_hints
-    from cosmos.bridge.kernels.wear_hints import path_tag, wear_hints
+    from cosmos.bridge.kernels.surface_noise import path_tag
+    from cosmos.bridge.kernels.wear_hints import wear_hints
     from cosmos.models.embedded.conditions import extinction
 
     if clip.depth is None:

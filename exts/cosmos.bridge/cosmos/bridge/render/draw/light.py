@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
-from cosmos.bridge.render.draw.noise import hash_uint, to_unit
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -165,8 +165,8 @@ def gather_light_kernel(
     g = surfaces.geometric[i]
     p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
     pattern = wp.uint32((row & 3) * 4 + (column & 3))
-    turn = to_unit(hash_uint(pattern * wp.uint32(40503) + wp.uint32(7)))
-    lift = to_unit(hash_uint(pattern * wp.uint32(29411) + wp.uint32(131)))
+    turn = unit_of(mix_bits(pattern * wp.uint32(40503) + wp.uint32(7)))
+    lift = unit_of(mix_bits(pattern * wp.uint32(29411) + wp.uint32(131)))
     tx = frame_x(n)
     ty = wp.cross(n, tx)
     total = wp.vec3(0.0, 0.0, 0.0)

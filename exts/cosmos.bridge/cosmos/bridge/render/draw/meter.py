@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
-from cosmos.bridge.render.draw.noise import hash_uint, to_unit
 from cosmos.bridge.render.draw.sky import Air, z_up
 from cosmos.bridge.render.draw.visibility import View, pixel_ray
 from cosmos.bridge.render.draw.world import World, WorldArrays
@@ -50,7 +50,7 @@ def _measure_kernel(
     ty = wp.cross(n, tx)
     clear = wp.float32(0.0)
     for r in range(sky_rays):
-        s = (wp.float32(r) + to_unit(hash_uint(wp.uint32(i * 64 + r)))) / wp.float32(sky_rays)
+        s = (wp.float32(r) + unit_of(mix_bits(wp.uint32(i * 64 + r)))) / wp.float32(sky_rays)
         angle = 2.3999632 * wp.float32(r) + wp.float32(i)
         w = tx * (wp.sqrt(s) * wp.cos(angle)) + ty * (wp.sqrt(s) * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
         if z_up(air, w)[2] > 0.0 and not blocked(world, p, w, 1.0e4):

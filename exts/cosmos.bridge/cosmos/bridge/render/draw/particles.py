@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.draw.noise import hash3
+from cosmos.bridge.kernels.surface_noise import lattice
 from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.world import WorldArrays
 
@@ -32,10 +32,10 @@ def _flakes(
             v = y / cell - time * (4.2 / distance) * height / cell * 0.35 + wp.float32(layer) * 3.77
             column = wp.int32(wp.floor(u))
             row = wp.int32(wp.floor(v))
-            if hash3(column, row, layer, seed) < 0.55 * amount:
-                ox = 0.25 + 0.5 * hash3(column, row, layer + 16, seed)
-                oy = 0.25 + 0.5 * hash3(column, row, layer + 32, seed)
-                size = 0.022 + 0.035 * hash3(column, row, layer + 48, seed)
+            if lattice(column, row, layer, seed) < 0.55 * amount:
+                ox = 0.25 + 0.5 * lattice(column, row, layer + 16, seed)
+                oy = 0.25 + 0.5 * lattice(column, row, layer + 32, seed)
+                size = 0.022 + 0.035 * lattice(column, row, layer + 48, seed)
                 radius = wp.max(size * cell, 0.55)
                 dx = (u - wp.floor(u) - ox) * cell
                 dy = (v - wp.floor(v) - oy) * cell * 0.9
@@ -69,16 +69,16 @@ def _streaks(
             gap = height * 0.05 / distance + height * 0.012
             u = (x + 0.10 * y) / gap + wp.float32(layer) * 11.7
             column = wp.int32(wp.floor(u))
-            shift = hash3(column, layer, 5, seed) * 9.0
+            shift = lattice(column, layer, 5, seed) * 9.0
             v = y / length - time * 9.0 * height / (length * distance) * 0.5 + shift
             row = wp.int32(wp.floor(v))
-            if hash3(column, row, layer, seed) < 0.5 * amount:
-                ox = 0.2 + 0.6 * hash3(column, row, layer + 16, seed)
+            if lattice(column, row, layer, seed) < 0.5 * amount:
+                ox = 0.2 + 0.6 * lattice(column, row, layer + 16, seed)
                 thin = wp.max(0.55, height * 0.0016 / distance + 0.35)
                 dx = wp.abs((u - wp.floor(u) - ox) * gap)
                 along = v - wp.floor(v)
                 fade = wp.clamp(4.0 * along * (1.0 - along), 0.0, 1.0)
-                strength = 0.10 + 0.16 * hash3(column, row, layer + 32, seed)
+                strength = 0.10 + 0.16 * lattice(column, row, layer + 32, seed)
                 alpha = wp.max(alpha, strength * fade * wp.clamp(thin + 0.5 - dx, 0.0, 1.0))
     return alpha
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.draw.noise import hash3
+from cosmos.bridge.kernels.surface_noise import lattice
 from cosmos.bridge.render.draw.surface import Surfaces
 
 wp.set_module_options({"enable_backward": False})
@@ -128,8 +128,8 @@ def encode_kernel(
     for channel in range(3):
         value = _encode(colors[i][channel])
         if noise > 0.0:
-            a = hash3(x, y, frame * 4 + channel, seed)
-            b = hash3(y, x, frame * 4 + channel, seed ^ wp.uint32(911))
+            a = lattice(x, y, frame * 4 + channel, seed)
+            b = lattice(y, x, frame * 4 + channel, seed ^ wp.uint32(911))
             value += (a + b - 1.0) * noise * (0.035 + 0.05 * (1.0 - value))
         rgb_out[y, x, channel] = wp.uint8(wp.clamp(value, 0.0, 1.0) * 255.0 + 0.5)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
-from cosmos.bridge.render.draw.noise import smooth_step
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.surface_noise import lattice, octaves_of_noise, smooth_step
 from cosmos.bridge.render.draw.atlas import Atlas, sample_texture
-from cosmos.bridge.render.draw.noise import fbm, hash3, smooth_step
 
 wp.set_module_options({"enable_backward": False})
 
@@ -88,7 +88,7 @@ def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
         if air.stars > 0.0:
             q = d * 170.0
             cell = wp.vec3(wp.floor(q[0]), wp.floor(q[1]), wp.floor(q[2]))
-            pick = hash3(wp.int32(cell[0]), wp.int32(cell[1]), wp.int32(cell[2]), wp.uint32(77))
+            pick = lattice(wp.int32(cell[0]), wp.int32(cell[1]), wp.int32(cell[2]), wp.uint32(77))
             if pick > 0.9965:
                 offset = q - cell - wp.vec3(0.5, 0.5, 0.5)
                 glint = wp.exp(-18.0 * wp.dot(offset, offset)) * (pick - 0.9965) * 285.0
@@ -101,8 +101,8 @@ def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
         if sharp > 0.0:
             reach = 1.0 / (d[2] + 0.08)
             q = wp.vec3(d[0] * reach * 1.1, d[1] * reach * 1.1, 0.37)
-            puff = fbm(q, 0.02 * reach, 5, air.seed + wp.uint32(11))
-            thick = fbm(q * 1.7 + wp.vec3(0.11, 0.07, 0.3), 0.03 * reach, 3, air.seed + wp.uint32(23))
+            puff = octaves_of_noise(q, 0.02 * reach, 5, air.seed + wp.uint32(11))
+            thick = octaves_of_noise(q * 1.7 + wp.vec3(0.11, 0.07, 0.3), 0.03 * reach, 3, air.seed + wp.uint32(23))
             gap = 0.74 - 0.62 * air.clouds
             cover = smooth_step(gap, gap + 0.22, puff) * wp.min(1.0, 0.35 + air.clouds)
             shade = wp.clamp(0.55 + 1.1 * (thick - 0.5) + 0.35 * wp.pow(toward, 6.0), 0.0, 1.0)

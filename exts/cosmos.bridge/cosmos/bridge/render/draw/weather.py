@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.draw.noise import fbm, hash_uint, smooth_step, to_unit, value_noise
+from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
 from cosmos.bridge.render.draw.sky import Air, height_of, z_up
 from cosmos.bridge.render.draw.world import WorldArrays
 
@@ -36,21 +36,21 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
     """
     out = skin
     amount = air.detail
-    seed = hash_uint(owner_seed ^ (air.seed * wp.uint32(747796405)))
-    luck = to_unit(seed)
-    tint = to_unit(hash_uint(seed + wp.uint32(1))) - 0.5
+    seed = mix_bits(owner_seed ^ (air.seed * wp.uint32(747796405)))
+    luck = unit_of(seed)
+    tint = unit_of(mix_bits(seed + wp.uint32(1))) - 0.5
     p = q + wp.vec3(luck * 37.0, tint * 53.0, luck * 11.0)
     base = out.base * (1.0 + amount * 0.28 * (luck - 0.5))
     base = wp.cw_mul(base, wp.vec3(1.0 + 0.10 * amount * tint, 1.0, 1.0 - 0.10 * amount * tint))
-    coarse = fbm(p * 0.9, side * 0.9, 4, seed)
-    grain = fbm(p * 11.0, side * 11.0, 4, seed + wp.uint32(5))
+    coarse = octaves_of_noise(p * 0.9, side * 0.9, 4, seed)
+    grain = octaves_of_noise(p * 11.0, side * 11.0, 4, seed + wp.uint32(5))
     dirt = smooth_step(0.5, 0.72, coarse) * amount
     if up < 0.6 and up > -0.6:
         # Rain has drawn dirt down the walls: noise stretched along up.
         flow = wp.vec3(p[0] * 5.0, p[1] * 5.0, p[2] * 0.35)
         if air.y_up == 1:
             flow = wp.vec3(p[0] * 5.0, p[1] * 0.35, p[2] * 5.0)
-        dirt += 0.7 * amount * smooth_step(0.52, 0.75, fbm(flow, side * 5.0, 3, seed + wp.uint32(9)))
+        dirt += 0.7 * amount * smooth_step(0.52, 0.75, octaves_of_noise(flow, side * 5.0, 3, seed + wp.uint32(9)))
         dirt += 0.6 * amount * air.open * wp.exp(-wp.max(height, 0.0) * 3.0)
     dirt = wp.min(dirt, 1.0)
     grey = _luma(base)
@@ -98,7 +98,7 @@ def weathered(
         out.base = out.base * (1.0 - 0.5 * wet * porous)
         out.roughness = wp.lerp(out.roughness, wp.min(out.roughness, 0.30), wet)
         if flat > 0.9:
-            level = fbm(p * 0.55, side * 0.55, 4, air.seed + wp.uint32(61)) + 0.10 * (air.wet - 1.0)
+            level = octaves_of_noise(p * 0.55, side * 0.55, 4, air.seed + wp.uint32(61)) + 0.10 * (air.wet - 1.0)
             pool = smooth_step(0.505, 0.56, level) * wet
             out.base = out.base * (1.0 - 0.45 * pool)
             out.roughness = wp.lerp(out.roughness, 0.045, pool)
@@ -113,8 +113,8 @@ def weathered(
             wet = wp.max(wet, pool)
         out.wet = wet
     if air.snow > 0.0 and sheltered < 0.98:
-        drift = fbm(p * 1.6, side * 1.6, 4, air.seed + wp.uint32(81))
-        patch = fbm(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
+        drift = octaves_of_noise(p * 1.6, side * 1.6, 4, air.seed + wp.uint32(81))
+        patch = octaves_of_noise(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
         need = 0.92 - 0.72 * air.snow
         cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
         cover *= smooth_step(0.25, 0.6, flat) * smooth_step(0.15, 0.45, up) * (1.0 - sheltered)

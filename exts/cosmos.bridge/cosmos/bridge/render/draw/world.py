@@ -7,6 +7,7 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.surface_noise import path_tag
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Pose, Scene
 
@@ -57,14 +58,6 @@ def _expand(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     total = int(counts.sum())
     shift = np.repeat(starts - _starts(counts)[:-1], counts)
     return np.arange(total, dtype=np.int64) + shift
-
-
-def path_hash(path: str) -> int:
-    """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
-    value = 2166136261
-    for byte in path.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return value
 
 
 def rigid_part(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +162,7 @@ class World:
         colors = np.nan_to_num(np.asarray(scene.color_of, dtype=np.float32).reshape(-1, 3), nan=-1.0)
         arrays.colors = self._array(colors, wp.vec3)
         arrays.semantics = self._array([instance.semantic_id for instance in scene.drawn], wp.uint32)
-        arrays.seeds = self._array([path_hash(instance.prim_path) for instance in scene.drawn], wp.uint32)
+        arrays.seeds = self._array([path_tag(instance.prim_path) for instance in scene.drawn], wp.uint32)
         return arrays
 
     def _points_of(self, pose: Pose) -> wp.array:
@@ -251,4 +244,4 @@ class World:
         return self.arrays
 
 
-__all__ = ["World", "WorldArrays", "bent_normals", "inverses", "path_hash", "rigid_part"]
+__all__ = ["World", "WorldArrays", "bent_normals", "inverses", "rigid_part"]
