@@ -79,11 +79,11 @@ def _hero(manifest: Mapping[str, Any], clips: Sequence[ClipView], pictures_left_
         for key in _OUTCOMES
     )
     terms = " + ".join(f"{counts[key]} {key}" for key in _OUTCOMES)
+    made = "1 attempt was made" if counts["attempts"] == 1 else f"{counts['attempts']} attempts were made"
     tries = (
-        f"{counts['attempts']} attempts were made; {counts['rejected_attempts']} of them were rejected and are kept "
-        "apart in rejected/."
+        f"{made}; {counts['rejected_attempts']} of them were rejected and are kept apart in rejected/."
         if counts["rejected_attempts"]
-        else f"{counts['attempts']} attempts were made, none was rejected."
+        else f"{made}, none was rejected."
     )
     notes = list(run.get("notes") or [])
     if pictures_left_out:
