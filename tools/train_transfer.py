@@ -71,7 +71,7 @@ class Run:
     def __init__(self, folder: Path, config: TransferNetConfig, *, rate: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rate = folder, rate
-        self.seconds, self.step = 0.0, 0
+        self.seconds, self.earlier, self.step = 0.0, 0.0, 0
         saved = None
         if (folder / "last.pt").exists():
             saved = torch.load(folder / "last.pt", weights_only=True)
@@ -83,7 +83,17 @@ class Run:
             self.net.load_state_dict(saved["net"])
             self.average.load_state_dict(saved["average"])
             self.optimizer.load_state_dict(saved["optimizer"])
-            self.seconds, self.step = saved["seconds"], saved["step"]
+            self.seconds, self.earlier, self.step = saved["seconds"], saved.get("earlier", 0.0), saved["step"]
+
+    def take(self, checkpoint: Path) -> int:
+        """Take over the tensors of another run's moving average that fit; return how many."""
+        state, saved = self.net.state_dict(), torch.load(checkpoint, weights_only=True)
+        self.earlier = saved.get("seconds", 0.0) + saved.get("earlier", 0.0)
+        other = saved["average"]
+        fit = {name: value for name, value in other.items() if name in state and state[name].shape == value.shape}
+        self.net.load_state_dict(fit, strict=False)
+        self.average.load_state_dict(fit, strict=False)
+        return len(fit)
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
@@ -93,6 +103,7 @@ class Run:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "seconds": self.seconds,
+            "earlier": self.earlier,
             "step": self.step,
         }
         torch.save(state, self.folder / "last.tmp")
@@ -122,6 +133,8 @@ class Run:
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 slow.lerp_(fast, 1.0 - decay)
+            for slow, fast in zip(self.average.buffers(), self.net.buffers(), strict=True):
+                slow.copy_(fast)
         return float(loss.detach())
 
 
@@ -132,10 +145,7 @@ def train(run: Run, pairs: Pairs, *, minutes: float, batch: int, save_minutes: f
     loader = ThreadPoolExecutor(max_workers=1)
 
     def ahead() -> tuple[int, Future[Batch]]:
-        # Small pictures first: many more of them.
-        crop = (96, 160) if run.seconds < 0.35 * 60.0 * minutes else None
-        size = 2 * batch if crop else batch
-        return size, loader.submit(pairs.batch, size, crop)
+        return batch, loader.submit(pairs.batch, batch)
 
     size, coming = ahead()
     while run.seconds < 60.0 * minutes:
@@ -193,17 +203,30 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-minutes", type=float, default=4.0)
     parser.add_argument("--check-pairs", type=int, default=24, help="held-out pairs evaluated on the way")
+    parser.add_argument("--warm", type=Path, help="checkpoint whose tensors of the same name and shape a new run takes")
     parser.add_argument("--export", action="store_true", help="write the weights of the run and stop")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     run = Run(args.run, replace(SIZES[args.size]), rate=args.rate)
+    if args.warm is not None and run.step == 0:
+        print(json.dumps({"taken": run.take(args.warm), "of": len(run.net.state_dict())}), flush=True)
     pairs = Pairs(args.data, seed=args.seed + run.step)
     if not args.export:
         held_out = sorted(p for p in args.data.glob("9?????_*.npz"))[: args.check_pairs]
         train(run, pairs, minutes=args.minutes, batch=args.batch, save_minutes=args.save_minutes, held_out=held_out)
-    minutes = round(run.seconds / 60.0, 1)
-    export(run, args.out, {"steps": run.step, "minutes": minutes, "pairs": len(pairs.files), "seed": args.seed})
+    minutes, earlier = round(run.seconds / 60.0, 1), round(run.earlier / 60.0, 1)
+    export(
+        run,
+        args.out,
+        {
+            "steps": run.step,
+            "minutes": minutes,
+            "minutes_before_warm_start": earlier,
+            "pairs": len(pairs.files),
+            "seed": args.seed,
+        },
+    )
 
 
 if __name__ == "__main__":

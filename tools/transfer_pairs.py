@@ -65,9 +65,11 @@ class Pairs:
             row = {k: v[:, ::-1] if v.ndim == 3 else v for k, v in row.items()}
             row["style"] = row["style"].copy()
             row["style"][6] *= -1.0  # the sun changes sides
-        if rng.random() < 0.7:
-            # Stages nobody here wrote are lit and exposed in other ways; the target stays.
-            gamma, gain = np.exp(rng.normal(0.0, 0.15)), np.exp(rng.normal(0.0, 0.12, 3) + rng.normal(0.0, 0.12))
+        if rng.random() < 0.3:
+            # Stages nobody here wrote are exposed in other ways. Seldom and mildly: how bright the target is must be
+            # guessed from the source, and what is shaken here cannot be guessed.
+            gamma = np.exp(rng.normal(0.0, 0.06))
+            gain = np.exp(rng.normal(0.0, 0.02, 3) + rng.normal(0.0, 0.06))
             for name in ("rgb", "vis"):
                 row[name] = np.clip(row[name] ** gamma * gain, 0.0, 1.0)
         if rng.random() < 0.5:

@@ -78,8 +78,9 @@ def from_read_vector(vector: np.ndarray, *, bearing: float) -> Conditions:
     values["sun_elevation"] = min(90.0, max(-18.0, values["sun_elevation"] * 45.0))
     values["exposure"] = min(2.0, max(-2.0, values["exposure"]))
     for name in STRENGTHS:
-        # The encoder's residue around zero is no weather.
-        values[name] = 0.0 if values[name] < 0.04 else min(1.0, values[name])
+        # The encoder's residue around zero is no weather: a few flakes in a golden hour would be seen.
+        least = 0.15 if name in ("fog", "rain", "snow", "dust") else 0.04
+        values[name] = 0.0 if values[name] < least else min(1.0, values[name])
     return Conditions(sun_bearing=bearing % 360.0, **values)
 
 

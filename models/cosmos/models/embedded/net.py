@@ -6,8 +6,8 @@ clip's own picture has such a branch too, which training leaves out at times so 
 head sees the picture itself, the light hints and the trunk's features at full resolution, and predicts a gain and a
 bias for each pixel: ``out = rgb * exp(gain) + bias``. Edges and texture are those of the picture by construction.
 
-There is no normalisation over the picture or the batch: a frame's colours never depend on another's, and statistics
-that jump when an object enters cannot make the picture flicker.
+Normalisation uses statistics that training fixed, never those of the picture at hand: a frame's colours do not depend
+on another's, and no statistic that jumps when an object enters can make the picture flicker.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from torch import Tensor, nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.spec import TransferNetConfig
+
+_FULL_HINTS = 10.0
+"""One over the depth weight from which on the hints are all there."""
 
 
 def _silence(layer: nn.Linear | nn.Conv2d) -> None:
@@ -38,8 +41,13 @@ class _Film(nn.Module):
         return x * (1.0 + scale) + shift
 
 
+def _level(x: Tensor) -> Tensor:
+    """Divide each pixel's channels by their root mean square (Zhang and Sennrich 2019, RMSNorm)."""
+    return x * torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + 1e-4).to(x.dtype)
+
+
 class _Block(nn.Module):
-    """Residual block: two 3x3 convolutions with the style between them; the identity at the start."""
+    """Residual block: two 3x3 convolutions with the style between them; quiet at the start."""
 
     def __init__(self, inputs: int, channels: int, style: int) -> None:
         super().__init__()
@@ -47,10 +55,12 @@ class _Block(nn.Module):
         self.first = nn.Conv2d(inputs, channels, 3, padding=1)
         self.film = _Film(style, channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        _silence(self.second)
+        # Quiet, not silent: behind a silent layer Adam lets the layers before it drift by noise.
+        with torch.no_grad():
+            self.second.weight.mul_(0.3)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        hidden = self.film(self.first(functional.silu(x)), style)
+        hidden = self.film(self.first(functional.silu(_level(x))), style)
         return self.skip(x) + self.second(functional.silu(hidden))
 
 
@@ -68,13 +78,14 @@ class _Blocks(nn.Module):
 
 
 class _Branch(nn.Module):
-    """The way one control enters: silent at the start, scaled by its weight map ever after."""
+    """The way one control enters: silent at the start where asked, scaled by its weight map ever after."""
 
-    def __init__(self, inputs: int, channels: int) -> None:
+    def __init__(self, inputs: int, channels: int, *, silent: bool = True) -> None:
         super().__init__()
         self.see = nn.Conv2d(inputs, channels, 3, padding=1)
         self.speak = nn.Conv2d(channels, channels, 1)
-        _silence(self.speak)
+        if silent:
+            _silence(self.speak)
 
     def forward(self, control: Tensor, weight: Tensor) -> Tensor:
         return self.speak(functional.silu(self.see(control))) * weight
@@ -90,8 +101,8 @@ class TransferNet(nn.Module):
         self.style = nn.Sequential(nn.Linear(config.style, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.start = nn.Parameter(torch.zeros(1, channels[0], 1, 1))
         self.branches = nn.ModuleDict({kind: _Branch(3, channels[0]) for kind in config.controls})
-        self.hints = _Branch(config.hints, channels[0])
-        self.picture = _Branch(3, channels[0])
+        self.hints = _Branch(config.hints, channels[0], silent=False)
+        self.picture = _Branch(3, channels[0], silent=False)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
@@ -104,6 +115,9 @@ class TransferNet(nn.Module):
                 self.up.append(_Blocks(2 * size, size, width, config.blocks))
         self.features = nn.Conv2d(channels[0], config.features, 3, padding=1)
         self.head_in = nn.Conv2d(config.features + config.hints + 3, config.head, 1)
+        self.broad = nn.Conv2d(config.features, 6, 1)
+        with torch.no_grad():
+            self.broad.weight.mul_(0.2)
         self.head_film = _Film(width, config.head)
         self.head_mid = nn.Conv2d(config.head, config.head, 3, padding=1)
         self.head_mid_film = _Film(width, config.head)
@@ -126,7 +140,8 @@ class TransferNet(nn.Module):
         Args:
             rgb: The pictures, in [-1, 1], shape [B, 3, H, W]; any size from 1 px.
             controls: Kind -> control pictures, in [-1, 1], shape [B, 3, H, W]; absent kinds stay out.
-            weights: Kind -> weight in [0, 1], shape [B, 1, H, W]; the hints go by the weight of ``depth``.
+            weights: Kind -> weight in [0, 1], shape [B, 1, H, W]; the hints fade in with the weight of ``depth`` and
+                are all there from 0.1 on.
             hints: Light hints, in [-1, 1], shape [B, hints, H, W].
             style: Style vectors, shape [B, style].
             coarse: Size ratio of picture to trunk, ``None`` for that of training.
@@ -149,10 +164,12 @@ class TransferNet(nn.Module):
                 x = x + self.branches[kind](_shrink(controls[kind], size), _shrink(weights[kind], size))
         shown = torch.ones_like(rgb[:, :1, :1, :1]) if picture is None else picture
         x = x + self.picture(_shrink(rgb, size), shown)
-        x = x + self.hints(_shrink(hints, size), _shrink(depth_weight, size))
+        # Hints are there or not: scaled by any weight between, they would mean another thing at each.
+        present = (depth_weight * _FULL_HINTS).clamp(max=1.0)
+        hints = hints * present
+        x = x + self.hints(_shrink(hints, size), _shrink(present, size))
         features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
-        # The root keeps a weakly weighted depth readable for the head, which has no other way to it.
-        return self._paint(rgb, hints * depth_weight.sqrt(), features, code)
+        return self._paint(rgb, hints, features, code)
 
     def _trunk(self, x: Tensor, code: Tensor) -> Tensor:
         """Run the U-Net; sizes are multiples of its deepest stride."""
@@ -161,11 +178,11 @@ class TransferNet(nn.Module):
             x = blocks(x, code)
             if level < len(self.shrink):
                 kept.append(x)
-                x = self.shrink[level](x)
+                x = self.shrink[level](_level(x))
         for level in reversed(range(len(self.up))):
-            x = functional.interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
+            x = functional.interpolate(self.grow[level](_level(x)), scale_factor=2, mode="nearest")
             x = self.up[level](torch.cat([x, kept[level]], dim=1), code)
-        return self.features(functional.silu(x))
+        return self.features(functional.silu(_level(x)))
 
     def _paint(self, rgb: Tensor, hints: Tensor, features: Tensor, code: Tensor) -> Tensor:
         """Turn features into the gain and bias of each pixel, and apply them."""
@@ -173,7 +190,7 @@ class TransferNet(nn.Module):
         hidden = functional.silu(self.head_film(hidden, code))
         hidden = functional.silu(self.head_mid_film(self.head_mid(hidden), code))
         hidden = functional.silu(self.head_last(hidden))
-        gain, bias = self.head_out(hidden).float().chunk(2, dim=1)
+        gain, bias = (self.head_out(hidden).float() + self.broad(features).float()).chunk(2, dim=1)
         level = (rgb.float() + 1.0) * 0.5
         out = level * torch.exp(gain.clamp(-4.0, 2.0)) + bias
         return out * 2.0 - 1.0

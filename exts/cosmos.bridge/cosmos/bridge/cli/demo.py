@@ -12,10 +12,10 @@ from cosmos.bridge.cli.console import emit, log
 from cosmos.bridge.config import BridgeConfig, Prompt, parse_size
 
 PROMPTS = (
-    Prompt(name="clear-day", text="clear sunny day, blue sky, hard shadows"),
+    Prompt(name="clear-day", text="bright sunny noon, clear blue sky"),
     Prompt(name="night", text="night, dark sky, lit by lamps"),
-    Prompt(name="fog", text="dense fog, overcast day, far things fade"),
-    Prompt(name="snow", text="winter, snow covers the ground, overcast"),
+    Prompt(name="fog", text="light fog in the morning"),
+    Prompt(name="snow", text="snowy winter day, overcast"),
     Prompt(name="golden-hour", text="golden hour, low warm sun, long shadows"),
 )
 CAMERA = "/World/Camera"
