@@ -80,8 +80,9 @@ def check_out(out: Path, source: Path) -> None:
         raise SinkError(
             f"{out} holds a run already; finish it with: cosmos-bridge resume {out}, or choose another --out."
         )
+    above = source.resolve().parents
     try:
-        if out.is_dir() and any(item for item in out.iterdir() if item not in source.parents):
+        if out.is_dir() and any(item for item in out.iterdir() if item.resolve() not in above):
             raise SinkError(f"The out folder {out} is not empty; nothing is written over: choose another with --out.")
     except OSError as error:
         raise SinkError(
