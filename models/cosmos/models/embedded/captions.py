@@ -198,7 +198,8 @@ def sample_conditions(rng: np.random.Generator) -> tuple[Conditions, str, bool]:
             conditions = replace(conditions, overcast=max(conditions.overcast, rng.uniform(0.6, 1.0)))
         elif conditions.overcast == 0.0:
             said.append(str(rng.choice(_CLEAR[:5])))
-    if not said:
+    short = rng.random() < 0.3
+    if not said and not short:
         said.append(str(rng.choice(_CLEAR)))
     if rng.random() < 0.18:
         absent = str(rng.choice([name for name in _ABSENT if getattr(conditions, name) == 0.0]))
@@ -213,6 +214,12 @@ def sample_conditions(rng: np.random.Generator) -> tuple[Conditions, str, bool]:
         low, high, wordings = _BEARING[int(rng.integers(len(_BEARING)))]
         conditions = replace(conditions, sun_bearing=rng.uniform(low, high) % 360.0)
         said.append(str(rng.choice(wordings)))
+    if short:
+        # People write "fog", and mean it.
+        unsaid_hour = 35.0 <= conditions.sun_elevation <= 60.0 and bool(said)
+        words = said if unsaid_hour else [*said, str(rng.choice(hour[2]))]
+        rng.shuffle(words)
+        return conditions, str(rng.choice((" ", ", "))).join(words), bearing_said
     unsaid_hour = 35.0 <= conditions.sun_elevation <= 60.0 and rng.random() < 0.5
     return conditions, _write(rng, "" if unsaid_hour else str(rng.choice(hour[2])), said), bearing_said
 
