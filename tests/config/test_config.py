@@ -34,7 +34,7 @@ weight_specs = st.builds(
         st.builds(Region, edge=unit, classes=st.tuples(texts), prims=st.lists(texts, max_size=2).map(tuple)), max_size=2
     ).map(tuple),
     keys=st.sampled_from([(), ((0, 0.0), (12, 1.0))]),
-)
+).filter(lambda spec: spec.regions or spec.edge or spec.depth or spec.seg or spec.vis)  # all zero is refused
 configs = st.builds(
     BridgeConfig,
     source=texts,
