@@ -7,6 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
+# What the installed script does.
+COMMAND = "import sys; from cosmos.bridge_command import main; sys.exit(main())"
+
 STAGE = """#usda 1.0
 (
     defaultPrim = "World"
@@ -107,7 +110,7 @@ def spawn():
     def start(*argv, **options):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         child = subprocess.Popen(
-            [sys.executable, "-m", "cosmos.bridge.cli.main", *[str(word) for word in argv]],
+            [sys.executable, "-c", COMMAND, *[str(word) for word in argv]],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -74,3 +74,17 @@ def test_a_kill_at_any_moment_loses_at_most_the_clip_at_work(spawn, cli, stage, 
     child.wait(timeout=60)
     assert read_manifest(out)["counts"]["accepted"] >= 1
     _finish(cli, out)
+
+
+@pytest.mark.parametrize("delay", [0.04, 0.06, 0.09, 0.14, 0.2, 0.4, 0.8])
+def test_ctrl_c_while_python_imports_is_one_sentence(spawn, stage, tmp_path, delay):
+    child = _start(spawn, stage, tmp_path / "out")
+    time.sleep(delay)
+    child.send_signal(signal.SIGINT)
+    told, err = child.communicate(timeout=60)
+    # Before its first own line (on a busy machine the 40 ms may not reach it) Python alone decides what is said.
+    if "site.py" in err or child.returncode == -signal.SIGINT:
+        pytest.skip("Python itself was still starting")
+    assert child.returncode == 130, (told, err)
+    assert "Traceback" not in err
+    assert "nterrupted" in err or "Finishing" in err
