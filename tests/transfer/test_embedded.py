@@ -171,9 +171,8 @@ def test_missing_weights_are_said_before_loading(tmp_path):
         _ = EmbeddedTransfer(tmp_path / "nowhere").spec
 
 
-def test_a_device_that_is_not_there_is_refused(tiny_folder):
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused(tiny_folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match="sees no CUDA device"):
         EmbeddedTransfer(tiny_folder).load("cuda:0")
 

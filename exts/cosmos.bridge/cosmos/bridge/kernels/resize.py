@@ -5,7 +5,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 import numpy as np
 import warp as wp
@@ -22,27 +22,13 @@ _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32, "int32
 
 
 @wp.kernel
-def _nearest_bytes_kernel(
+def _nearest_kernel(
     # in
-    video: wp.array4d(dtype=wp.uint8),
+    video: wp.array4d(dtype=Any),
     rows: wp.array(dtype=wp.int32, ndim=1),
     columns: wp.array(dtype=wp.int32, ndim=1),
     # out
-    video_out: wp.array4d(dtype=wp.uint8),
-):
-    t, y, x = wp.tid()
-    for c in range(video.shape[3]):
-        video_out[t, y, x, c] = video[t, rows[y], columns[x], c]
-
-
-@wp.kernel
-def _nearest_words_kernel(
-    # in
-    video: wp.array4d(dtype=wp.uint32),
-    rows: wp.array(dtype=wp.int32, ndim=1),
-    columns: wp.array(dtype=wp.int32, ndim=1),
-    # out
-    video_out: wp.array4d(dtype=wp.uint32),
+    video_out: wp.array4d(dtype=Any),
 ):
     t, y, x = wp.tid()
     for c in range(video.shape[3]):
@@ -206,10 +192,9 @@ def resize_video(
     starts = [wp.array(start, dtype=wp.int32, device=video.device) for start, _ in tables]
     dim = shape[:3]
     if mode == "nearest":
-        kernel = _nearest_bytes_kernel if dtype is wp.uint8 else _nearest_words_kernel
-        if dtype is not wp.uint8:
+        if dtype is not wp.uint8:  # two overloads of the kernel are enough: bytes and words
             source, target = source.view(wp.uint32), target.view(wp.uint32)
-        wp.launch(kernel, dim=dim, inputs=[source, *starts], outputs=[target], device=video.device)
+        wp.launch(_nearest_kernel, dim=dim, inputs=[source, *starts], outputs=[target], device=video.device)
         return out
     _resample(source, target, starts, [wp.array(table, dtype=wp.float32, device=video.device) for _, table in tables])
     return out

@@ -152,25 +152,8 @@ def wear_hints(
         ValueError: If shapes, dtypes or devices do not go together.
     """
     device, shape = depth.device, tuple(depth.shape)
-    if len(shape) != 3 or depth.dtype != wp.float32:
-        raise ValueError(f"wear_hints needs depth as float32 [T, H, W], got {depth.dtype.__name__} {list(shape)}.")
-    if np.shape(intrinsics) != (shape[0], 3, 3) or np.shape(cam_to_world) != (shape[0], 4, 4):
-        raise ValueError(
-            f"wear_hints needs intrinsics [{shape[0]}, 3, 3] and cam_to_world [{shape[0]}, 4, 4], "
-            f"got {np.shape(intrinsics)} and {np.shape(cam_to_world)}."
-        )
-    poses = np.zeros((shape[0], 0, 4, 4)) if instance_to_world is None else np.asarray(instance_to_world)
-    if normals is not None and (tuple(normals.shape) != (*shape, 3) or normals.device != device):
-        raise ValueError(
-            f"wear_hints needs normals {[*shape, 3]} on {device}, got {list(normals.shape)} on {normals.device}."
-        )
-    if instance_ids is not None and (tuple(instance_ids.shape) != shape or instance_ids.device != device):
-        raise ValueError(
-            f"wear_hints needs instance_ids {list(shape)} on {device}, "
-            f"got {list(instance_ids.shape)} on {instance_ids.device}."
-        )
-    if poses.shape[:1] != shape[:1] or poses.shape[1] != len(tags):
-        raise ValueError(f"wear_hints needs a pose and a tag an id, got poses {poses.shape} and {len(tags)} tags.")
+    poses = np.zeros((*shape[:1], 0, 4, 4)) if instance_to_world is None else np.asarray(instance_to_world)
+    _check(depth, intrinsics, cam_to_world, normals, instance_ids, poses, tags)
     out = wp.empty((*shape, len(WEAR_HINTS)), dtype=wp.float32, device=device)
     lens = np.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], axis=1)
     known = instance_ids is not None and poses.shape[1] > 0
@@ -198,6 +181,37 @@ def wear_hints(
     ]
     _launch(per_frame, int(normals is not None), int(known), shared, out)
     return out
+
+
+def _check(
+    depth: wp.array,
+    intrinsics: np.ndarray,
+    cam_to_world: np.ndarray,
+    normals: Optional[wp.array],
+    instance_ids: Optional[wp.array],
+    poses: np.ndarray,
+    tags: Sequence[int],
+) -> None:
+    """Refuse arrays that do not go together."""
+    device, shape = depth.device, tuple(depth.shape)
+    if len(shape) != 3 or depth.dtype != wp.float32:
+        raise ValueError(f"wear_hints needs depth as float32 [T, H, W], got {depth.dtype.__name__} {list(shape)}.")
+    if np.shape(intrinsics) != (shape[0], 3, 3) or np.shape(cam_to_world) != (shape[0], 4, 4):
+        raise ValueError(
+            f"wear_hints needs intrinsics [{shape[0]}, 3, 3] and cam_to_world [{shape[0]}, 4, 4], "
+            f"got {np.shape(intrinsics)} and {np.shape(cam_to_world)}."
+        )
+    if normals is not None and (tuple(normals.shape) != (*shape, 3) or normals.device != device):
+        raise ValueError(
+            f"wear_hints needs normals {[*shape, 3]} on {device}, got {list(normals.shape)} on {normals.device}."
+        )
+    if instance_ids is not None and (tuple(instance_ids.shape) != shape or instance_ids.device != device):
+        raise ValueError(
+            f"wear_hints needs instance_ids {list(shape)} on {device}, "
+            f"got {list(instance_ids.shape)} on {instance_ids.device}."
+        )
+    if poses.shape[:1] != shape[:1] or poses.shape[1] != len(tags):
+        raise ValueError(f"wear_hints needs a pose and a tag an id, got poses {poses.shape} and {len(tags)} tags.")
 
 
 def _launch(per_frame: list, has_normals: int, has_ids: int, shared: list, out: wp.array) -> None:
