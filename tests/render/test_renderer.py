@@ -347,6 +347,16 @@ def test_bands_do_not_change_a_bit(reader):
         np.testing.assert_array_equal(frames[0][name], frames[1][name], err_msg=name)
 
 
+def test_a_frame_without_the_picture_keeps_every_other_buffer(renderer, reader):
+    before = reader.camera("/Camera", 2.0, size=SIZE)
+    full = renderer.render("/Camera", 3.0, size=SIZE, previous=(before, 2.0))
+    expected = {name: getattr(full, name).numpy().copy() for name in BUFFERS}
+    frame = renderer.render("/Camera", 3.0, size=SIZE, previous=(before, 2.0), rgb=False)
+    assert expected.pop("rgb").any() and not frame.rgb.numpy().any()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(getattr(frame, name).numpy(), values, err_msg=name)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (31, 17)])
 def test_any_size_renders(renderer, reader, size):
     frame = renderer.render("/Camera", 2.0, size=size, look=Look(snow=0.5))

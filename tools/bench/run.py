@@ -1,4 +1,5 @@
-"""Print what each kernel costs: ms, GB/s, share of a copy, and how it stands against OpenCV and plain torch.
+"""Print what each kernel costs: ms, GB/s, share of a copy, and how it stands against OpenCV and plain torch;
+then what the renderer reaches, and how that stands against its bars.
 
 Frames go through in chunks, as many as fit a time budget a contestant; the time is that of all frames, projected from
 those that ran, at the best speed seen. Before a contest is timed its results are compared; one that disagrees stops
@@ -10,14 +11,17 @@ import sys
 import time
 from collections.abc import Callable
 
+import bars
 import bench_controls
 import bench_layout
+import bench_render
 import bench_weights
 import numpy as np
 import warp as wp
 from contest import Contest, threads
 
 MODULES = (bench_controls, bench_layout, bench_weights)
+BAR_MODULES = (bench_render,)
 COPY_BYTES = 256 * 2**20
 
 
@@ -82,7 +86,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--chunk", type=int, default=3, help="frames that are in memory at a time (default 3)")
     parser.add_argument("--budget", type=float, default=2.0, help="seconds a contestant (default 2)")
     parser.add_argument("--device", default=None, help="Warp device (default: CUDA where there is one)")
-    parser.add_argument("--only", default="", help="run contests whose title holds this")
+    parser.add_argument("--only", default="", help="run contests and bars whose title holds this")
     options = parser.parse_args(arguments)
     height, _, width = options.size.partition("x")
     if not (height.isdigit() and width.isdigit() and int(height) >= 16 and int(width) >= 16):
@@ -114,6 +118,14 @@ def main(arguments: list[str]) -> int:
                 contest.setup(options.size, options.chunk, device)
                 for line in row(contest, options, ceiling):
                     print(" ".join(line), flush=True)
+    bars.DEVICE = device
+    print(
+        f"\nx bar: how many times over a bar is reached, below 1.00 is a loss.\n\n{bars.HEAD}\n{'-' * len(bars.HEAD)}"
+    )
+    for module in BAR_MODULES:
+        for kind in module.BARS:
+            if options.only in kind.title:
+                print(kind().line(), flush=True)
     return 0
 
 

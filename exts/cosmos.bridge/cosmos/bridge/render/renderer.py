@@ -87,6 +87,11 @@ class Renderer:
         return self.scene.fps
 
     @property
+    def threads(self) -> int:
+        """How many CPU threads draw."""
+        return self._bands.threads
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What had to be assumed or added, one sentence each."""
         return self._notes
@@ -124,6 +129,7 @@ class Renderer:
         look: Optional[Look] = None,
         previous: Optional[tuple[Camera, float]] = None,
         particles: bool = True,
+        rgb: bool = True,
     ) -> Frame:
         """Draw one frame.
 
@@ -134,6 +140,7 @@ class Renderer:
             look: Time of day and weather; the stage's own lights, drawn plainly, when ``None``.
             previous: Camera and time code of the frame before; motion is zero without it.
             particles: Whether falling flakes and streaks of the look are drawn.
+            rgb: Whether the picture is drawn; it costs most of a frame, and is black without.
 
         Returns:
             A frame that borrows this renderer's memory until the next frame of its size.
@@ -150,8 +157,11 @@ class Renderer:
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
-        metering = self._metering_cameras(camera)
-        self._painter.paint(camera, target.seen, pose, look, metering, rgb=target.buffers["rgb"], particles=particles)
+        if rgb:
+            cameras, picture = self._metering_cameras(camera), target.buffers["rgb"]
+            self._painter.paint(camera, target.seen, pose, look, cameras, rgb=picture, particles=particles)
+        else:
+            target.buffers["rgb"].zero_()
         return Frame(
             camera=camera,
             time_code=time_code,
