@@ -3,6 +3,7 @@
 from cosmos.bridge.types.camera import Camera
 from cosmos.bridge.types.control import ControlKind, ControlSignal, ControlSignals, ControlWeights, Weight
 from cosmos.bridge.types.frame import BUFFERS, Clip, Frame, Instance, UpAxis, gather
+from cosmos.bridge.types.lens import FTheta, Lens, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
 from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
 from cosmos.bridge.types.verdict import Augmentation, Finding, FindingKind, GuardReport, Measurement, Severity, Verdict
 
@@ -15,12 +16,18 @@ __all__ = [
     "ControlSignal",
     "ControlSignals",
     "ControlWeights",
+    "FTheta",
     "Finding",
     "FindingKind",
     "Frame",
     "GuardReport",
     "Instance",
+    "Lens",
     "Measurement",
+    "OpenCvFisheye",
+    "OpenCvPinhole",
+    "Orthographic",
+    "Pinhole",
     "Progress",
     "Provenance",
     "Severity",

@@ -1,17 +1,20 @@
 """A camera at one moment: where it stands and how it projects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Optional
 
 import numpy as np
+
+from cosmos.bridge.types.lens import Lens, Orthographic, Pinhole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Camera:
-    """A pinhole camera at one moment; lengths in metres, whatever the stage's unit.
+    """A camera at one moment; lengths in metres, whatever the stage's unit.
 
     A world point ``p`` (column vector, [m], axes of the stage) projects as ``q = inv(cam_to_world) @ p``,
-    ``u = fx * q.x / -q.z + cx``, ``v = cy - fy * q.y / -q.z``. Pixel centres lie at ``+0.5``; ``u`` grows to the
-    right, ``v`` downwards.
+    ``x, y = lens.project(q)``, ``u = fx * x + cx``, ``v = cy - fy * y``; a pinhole's ``x, y`` is ``q.xy / -q.z``.
+    Pixel centres lie at ``+0.5``; ``u`` grows to the right, ``v`` downwards.
     """
 
     prim_path: str
@@ -21,13 +24,15 @@ class Camera:
     width: int
     """Image width [px]."""
     intrinsics: np.ndarray
-    """``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` [px], float64, shape [3, 3]."""
+    """``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]``, from the lens's plane to pixels, float64, shape [3, 3]."""
     cam_to_world: np.ndarray
     """Camera (looks along -Z, +Y up) to world, column vectors, translation [m], float64, shape [4, 4]."""
     near: float = 0.01
-    """Near clipping distance [m]."""
+    """Near clipping distance [m]: from the image plane for straight lenses, along the ray for bent ones."""
     far: float = 1.0e6
-    """Far clipping distance [m]."""
+    """Far clipping distance [m], measured likewise."""
+    lens: Lens = field(default_factory=Pinhole)
+    """How it projects; a pinhole unless said."""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -43,6 +48,41 @@ class Camera:
             matrix = np.array(getattr(self, name), dtype=np.float64)
             matrix.setflags(write=False)
             object.__setattr__(self, name, matrix)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Return the image points [px] of world points, float64 [..., 2]; NaN where the lens does not see them.
+
+        Args:
+            points: World points [m], shape [..., 3].
+        """
+        into = np.linalg.inv(self.cam_to_world)
+        plane = self.lens.project(np.asarray(points, dtype=np.float64) @ into[:3, :3].T + into[:3, 3])
+        return plane * (self._focal * (1.0, -1.0)) + self._center
+
+    def rays(self, pixels: Optional[np.ndarray] = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return where rays start [m] and their unit directions, in the world, each float64 [..., 3].
+
+        A direction is NaN outside the image circle of the lens.
+
+        Args:
+            pixels: Image points [px], shape [..., 2]; every pixel centre, [H, W, 2], when ``None``.
+        """
+        if pixels is None:
+            pixels = np.stack(np.meshgrid(np.arange(self.width), np.arange(self.height)), axis=-1) + 0.5
+        plane = (np.asarray(pixels, dtype=np.float64) - self._center) / (self._focal * (1.0, -1.0))
+        starts = np.zeros((*plane.shape[:-1], 3))
+        if isinstance(self.lens, Orthographic):
+            starts[..., :2] = plane
+        turn, place = self.cam_to_world[:3, :3], self.cam_to_world[:3, 3]
+        return starts @ turn.T + place, self.lens.rays(plane) @ turn.T
+
+    @property
+    def _focal(self) -> np.ndarray:
+        return np.array([self.intrinsics[0, 0], self.intrinsics[1, 1]])
+
+    @property
+    def _center(self) -> np.ndarray:
+        return np.array([self.intrinsics[0, 2], self.intrinsics[1, 2]])
 
 
 __all__ = ["Camera"]
