@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.render.draw.atlas import Atlas, make_atlas, sample_slot, sample_texture
+from cosmos.bridge.render.draw.atlas import BASE_SLOT, Atlas, make_atlas, sample_slot, sample_texture
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 from cosmos.bridge.types import Instance
 
@@ -123,5 +123,5 @@ def test_slots_scale_turn_and_shift_before_and_after_reading(device, image):
     c, s = np.cos(np.radians(30.0)), np.sin(np.radians(30.0))
     placed = (uv * (2.0, 3.0)) @ np.array([[c, s], [-s, c]]) + (0.2, -0.1)
     plain = read(scene_of(texture), placed, device)
-    got = read(scene_of(texture, slot), uv, device, slot=16)
+    got = read(scene_of(texture, slot), uv, device, slot=int(BASE_SLOT))
     np.testing.assert_allclose(got, plain * slot.scale + slot.bias, atol=2e-4)

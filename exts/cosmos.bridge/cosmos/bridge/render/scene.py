@@ -32,17 +32,23 @@ class Texture:
     """Wrap in u."""
     wrap_t: Wrap = "repeat"
     """Wrap in v."""
+    tiles: tuple[int, int, int, int] = (0, 0, 1, 1)
+    """First column and row of a board of UDIM tiles, and how many columns and rows it has; one image covers it all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextureSlot:
-    """One texture read by a material input.
+    """One texture, or one primvar, read by a material input.
 
     ``value = scale * texel + bias``, sampled at ``uv' = R(rotation) * (uv * uv_scale) + uv_offset``.
     """
 
     texture: int = -1
     """Index into Scene.textures; -1 for none."""
+    color_set: int = -1
+    """Read this entry of ``Mesh.more_colors`` instead of a texture; -1 for none."""
+    uv_set: int = 0
+    """0 reads ``Mesh.uvs``, k > 0 reads ``Mesh.more_uvs[k - 1]``."""
     scale: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     bias: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     channel: int = 0
@@ -52,10 +58,15 @@ class TextureSlot:
     """[deg], counter-clockwise."""
     uv_offset: tuple[float, float] = (0.0, 0.0)
 
+    @property
+    def used(self) -> bool:
+        """Whether the input is read here rather than constant."""
+        return self.texture >= 0 or self.color_set >= 0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
-    """A metallic-roughness surface (UsdPreviewSurface); a slot with a texture replaces the constant beside it."""
+    """The inputs of a UsdPreviewSurface, and how light passes; a slot that is used replaces the constant beside it."""
 
     name: str
     base_color: tuple[float, float, float] = (0.18, 0.18, 0.18)
@@ -66,13 +77,45 @@ class Material:
     emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
     opacity: float = 1.0
     opacity_threshold: float = 0.0
-    """Above 0: cut out below it."""
+    """Above 0: solid where the opacity reaches it, a hole elsewhere. 0: blended by the opacity."""
+    presence: bool = False
+    """Whether opacity takes the highlights away too (opacityMode ``presence``), rather than the body colour only."""
+    specular_workflow: bool = False
+    """Whether ``specular`` is the reflectance at normal incidence, and ``metallic`` and ``ior`` are not used for it."""
+    specular: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Reflectance at normal incidence in the specular workflow, else a factor on what ``ior`` gives."""
+    ior: float = 1.5
+    """Index of refraction."""
+    clearcoat: float = 0.0
+    """Strength of a second, clear layer, in [0, 1]."""
+    clearcoat_roughness: float = 0.01
+    occlusion: float = 1.0
+    """Share of surrounding light that reaches the surface, in [0, 1]."""
+    transmission: float = 0.0
+    """Share of the body that is clear glass, in [0, 1]; unlike low opacity, annotators see such a surface."""
+    transmission_color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """What light is multiplied with on its way through."""
     base_color_slot: TextureSlot = field(default_factory=TextureSlot)
     roughness_slot: TextureSlot = field(default_factory=TextureSlot)
     metallic_slot: TextureSlot = field(default_factory=TextureSlot)
     emissive_slot: TextureSlot = field(default_factory=TextureSlot)
     opacity_slot: TextureSlot = field(default_factory=TextureSlot)
     normal_slot: TextureSlot = field(default_factory=TextureSlot)
+    specular_slot: TextureSlot = field(default_factory=TextureSlot)
+    occlusion_slot: TextureSlot = field(default_factory=TextureSlot)
+    clearcoat_slot: TextureSlot = field(default_factory=TextureSlot)
+    clearcoat_roughness_slot: TextureSlot = field(default_factory=TextureSlot)
+
+    @property
+    def cut_out(self) -> bool:
+        """Whether it may have holes, and nothing half clear."""
+        return self.opacity_threshold > 0.0 and (self.opacity_slot.used or self.opacity < self.opacity_threshold)
+
+    @property
+    def blended(self) -> bool:
+        """Whether what lies behind may shine through."""
+        clear = self.opacity_threshold <= 0.0 and (self.opacity_slot.used or self.opacity < 1.0)
+        return clear or self.transmission > 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,6 +132,10 @@ class Mesh:
     """float32 [F, 3, 2]; zeros where the mesh has none."""
     colors: np.ndarray
     """float32 [F, 3, 3], displayColor of each corner; 0.5 grey where the mesh has none."""
+    more_uvs: tuple[np.ndarray, ...] = ()
+    """Further uvs that its materials read, each float32 [F, 3, 2]."""
+    more_colors: tuple[np.ndarray, ...] = ()
+    """Further primvars that its materials read as colours, each float32 [F, 3, 3]."""
     materials: np.ndarray
     """int32 [F], index into Scene.materials (GeomSubsets resolved)."""
     double_sided: bool = True

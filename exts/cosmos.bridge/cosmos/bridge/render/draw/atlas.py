@@ -13,14 +13,22 @@ from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 wp.set_module_options({"enable_backward": False})
 
 _LEVELS = 14
+_LEVELS_AT = wp.constant(10)
 _WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2, "black": 3}
-_SLOT_WIDTH = 16
-BASE_SLOT = wp.constant(16)
-ROUGHNESS_SLOT = wp.constant(32)
-METALLIC_SLOT = wp.constant(48)
-EMISSIVE_SLOT = wp.constant(64)
-NORMAL_SLOT = wp.constant(80)
-_ROW_WIDTH = 96
+_HEAD_WIDTH = 32
+BASE_SLOT = wp.constant(32)
+ROUGHNESS_SLOT = wp.constant(48)
+METALLIC_SLOT = wp.constant(64)
+EMISSIVE_SLOT = wp.constant(80)
+NORMAL_SLOT = wp.constant(96)
+OPACITY_SLOT = wp.constant(112)
+SPECULAR_SLOT = wp.constant(128)
+OCCLUSION_SLOT = wp.constant(144)
+COAT_SLOT = wp.constant(160)
+COAT_ROUGHNESS_SLOT = wp.constant(176)
+_ROW_WIDTH = 192
+SEEN_OPACITY = 0.5
+"""Opacity from which a blended surface, rather than what lies behind it, is what annotators see."""
 
 
 @wp.struct
@@ -30,7 +38,8 @@ class Atlas:
     rows: wp.array2d(dtype=wp.float32)
     flat_colors: wp.array(dtype=wp.vec3)  # mean base colour; negative where the mesh's colours hold
     flat_emissive: wp.array(dtype=wp.vec3)
-    textures: wp.array2d(dtype=wp.int32)  # width, height, levels, sRGB, wrap s, wrap t, first texel of each level
+    # width, height, levels, sRGB, wrap s, wrap t, UDIM column, row, columns, rows, first texel of each level
+    textures: wp.array2d(dtype=wp.int32)
     texels: wp.array(dtype=wp.uint32)
     linear: wp.array(dtype=wp.float32)  # 256 sRGB bytes, linear
 
@@ -76,7 +85,7 @@ def _texel(atlas: Atlas, texture: wp.int32, offset: wp.int32, w: wp.int32, h: wp
 def _bilinear(atlas: Atlas, texture: wp.int32, level: wp.int32, uv: wp.vec2):
     w = wp.max(1, atlas.textures[texture, 0] >> level)
     h = wp.max(1, atlas.textures[texture, 1] >> level)
-    offset = atlas.textures[texture, 6 + level]
+    offset = atlas.textures[texture, _LEVELS_AT + level]
     u = wp.clamp(uv[0], -1.0e4, 1.0e4) * wp.float32(w) - 0.5
     v = (1.0 - wp.clamp(uv[1], -1.0e4, 1.0e4)) * wp.float32(h) - 0.5
     fu = wp.floor(u)
@@ -98,13 +107,20 @@ def sample_texture(atlas: Atlas, texture: wp.int32, uv: wp.vec2, footprint: wp.f
     """Filtered texel as linear RGBA; ``footprint`` is the side of a pixel in uv."""
     size = wp.sqrt(wp.float32(atlas.textures[texture, 0]) * wp.float32(atlas.textures[texture, 1]))
     levels = atlas.textures[texture, 2]
+    place = uv
+    columns = wp.float32(atlas.textures[texture, 8])
+    rows = wp.float32(atlas.textures[texture, 9])
+    if columns * rows != 1.0:
+        corner = wp.vec2(wp.float32(atlas.textures[texture, 6]), wp.float32(atlas.textures[texture, 7]))
+        place = wp.cw_div(uv - corner, wp.vec2(columns, rows))
+        size = size / wp.sqrt(columns * rows)
     lod = wp.clamp(wp.log2(wp.max(footprint * size, 1.0e-6)), 0.0, wp.float32(levels - 1))
     level = wp.int32(lod)
-    near = _bilinear(atlas, texture, level, uv)
+    near = _bilinear(atlas, texture, level, place)
     rest = lod - wp.float32(level)
     if rest < 0.02 or level + 1 >= levels:
         return near
-    return near * (1.0 - rest) + _bilinear(atlas, texture, level + 1, uv) * rest
+    return near * (1.0 - rest) + _bilinear(atlas, texture, level + 1, place) * rest
 
 
 @wp.func
@@ -128,16 +144,27 @@ def sample_slot(atlas: Atlas, row: wp.int32, slot: wp.int32, uv: wp.vec2, footpr
 @wp.func
 def channel_of(atlas: Atlas, row: wp.int32, slot: wp.int32, value: wp.vec4):
     """The channel that a scalar input reads."""
-    return value[wp.clamp(wp.int32(atlas.rows[row, slot + 1]), 0, 3)]
+    return value[wp.int32(atlas.rows[row, slot + 1]) % 4]
 
 
 def _slot_row(slot: TextureSlot) -> list[float]:
     angle = math.radians(slot.uv_rotation)
     place = [*slot.uv_scale, math.cos(angle), math.sin(angle), *slot.uv_offset]
-    return [float(slot.texture), float(slot.channel), *place, *slot.scale, *slot.bias]
+    source = -2 - slot.color_set if slot.color_set >= 0 else slot.texture
+    channel = min(max(slot.channel, 0), 3) + 4 * slot.uv_set
+    return [float(source), float(channel), *place, *slot.scale, *slot.bias]
 
 
 def _material_row(material: Material) -> list[float]:
+    extras = (
+        material.specular_workflow
+        or material.specular != (1.0, 1.0, 1.0)
+        or material.ior != 1.5
+        or material.clearcoat > 0.0
+        or material.occlusion < 1.0
+        or material.blended
+        or any(slot.used for slot in (material.specular_slot, material.occlusion_slot, material.clearcoat_slot))
+    )
     head = [
         *material.base_color,
         float(material.use_display_color),
@@ -146,6 +173,17 @@ def _material_row(material: Material) -> list[float]:
         *material.emissive,
         material.opacity,
         material.opacity_threshold,
+        material.ior,
+        *material.specular,
+        float(material.specular_workflow),
+        material.clearcoat,
+        material.clearcoat_roughness,
+        material.occlusion,
+        material.transmission,
+        *material.transmission_color,
+        float(material.presence),
+        1.0 if material.cut_out else 2.0 if material.blended else 0.0,
+        float(extras),
     ]
     slots = (
         material.base_color_slot,
@@ -153,8 +191,13 @@ def _material_row(material: Material) -> list[float]:
         material.metallic_slot,
         material.emissive_slot,
         material.normal_slot,
+        material.opacity_slot,
+        material.specular_slot,
+        material.occlusion_slot,
+        material.clearcoat_slot,
+        material.clearcoat_roughness_slot,
     )
-    row = head + [0.0] * (_SLOT_WIDTH - len(head))
+    row = head + [0.0] * (_HEAD_WIDTH - len(head))
     for slot in slots:
         row += _slot_row(slot)
     return row
@@ -203,7 +246,8 @@ def make_atlas(scene: Scene, device: Any) -> Any:
             starts.append(offset)
             texels.append(level.reshape(-1, 4).view("<u4").reshape(-1))
             offset += level.shape[0] * level.shape[1]
-        rows.append([w, h, len(levels), int(texture.srgb), *wraps, *starts, *([0] * (_LEVELS - len(starts)))])
+        rows.append([w, h, len(levels), int(texture.srgb), *wraps, *texture.tiles, *starts])
+        rows[-1] += [0] * (_LEVELS - len(starts))
     materials = scene.materials or (Material(name="default", use_display_color=True),)
     colors = np.array([_flat(item.base_color_slot, item.base_color, scene) for item in materials])
     colors[[item.use_display_color and item.base_color_slot.texture < 0 for item in materials]] = -1.0
@@ -213,7 +257,7 @@ def make_atlas(scene: Scene, device: Any) -> Any:
     atlas.rows = wp.array(table, dtype=wp.float32, device=device)
     atlas.flat_colors = wp.array(colors.astype(np.float32), dtype=wp.vec3, device=device)
     atlas.flat_emissive = wp.array(emissive.astype(np.float32), dtype=wp.vec3, device=device)
-    placed = np.array(rows or [[0] * (6 + _LEVELS)], dtype=np.int32)
+    placed = np.array(rows or [[0] * (10 + _LEVELS)], dtype=np.int32)
     atlas.textures = wp.array(placed, dtype=wp.int32, device=device)
     run = np.concatenate(texels) if texels else np.zeros(1, dtype=np.uint32)
     atlas.texels = wp.array(np.ascontiguousarray(run, dtype=np.uint32), dtype=wp.uint32, device=device)
@@ -224,10 +268,16 @@ def make_atlas(scene: Scene, device: Any) -> Any:
 
 __all__ = [
     "BASE_SLOT",
+    "COAT_ROUGHNESS_SLOT",
+    "COAT_SLOT",
     "EMISSIVE_SLOT",
     "METALLIC_SLOT",
     "NORMAL_SLOT",
+    "OCCLUSION_SLOT",
+    "OPACITY_SLOT",
     "ROUGHNESS_SLOT",
+    "SEEN_OPACITY",
+    "SPECULAR_SLOT",
     "Atlas",
     "channel_of",
     "make_atlas",

@@ -9,7 +9,6 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.draw.atlas import make_atlas
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
@@ -116,7 +115,7 @@ class Painter:
     def __init__(self, scene: Scene, start: Pose, world: World, visibility: Visibility, bands: Bands):
         """Prepare for one scene; the light meter reads at the pose ``start``."""
         self._scene, self._world, self._visibility, self._bands = scene, world, visibility, bands
-        self._atlas = make_atlas(scene, bands.device)
+        self._atlas = world.atlas
         self._lighting = Lighting(scene, start, world)
         self._canvases: dict[tuple[int, int], _Canvas] = {}
         self.notes = _notes(scene)

@@ -12,22 +12,13 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.matter import corner_weights
 from cosmos.bridge.render.draw.visibility import View, make_view, pixel_ray
 from cosmos.bridge.render.draw.world import World, WorldArrays, inverses
 from cosmos.bridge.render.scene import Pose
 from cosmos.bridge.types import Camera
 
 wp.set_module_options({"enable_backward": False})
-
-
-@wp.func
-def corner_weights(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
-    """Barycentric weights of ``p`` in the triangle ``a b c``, in [0, 1]."""
-    n = wp.cross(b - a, c - a)
-    area = wp.max(wp.dot(n, n), 1.0e-30)
-    wa = wp.clamp(wp.dot(n, wp.cross(c - b, p - b)) / area, 0.0, 1.0)
-    wb = wp.clamp(wp.dot(n, wp.cross(a - c, p - c)) / area, 0.0, 1.0 - wa)
-    return wp.vec3(wa, wb, 1.0 - wa - wb)
 
 
 @wp.func

@@ -8,6 +8,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import path_tag
+from cosmos.bridge.render.draw.atlas import Atlas, make_atlas
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Pose, Scene
 
@@ -24,9 +25,11 @@ class WorldArrays:
     instances: wp.array(dtype=wp.int32)  # [F], into the per-instance arrays
     sources: wp.array(dtype=wp.int32)  # [F], row of the corner arrays
     materials: wp.array(dtype=wp.int32)  # [F]
+    atlas: Atlas  # what those are made of
+    clear: wp.int32  # 1 where any material has holes or lets light through
     corner_normals: wp.array2d(dtype=wp.vec3)
-    corner_uvs: wp.array2d(dtype=wp.vec2)
-    corner_colors: wp.array2d(dtype=wp.vec3)
+    corner_uvs: wp.array2d(dtype=wp.vec2)  # set k of row s stands at row s + k * rows of corner_normals
+    corner_colors: wp.array2d(dtype=wp.vec3)  # likewise; set 0 is displayColor
     sides: wp.array(dtype=wp.int32)  # [N]: -9 hidden, 0 both sides drawn, +1/-1 orientation that is drawn
     normal_to_world: wp.array(dtype=wp.mat33)  # [N]
     world_to_object: wp.array(dtype=wp.mat44)  # [N], rigid: object space keeps its size in metres
@@ -110,6 +113,14 @@ def _frames(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return np.stack([along, np.cross(normal, along), normal], axis=2)
 
 
+def _sets(of_meshes: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+    """Join corner values of all meshes, one set after the other; zeros where a mesh has fewer sets than another."""
+    count = max(len(sets) for sets in of_meshes)
+    return np.concatenate(
+        [sets[k] if k < len(sets) else np.zeros_like(sets[0]) for k in range(count) for sets in of_meshes]
+    )
+
+
 class World:
     """Flat world-space triangles of a Scene, moved by a Pose."""
 
@@ -141,6 +152,8 @@ class World:
         self._matrices: Optional[np.ndarray] = None
         self._shown: Optional[np.ndarray] = None
         self._mesh_stale = False
+        self.atlas = make_atlas(scene, self.device)
+        """Materials and textures."""
         self.origin = self._find_origin(scene, pose)
         self.arrays = self._make_arrays(triangles, owners, faces, np.where(override >= 0, override, materials))
         self.place(pose)
@@ -157,8 +170,10 @@ class World:
         arrays.sources = self._array(faces, wp.int32)
         arrays.materials = self._array(materials, wp.int32)
         arrays.corner_normals = self._array(np.concatenate([mesh.normals for mesh in scene.meshes]), wp.vec3)
-        arrays.corner_uvs = self._array(np.concatenate([mesh.uvs for mesh in scene.meshes]), wp.vec2)
-        arrays.corner_colors = self._array(np.concatenate([mesh.colors for mesh in scene.meshes]), wp.vec3)
+        arrays.atlas = self.atlas
+        arrays.clear = int(any(item.cut_out or item.blended for item in scene.materials))
+        arrays.corner_uvs = self._array(_sets([(mesh.uvs, *mesh.more_uvs) for mesh in scene.meshes]), wp.vec2)
+        arrays.corner_colors = self._array(_sets([(mesh.colors, *mesh.more_colors) for mesh in scene.meshes]), wp.vec3)
         colors = np.nan_to_num(np.asarray(scene.color_of, dtype=np.float32).reshape(-1, 3), nan=-1.0)
         arrays.colors = self._array(colors, wp.vec3)
         arrays.semantics = self._array([instance.semantic_id for instance in scene.drawn], wp.uint32)

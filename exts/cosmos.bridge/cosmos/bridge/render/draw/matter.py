@@ -1,0 +1,270 @@
+"""What a ray meets: the material of a point on a triangle, after textures; one function for every way of drawing."""
+
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.draw.atlas import (
+    BASE_SLOT,
+    COAT_ROUGHNESS_SLOT,
+    COAT_SLOT,
+    EMISSIVE_SLOT,
+    METALLIC_SLOT,
+    NORMAL_SLOT,
+    OCCLUSION_SLOT,
+    OPACITY_SLOT,
+    ROUGHNESS_SLOT,
+    SEEN_OPACITY,
+    SPECULAR_SLOT,
+    sample_slot,
+)
+from cosmos.bridge.render.draw.world import WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+_SEEN_OPACITY = wp.constant(wp.float32(SEEN_OPACITY))
+
+
+@wp.struct
+class Matter:
+    """The surface at one point, in world space, on the side from which it was met."""
+
+    geometric: wp.vec3  # unit face normal, against the ray
+    normal: wp.vec3  # unit shading normal, after the normal map
+    base: wp.vec3  # base colour, in [0, 1]
+    f0: wp.vec3  # reflectance of the surface at normal incidence, metal mixed in, in [0, 1]
+    emissive: wp.vec3
+    roughness: wp.float32  # in [0.03, 1]
+    metallic: wp.float32  # in [0, 1]; 0 in the specular workflow
+    opacity: wp.float32  # in [0, 1]; 0 or 1 where the material cuts out
+    presence: wp.float32  # 1: opacity takes the highlights away too; 0: it takes the body colour only
+    transmission: wp.float32  # share of the body that is clear glass, in [0, 1]
+    through: wp.vec3  # what that glass multiplies light with
+    ior: wp.float32
+    coat: wp.float32  # strength of a clear second layer (ior 1.5), in [0, 1]
+    coat_roughness: wp.float32
+    occlusion: wp.float32  # share of surrounding light that arrives, in [0, 1]
+    entering: wp.int32  # 1 where the ray met the side the normals of the triangle point to, 0 from behind
+
+
+@wp.func
+def corner_weights(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
+    """Barycentric weights of ``p`` in the triangle ``a b c``, in [0, 1]."""
+    n = wp.cross(b - a, c - a)
+    area = wp.max(wp.dot(n, n), 1.0e-30)
+    wa = wp.clamp(wp.dot(n, wp.cross(c - b, p - b)) / area, 0.0, 1.0)
+    wb = wp.clamp(wp.dot(n, wp.cross(a - c, p - c)) / area, 0.0, 1.0 - wa)
+    return wp.vec3(wa, wb, 1.0 - wa - wb)
+
+
+@wp.func
+def weights_at(world: WorldArrays, f: wp.int32, p: wp.vec3):
+    """Barycentric weights of ``p`` on triangle ``f``."""
+    a = world.points[world.triangles[3 * f]]
+    b = world.points[world.triangles[3 * f + 1]]
+    c = world.points[world.triangles[3 * f + 2]]
+    return corner_weights(p, a, b, c)
+
+
+@wp.func
+def _color_of_set(world: WorldArrays, s: wp.int32, weights: wp.vec3, k: wp.int32):
+    row = s + k * world.corner_normals.shape[0]
+    return (
+        world.corner_colors[row, 0] * weights[0]
+        + world.corner_colors[row, 1] * weights[1]
+        + world.corner_colors[row, 2] * weights[2]
+    )
+
+
+@wp.func
+def _read(world: WorldArrays, row: wp.int32, slot: wp.int32, s: wp.int32, weights: wp.vec3, span: wp.float32):
+    """What a used slot reads; ``span`` is the side of a pixel over the edge of a square of the triangle's area."""
+    source = wp.int32(world.atlas.rows[row, slot])
+    if source < -1:
+        color = _color_of_set(world, s, weights, -1 - source)
+        scale = wp.vec3(
+            world.atlas.rows[row, slot + 8], world.atlas.rows[row, slot + 9], world.atlas.rows[row, slot + 10]
+        )
+        bias = wp.vec3(
+            world.atlas.rows[row, slot + 12], world.atlas.rows[row, slot + 13], world.atlas.rows[row, slot + 14]
+        )
+        color = wp.cw_mul(color, scale) + bias
+        return wp.vec4(color[0], color[1], color[2], 1.0)
+    at = s + (wp.int32(world.atlas.rows[row, slot + 1]) // 4) * world.corner_normals.shape[0]
+    ta = world.corner_uvs[at, 0]
+    tb = world.corner_uvs[at, 1] - ta
+    tc = world.corner_uvs[at, 2] - ta
+    footprint = span * wp.sqrt(wp.abs(tb[0] * tc[1] - tb[1] * tc[0]))
+    return sample_slot(world.atlas, row, slot, ta + tb * weights[1] + tc * weights[2], footprint)
+
+
+@wp.func
+def _scalar(
+    world: WorldArrays,
+    row: wp.int32,
+    constant: wp.int32,
+    slot: wp.int32,
+    s: wp.int32,
+    weights: wp.vec3,
+    span: wp.float32,
+):
+    """A scalar input: what its slot reads, or its constant."""
+    value = world.atlas.rows[row, constant]
+    if world.atlas.rows[row, slot] != -1.0:
+        read = _read(world, row, slot, s, weights, span)
+        value = read[wp.int32(world.atlas.rows[row, slot + 1]) % 4]
+    return value
+
+
+@wp.func
+def _opacity(world: WorldArrays, row: wp.int32, s: wp.int32, weights: wp.vec3, span: wp.float32):
+    """Opacity in [0, 1]; 0 or 1 where the material cuts out, which no filter blurs."""
+    if world.atlas.rows[row, 24] == 1.0:
+        found = _scalar(world, row, 9, OPACITY_SLOT, s, weights, 0.0)
+        if found < world.atlas.rows[row, 10]:
+            return wp.float32(0.0)
+        return wp.float32(1.0)
+    return wp.clamp(_scalar(world, row, 9, OPACITY_SLOT, s, weights, span), 0.0, 1.0)
+
+
+@wp.func
+def opacity_at(world: WorldArrays, f: wp.int32, p: wp.vec3):
+    """Opacity of triangle ``f`` at ``p``, in [0, 1], unfiltered; 0 or 1 where its material cuts out."""
+    row = world.materials[f]
+    if world.atlas.rows[row, 24] == 0.0:
+        return wp.float32(1.0)
+    if world.atlas.rows[row, 24] == 2.0 and world.atlas.rows[row, OPACITY_SLOT] == -1.0:
+        return wp.clamp(world.atlas.rows[row, 9], 0.0, 1.0)
+    return _opacity(world, row, world.sources[f], weights_at(world, f, p), 0.0)
+
+
+@wp.func
+def is_seen(world: WorldArrays, f: wp.int32, p: wp.vec3):
+    """Whether annotators see triangle ``f`` at ``p``, rather than what lies behind it."""
+    return opacity_at(world, f, p) >= _SEEN_OPACITY
+
+
+@wp.func
+def _perturbed(
+    world: WorldArrays, row: wp.int32, s: wp.int32, normal: wp.vec3, edge_u: wp.vec3, edge_v: wp.vec3, texel: wp.vec4
+):
+    """Apply a tangent-space normal (Lengyel's tangent from the triangle's uv gradient)."""
+    at = s + (wp.int32(world.atlas.rows[row, NORMAL_SLOT + 1]) // 4) * world.corner_normals.shape[0]
+    ta = world.corner_uvs[at, 0]
+    duv_u = world.corner_uvs[at, 1] - ta
+    duv_v = world.corner_uvs[at, 2] - ta
+    det = duv_u[0] * duv_v[1] - duv_u[1] * duv_v[0]
+    if wp.abs(det) < 1.0e-12:
+        return normal
+    tangent = (edge_u * duv_v[1] - edge_v * duv_u[1]) / det
+    tangent = wp.normalize(tangent - normal * wp.dot(normal, tangent))
+    bitangent = wp.cross(normal, tangent) * wp.sign(det)
+    bent = tangent * texel[0] + bitangent * texel[1] + normal * wp.max(texel[2], 0.05)
+    return wp.normalize(bent)
+
+
+@wp.func
+def _unit_range(color: wp.vec3):
+    return wp.vec3(wp.clamp(color[0], 0.0, 1.0), wp.clamp(color[1], 0.0, 1.0), wp.clamp(color[2], 0.0, 1.0))
+
+
+@wp.func
+def _facing_normal(world: WorldArrays, f: wp.int32, s: wp.int32, weights: wp.vec3, geometric: wp.vec3):
+    n = (
+        weights[0] * world.corner_normals[s, 0]
+        + weights[1] * world.corner_normals[s, 1]
+        + weights[2] * world.corner_normals[s, 2]
+    )
+    n = world.normal_to_world[world.instances[f]] * n
+    length = wp.length(n)
+    if length < 1.0e-12:
+        return geometric
+    n = n / length
+    if wp.dot(n, geometric) < 0.0:
+        n = -n
+    return n
+
+
+@wp.func
+def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, side: wp.float32):
+    """The surface of triangle ``f`` at the world point ``p``, met by a ray along ``direction`` (any length).
+
+    ``side`` is the side of the ray's footprint on the surface [m], over which textures are averaged; 0 reads them
+    unfiltered.
+    """
+    matter = Matter()
+    a = world.points[world.triangles[3 * f]]
+    edge_u = world.points[world.triangles[3 * f + 1]] - a
+    edge_v = world.points[world.triangles[3 * f + 2]] - a
+    cross = wp.cross(edge_u, edge_v)
+    geometric = wp.normalize(cross)
+    front = wp.int32(1)
+    if wp.dot(geometric, direction) > 0.0:
+        geometric = -geometric
+        front = wp.int32(0)
+    weights = corner_weights(p, a, a + edge_u, a + edge_v)
+    s = world.sources[f]
+    row = world.materials[f]
+    span = side / wp.sqrt(wp.max(wp.length(cross), 1.0e-20))
+    base = wp.vec3(world.atlas.rows[row, 0], world.atlas.rows[row, 1], world.atlas.rows[row, 2])
+    if world.atlas.rows[row, BASE_SLOT] != -1.0:
+        texel = _read(world, row, BASE_SLOT, s, weights, span)
+        base = wp.vec3(texel[0], texel[1], texel[2])
+    elif world.atlas.rows[row, 3] > 0.0:
+        base = world.colors[world.instances[f]]
+        if base[0] < 0.0:
+            base = _color_of_set(world, s, weights, 0)
+    emissive = wp.vec3(world.atlas.rows[row, 6], world.atlas.rows[row, 7], world.atlas.rows[row, 8])
+    if world.atlas.rows[row, EMISSIVE_SLOT] != -1.0:
+        glow = _read(world, row, EMISSIVE_SLOT, s, weights, span)
+        emissive = wp.vec3(glow[0], glow[1], glow[2])
+    normal = _facing_normal(world, f, s, weights, geometric)
+    if world.atlas.rows[row, NORMAL_SLOT] != -1.0:
+        texel = _read(world, row, NORMAL_SLOT, s, weights, span)
+        normal = _perturbed(world, row, s, normal, edge_u, edge_v, texel)
+    matter.geometric = geometric
+    matter.normal = normal
+    matter.base = _unit_range(base)
+    matter.emissive = wp.vec3(wp.max(emissive[0], 0.0), wp.max(emissive[1], 0.0), wp.max(emissive[2], 0.0))
+    matter.metallic = wp.clamp(_scalar(world, row, 4, METALLIC_SLOT, s, weights, span), 0.0, 1.0)
+    matter.roughness = wp.clamp(_scalar(world, row, 5, ROUGHNESS_SLOT, s, weights, span), 0.03, 1.0)
+    matter.opacity = wp.float32(1.0)
+    matter.presence = wp.float32(0.0)
+    matter.transmission = wp.float32(0.0)
+    matter.through = wp.vec3(1.0, 1.0, 1.0)
+    matter.ior = wp.float32(1.5)
+    matter.coat = wp.float32(0.0)
+    matter.coat_roughness = wp.float32(0.03)
+    matter.occlusion = wp.float32(1.0)
+    matter.entering = front
+    f0 = wp.vec3(0.04, 0.04, 0.04)
+    if world.atlas.rows[row, 25] > 0.0:
+        ior = wp.max(world.atlas.rows[row, 11], 1.0)
+        part = (ior - 1.0) / (ior + 1.0)
+        specular = wp.vec3(world.atlas.rows[row, 12], world.atlas.rows[row, 13], world.atlas.rows[row, 14])
+        if world.atlas.rows[row, SPECULAR_SLOT] != -1.0:
+            texel = _read(world, row, SPECULAR_SLOT, s, weights, span)
+            specular = wp.vec3(texel[0], texel[1], texel[2])
+        f0 = specular * (part * part)
+        if world.atlas.rows[row, 15] > 0.0:
+            f0 = specular
+            matter.metallic = wp.float32(0.0)
+        f0 = _unit_range(f0)
+        matter.ior = ior
+        matter.opacity = _opacity(world, row, s, weights, span)
+        matter.presence = world.atlas.rows[row, 23]
+        matter.transmission = world.atlas.rows[row, 19]
+        matter.through = wp.vec3(world.atlas.rows[row, 20], world.atlas.rows[row, 21], world.atlas.rows[row, 22])
+        matter.coat = wp.clamp(_scalar(world, row, 16, COAT_SLOT, s, weights, span), 0.0, 1.0)
+        if matter.coat > 0.0:
+            rough = _scalar(world, row, 17, COAT_ROUGHNESS_SLOT, s, weights, span)
+            matter.coat_roughness = wp.clamp(rough, 0.03, 1.0)
+        matter.occlusion = wp.clamp(_scalar(world, row, 18, OCCLUSION_SLOT, s, weights, span), 0.0, 1.0)
+    matter.f0 = f0 * (1.0 - matter.metallic) + matter.base * matter.metallic
+    return matter
+
+
+__all__ = ["Matter", "corner_weights", "is_seen", "opacity_at", "surface_at", "weights_at"]
