@@ -1,6 +1,7 @@
 """What a bar is: one figure of the renderer, measured, against the figure it must reach.
 
-A module of bars lists them in ``BARS``; ``run.py`` prints them in one table. Each is an asv class too (``track_figure``).
+A module of bars lists them in ``BARS``; ``run.py`` prints them in one table. Each is an asv class too
+(``track_figure``).
 """
 
 import time

@@ -1,9 +1,8 @@
-"""Print what each kernel costs: ms, GB/s, share of a copy, and how it stands against OpenCV and plain torch;
-then what the renderer reaches, and how that stands against its bars.
+"""Print what each kernel costs against OpenCV and plain torch, and what the renderer reaches against its bars.
 
-Frames go through in chunks, as many as fit a time budget a contestant; the time is that of all frames, projected from
-those that ran, at the best speed seen. Before a contest is timed its results are compared; one that disagrees stops
-the run.
+Of kernels: ms, GB/s, share of a copy. Frames go through in chunks, as many as fit a time budget a contestant; the time
+is that of all frames, projected from those that ran, at the best speed seen. Before a contest is timed its results
+are compared; one that disagrees stops the run.
 """
 
 import argparse
