@@ -279,6 +279,17 @@ def test_render_writes_what_the_folder_source_reads(cli, stage, tmp_path):
         )
 
 
+def test_render_draws_the_look_that_was_asked_for(cli, stage, tmp_path):
+    import cv2
+
+    words = ["render", stage, "--size", "36x64", "--frames", "0:1", "--camera", "/World/Camera", "--annotators", "rgb"]
+    for name, look in (("day", "sun_elevation=50"), ("night", "sun_elevation=-15,vignette=1")):
+        code, _, err = cli(*words, "--look", look, "--out", tmp_path / name)
+        assert code == 0, err
+    day, night = (cv2.imread(str(next((tmp_path / name).glob("*.png")))).mean() for name in ("day", "night"))
+    assert night < 0.8 * day
+
+
 def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
     words = ["render", stage, "--size", "9x16", "--frames", "0:2", "--annotators", "rgb", "--out", tmp_path / "frames"]
     code, _, err = cli(*words, "--camera", "/World/Camera", "--camera", "/World/Side", "--json")
@@ -294,6 +305,7 @@ def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
         ("--annotators", ",", 2, "names none"),
         ("--size", "0x0", 2, "at least 1x1"),
         ("--frames", "3:3", 2, "holds no frame"),
+        ("--look", "fogg=1", 2, "nearest is 'fog'"),
         ("--camera", "/None", 3, "it has /World/Camera"),
     ],
 )

@@ -18,6 +18,7 @@ from cosmos.bridge.config import (
 )
 from cosmos.bridge.controls.specs import DepthSpec, EdgeSpec, Region, SegSpec, VisSpec, WeightSpec
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.render.look import Look
 from cosmos.bridge.settings import format_frames, parse_frames
 
 BASE = {"source": "scene.usda", "out": "out", "prompts": ["rain"]}
@@ -44,6 +45,7 @@ configs = st.builds(
     cameras=st.lists(texts, max_size=3, unique=True).map(tuple),
     frames=st.none() | st.builds(range, st.integers(0, 9), st.integers(10, 90), st.integers(1, 7)),
     size=st.none() | st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    look=st.none() | st.builds(Look, fog=unit, sun_elevation=st.floats(-18, 90), seed=st.integers(0, 99)),
     weights=st.none() | weight_specs,
     controls=st.builds(
         ControlsConfig,
@@ -239,3 +241,25 @@ def test_one_number_is_one_frame():
 
 def test_size_is_height_by_width():
     assert parse_size("704x1280") == parse_size("704 X 1280") == (704, 1280)
+
+
+def test_a_look_is_a_text_or_a_table():
+    want = Look(sun_elevation=-8.0, fog=0.3, seed=4)
+    for look in ("sun_elevation=-8, fog=0.3,seed=4", {"sun_elevation": -8, "fog": 0.3, "seed": 4}):
+        assert BridgeConfig.from_mapping({**BASE, "look": look}).look == want
+
+
+@pytest.mark.parametrize(
+    ("look", "told"),
+    [
+        ("fog", "NAME=NUMBER"),
+        ("fog=thick", "NAME=NUMBER"),
+        ("fogg=0.3", "nearest is 'fog'"),
+        ("fog=1.5", r"Look.fog must lie in \[0, 1\], got 1.5"),
+        ("sun_azimuth=nan", "Look.sun_azimuth must be a finite number"),
+        ("seed=0.5", "look.seed must be a whole number"),
+    ],
+)
+def test_a_look_that_is_none_is_refused(look, told):
+    with pytest.raises(ConfigError, match=told):
+        BridgeConfig.from_mapping({**BASE, "look": look})

@@ -183,7 +183,15 @@ def test_particles_can_be_left_out_and_move_with_time(renderer):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("overcast", 1.0), ("detail", 0.0), ("exposure", 1.0), ("noise", 1.0), ("vignette", 1.0), ("seed", 5)],
+    [
+        ("overcast", 1.0),
+        ("detail", 0.0),
+        ("exposure", 1.0),
+        ("noise", 1.0),
+        ("vignette", 1.0),
+        ("lens_dirt", 1.0),
+        ("seed", 5),
+    ],
 )
 def test_every_other_setting_reaches_the_picture(renderer, name, value):
     base = picture(renderer, Look())

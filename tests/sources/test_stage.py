@@ -8,6 +8,7 @@ import pytest
 from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.render.look import Look
 from cosmos.bridge.sources import FrameSource, StageSource, open_source, read_clip
 
 SIZE = (18, 32)
@@ -56,6 +57,13 @@ def test_depth_motion_and_camera_are_those_of_the_stage(tmp_path, device, up, un
     np.testing.assert_allclose(motion[..., 1], 0.0, atol=1e-3)
     np.testing.assert_allclose([camera.cam_to_world[0, 3] for camera in clip.cameras], [0.2, 0.3, 0.4], atol=1e-6)
     source.close()
+
+
+def test_a_look_changes_the_picture_and_is_told(tmp_path):
+    path = author(tmp_path / "wall.usda")
+    plain, dim = (StageSource(path, size=SIZE, frames=range(2), look=look) for look in (None, Look(exposure=-3.0)))
+    assert plain.describe()["look"] is None and dim.describe()["look"]["exposure"] == -3.0
+    assert read_clip(dim).rgb.numpy().mean() < 0.8 * read_clip(plain).rgb.numpy().mean()
 
 
 def test_whole_time_range_is_drawn_and_its_first_frame_stands_still(tmp_path):

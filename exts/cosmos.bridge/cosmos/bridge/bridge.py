@@ -276,7 +276,14 @@ class Bridge:
         from cosmos.bridge.sources import open_source
 
         config = self.config
-        return open_source(config.source, camera=camera, frames=config.frames, size=config.size, device=config.device)
+        return open_source(
+            config.source,
+            camera=camera,
+            frames=config.frames,
+            size=config.size,
+            device=config.device,
+            look=config.look,
+        )
 
 
 class _Opened:

@@ -18,6 +18,7 @@ from typing import Any, Literal, Optional
 from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.render.look import Look
 from cosmos.bridge.settings import format_frames, from_plain, parse_frames, to_plain
 from cosmos.bridge.types import ControlKind
 
@@ -99,6 +100,9 @@ class BridgeConfig:
     """Frames to read, ``"0:48"`` or ``"0:48:2"`` in files; ``None`` reads all."""
     size: Optional[tuple[int, int]] = None
     """Height and width [px], ``"704x1280"`` in files; ``None`` takes the source's own."""
+    look: Optional[Look] = None
+    """Time of day and weather that a stage is drawn in, ``"fog=0.3,sun_elevation=20"`` or a table in files; ``None``
+    draws the stage's own light, which is what Transfer models like best."""
     weights: Optional[WeightSpec] = None
     """How strongly each control acts, where and when; ``None`` gives edge and depth half each (vis instead of
     depth where the source has no depth)."""
@@ -262,6 +266,22 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_look(text: str) -> Look:
+    """Parse ``sun_elevation=-8,fog=0.3``; what is not named keeps its default.
+
+    Raises:
+        ConfigError: If an item is no NAME=NUMBER, or a name or a number is refused.
+    """
+    values: dict[str, Any] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = (part.strip() for part in item.partition("="))
+        try:
+            values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
+        except ValueError as error:
+            raise ConfigError(f"look needs NAME=NUMBER items, e.g. sun_elevation=-8,fog=0.3, got {item!r}.") from error
+    return from_plain(Look, values, "look")  # type: ignore[no-any-return]
+
+
 def _readable(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Rewrite the short forms of files (strings for frames, size and prompts) into the long ones."""
     plain = dict(mapping)
@@ -269,6 +289,8 @@ def _readable(mapping: Mapping[str, Any]) -> dict[str, Any]:
         plain["frames"] = parse_frames(plain["frames"])
     if isinstance(plain.get("size"), str):
         plain["size"] = parse_size(plain["size"])
+    if isinstance(plain.get("look"), str):
+        plain["look"] = parse_look(plain["look"])
     if isinstance(plain.get("cameras"), str):
         plain["cameras"] = [plain["cameras"]]
     if "prompts" in plain:
@@ -328,6 +350,7 @@ __all__ = [
     "load_config",
     "merge",
     "parse_assignment",
+    "parse_look",
     "parse_size",
     "read_settings",
     "save_config",

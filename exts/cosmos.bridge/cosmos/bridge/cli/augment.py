@@ -30,6 +30,7 @@ from cosmos.bridge.runs.summary import RunSummary
 _PLAIN_OPTIONS = {
     "frames": "frames",
     "size": "size",
+    "look": "look",
     "negative_prompt": "negative_prompt",
     "transfer": "transfer",
     "num_steps": "num_steps",
@@ -54,6 +55,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--camera", action="append", metavar="PATH", help="prim path of a camera; may be repeated")
     parser.add_argument("--frames", metavar="START:STOP[:STEP]", help="frames to read, e.g. 0:48")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
+    parser.add_argument(
+        "--look", metavar="NAME=NUMBER,...", help="time of day and weather the stage is drawn in, e.g. fog=0.3"
+    )
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="look to make; may be repeated")
     parser.add_argument(
         "--prompts", metavar="FILE", help="one prompt a line, 'name: text' allowed, # comments; or a .json/.toml table"

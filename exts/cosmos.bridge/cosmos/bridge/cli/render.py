@@ -11,9 +11,10 @@ from typing import Any, Optional
 from cosmos.bridge.cli.attend import attend
 from cosmos.bridge.cli.console import EXIT_INTERRUPTED, EXIT_OK, bytes_text, emit, emit_json, log, quiet_warp
 from cosmos.bridge.cli.remarks import usd_remarks
-from cosmos.bridge.config import parse_size
+from cosmos.bridge.config import parse_look, parse_size
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
+from cosmos.bridge.render.look import Look
 from cosmos.bridge.settings import parse_frames
 from cosmos.bridge.types import Progress
 
@@ -38,6 +39,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--camera", action="append", metavar="PATH", help="prim path; several give a folder each")
     parser.add_argument("--frames", metavar="START:STOP[:STEP]", help="frames to render, e.g. 0:48")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
+    parser.add_argument(
+        "--look", metavar="NAME=NUMBER,...", help="time of day and weather of rgb, e.g. sun_elevation=-8,fog=0.3"
+    )
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files; must be empty or absent")
     parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")
@@ -54,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--annotators names none; give at least one, e.g. rgb.")
     frames = None if args.frames is None else parse_frames(args.frames)
     size = None if args.size is None else parse_size(args.size)
+    look = None if args.look is None else parse_look(args.look)
     if size is not None and min(size) < 1:
         raise ConfigError(f"--size must be at least 1x1 [px], got {args.size}; give HEIGHTxWIDTH, e.g. 704x1280.")
     if frames is not None and len(frames) == 0:
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     check_out(out, Path(args.source))
     quiet_warp()
-    work = _Rendering(args.source, args.camera or [None], frames, size, args.device, annotators, out)
+    work = _Rendering(args.source, args.camera or [None], frames, size, args.device, look, annotators, out)
     with usd_remarks():
         written = attend(Job(work).start(), quiet=args.json)
     for note in written["notes"]:
@@ -83,11 +88,12 @@ class _Rendering:
         frames: Optional[range],
         size: Optional[tuple[int, int]],
         device: Optional[str],
+        look: Optional[Look],
         annotators: list[str],
         out: Path,
     ) -> None:
         self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
-        self._options: dict[str, Any] = {"frames": frames, "size": size, "device": device}
+        self._options: dict[str, Any] = {"frames": frames, "size": size, "device": device, "look": look}
 
     def __call__(self, progress: Progress, stop: StopSignal) -> dict[str, Any]:
         """Render until done or asked to stop."""

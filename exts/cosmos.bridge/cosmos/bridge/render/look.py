@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 
@@ -31,12 +32,16 @@ class Look:
     """Sensor noise."""
     vignette: float = 0.2
     """Darkening towards the rim."""
+    lens_dirt: float = 0.0
+    """Smudges on the lens that veil what is behind them and glow in the light; drops as well when it rains."""
     seed: int = 0
-    """Decides materials, flakes and streaks."""
+    """Decides materials, flakes, streaks and smudges."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
+            if not math.isfinite(value):
+                raise ValueError(f"Look.{item.name} must be a finite number, got {value!r}.")
             if item.name in ("sun_elevation", "sun_azimuth", "exposure", "seed"):
                 continue
             if not 0.0 <= value <= 1.0:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from cosmos.bridge.types import Frame
 if TYPE_CHECKING:
     from pxr import Usd
 
+    from cosmos.bridge.render.look import Look
     from cosmos.bridge.types import Camera
 
 DEFAULT_SIZE = (704, 1280)
@@ -34,6 +36,7 @@ class StageSource:
         frames: range | None = None,
         size: tuple[int, int] = DEFAULT_SIZE,
         device: str | None = None,
+        look: Look | None = None,
     ) -> None:
         """Load the stage.
 
@@ -43,6 +46,7 @@ class StageSource:
             frames: Time codes to draw; ``None`` draws the stage's time range.
             size: Height and width [px].
             device: Warp device; Warp's preferred one when ``None``.
+            look: Time of day and weather; the stage's own light when ``None``.
 
         Raises:
             SourceError: If the stage cannot be read or holds no geometry, the camera does not exist, the frames lie
@@ -54,7 +58,7 @@ class StageSource:
         if height < 1 or width < 1:
             raise SourceError(f"A picture needs at least 1 x 1 pixels, got {height} x {width} (height x width).")
         self._size = (int(height), int(width))
-        self._closed = False
+        self._look, self._closed = look, False
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
         self._renderer: Any = Renderer(self._path or path, device=device)
         try:
@@ -134,6 +138,7 @@ class StageSource:
             "size": list(self._size),
             "fps": self.fps,
             "up_axis": self._renderer.scene.up_axis,
+            "look": None if self._look is None else asdict(self._look),
         }
 
     def _camera_at(self, time: float) -> Camera:
@@ -151,7 +156,11 @@ class StageSource:
                 raise SourceError(f"The source of {self._name} is closed; open it again.")
             before = max(time - step, self._origin) if self._ranged else time - step
             yield self._renderer.render(
-                self._camera_at(time), time, size=self._size, previous=(self._camera_at(before), before)
+                self._camera_at(time),
+                time,
+                size=self._size,
+                look=self._look,
+                previous=(self._camera_at(before), before),
             )
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
+from cosmos.bridge.render.draw.lens import dirty_lens
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import Lighting
 from cosmos.bridge.render.draw.particles import draw_particles_kernel, roof_kernel
@@ -109,6 +110,11 @@ def _notes(scene: Scene) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _outdoors(air: Any) -> float:
+    """Return how much falling weather there is where the light meter looked, in [0, 1]."""
+    return float(np.interp(air.open, (0.25, 0.5), (0.0, 1.0)))
+
+
 class Painter:
     """Colours what Visibility found; keeps scratch memory and light-meter readings between frames."""
 
@@ -163,9 +169,12 @@ class Painter:
         self._refine_edges(frame, grid)
         if look is not None and particles:
             self._draw_particles(frame, pose, look, seen[1])
+        colors = canvas.colors
+        if look is not None and look.lens_dirt > 0.0:
+            colors = self._dirty(frame, pose, look)
         noise, seed = (0.0, 0) if look is None else (look.noise, look.seed & 0x7FFFFFFF)
         moment = round(pose.time_code * 8.0) & 0xFFFFF
-        self._bands.launch(encode_kernel, count, [width, canvas.colors, noise, seed, moment, rgb], chunk=4096)
+        self._bands.launch(encode_kernel, count, [width, colors, noise, seed, moment, rgb], chunk=4096)
 
     def _read(self, frame: _Frame, surfaces: Any, count: int) -> None:
         inputs = [frame.world, self._atlas, frame.air, frame.view, surfaces]
@@ -217,7 +226,7 @@ class Painter:
     def _draw_particles(self, frame: _Frame, pose: Pose, look: Look, depths: wp.array) -> None:
         """Lay falling snow and rain over the picture, where the stage is open to the sky."""
         air, camera = frame.air, frame.camera
-        outdoors = float(np.interp(air.open, (0.25, 0.5), (0.0, 1.0)))
+        outdoors = _outdoors(air)
         snow, rain = look.snow * outdoors, look.rain * outdoors
         if snow <= 0.0 and rain <= 0.0:
             return
@@ -228,6 +237,22 @@ class Painter:
         weather = [nearest, time, snow, rain, look.seed & 0x7FFFFFFF, wp.vec3(*light)]
         inputs = [camera.width, camera.height, depths, *weather, frame.canvas.colors]
         self._bands.launch(draw_particles_kernel, camera.width * camera.height, inputs, chunk=1024)
+
+    def _dirty(self, frame: _Frame, pose: Pose, look: Look) -> wp.array:
+        """Return the picture through the dirt of the look's lens; rain leaves drops on one under the open sky."""
+        camera = frame.camera
+        drops = look.lens_dirt * look.rain * _outdoors(frame.air)
+        if drops > 0.0 and self._sheltered(camera):
+            drops = 0.0
+        return dirty_lens(
+            self._bands,
+            (camera.height, camera.width),
+            frame.canvas.colors,
+            dirt=look.lens_dirt,
+            drops=drops,
+            time=pose.time_code / self._scene.fps,
+            seed=look.seed,
+        )
 
     def _sheltered(self, camera: Camera) -> bool:
         """Return whether the camera stands under a roof."""
