@@ -279,7 +279,7 @@ def parse_look(text: str) -> Look:
             values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
         except ValueError as error:
             raise ConfigError(f"look needs NAME=NUMBER items, e.g. sun_elevation=-8,fog=0.3, got {item!r}.") from error
-    return from_plain(Look, values, "look")  # type: ignore[no-any-return]
+    return from_plain(Look, values, "look")
 
 
 def _readable(mapping: Mapping[str, Any]) -> dict[str, Any]:
