@@ -12,7 +12,8 @@ import warp as wp
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.paint import Painter
 from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
-from cosmos.bridge.render.draw.visibility import Visibility, make_view
+from cosmos.bridge.render.draw.view import make_view
+from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene

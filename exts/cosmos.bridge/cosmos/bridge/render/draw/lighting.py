@@ -10,7 +10,7 @@ import warp as wp
 from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, teacher_air
 from cosmos.bridge.render.draw.lamps import make_lamps
 from cosmos.bridge.render.draw.meter import Reading, measure
-from cosmos.bridge.render.draw.visibility import make_view
+from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene

@@ -14,7 +14,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.draw.sky import Air, z_up
-from cosmos.bridge.render.draw.visibility import View, pixel_ray
+from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -39,8 +39,11 @@ def _measure_kernel(
     u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
     v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
     reading_out[i] = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    start = wp.transform_point(view.camera_to_world, wp.vec3(0.0, 0.0, 0.0))
-    d = wp.normalize(wp.transform_vector(view.camera_to_world, pixel_ray(view, u, v)))
+    ray = pixel_ray(view, u, v)
+    if wp.length_sq(ray) == 0.0:
+        return
+    start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
+    d = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
     hit = wp.mesh_query_ray(world.mesh, start + d * view.near, d, 1.0e4)
     if not hit.result:
         return

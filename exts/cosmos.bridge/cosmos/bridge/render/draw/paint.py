@@ -24,7 +24,8 @@ from cosmos.bridge.render.draw.picture import (
 )
 from cosmos.bridge.render.draw.shade import LightGrid, shade_kernel
 from cosmos.bridge.render.draw.surface import Surfaces, read_surfaces_kernel
-from cosmos.bridge.render.draw.visibility import Visibility, make_view
+from cosmos.bridge.render.draw.view import make_view
+from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Pose, Scene

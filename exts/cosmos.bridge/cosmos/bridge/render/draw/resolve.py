@@ -13,7 +13,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import corner_weights
-from cosmos.bridge.render.draw.visibility import View, make_view, pixel_ray
+from cosmos.bridge.render.draw.view import View, image_point, make_view, moves_sky, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays, inverses
 from cosmos.bridge.render.scene import Pose
 from cosmos.bridge.types import Camera
@@ -74,8 +74,9 @@ def _resolve_kernel(
     before = wp.transform_vector(to_previous[owner], ray)
     if f >= 0:
         owner = world.instances[f]
-        depth = depths[y, x]
-        p = wp.transform_point(view.camera_to_world, ray * depth)
+        here = pixel_start(view, u, v) + ray * depths[y, x]
+        depth = -ray[2] * depths[y, x]
+        p = wp.transform_point(view.camera_to_world, here)
         a = world.points[world.triangles[3 * f]]
         b = world.points[world.triangles[3 * f + 1]]
         c = world.points[world.triangles[3 * f + 2]]
@@ -86,7 +87,7 @@ def _resolve_kernel(
         normal = facing_normal(world, f, weights, geometric)
         semantic = world.semantics[owner]
         instance = wp.uint32(owner + 1)
-        before = wp.transform_point(to_previous[owner], ray * depth)
+        before = wp.transform_point(to_previous[owner], here)
         if deforming[owner] == 1:
             earlier = (
                 points_before[world.triangles[3 * f]] * weights[0]
@@ -100,10 +101,9 @@ def _resolve_kernel(
     semantics_out[y, x] = semantic
     instances_out[y, x] = instance
     shift = wp.vec2(0.0, 0.0)
-    if moving == 1 and before[2] < -1.0e-9:
-        shift = wp.vec2(
-            previous.cx - previous.fx * before[0] / before[2] - u, previous.cy + previous.fy * before[1] / before[2] - v
-        )
+    spot = image_point(previous, before)
+    if moving == 1 and spot[2] > 0.0 and (f >= 0 or moves_sky(view, ray)):
+        shift = wp.vec2(spot[0] - u, spot[1] - v)
     motion_out[y, x, 0] = shift[0]
     motion_out[y, x, 1] = shift[1]
 

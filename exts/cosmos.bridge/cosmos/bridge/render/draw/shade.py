@@ -10,7 +10,7 @@ from cosmos.bridge.render.draw.light import PI, Lamps, blocked, bounced, frame_x
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces
-from cosmos.bridge.render.draw.visibility import View
+from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -142,8 +142,12 @@ def shade_kernel(
 ):
     """Display-linear colour in [0, 1] of each sample; ``home`` holds the pixel centres that the grid belongs to."""
     i = first + wp.tid()
-    eye = wp.transform_point(view.camera_to_world, wp.vec3(0.0, 0.0, 0.0))
+    uv = surfaces.image[i]
+    eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
     p = surfaces.positions[i]
+    if surfaces.triangles[i] < 0 and wp.length_sq(p) == 0.0:  # outside the image circle of a fisheye
+        color_out[i] = wp.vec3(0.0, 0.0, 0.0)
+        return
     direction = p
     distance = wp.float32(1.0e5)
     color = wp.vec3(0.0, 0.0, 0.0)
@@ -214,7 +218,6 @@ def shade_kernel(
             met = met * (1.0 - sharp) + seen * sharp
         color += wp.cw_mul(gleam, met)
     color = through_haze(air, color, eye, direction, distance)
-    uv = surfaces.image[i]
     ox = uv[0] / wp.float32(view.width) - 0.5
     oy = uv[1] / wp.float32(view.height) - 0.5
     rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))

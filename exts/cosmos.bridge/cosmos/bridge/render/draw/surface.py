@@ -10,7 +10,7 @@ import warp as wp
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.matter import surface_at
 from cosmos.bridge.render.draw.sky import Air, z_up
-from cosmos.bridge.render.draw.visibility import View, pixel_ray
+from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_side, pixel_start
 from cosmos.bridge.render.draw.weather import Skin, aged, ground_height, weathered
 from cosmos.bridge.render.draw.world import WorldArrays
 
@@ -24,7 +24,7 @@ class Surfaces:
     image: wp.array(dtype=wp.vec2)  # image point [px]
     triangles: wp.array(dtype=wp.int32)  # -1: sky
     depths: wp.array(dtype=wp.float32)
-    positions: wp.array(dtype=wp.vec3)  # world; for the sky the unit direction
+    positions: wp.array(dtype=wp.vec3)  # world; for the sky the unit direction, zero where the lens is dark
     geometric: wp.array(dtype=wp.vec3)  # face normal towards the camera
     normals: wp.array(dtype=wp.vec3)  # shading normal
     base: wp.array(dtype=wp.vec3)
@@ -43,13 +43,13 @@ def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air:
         surfaces.positions[i] = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
         return
     t = surfaces.depths[i]
-    p = wp.transform_point(view.camera_to_world, ray * t)
+    p = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]) + ray * t)
     toward = wp.transform_vector(view.camera_to_world, ray)
     a = world.points[world.triangles[3 * f]]
     b = world.points[world.triangles[3 * f + 1]]
     c = world.points[world.triangles[3 * f + 2]]
     facing = wp.abs(wp.dot(wp.normalize(wp.cross(b - a, c - a)), toward))
-    side = t / view.fx / wp.sqrt(wp.max(0.05, facing / wp.length(toward)))
+    side = pixel_side(view, t) / wp.sqrt(wp.max(0.05, facing / wp.length(toward)))
     matter = surface_at(world, f, p, toward, side)
     geometric = matter.geometric
     owner = world.instances[f]

@@ -1,6 +1,7 @@
 """Which triangle each pixel sees: a rasteriser on the CPU, rays on CUDA, one answer.
 
-Both fill ``triangles`` (int32, -1 where nothing is seen) and ``depths`` (distance to the image plane [m]).
+Both fill ``triangles`` (int32, -1 where nothing is seen) and ``depths`` (in lengths of ``pixel_ray``: distance to the
+image plane [m], for a fisheye to the camera). Bent lenses are always seen by rays.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -15,55 +16,13 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.view import PINHOLE, View, make_view, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
-from cosmos.bridge.types import Camera
 
 wp.set_module_options({"enable_backward": False})
 
 FAR_AWAY = wp.constant(wp.float32(1.0e30))
 """Depth of a pixel that sees nothing; finite, so that fast arithmetic stays safe."""
-
-
-@wp.struct
-class View:
-    """A pinhole camera for kernels; world positions are relative to the world's origin."""
-
-    world_to_camera: wp.mat44
-    camera_to_world: wp.mat44
-    fx: wp.float32
-    fy: wp.float32
-    cx: wp.float32
-    cy: wp.float32
-    near: wp.float32
-    far: wp.float32
-    width: wp.int32
-    height: wp.int32
-
-
-def make_view(camera: Camera, origin: np.ndarray, scale: int = 1) -> Any:
-    """Return ``camera`` for kernels.
-
-    Args:
-        camera: The camera.
-        origin: Origin of the world's arrays [m], float64, shape [3].
-        scale: Samples a pixel along each axis; the view has ``scale`` times the height and width.
-    """
-    pose = np.array(camera.cam_to_world, dtype=np.float64)
-    pose[:3, 3] -= origin
-    view = View()
-    view.camera_to_world = wp.mat44(*pose.astype(np.float32).reshape(-1).tolist())
-    view.world_to_camera = wp.mat44(*np.linalg.inv(pose).astype(np.float32).reshape(-1).tolist())
-    view.fx, view.fy = float(camera.intrinsics[0, 0]) * scale, float(camera.intrinsics[1, 1]) * scale
-    view.cx, view.cy = float(camera.intrinsics[0, 2]) * scale, float(camera.intrinsics[1, 2]) * scale
-    view.near, view.far = float(camera.near), float(min(camera.far, 1.0e29))
-    view.width, view.height = camera.width * scale, camera.height * scale
-    return view
-
-
-@wp.func
-def pixel_ray(view: View, u: wp.float32, v: wp.float32):
-    """Direction through an image point in camera space, one metre deep."""
-    return wp.vec3((u - view.cx) / view.fx, (view.cy - v) / view.fy, -1.0)
 
 
 @wp.func
@@ -193,11 +152,13 @@ def _cast_kernel(
     y = item // view.width
     x = item - y * view.width
     ray = pixel_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-    length = wp.length(ray)
-    direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
-    start = wp.transform_point(view.camera_to_world, wp.vec3(0.0, 0.0, 0.0))
     depths_out[y, x] = FAR_AWAY
     triangles_out[y, x] = -1
+    length = wp.length(ray)
+    if length == 0.0:
+        return
+    direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
+    start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
     travelled = view.near * length
     for _layer in range(64):  # back faces of single-sided meshes are looked through
         query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, view.far * length - travelled)
@@ -229,7 +190,7 @@ class Visibility:
         Args:
             world: What can be seen.
             bands: Where to launch.
-            rays: Cast rays instead of rasterising; the only choice on CUDA.
+            rays: Cast rays instead of rasterising; the only choice on CUDA and for lenses other than a pinhole.
         """
         self._world, self._bands, self._rays = world, bands, rays or bands.device.is_cuda
         self._boxes = wp.empty(max(1, world.num_triangles), dtype=wp.vec4i, device=bands.device)
@@ -237,7 +198,7 @@ class Visibility:
     def find(self, view: Any, depths: wp.array, triangles: wp.array) -> None:
         """Fill ``depths`` (float32 [m]) and ``triangles`` (int32), both of shape [height, width] of ``view``."""
         bands = self._bands
-        if self._rays:
+        if self._rays or view.lens != int(PINHOLE):
             world = self._world.ray_ready()
             bands.launch(_cast_kernel, view.width * view.height, [world, view, depths, triangles])
             return
