@@ -9,6 +9,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -35,8 +36,8 @@ class Lamps:
 
 @wp.func
 def blocked(world: WorldArrays, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
-    """Whether anything lies within ``distance`` [m]."""
-    return wp.mesh_query_ray_anyhit(world.mesh, start, direction, distance)
+    """Whether something that stops most of the light lies within ``distance`` [m]."""
+    return light_along(world, start, direction, distance) < 0.5
 
 
 @wp.func
@@ -126,8 +127,8 @@ def bounced(
     arriving += air.fill
     facing = wp.dot(n, air.sun)
     lit = facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0
-    if lit and not blocked(world, p + n * 2.0e-3, air.sun, 1.0e5):
-        arriving += air.sun_color * facing
+    if lit:
+        arriving += air.sun_color * (facing * light_along(world, p + n * 2.0e-3, air.sun, 1.0e5))
     for k in range(lamps.count):
         arriving += lamp_irradiance(lamps, k, p, n) * 0.8
     return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)
@@ -179,16 +180,16 @@ def gather_light_kernel(
         d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
         if wp.dot(d, g) < 0.02:
             d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-        hit = wp.mesh_query_ray(world.mesh, p, d, 60.0)
-        if hit.result:
-            clear += wp.min(1.0, hit.t * hit.t / 4.0)
+        face, far = hit_along(world, p, d, 60.0)
+        if face >= 0:
+            clear += wp.min(1.0, far * far / 4.0)
             if air.bounce > 0.0:
-                back = bounced(world, atlas, air, lamps, hit.face, p + d * (hit.t * 0.999), d, 0.03)
+                back = bounced(world, atlas, air, lamps, face, p + d * (far * 0.999), d, 0.03)
                 strongest = wp.max(back[0], wp.max(back[1], back[2]))
                 total += back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9))
             else:
                 ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
-                total += wp.cw_mul(flat_albedo(world, atlas, hit.face), ambient) * wp.min(1.0, 0.2 + hit.t)
+                total += wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far)
         else:
             clear += 1.0
             total += sky_radiance(air, atlas, d, 0.0)
@@ -213,8 +214,8 @@ def gather_light_kernel(
                 if lamps.kinds[k] == 0:
                     to = lamps.aims[k] * -1.0e4
                 distance = wp.length(to)
-                if wp.dot(to, g) > 0.0 and not blocked(world, p, to / distance, distance * 0.995 - 0.02):
-                    seen += 1.0
+                if wp.dot(to, g) > 0.0:
+                    seen += light_along(world, p, to / distance, distance * 0.995 - 0.02)
             part = part * (seen / wp.float32(lamp_rays))
         lit += part
     lit_out[cell] = lit

@@ -133,6 +133,8 @@ def _opacity(world: WorldArrays, row: wp.int32, s: wp.int32, weights: wp.vec3, s
 @wp.func
 def opacity_at(world: WorldArrays, f: wp.int32, p: wp.vec3):
     """Opacity of triangle ``f`` at ``p``, in [0, 1], unfiltered; 0 or 1 where its material cuts out."""
+    if world.clear == 0:
+        return wp.float32(1.0)
     row = world.materials[f]
     if world.atlas.rows[row, 24] == 0.0:
         return wp.float32(1.0)

@@ -13,6 +13,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, z_up
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
@@ -44,11 +45,11 @@ def _measure_kernel(
         return
     start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
     d = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
-    hit = wp.mesh_query_ray(world.mesh, start + d * view.near, d, 1.0e4)
-    if not hit.result:
+    face, far = hit_along(world, start + d * view.near, d, 1.0e4)
+    if face < 0:
         return
-    n = face_normal(world, hit.face, d)
-    p = start + d * (view.near + hit.t) + n * (2.0e-3 + 2.0e-4 * hit.t)
+    n = face_normal(world, face, d)
+    p = start + d * (view.near + far) + n * (2.0e-3 + 2.0e-4 * far)
     tx = frame_x(n)
     ty = wp.cross(n, tx)
     clear = wp.float32(0.0)

@@ -6,7 +6,8 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.atlas import Atlas
-from cosmos.bridge.render.draw.light import PI, Lamps, blocked, bounced, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.light import PI, Lamps, bounced, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces
@@ -67,9 +68,7 @@ def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
 def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.int32):
     """Share of the sun's disk that is seen from ``p``."""
     if rays <= 1:
-        if blocked(world, p, air.sun, 1.0e5):
-            return wp.float32(0.0)
-        return wp.float32(1.0)
+        return light_along(world, p, air.sun, 1.0e5)
     tx = frame_x(air.sun)
     ty = wp.cross(air.sun, tx)
     seen = wp.float32(0.0)
@@ -77,8 +76,8 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
         radius = air.sun_radius * wp.sqrt((wp.float32(r) + 0.5) / wp.float32(rays))
         angle = 2.3999632 * wp.float32(r)
         d = wp.normalize(air.sun + tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)))
-        if wp.dot(d, g) > 0.0 and not blocked(world, p, d, 1.0e5):
-            seen += 1.0
+        if wp.dot(d, g) > 0.0:
+            seen += light_along(world, p, d, 1.0e5)
     return seen / wp.float32(rays)
 
 
@@ -208,13 +207,13 @@ def shade_kernel(
         if sharp > 0.02:
             if wp.dot(mirrored, g) < 0.02:
                 mirrored = wp.normalize(mirrored + g * (0.05 - wp.dot(mirrored, g)))
-            hit = wp.mesh_query_ray(world.mesh, start, mirrored, 200.0)
+            face, far = hit_along(world, start, mirrored, 200.0)
             seen = sky_radiance(air, atlas, mirrored, 0.0)
-            if hit.result:
-                seen = bounced(world, atlas, air, lamps, hit.face, start + mirrored * (hit.t * 0.999), mirrored, 1.0)
+            if face >= 0:
+                seen = bounced(world, atlas, air, lamps, face, start + mirrored * (far * 0.999), mirrored, 1.0)
                 strongest = wp.max(seen[0], wp.max(seen[1], seen[2]))
                 seen = seen * wp.min(1.0, 4.0 * air.limit / wp.max(strongest, 1.0e-9))
-                seen = through_haze(air, seen, start, mirrored, hit.t)
+                seen = through_haze(air, seen, start, mirrored, far)
             met = met * (1.0 - sharp) + seen * sharp
         color += wp.cw_mul(gleam, met)
     color = through_haze(air, color, eye, direction, distance)

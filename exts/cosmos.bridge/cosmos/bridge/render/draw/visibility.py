@@ -16,6 +16,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.matter import is_seen
 from cosmos.bridge.render.draw.view import PINHOLE, View, make_view, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
@@ -141,6 +142,53 @@ def _rasterise_kernel(
 
 
 @wp.kernel
+def _rasterise_clear_kernel(
+    row_start: wp.int32,
+    row_end: wp.int32,
+    seen: wp.array(dtype=wp.int32),
+    boxes: wp.array(dtype=wp.vec4i),
+    world: WorldArrays,
+    view: View,
+    depths_out: wp.array2d(dtype=wp.float32),
+    triangles_out: wp.array2d(dtype=wp.int32),
+):
+    """Triangles that may be seen through, over those that may not; a fragment that is not seen leaves no trace."""
+    f = seen[wp.tid()]
+    box = boxes[f]
+    y0 = wp.max(box[2], row_start)
+    y1 = wp.min(box[3], row_end)
+    if y0 >= y1:
+        return
+    i = world.triangles[3 * f]
+    j = world.triangles[3 * f + 1]
+    k = world.triangles[3 * f + 2]
+    a = wp.transform_point(view.world_to_camera, world.points[i])
+    b = wp.transform_point(view.world_to_camera, world.points[j])
+    c = wp.transform_point(view.world_to_camera, world.points[k])
+    n = wp.cross(b - a, c - a)
+    na = wp.dot(n, a)
+    if na == 0.0:
+        return
+    sign = wp.sign(na)
+    ea = sign * _ordered_cross(j, b, k, c)
+    eb = sign * _ordered_cross(k, c, i, a)
+    ec = sign * _ordered_cross(i, a, j, b)
+    for y in range(y0, y1):
+        for x in range(box[0], box[1]):
+            ray = wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
+            nd = wp.dot(n, ray)
+            if nd != 0.0 and wp.dot(ea, ray) >= 0.0 and wp.dot(eb, ray) >= 0.0 and wp.dot(ec, ray) >= 0.0:
+                t = na / nd
+                old = depths_out[y, x]
+                nearer = t < old or (t == old and f < triangles_out[y, x])
+                if nearer and t >= view.near and t <= view.far:
+                    solid = is_seen(world, f, wp.transform_point(view.camera_to_world, ray * t))
+                    if solid:
+                        depths_out[y, x] = t
+                        triangles_out[y, x] = f
+
+
+@wp.kernel
 def _cast_kernel(
     first: wp.int32,
     world: WorldArrays,
@@ -160,7 +208,7 @@ def _cast_kernel(
     direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
     start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
     travelled = view.near * length
-    for _layer in range(64):  # back faces of single-sided meshes are looked through
+    for _layer in range(256):  # back faces of single-sided meshes, holes and clear things are looked through
         query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, view.far * length - travelled)
         if not query.result:
             return
@@ -175,9 +223,10 @@ def _cast_kernel(
             t = travelled + query.t
             if nd != 0.0:
                 t = wp.dot(n, a - start) / nd
-            depths_out[y, x] = t / length
-            triangles_out[y, x] = f
-            return
+            if is_seen(world, f, start + direction * t):
+                depths_out[y, x] = t / length
+                triangles_out[y, x] = f
+                return
         travelled = travelled + query.t + 1.0e-5 * (1.0 + travelled)
 
 
@@ -206,14 +255,24 @@ class Visibility:
         bands.launch(_clear_kernel, view.height, [depths, triangles], chunk=64)
         bands.launch(_bound_triangles_kernel, self._world.num_triangles, [world, view, self._boxes], chunk=4096)
         boxes = self._boxes.numpy()[: self._world.num_triangles]
-        seen = wp.array(np.nonzero(boxes[:, 1])[0].astype(np.int32), dtype=wp.int32, device=bands.device)
+        seen, clear = np.nonzero(boxes[:, 1])[0], self._world.see_through
+        if clear is None:
+            self._rasterise(_rasterise_kernel, seen, view, depths, triangles)
+            return
+        self._rasterise(_rasterise_kernel, seen[~clear[seen]], view, depths, triangles)
+        self._rasterise(_rasterise_clear_kernel, seen[clear[seen]], view, depths, triangles)
+
+    def _rasterise(self, kernel: Any, seen: np.ndarray, view: Any, depths: wp.array, triangles: wp.array) -> None:
+        """Draw the triangles ``seen`` over what is there; each band of rows belongs to one thread."""
         if len(seen) == 0:
             return
-        wp.load_module(module=_rasterise_kernel.module, device=bands.device)
+        bands = self._bands
+        drawn = wp.array(seen.astype(np.int32), dtype=wp.int32, device=bands.device)
+        wp.load_module(module=kernel.module, device=bands.device)
         pieces = min(bands.threads * 2, view.height) if bands.threads > 1 else 1
         rows = [view.height * piece // pieces for piece in range(pieces + 1)]
-        arguments = [seen, self._boxes, world, view, depths, triangles]
-        bands.run([(_rasterise_kernel, len(seen), [start, end, *arguments]) for start, end in pairwise(rows)])
+        arguments = [drawn, self._boxes, self._world.arrays, view, depths, triangles]
+        bands.run([(kernel, len(drawn), [start, end, *arguments]) for start, end in pairwise(rows)])
 
 
 __all__ = ["FAR_AWAY", "View", "Visibility", "make_view", "pixel_ray"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
+from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, height_of, z_up
 from cosmos.bridge.render.draw.world import WorldArrays
 
@@ -89,9 +90,9 @@ def weathered(
             zenith = wp.vec3(0.05, 1.0, -0.04)
         wobble = 0.06 * (value_noise(p * 2.3, wp.uint32(3)) - 0.5)
         zenith = wp.normalize(zenith + wp.vec3(wobble, -wobble, wobble))
-        above = wp.mesh_query_ray(world.mesh, p + geometric * lift, zenith, 200.0)
-        if above.result:
-            sheltered = smooth_step(0.2, 1.6, above.t)  # what blows in under low things
+        roof, above = hit_along(world, p + geometric * lift, zenith, 200.0)
+        if roof >= 0:
+            sheltered = smooth_step(0.2, 1.6, above)  # what blows in under low things
     if air.wet > 0.0:
         wet = air.wet * (1.0 - 0.75 * sheltered) * (0.75 + 0.25 * wp.max(flat, 0.0))
         porous = wp.clamp(out.roughness * 1.4 - 0.2, 0.0, 1.0) * (1.0 - out.metallic)

@@ -121,6 +121,16 @@ def _sets(of_meshes: list[tuple[np.ndarray, ...]]) -> np.ndarray:
     )
 
 
+def _clear_triangles(scene: Scene, materials: np.ndarray) -> tuple[Optional[np.ndarray], Optional[np.ndarray]]:
+    """Return which triangles may have holes or be blended, and which may be blended, bool [F]; ``None`` for none."""
+    blended = np.array([item.blended for item in scene.materials] or [False])
+    clear = blended | np.array([item.cut_out for item in scene.materials] or [False])
+    if not clear.any():
+        return None, None
+    see_through = clear[materials]
+    return (see_through, blended[materials]) if see_through.any() else (None, None)
+
+
 class World:
     """Flat world-space triangles of a Scene, moved by a Pose."""
 
@@ -141,6 +151,8 @@ class World:
         triangles = corners[faces] + world_starts[owners][:, None]
         materials = np.concatenate([mesh.materials for mesh in scene.meshes])[faces]
         override = np.asarray(scene.material_of)[owners]
+        materials = np.where(override >= 0, override, materials)
+        self.see_through, self.blended = _clear_triangles(scene, materials)
         self._local = self._points_of(pose)
         self._sources = self._array(_expand(self._point_starts[mesh_of], drawn_points), wp.int32)
         self._owners = self._array(np.repeat(np.arange(self.num_instances), drawn_points), wp.int32)
@@ -155,7 +167,7 @@ class World:
         self.atlas = make_atlas(scene, self.device)
         """Materials and textures."""
         self.origin = self._find_origin(scene, pose)
-        self.arrays = self._make_arrays(triangles, owners, faces, np.where(override >= 0, override, materials))
+        self.arrays = self._make_arrays(triangles, owners, faces, materials)
         self.place(pose)
 
     def _array(self, values: Any, dtype: Any) -> wp.array:
@@ -171,7 +183,7 @@ class World:
         arrays.materials = self._array(materials, wp.int32)
         arrays.corner_normals = self._array(np.concatenate([mesh.normals for mesh in scene.meshes]), wp.vec3)
         arrays.atlas = self.atlas
-        arrays.clear = int(any(item.cut_out or item.blended for item in scene.materials))
+        arrays.clear = int(self.see_through is not None)
         arrays.corner_uvs = self._array(_sets([(mesh.uvs, *mesh.more_uvs) for mesh in scene.meshes]), wp.vec2)
         arrays.corner_colors = self._array(_sets([(mesh.colors, *mesh.more_colors) for mesh in scene.meshes]), wp.vec3)
         colors = np.nan_to_num(np.asarray(scene.color_of, dtype=np.float32).reshape(-1, 3), nan=-1.0)
