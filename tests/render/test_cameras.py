@@ -27,28 +27,25 @@ def add_camera(stage, path="/World/Camera"):
     return camera
 
 
-def project(camera, points):
-    """Project world points [N, 3] as the docstring of Camera says."""
-    q = np.c_[points, np.ones(len(points))] @ np.linalg.inv(camera.cam_to_world).T
-    k = camera.intrinsics
-    return np.stack([k[0, 0] * q[:, 0] / -q[:, 2] + k[0, 2], k[1, 2] - k[1, 1] * q[:, 1] / -q[:, 2]], axis=1)
-
-
-def test_projection_equals_the_frustum_of_usd(stage):
+@pytest.mark.parametrize("projection", ["perspective", "orthographic"])
+def test_projection_equals_the_frustum_of_usd(stage, projection):
     usd_camera = add_camera(stage)
+    usd_camera.CreateProjectionAttr(projection)
     move = usd_camera.AddTransformOp()
     rotation = Gf.Matrix4d(Gf.Rotation((1, 2, 3), 40), Gf.Vec3d(30, -20, 50))
     move.Set(Gf.Matrix4d().SetScale(Gf.Vec3d(2, 2, 2)) * rotation)
     height, width = 90, 160  # the aspect of the apertures, so that Gf's window fits the picture
     camera = StageReader(stage).camera("/World/Camera", 0, size=(height, width))
     frustum = usd_camera.GetCamera(0).frustum
-    points = np.random.default_rng(1).uniform(-1, 1, (64, 3)) * (20, 10, 0) + (0, 0, -100)
+    width_of_view = 50.0 if projection == "perspective" else 2.0
+    points = np.random.default_rng(1).uniform(-1, 1, (64, 3)) * (0.4 * width_of_view, 0.2 * width_of_view, 30)
+    points += (0, 0, -100)
     view_to_world = np.array(frustum.ComputeViewInverse())
     world = (np.c_[points, np.ones(64)] @ view_to_world)[:, :3]
     to_clip = frustum.ComputeViewMatrix() * frustum.ComputeProjectionMatrix()
     ndc = np.array([to_clip.Transform(Gf.Vec3d(*p)) for p in world])
     want = np.stack([(ndc[:, 0] + 1) / 2 * width, (1 - ndc[:, 1]) / 2 * height], axis=1)
-    np.testing.assert_allclose(project(camera, world * 0.01), want, atol=1e-3)
+    np.testing.assert_allclose(camera.project(world * 0.01), want, atol=1e-3)
     np.testing.assert_allclose(np.linalg.det(camera.cam_to_world[:3, :3]), 1.0)
     np.testing.assert_allclose((camera.near, camera.far), (0.1, 50.0))
 
@@ -109,8 +106,14 @@ def test_unusable_cameras_are_refused(stage):
         reader.camera("/World/Camera", 0, size=(8, 8))
     scale.Set((1, 1, 1))
     camera.GetHorizontalApertureAttr().Set(0)
-    with pytest.raises(SourceError, match="horizontal aperture 0; both must be positive"):
+    with pytest.raises(SourceError, match=r"horizontal aperture 0 .* must be finite"):
         reader.camera("/World/Camera", 0, size=(8, 8))
     camera.CreateProjectionAttr("orthographic")
-    with pytest.raises(SourceError, match="orthographic"):
+    with pytest.raises(SourceError, match="horizontal aperture 0"):
+        reader.camera("/World/Camera", 0, size=(8, 8))
+    camera.GetHorizontalApertureAttr().Set(24)
+    camera.GetFocalLengthAttr().Set(0)
+    reader.camera("/World/Camera", 0, size=(8, 8))  # parallel rays need no focal length
+    camera.GetHorizontalApertureOffsetAttr().Set(float("nan"))
+    with pytest.raises(SourceError, match="aperture offsets nan"):
         reader.camera("/World/Camera", 0, size=(8, 8))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.render.scene import Light, Scene
+from cosmos.bridge.render.usd.cameras import note_cameras
 from cosmos.bridge.render.usd.deform import MovingPoints
 from cosmos.bridge.render.usd.labels import Labels, inherit, label_text, number_labels
 from cosmos.bridge.render.usd.lights import read_light
@@ -250,6 +251,7 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
     lights = assembly.add_lights(found.lights, scale)
     drawn, labels = assembly.instances()
     assembly.tracks.points = assembly.meshes.moving
+    note_cameras([stage.GetPrimAtPath(camera) for camera in found.cameras], time, assembly.notes)
     ranged = stage.HasAuthoredTimeCodeRange()
     scene = Scene(
         path=path,

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.types import Camera
+from cosmos.bridge.render.usd.lenses import read_lens
+from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.types import Camera, Lens, Orthographic, Pinhole
 
 if TYPE_CHECKING:
     from pxr import Usd
 
+_APERTURE_UNIT = 0.1
+"""Apertures are in tenths of a scene unit (Gf.Camera.APERTURE_UNIT)."""
+
 
 def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[int, int]) -> Camera:
     """Read a camera as Kit draws it: the horizontal aperture spans the width, pixels are square.
+
+    A calibrated lens (``omni:lensdistortion:*``, ``cameraProjectionType``) goes before aperture and focal length.
 
     Args:
         prim: A UsdGeomCamera.
@@ -24,28 +30,17 @@ def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[in
         size: (height, width) [px].
 
     Raises:
-        SourceError: If it is orthographic, lacks aperture, focal length or depth range, or cannot be inverted.
+        SourceError: If it lacks aperture, focal length or depth range, cannot be inverted, or has an unknown lens.
     """
     from pxr import Gf, UsdGeom
 
     camera, path = UsdGeom.Camera(prim), prim.GetPath()
-    if camera.GetProjectionAttr().Get(time) == UsdGeom.Tokens.orthographic:
-        raise SourceError(f"Camera {path} is orthographic, which is not drawn; choose or author a perspective camera.")
-    focal = float(camera.GetFocalLengthAttr().Get(time))
-    aperture = float(camera.GetHorizontalApertureAttr().Get(time))
-    if not (focal > 0.0 and aperture > 0.0 and math.isfinite(focal) and math.isfinite(aperture)):
-        raise SourceError(
-            f"Camera {path} has focal length {focal:g} and horizontal aperture {aperture:g}; both must be positive."
-        )
-    height, width = size
-    pixels = width / aperture
-    shift_x = float(camera.GetHorizontalApertureOffsetAttr().Get(time))
-    shift_y = float(camera.GetVerticalApertureOffsetAttr().Get(time))
     world = UsdGeom.XformCache(time).GetLocalToWorldTransform(prim)
     if not np.isfinite(np.array(world)).all() or abs(np.linalg.det(np.array(world)[:3, :3])) < 1e-12:
         raise SourceError(
             f"Camera {path} has a transform without inverse at time {time}; author one without zero scale."
         )
+    lens, intrinsics = read_lens(prim, time, size) or _plain_lens(camera, time, scale, size)
     frustum = Gf.Frustum()
     frustum.SetPositionAndRotationFromMatrix(world)  # drops scale and mirroring, as USD's own cameras do
     cam_to_world = np.array(frustum.ComputeViewInverse()).T
@@ -53,13 +48,34 @@ def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[in
     near, far = _clipping(camera, time, scale)
     return Camera(
         prim_path=str(path),
-        height=height,
-        width=width,
-        intrinsics=intrinsics_matrix(focal * pixels, width / 2.0 - shift_x * pixels, height / 2.0 + shift_y * pixels),
+        height=size[0],
+        width=size[1],
+        intrinsics=intrinsics,
         cam_to_world=cam_to_world,
         near=near,
         far=far,
+        lens=lens,
     )
+
+
+def _plain_lens(camera: Any, time: Usd.TimeCode, scale: float, size: tuple[int, int]) -> tuple[Lens, np.ndarray]:
+    """Return the lens that UsdGeomCamera describes: perspective or orthographic."""
+    from pxr import UsdGeom
+
+    height, width = size
+    parallel = camera.GetProjectionAttr().Get(time) == UsdGeom.Tokens.orthographic
+    names = ("focalLength", "horizontalAperture", "horizontalApertureOffset", "verticalApertureOffset")
+    focal, aperture, shift_x, shift_y = (float(camera.GetPrim().GetAttribute(name).Get(time)) for name in names)
+    if not (aperture > 0.0 and (parallel or focal > 0.0) and np.isfinite((focal, aperture, shift_x, shift_y)).all()):
+        raise SourceError(
+            f"Camera {camera.GetPath()} has focal length {focal:g}, horizontal aperture {aperture:g} and aperture "
+            f"offsets {shift_x:g}, {shift_y:g}; all must be finite, and the first two positive."
+        )
+    pixels = width / aperture
+    center = width / 2.0 - shift_x * pixels, height / 2.0 + shift_y * pixels
+    if parallel:
+        return Orthographic(), intrinsics_matrix(pixels / (_APERTURE_UNIT * scale), *center)
+    return Pinhole(), intrinsics_matrix(focal * pixels, *center)
 
 
 def intrinsics_matrix(focal: float, center_x: float, center_y: float) -> np.ndarray:
@@ -67,9 +83,9 @@ def intrinsics_matrix(focal: float, center_x: float, center_y: float) -> np.ndar
     return np.array([[focal, 0.0, center_x], [0.0, focal, center_y], [0.0, 0.0, 1.0]])
 
 
-def _clipping(camera: object, time: Usd.TimeCode, scale: float) -> tuple[float, float]:
+def _clipping(camera: Any, time: Usd.TimeCode, scale: float) -> tuple[float, float]:
     """Return near and far [m]; the schema's own (1, 1000000) is of centimetres and does not count as said."""
-    attribute = camera.GetClippingRangeAttr()  # type: ignore[attr-defined]
+    attribute = camera.GetClippingRangeAttr()
     if not attribute.HasAuthoredValue():
         return 0.01, 1.0e6
     near, far = (float(value) * scale for value in attribute.Get(time))
@@ -81,4 +97,18 @@ def _clipping(camera: object, time: Usd.TimeCode, scale: float) -> tuple[float, 
     return near, far
 
 
-__all__ = ["intrinsics_matrix", "read_camera"]
+def note_cameras(cameras: list[Usd.Prim], time: Usd.TimeCode, notes: Notes) -> None:
+    """Say what cameras ask for that is not drawn: clipping planes, depth of field, motion blur."""
+    from pxr import UsdGeom
+
+    for prim in cameras:
+        camera, path = UsdGeom.Camera(prim), str(prim.GetPath())
+        if camera.GetClippingPlanesAttr().Get(time):
+            notes.add("Cameras with clippingPlanes are drawn without them, clipped by clippingRange only", path)
+        if (camera.GetFStopAttr().Get(time) or 0.0) > 0.0:
+            notes.add("Cameras with an fStop are drawn sharp everywhere, without depth of field", path)
+        if (camera.GetShutterCloseAttr().Get(time) or 0.0) > (camera.GetShutterOpenAttr().Get(time) or 0.0):
+            notes.add("Cameras with an open shutter are drawn without motion blur", path)
+
+
+__all__ = ["intrinsics_matrix", "note_cameras", "read_camera"]
