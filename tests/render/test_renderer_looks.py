@@ -272,3 +272,31 @@ def test_edges_are_smoother_than_the_id_picture(renderer):
     low, high = min(sky, far), max(sky, far)
     between = (border > low + 0.15 * (high - low)) & (border < high - 0.15 * (high - low))
     assert len(border) > 10 and between.mean() > 0.05
+
+
+@pytest.mark.parametrize("name", ["overcast", "fog", "rain", "snow", "dust", "noise", "vignette", "lens_dirt"])
+def test_every_strength_starts_from_nothing(renderer, name):
+    """A thousandth of an effect is next to none: no effect jumps in."""
+    none, hint = (picture(renderer, Look(**{"vignette": 0.0, name: s}), particles=False) for s in (0.0, 1e-3))
+    assert np.percentile(np.abs(hint.astype(int) - none), 99.9) <= 6  # a shadow may move by a ray
+    assert np.abs(hint.astype(int) - none).mean() < 0.7
+
+
+def test_fog_is_neither_white_nor_flat(renderer):
+    """Thick fog is a middle grey, lighter towards the sun."""
+    for fog in (0.3, 0.6, 0.9):
+        assert 105.0 < luma(picture(renderer, Look(fog=fog, overcast=0.3))).mean() < 190.0
+    sky = renderer.render("/World/Camera", 0.0, size=SIZE).instance_ids.numpy() == 0
+    ahead, behind = (
+        luma(picture(renderer, Look(fog=0.2, sun_elevation=15.0, sun_azimuth=azimuth, vignette=0.0)))[sky].mean()
+        for azimuth in (102.0, 282.0)
+    )
+    assert ahead > 1.15 * behind
+
+
+def test_headlights_do_not_burn_out_what_is_near():
+    wall = author(lights=False)
+    UsdGeom.Cube.Define(wall, "/World/Near").AddTranslateOp().Set(Gf.Vec3d(2.5, -3.5, 2.0))
+    close = Renderer(wall, device="cpu")
+    assert luma(picture(close, Look(sun_elevation=-15.0))).mean() < 150.0
+    close.close()

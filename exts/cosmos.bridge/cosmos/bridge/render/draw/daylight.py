@@ -23,9 +23,9 @@ _KEYS = {
         (0.1200, 0.1800, 0.3800),
         (0.1500, 0.2300, 0.4600),
         (0.1700, 0.2900, 0.5800),
-        (0.1900, 0.4300, 1.0500),
-        (0.1800, 0.4600, 1.2500),
-        (0.1800, 0.4700, 1.3000),
+        (0.2300, 0.4500, 0.9600),
+        (0.2400, 0.4900, 1.0800),
+        (0.2400, 0.5000, 1.1200),
     ),
     "horizon": (
         (0.0018, 0.0023, 0.0042),
@@ -107,6 +107,31 @@ def _haze(look: Look) -> tuple[float, float]:
     return fog, dust
 
 
+def _haze_height(look: Look) -> float:
+    """Return the scale height of the haze [m]: thick fog lies low, thin haze reaches high."""
+    return 30.0 + 44.0 * (1.0 - look.fog)
+
+
+def _sun_through(haze: float, height: float, elevation: float) -> float:
+    """Return the share of the sun's light that still comes from about its place after the haze.
+
+    Beer-Lambert over the whole layer (density falls by e every ``height``); drops scatter four fifths of what they meet
+    so little aside that it still counts as direct (delta scaling, Joseph et al. 1976).
+    """
+    slope = max(math.sin(math.radians(elevation)), 0.15)
+    return math.exp(-0.2 * haze * height / slope)
+
+
+def _veil(sky_light: np.ndarray, ground: np.ndarray, sun: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the light that haze scatters towards the eye, and what it adds looking straight into the sun.
+
+    The source function of a scattering medium lit by sky above, ground below and sun, albedo 0.97: half of the sun's
+    light goes everywhere alike, half into a lobe cos^8 of the angle to the sun, whose mean over the sphere is 1/18.
+    """
+    even = 0.97 * (0.5 * sky_light + 0.5 * ground + 0.5 * sun / (4.0 * math.pi))
+    return even, 0.97 * 0.5 * 18.0 * sun / (4.0 * math.pi)
+
+
 def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any:
     """Return the sky and air of a Look; exposure is left at 1 for the light meter.
 
@@ -118,13 +143,16 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     """
     elevation = look.sun_elevation
     cover = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow + 0.55 * look.fog)
+    clouds = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow)
+    fog, dust = _haze(look)
+    height = _haze_height(look)
     zenith, horizon, glow, sun = (_key(name, elevation) for name in ("zenith", "horizon", "glow", "sun"))
     moonlit = elevation < NIGHT_ELEVATION
     toward = direction_of(max(elevation, 0.6), look.sun_azimuth, y_up)
     if moonlit:
         toward = direction_of(38.0, look.sun_azimuth + 130.0, y_up)
         sun = _MOON_LIGHT * np.interp(elevation, (-12.0, NIGHT_ELEVATION), (1.0, 0.35))
-    thinned = (1.0 - cover) ** 1.6
+    thinned = (1.0 - clouds) ** 1.6 * _sun_through(fog, height, 38.0 if moonlit else elevation)
     grey_sky = np.full(3, 0.35 * _luma(zenith) + 0.65 * _luma(horizon)) * np.array([0.96, 1.0, 1.06])
     grey_sky *= 1.0 + 0.9 * min(1.0, _luma(sun) / 10.0) - 0.25 * look.rain
     zenith, horizon = _mix(zenith, grey_sky * 1.12, cover), _mix(horizon, grey_sky * 0.9, cover)
@@ -148,15 +176,14 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     air.stars = float(np.interp(elevation, (-12.0, -7.0), (1.0, 0.0))) * (1.0 - cover)
     air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
     air.sky_light, air.open, air.fill = _vec(sky_light), openness, _vec((0.0, 0.0, 0.0))
-    fog, dust = _haze(look)
     dim = 0.25 + 0.75 * openness
-    veil = np.full(3, 1.0) * _luma(0.72 * sky_light + 0.03 * sun) * np.array([0.97, 1.0, 1.03])
-    veil = _mix(veil, 0.72 * sky_light + 0.035 * sun, 0.35)
-    dusty = tint * _luma(sky_light + 0.05 * sun) * 1.15
+    even, towards_sun = _veil(sky_light, np.array(air.ground), sun)
+    veil = _mix(even, np.full(3, _luma(even)), 0.6)  # drops scatter all colours alike
+    dusty = tint * _luma(even) * 1.25
     share = dust / max(fog + dust, 1e-9)
     air.haze, air.haze_color = fog + dust, _vec(_mix(veil, dusty, share) * dim)
-    air.haze_glow = _vec((0.25 * glow * (1.0 - cover) + 0.01 * sun) * dim)
-    air.haze_height, air.floor = 14.0 + 60.0 * (1.0 - look.fog), floor
+    air.haze_glow = _vec((towards_sun * (1.0 - 0.6 * look.dust) + 0.1 * glow * (1.0 - cover)) * dim)
+    air.haze_height, air.floor = height, floor
     air.detail, air.seed, air.vignette = look.detail, look.seed & 0x7FFFFFFF, look.vignette
     air.wet, air.snow = look.rain, look.snow
     air.exposure, air.headlight, air.bounce = 1.0, 0.0, 1.0

@@ -17,6 +17,8 @@ from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera
 
 _MOST_READINGS = 256
+_VEIL_LEVEL = 0.48
+"""Radiance at which a picture of nothing but haze is exposed, before the tone curve."""
 _ROOFED = 0.45
 """Below this openness lamps are lit by day."""
 
@@ -76,10 +78,12 @@ class Lighting:
     def _expose(self, air: Any, reading: Reading, lamp_gain: float, *, brightness: float, least: float) -> None:
         """Set what depends on how much light there is."""
         levels = (_luma(air.sun_color), _luma(air.sky_light), lamp_gain)
-        key = max(reading.key(*levels), least)
+        key = max(reading.key(*levels, air.headlight), least)
         fill = 0.3 * reading.mean(*levels) * (1.0 - 0.6 * reading.openness)
         air.fill, air.limit = wp.vec3(fill, fill, fill), 0.8 * key
-        air.exposure = brightness / key
+        hidden = reading.veiled(air.haze, air.haze_height)
+        veil = brightness * _luma(air.haze_color) / _VEIL_LEVEL
+        air.exposure = brightness / max(key, (1.0 - hidden) * key + hidden * veil)
 
     def _of_stage(self, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
         air = stage_air(self._scene, pose, floor=self.floor)

@@ -35,7 +35,7 @@ def _measure_kernel(
     sky_rays: wp.int32,
     reading_out: wp.array(dtype=wp.vec4),
 ):
-    """Per spot: seen (1 or 0), openness to the sky, share of the sun times its cosine, lamps' irradiance."""
+    """Per spot: distance (0: sky) [m], openness to the sky, share of the sun times its cosine, lamps' irradiance."""
     i = wp.tid()
     u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
     v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
@@ -69,13 +69,17 @@ def _measure_kernel(
         reach = wp.length(to)
         if wp.max(part[0], wp.max(part[1], part[2])) > 0.0 and not blocked(world, p, to / reach, reach * 0.99 - 0.03):
             lit += 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2]
-    reading_out[i] = wp.vec4(1.0, clear / wp.float32(sky_rays), sun, lit)
+    reading_out[i] = wp.vec4(view.near + hit.t, clear / wp.float32(sky_rays), sun, lit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Reading:
     """What the meter saw, one row a spot that met the scene."""
 
+    distances: np.ndarray
+    """Of the spots from the camera [m], shape [K]."""
+    sky_spots: int
+    """How many further spots met the sky."""
     sky: np.ndarray
     """Cosine-weighted share of directions that leave the scene upwards, in [0, 1], shape [K]."""
     sun: np.ndarray
@@ -88,23 +92,36 @@ class Reading:
         """How far under the open sky this is: 1 outdoors, 0 in a closed room."""
         return float(np.clip(1.45 * self.sky.mean(), 0.0, 1.0)) if len(self.sky) else 1.0
 
+    def veiled(self, haze: float, height: float) -> float:
+        """Return the mean share of the picture that haze hides, in [0, 1].
+
+        Args:
+            haze: Extinction at the ground [1/m].
+            height: Scale height of the haze [m]; the sky counts as eight of it.
+        """
+        hidden = float((1.0 - np.exp(-haze * self.distances)).sum())
+        hidden += self.sky_spots * float(1.0 - np.exp(-haze * height * 8.0))
+        return hidden / max(1, len(self.distances) + self.sky_spots)
+
     def mean(self, sun: float, sky: float, lamps: float) -> float:
         """Return the mean irradiance; arguments as in ``key``."""
         if not len(self.sky):
             return 0.0
         return float((self.sun * sun + np.pi * self.sky * sky + self.lamps * lamps).mean())
 
-    def key(self, sun: float, sky: float, lamps: float) -> float:
+    def key(self, sun: float, sky: float, lamps: float, headlight: float = 0.0) -> float:
         """Return the irradiance to expose for: between the typical and the bright spots.
 
         Args:
             sun: Luminous irradiance of the sun.
             sky: Luminous mean radiance of the sky.
             lamps: Factor on the lamps' irradiance.
+            headlight: Intensity of the lamps beside the camera.
         """
         if not len(self.sky):
             return max(1e-6, 0.6 * sun + np.pi * sky)
         total = self.sun * sun + np.pi * self.sky * sky + self.lamps * lamps
+        total = total + 0.5 * headlight / (self.distances**2 + 9.0)
         total = total + 0.25 * total.mean() + 1e-9  # bounced light
         typical = np.exp(0.65 * np.log(total).mean() + 0.35 * np.log(np.percentile(total, 80.0)))
         return float(max(typical, 0.24 * np.percentile(total, 92.0)))
@@ -120,8 +137,9 @@ def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:
         wp.launch(_measure_kernel, dim=_ROWS * _COLUMNS, inputs=inputs, device=device)
         readings.append(reading.numpy())
     rows = np.concatenate(readings).astype(np.float64)
-    rows = rows[rows[:, 0] > 0.5]
-    return Reading(sky=rows[:, 1], sun=rows[:, 2], lamps=rows[:, 3])
+    sky_spots = int((rows[:, 0] <= 0.0).sum())
+    rows = rows[rows[:, 0] > 0.0]
+    return Reading(distances=rows[:, 0], sky_spots=sky_spots, sky=rows[:, 1], sun=rows[:, 2], lamps=rows[:, 3])
 
 
 __all__ = ["Reading", "measure"]

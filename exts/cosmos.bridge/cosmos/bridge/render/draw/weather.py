@@ -119,6 +119,7 @@ def weathered(
         need = 0.92 - 0.72 * air.snow
         cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
         cover *= smooth_step(0.25, 0.6, flat) * smooth_step(0.15, 0.45, up) * (1.0 - sheltered)
+        cover *= wp.min(1.0, 8.0 * air.snow)
         shade = 0.94 + 0.10 * (drift - 0.5)
         out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
         out.roughness = wp.lerp(out.roughness, 0.78, cover)
