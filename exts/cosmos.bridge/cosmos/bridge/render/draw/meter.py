@@ -35,14 +35,15 @@ def _measure_kernel(
     sky_rays: wp.int32,
     reading_out: wp.array(dtype=wp.vec4),
 ):
-    """Per spot: distance (0: sky) [m], openness to the sky, share of the sun times its cosine, lamps' irradiance."""
+    """Per spot: distance [m] (0: sky, -1: outside the lens), openness to the sky, share of the sun times its cosine, lamps' irradiance."""
     i = wp.tid()
     u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
     v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
-    reading_out[i] = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    reading_out[i] = wp.vec4(-1.0, 0.0, 0.0, 0.0)
     ray = pixel_ray(view, u, v)
     if wp.length_sq(ray) == 0.0:
         return
+    reading_out[i] = wp.vec4(0.0, 0.0, 0.0, 0.0)
     start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
     d = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
     face, far = hit_along(world, start + d * view.near, d, 1.0e4)
@@ -69,7 +70,7 @@ def _measure_kernel(
         reach = wp.length(to)
         if wp.max(part[0], wp.max(part[1], part[2])) > 0.0 and not blocked(world, p, to / reach, reach * 0.99 - 0.03):
             lit += 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2]
-    reading_out[i] = wp.vec4(view.near + hit.t, clear / wp.float32(sky_rays), sun, lit)
+    reading_out[i] = wp.vec4(view.near + far, clear / wp.float32(sky_rays), sun, lit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -137,7 +138,7 @@ def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:
         wp.launch(_measure_kernel, dim=_ROWS * _COLUMNS, inputs=inputs, device=device)
         readings.append(reading.numpy())
     rows = np.concatenate(readings).astype(np.float64)
-    sky_spots = int((rows[:, 0] <= 0.0).sum())
+    sky_spots = int((rows[:, 0] == 0.0).sum())
     rows = rows[rows[:, 0] > 0.0]
     return Reading(distances=rows[:, 0], sky_spots=sky_spots, sky=rows[:, 1], sun=rows[:, 2], lamps=rows[:, 3])
 
