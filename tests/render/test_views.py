@@ -1,0 +1,205 @@
+"""What each lens sees and how it moves, judged by Embree and by float64, on a stage that surrounds the camera."""
+
+import embreex.mesh_construction
+import embreex.rtcore_scene
+import numpy as np
+import pytest
+from pxr import Gf, Usd, UsdGeom, Vt  # noqa: TID253
+
+from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import BUFFERS, Camera, FTheta, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
+
+SIZE = (66, 88)
+FISHEYE = [[30.0, 0.0, 45.0], [0.0, 29.0, 32.5], [0.0, 0.0, 1.0]]
+LENSES = {
+    "pinhole": (Pinhole(), [[60.0, 0.0, 45.0], [0.0, 60.0, 32.0], [0.0, 0.0, 1.0]]),
+    "orthographic": (Orthographic(), [[9.0, 0.0, 45.0], [0.0, 9.0, 32.0], [0.0, 0.0, 1.0]]),
+    "distorted": (
+        OpenCvPinhole(coefficients=(-0.3, 0.1, 0.002, -0.001, -0.02)),
+        [[55.0, 0.0, 45.0], [0.0, 55.0, 32.0], [0.0, 0.0, 1.0]],
+    ),
+    "fisheye": (OpenCvFisheye(coefficients=(0.02, -0.004), max_theta=np.radians(85)), FISHEYE),
+    "wide fisheye": (
+        FTheta(coefficients=(0.0, 0.04, 1e-4), max_theta=np.radians(110)),
+        [[1.0, 0.0, 44.0], [0.0, 1.0, 32.0], [0.0, 0.0, 1.0]],
+    ),
+}
+
+
+def make_stage():
+    """A room around the camera: a turning box, a falling ball, spinning point instances, and walls."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    stage.SetStartTimeCode(0)
+    stage.SetEndTimeCode(10)
+    room = UsdGeom.Cube.Define(stage, "/World/Room")
+    room.AddTranslateOp().Set((0.3, 0.2, 2.0))
+    room.AddScaleOp().Set((6.0, 5.0, 3.0))
+    box = UsdGeom.Cube.Define(stage, "/World/Box")
+    box.AddTranslateOp().Set((1.5, 2.5, 0.8))
+    turn = box.AddRotateZOp()
+    turn.Set(10.0, 0)
+    turn.Set(60.0, 10)
+    box.AddScaleOp().Set((0.6, 0.4, 0.7))
+    ball = UsdGeom.Sphere.Define(stage, "/World/Ball")
+    fall = ball.AddTranslateOp()
+    fall.Set((-1.4, 2.0, 3.0), 0)
+    fall.Set((-1.4, 2.4, 1.0), 10)
+    instancer = UsdGeom.PointInstancer.Define(stage, "/World/Points")
+    UsdGeom.Cube.Define(stage, "/World/Points/Proto").CreateSizeAttr(0.7)
+    instancer.CreatePrototypesRel().AddTarget("/World/Points/Proto")
+    instancer.CreateProtoIndicesAttr([0, 0, 0])
+    places = instancer.CreatePositionsAttr()
+    spins = instancer.CreateOrientationsAttr()
+    for time in (0, 10):
+        places.Set([Gf.Vec3f(x, -2.0 - 0.05 * time, 1.0 + 0.07 * x * time) for x in (-2.0, 0.0, 2.0)], time)
+        half = 0.02 * time
+        spins.Set(Vt.QuathArray([Gf.Quath(float(np.cos(half)), 0.0, float(np.sin(half)), 0.0)] * 3), time)
+    return stage
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return make_stage()
+
+
+def camera_of(name, time=5.0, size=SIZE):
+    """A camera in the middle of the room that turns and moves with time."""
+    lens, intrinsics = LENSES[name]
+    yaw, pitch = 0.1 + 0.02 * time, -0.1 + 0.01 * time
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+    tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    pose = np.eye(4)
+    pose[:3, :3] = turn @ tilt @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+    pose[:3, 3] = 0.05 * time, -0.5, 1.7 + 0.01 * time
+    return Camera(
+        prim_path="/Camera",
+        height=size[0],
+        width=size[1],
+        intrinsics=intrinsics,
+        cam_to_world=pose,
+        lens=lens,
+        far=500.0,
+    )
+
+
+def embree(renderer, camera, time):
+    """Distance along the ray, id and point of each pixel, by Embree."""
+    scene, pose = renderer.scene, renderer._pose(time)
+    triangles, owners = [], []
+    for row, mesh in enumerate(scene.mesh_of):
+        matrix = pose.local_to_world[row]
+        points = scene.meshes[mesh].points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+        triangles.append(points[scene.meshes[mesh].triangles])
+        owners.append(np.full(len(triangles[-1]), row + 1))
+    triangles, owners = np.concatenate(triangles), np.concatenate(owners)
+    starts, rays = camera.rays()
+    lit = np.isfinite(rays).all(axis=-1)
+    tracer = embreex.rtcore_scene.EmbreeScene()
+    embreex.mesh_construction.TriangleMesh(tracer, triangles.astype(np.float32))
+    hits = tracer.run(starts[lit].astype(np.float32), rays[lit].astype(np.float32), output=True)
+    found = hits["primID"] >= 0
+    distance, ids = np.full(lit.shape, np.inf), np.zeros(lit.shape, dtype=int)
+    distance[lit] = np.where(found, hits["tfar"], np.inf)
+    ids[lit] = np.where(found, owners[np.maximum(hits["primID"], 0)], 0)
+    return distance, ids, lit
+
+
+def interior(ids):
+    """Pixels whose eight neighbours show the same instance."""
+    padded, same = np.pad(ids, 1, mode="edge"), np.ones(ids.shape, dtype=bool)
+    for dy in range(3):
+        for dx in range(3):
+            same &= padded[dy : dy + ids.shape[0], dx : dx + ids.shape[1]] == ids
+    return same
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_every_lens_sees_what_embree_sees(stage, device, name):
+    renderer = Renderer(stage, device=device)
+    camera = camera_of(name)
+    frame = renderer.render(camera, 5.0)
+    distance, ids, lit = embree(renderer, camera, 5.0)
+    got = frame.instance_ids.numpy().astype(int)
+    inside = interior(ids) & interior(lit.astype(int))
+    assert len(np.unique(ids)) >= 3 and inside.mean() > 0.3
+    np.testing.assert_array_equal(got[inside], ids[inside])
+    forward = -(camera.rays()[1] @ camera.cam_to_world[:3, 2])
+    seen = inside & lit & np.isfinite(distance)
+    np.testing.assert_allclose(frame.depth.numpy()[seen], (distance * forward)[seen], rtol=2e-5, atol=2e-5)
+    assert name != "wide fisheye" or (frame.depth.numpy() < 0.0).any()
+    renderer.close()
+
+
+@pytest.mark.parametrize("name", ["fisheye", "wide fisheye"])
+def test_outside_the_image_circle_is_background(stage, name):
+    renderer = Renderer(stage, device="cpu")
+    camera = camera_of(name)
+    frame = renderer.render(camera, 5.0, look=Look(fog=0.4, vignette=0.0))
+    dark = ~np.isfinite(camera.rays()[1]).all(axis=-1)
+    inner = interior(dark.astype(int)) & dark
+    assert 0.05 < dark.mean() < 0.7
+    assert np.isinf(frame.depth.numpy()[inner]).all()
+    assert not frame.instance_ids.numpy()[inner].any() and not frame.rgb.numpy()[inner].any()
+    assert not frame.normals.numpy()[inner].any() and not frame.motion.numpy()[inner].any()
+    assert frame.rgb.numpy()[~dark].mean() > 20
+    renderer.close()
+
+
+@pytest.mark.parametrize("name", LENSES)
+def test_motion_is_within_a_hundredth_of_a_pixel_for_every_lens(stage, name):
+    renderer = Renderer(stage, device="cpu")
+    now, before = camera_of(name, 5.0), camera_of(name, 4.0)
+    frame = renderer.render(now, 5.0, previous=(before, 4.0))
+    ids, motion = frame.instance_ids.numpy(), frame.motion.numpy().astype(np.float64)
+    distance, _, lit = embree(renderer, now, 5.0)
+    starts, rays = now.rays()
+    centres = np.stack(np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0])), axis=-1) + 0.5
+    checked = set()
+    for row in range(len(renderer.scene.drawn)):
+        mask = (ids == row + 1) & interior(ids.astype(int)) & lit
+        if not mask.any():
+            continue
+        then, here = (renderer._pose(time).local_to_world[row] for time in (4.0, 5.0))
+        move = then @ np.linalg.inv(here)
+        points = (starts + rays * distance[..., None])[mask]
+        want = before.project(points @ move[:3, :3].T + move[:3, 3]) - centres[mask]
+        known = np.isfinite(want).all(axis=1)  # what came into view is left out
+        assert known.mean() > 0.8
+        np.testing.assert_allclose(motion[mask][known], want[known], atol=0.01)
+        assert np.abs(want[known]).max() > 0.05
+        checked.add(renderer.scene.drawn[row].prim_path)
+    assert len(checked) >= 3
+    renderer.close()
+
+
+def test_motion_of_the_sky_follows_the_lens():
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.Cube.Define(stage, "/World/Cube").AddTranslateOp().Set((0.0, 0.0, -400.0))
+    renderer = Renderer(stage, device="cpu")
+    for name in LENSES:
+        now, before = camera_of(name, 5.0), camera_of(name, 3.0)
+        motion = renderer.render(now, 0.0, previous=(before, 0.0)).motion.numpy()
+        rays = now.rays()[1]
+        want = before.project(before.cam_to_world[:3, 3] + 1e7 * rays) - (
+            np.stack(np.meshgrid(np.arange(SIZE[1]), np.arange(SIZE[0])), axis=-1) + 0.5)  # fmt: skip
+        known = np.isfinite(want).all(axis=-1)
+        if name == "orthographic":  # all parallel rays end in one point of the sky
+            want, known = np.zeros_like(want), np.ones_like(known)
+        assert known.mean() > 0.3
+        np.testing.assert_allclose(motion[known], want[known], atol=0.01)
+    renderer.close()
+
+
+@pytest.mark.parametrize("name", ["orthographic", "wide fisheye"])
+def test_bands_do_not_change_a_bit(stage, name):
+    frames = []
+    for threads in (1, 3):
+        renderer = Renderer(stage, device="cpu", threads=threads)
+        frame = renderer.render(camera_of(name, 5.0), 5.0, previous=(camera_of(name, 4.0), 4.0))
+        frames.append({buffer: getattr(frame, buffer).numpy().copy() for buffer in BUFFERS})
+        renderer.close()
+    for buffer in BUFFERS:
+        np.testing.assert_array_equal(frames[0][buffer], frames[1][buffer], err_msg=buffer)
