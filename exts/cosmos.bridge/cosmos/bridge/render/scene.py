@@ -7,6 +7,7 @@ Colours are linear Rec. 709 unless said.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,7 +26,7 @@ class Texture:
     path: str
     """Resolved path, or a name for a made one."""
     texels: np.ndarray
-    """uint8, shape [H, W, 4]; row 0 is the top of the image (v = 1)."""
+    """uint8, shape [H, W, 4], or linear float32, shape [H, W, 3], without a bound; row 0 is the image's top (v = 1)."""
     srgb: bool
     """Whether RGB is sRGB-encoded and must be linearised on sampling."""
     wrap_s: Wrap = "repeat"
@@ -149,13 +150,31 @@ class Light:
     kind: Literal["distant", "dome", "rect", "disk", "sphere", "cylinder"]
     prim_path: str
     color: tuple[float, float, float]
+    """Radiance, before ``normalize``; in ``Scene.lights`` that of the moment at which it is brightest."""
     size: tuple[float, float] = (0.0, 0.0)
     """rect: width, height; disk, sphere: radius, 0; cylinder: radius, length [m]; distant: angle [deg], 0."""
     texture: int = -1
-    """Lat-long image of a dome, index into Scene.textures; -1 for none."""
+    """Lat-long image of a dome, or image of a rect, index into Scene.textures; -1 for none."""
     shadow: bool = True
     normalize: bool = False
     """UsdLux inputs:normalize: power does not grow with size."""
+    focus: float = 0.0
+    """Power of the cosine to the light's surface by which it narrows; 0 for none."""
+    focus_tint: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Colour that light off the axis takes on by ``focus``."""
+    cone_angle: float = 180.0
+    """Angle off the light's -Z beyond which it is dark [deg]."""
+    cone_softness: float = 0.0
+    """Share of ``cone_angle`` over which light fades, in [0, 1]."""
+    pole: UpAxis = "Y"
+    """Axis of a dome's own space at the top of its image."""
+
+    @property
+    def irradiance(self) -> tuple[float, float, float]:
+        """What a distant light brings to a surface facing it: radiance times pi sin^2 of half its angle (UsdLux)."""
+        half = math.radians(min(90.0, 0.5 * self.size[0]))
+        factor = 1.0 if self.normalize or half == 0.0 else math.pi * math.sin(half) ** 2
+        return (self.color[0] * factor, self.color[1] * factor, self.color[2] * factor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -201,6 +220,8 @@ class Pose:
     """float64 [L, 4, 4]; UsdLux conventions: rect, disk and distant lights shine along their own -Z."""
     points: Mapping[int, np.ndarray] = field(default_factory=dict)
     """Mesh index -> float32 [V, 3], for meshes whose points move."""
+    lights: tuple[Light, ...] = ()
+    """The lights as they are at this time, dark where they are not visible; empty where all are as in the scene."""
 
 
 __all__ = ["Light", "Material", "Mesh", "Pose", "Scene", "Texture", "TextureSlot", "Wrap"]

@@ -75,6 +75,9 @@ def _texel(atlas: Atlas, texture: wp.int32, offset: wp.int32, w: wp.int32, h: wp
     r = wp.int32(packed & wp.uint32(255))
     g = wp.int32((packed >> wp.uint32(8)) & wp.uint32(255))
     b = wp.int32((packed >> wp.uint32(16)) & wp.uint32(255))
+    if atlas.textures[texture, 3] == 2:  # shared exponent (G. Ward 1991)
+        unit = wp.pow(2.0, wp.float32(packed >> wp.uint32(24)) - 128.0) / 255.0
+        return wp.vec4(wp.float32(r) * unit, wp.float32(g) * unit, wp.float32(b) * unit, 1.0)
     a = wp.float32(packed >> wp.uint32(24)) / 255.0
     if atlas.textures[texture, 3] == 1:
         return wp.vec4(atlas.linear[r], atlas.linear[g], atlas.linear[b], a)
@@ -216,6 +219,26 @@ def _mip_levels(texels: np.ndarray) -> list[np.ndarray]:
     return levels
 
 
+def _radiance_levels(texels: np.ndarray) -> list[np.ndarray]:
+    """Return a linear image and its halvings as bytes: red, green, blue and the exponent that they share."""
+    levels = [texels.astype(np.float32)]
+    while max(levels[-1].shape[:2]) > 1 and len(levels) < _LEVELS:
+        image = levels[-1]
+        h, w = image.shape[:2]
+        half_h, half_w = max(1, h // 2), max(1, w // 2)
+        rows = image[: half_h * 2].reshape(half_h, -1, w, 3).mean(axis=1)
+        levels.append(rows[:, : half_w * 2].reshape(half_h, half_w, -1, 3).mean(axis=2))
+    return [_shared_exponent(level) for level in levels]
+
+
+def _shared_exponent(rgb: np.ndarray) -> np.ndarray:
+    """Return linear RGB as uint8 [H, W, 4]: ``value = byte / 255 * 2 ** (exponent - 128)``."""
+    exponent = np.frexp(rgb.max(axis=-1))[1]
+    exponent = np.where(rgb.max(axis=-1) > 1e-30, np.clip(exponent, -127, 127), -128)
+    mantissa = np.rint(np.ldexp(rgb, -np.maximum(exponent, -127)[..., None]) * 255.0)
+    return np.concatenate([np.clip(mantissa, 0, 255), (exponent + 128)[..., None]], axis=-1).astype(np.uint8)
+
+
 def srgb_to_linear(values: np.ndarray) -> np.ndarray:
     """Decode sRGB values in [0, 1] (IEC 61966-2-1)."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
@@ -224,6 +247,8 @@ def srgb_to_linear(values: np.ndarray) -> np.ndarray:
 def mean_color(texture: Texture) -> np.ndarray:
     """Return the mean linear RGB of a texture, shape [3]."""
     step = max(1, max(texture.texels.shape[:2]) // 128)
+    if texture.texels.dtype != np.uint8:
+        return np.asarray(texture.texels[..., :3].mean(axis=(0, 1), dtype=np.float64))
     values = texture.texels[::step, ::step, :3].astype(np.float64) / 255.0
     return (srgb_to_linear(values) if texture.srgb else values).reshape(-1, 3).mean(axis=0)
 
@@ -238,7 +263,8 @@ def make_atlas(scene: Scene, device: Any) -> Any:
     """Return the scene's materials and textures as an Atlas on ``device``."""
     rows, texels, offset = [], [], 0
     for texture in scene.textures:
-        levels = _mip_levels(texture.texels)
+        radiance = texture.texels.dtype != np.uint8
+        levels = _radiance_levels(texture.texels) if radiance else _mip_levels(texture.texels)
         h, w = levels[0].shape[:2]
         wraps = [_WRAPS[texture.wrap_s], _WRAPS[texture.wrap_t]]
         starts = []
@@ -246,7 +272,7 @@ def make_atlas(scene: Scene, device: Any) -> Any:
             starts.append(offset)
             texels.append(level.reshape(-1, 4).view("<u4").reshape(-1))
             offset += level.shape[0] * level.shape[1]
-        rows.append([w, h, len(levels), int(texture.srgb), *wraps, *texture.tiles, *starts])
+        rows.append([w, h, len(levels), 2 if radiance else int(texture.srgb), *wraps, *texture.tiles, *starts])
         rows[-1] += [0] * (_LEVELS - len(starts))
     materials = scene.materials or (Material(name="default", use_display_color=True),)
     colors = np.array([_flat(item.base_color_slot, item.base_color, scene) for item in materials])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.render.draw.atlas import mean_color
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.look import Look
-from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.scene import Light, Pose, Scene
 
 _ELEVATIONS = (-18.0, -12.0, -6.0, -2.0, 0.0, 3.0, 8.0, 20.0, 45.0, 90.0)
 _KEYS = {
@@ -186,8 +188,22 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     air.haze_height, air.floor = height, floor
     air.detail, air.seed, air.vignette = look.detail, look.seed & 0x7FFFFFFF, look.vignette
     air.wet, air.snow = look.rain, look.snow
-    air.exposure, air.headlight, air.bounce = 1.0, 0.0, 1.0
+    air.exposure, air.headlight, air.bounce, air.sun_shadow = 1.0, 0.0, 1.0, 1
     return air
+
+
+def sun_of(lights: Sequence[Light]) -> Optional[int]:
+    """Return the index of the strongest distant light; ``None`` where there is none."""
+    distant = [index for index, light in enumerate(lights) if light.kind == "distant"]
+    return max(distant, key=lambda item: max(lights[item].irradiance), default=None)
+
+
+def dome_axes(light: Light, light_to_world: np.ndarray) -> np.ndarray:
+    """Return the rotation from world directions to those of a dome's image (+Y its top, +Z its middle), [3, 3]."""
+    axes = np.asarray(light_to_world, dtype=np.float64)[:3, :3]
+    turn = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]) if light.pole == "Z" else np.eye(3)
+    axes = axes @ turn
+    return np.asarray(np.linalg.inv(axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-12)), dtype=np.float32)
 
 
 def stage_air(scene: Scene, pose: Pose, *, floor: float) -> Any:
@@ -202,26 +218,29 @@ def stage_air(scene: Scene, pose: Pose, *, floor: float) -> Any:
     air = Air()
     air.y_up, air.floor, air.open = int(y_up), floor, 1.0
     air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
-    distant = [index for index, light in enumerate(scene.lights) if light.kind == "distant"]
-    domes = [index for index, light in enumerate(scene.lights) if light.kind == "dome"]
+    lights = pose.lights or scene.lights
+    domes = [index for index, light in enumerate(lights) if light.kind == "dome"]
     sun, toward, radius = np.zeros(3), direction_of(50.0, 35.0, y_up), 0.005
     sky = np.zeros(3)
-    if not scene.lights:
+    air.sun_shadow = 1
+    if not lights:
         sun, sky = np.array([3.0, 2.85, 2.6]), np.array([0.42, 0.5, 0.6])
-    if distant:
-        index = max(distant, key=lambda item: max(scene.lights[item].color))
+    index = sun_of(lights)
+    if index is not None:
         axes = np.asarray(pose.light_to_world[index], dtype=np.float64)[:3, :3]
-        sun = np.asarray(scene.lights[index].color, dtype=np.float64)
+        sun = np.asarray(lights[index].irradiance, dtype=np.float64)
         toward = axes[:, 2] / max(float(np.linalg.norm(axes[:, 2])), 1e-12)
-        radius = math.tan(math.radians(min(60.0, max(0.2, scene.lights[index].size[0])) * 0.5))
+        radius = math.tan(math.radians(min(60.0, max(0.2, lights[index].size[0])) * 0.5))
+        air.sun_shadow = int(lights[index].shadow)
     if domes:
-        index = domes[0]
-        sky = np.sum([np.asarray(scene.lights[item].color, dtype=np.float64) for item in domes], axis=0)
-        if scene.lights[index].texture >= 0:
-            axes = np.asarray(pose.light_to_world[index], dtype=np.float64)[:3, :3]
-            air.dome, air.dome_color = scene.lights[index].texture, _vec(sky)
-            air.dome_axes = wp.mat33(*np.linalg.inv(axes).astype(np.float32).reshape(-1).tolist())
-    elif distant:
+        index = next((item for item in domes if lights[item].texture >= 0), domes[0])
+        sky = np.sum([np.asarray(lights[item].color, dtype=np.float64) for item in domes], axis=0)
+        if lights[index].texture >= 0:
+            color = np.asarray(lights[index].color, dtype=np.float64)
+            air.dome, air.dome_color = lights[index].texture, _vec(color)
+            air.dome_axes = wp.mat33(*dome_axes(lights[index], pose.light_to_world[index]).reshape(-1).tolist())
+            sky = color * mean_color(scene.textures[lights[index].texture])
+    elif any(light.kind == "distant" for light in lights):
         sky = np.array([0.05, 0.055, 0.06]) * _luma(sun)
     air.sun, air.sun_color, air.sun_radius = _vec(toward), _vec(sun), radius
     air.zenith, air.horizon, air.ground = _vec(sky * (0.8, 0.92, 1.1)), _vec(sky * 1.1), _vec(sky * 0.45)
@@ -230,4 +249,4 @@ def stage_air(scene: Scene, pose: Pose, *, floor: float) -> Any:
     return air
 
 
-__all__ = ["NIGHT_ELEVATION", "direction_of", "stage_air", "teacher_air"]
+__all__ = ["NIGHT_ELEVATION", "direction_of", "dome_axes", "stage_air", "sun_of", "teacher_air"]

@@ -9,6 +9,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -19,25 +20,18 @@ wp.set_module_options({"enable_backward": False})
 PI = wp.constant(wp.float32(3.14159265))
 
 
-@wp.struct
-class Lamps:
-    """The local lights of the stage (all but sun and dome), L of them."""
-
-    count: wp.int32
-    kinds: wp.array(dtype=wp.int32)  # 0 distant, 1 rect or disk, 2 sphere, 3 cylinder
-    places: wp.array(dtype=wp.vec3)  # relative to the world's origin [m]
-    sides: wp.array(dtype=wp.vec3)  # half extent along the light's x [m]
-    tops: wp.array(dtype=wp.vec3)  # half extent along the light's y [m]
-    aims: wp.array(dtype=wp.vec3)  # unit direction in which it shines
-    powers: wp.array(dtype=wp.vec3)  # radiance times area [m2], or irradiance of a distant light
-    areas: wp.array(dtype=wp.float32)  # [m2]
-    shadows: wp.array(dtype=wp.int32)
-
-
 @wp.func
 def blocked(world: WorldArrays, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
     """Whether something that stops most of the light lies within ``distance`` [m]."""
     return light_along(world, start, direction, distance) < 0.5
+
+
+@wp.func
+def sun_along(world: WorldArrays, air: Air, start: wp.vec3, direction: wp.vec3):
+    """Share of the sun's light that comes along a direction towards it; all where it casts no shadows."""
+    if air.sun_shadow == 0:
+        return wp.float32(1.0)
+    return light_along(world, start, direction, 1.0e5)
 
 
 @wp.func
@@ -48,39 +42,6 @@ def frame_x(n: wp.vec3):
         s = wp.float32(-1.0)
     a = -1.0 / (s + n[2])
     return wp.vec3(1.0 + s * n[0] * n[0] * a, s * n[0] * n[1] * a, -s * n[0])
-
-
-@wp.func
-def lamp_vector(lamps: Lamps, k: wp.int32, p: wp.vec3):
-    """Direction (not unit) from ``p`` to lamp ``k``'s middle, or far along a distant light."""
-    if lamps.kinds[k] == 0:
-        return lamps.aims[k] * -1.0e4
-    return lamps.places[k] - p
-
-
-@wp.func
-def lamp_irradiance(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
-    """Unshadowed irradiance at ``p``; an area source seen as its middle, tamed in its near field."""
-    to = lamp_vector(lamps, k, p)
-    square = wp.dot(to, to)
-    w = to / wp.sqrt(wp.max(square, 1.0e-12))
-    kind = lamps.kinds[k]
-    facing = wp.dot(n, w)
-    if kind == 0:
-        return lamps.powers[k] * wp.max(0.0, facing)
-    reach = wp.sqrt(lamps.areas[k] * 0.25 / wp.max(square, 1.0e-6))
-    wrap = wp.min(reach * 0.6, 0.5)
-    facing = wp.max(0.0, (facing + wrap) / (1.0 + wrap))
-    spread = wp.float32(1.0)
-    if kind == 1:
-        spread = wp.max(0.0, -wp.dot(lamps.aims[k], w))
-    return lamps.powers[k] * (facing * spread / (square + lamps.areas[k] * 0.31830989))
-
-
-@wp.func
-def lamp_point(lamps: Lamps, k: wp.int32, a: wp.float32, b: wp.float32):
-    """A point on lamp ``k`` for ``a``, ``b`` in [0, 1)."""
-    return lamps.places[k] + lamps.sides[k] * (2.0 * a - 1.0) + lamps.tops[k] * (2.0 * b - 1.0)
 
 
 @wp.func
@@ -128,7 +89,7 @@ def bounced(
     facing = wp.dot(n, air.sun)
     lit = facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0
     if lit:
-        arriving += air.sun_color * (facing * light_along(world, p + n * 2.0e-3, air.sun, 1.0e5))
+        arriving += air.sun_color * (facing * sun_along(world, air, p + n * 2.0e-3, air.sun))
     for k in range(lamps.count):
         arriving += lamp_irradiance(lamps, k, p, n) * 0.8
     return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)
@@ -275,12 +236,10 @@ def smooth_light_kernel(
 
 __all__ = [
     "PI",
-    "Lamps",
     "blocked",
     "bounced",
     "frame_x",
     "gather_light_kernel",
-    "lamp_irradiance",
-    "lamp_vector",
     "smooth_light_kernel",
+    "sun_along",
 ]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, teacher_air
+from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, sun_of, teacher_air
 from cosmos.bridge.render.draw.lamps import make_lamps
 from cosmos.bridge.render.draw.meter import Reading, measure
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
-from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.scene import Light, Pose, Scene
 from cosmos.bridge.types import Camera
 
 _MOST_READINGS = 256
@@ -25,6 +27,10 @@ _ROOFED = 0.45
 
 def _luma(color: Any) -> float:
     return float(0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2])
+
+
+def _skipped(index: Optional[int]) -> tuple[int, ...]:
+    return () if index is None else (index,)
 
 
 class Lighting:
@@ -57,13 +63,8 @@ class Lighting:
         """
         return self._of_stage(pose, cameras) if look is None else self._of_look(look, pose, cameras)
 
-    def _lamps(self, pose: Pose, skip: tuple[int, ...], gain: float = 1.0) -> Any:
-        return make_lamps(self._scene, pose, self._world.origin, self._world.device, gain=gain, skip=skip)
-
-    def _distant(self) -> list[int]:
-        """Return the distant lights, brightest first."""
-        found = [index for index, light in enumerate(self._scene.lights) if light.kind == "distant"]
-        return sorted(found, key=lambda item: -max(self._scene.lights[item].color))
+    def _lamps(self, lights: Sequence[Light], pose: Pose, skip: tuple[int, ...], gain: float = 1.0) -> Any:
+        return make_lamps(self._scene, lights, pose, self._world.origin, self._world.device, gain=gain, skip=skip)
 
     def _reading(self, air: Any, skip: tuple[int, ...], pose: Pose, cameras: list[Camera], key: Any) -> Reading:
         if key not in self._readings:
@@ -71,13 +72,15 @@ class Lighting:
                 self._readings.pop(next(iter(self._readings)))
             views = [make_view(camera, self._world.origin) for camera in cameras]
             self._world.place(self._start)
-            self._readings[key] = measure(self._world, air, self._lamps(self._start, skip), views)
+            self._readings[key] = measure(self._world, air, self._lamps(self._scene.lights, self._start, skip), views)
             self._world.place(pose)
         return self._readings[key]
 
-    def _expose(self, air: Any, reading: Reading, lamp_gain: float, *, brightness: float, least: float) -> None:
-        """Set what depends on how much light there is."""
-        levels = (_luma(air.sun_color), _luma(air.sky_light), lamp_gain)
+    def _expose(
+        self, air: Any, brightest: Any, reading: Reading, lamp_gain: float, *, brightness: float, least: float
+    ) -> None:
+        """Set what depends on how much light there is; ``brightest`` is the air while every light is at its best."""
+        levels = (_luma(brightest.sun_color), _luma(brightest.sky_light), lamp_gain)
         key = max(reading.key(*levels, air.headlight), least)
         fill = 0.3 * reading.mean(*levels) * (1.0 - 0.6 * reading.openness)
         air.fill, air.limit = wp.vec3(fill, fill, fill), 0.8 * key
@@ -87,15 +90,18 @@ class Lighting:
 
     def _of_stage(self, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
         air = stage_air(self._scene, pose, floor=self.floor)
-        skip = tuple(self._distant()[:1])
-        reading = self._reading(air, skip, pose, cameras, cameras[0].prim_path)
+        lights = pose.lights or self._scene.lights
+        brightest = stage_air(self._scene, replace(pose, lights=()), floor=self.floor) if pose.lights else air
+        suns = (sun_of(self._scene.lights), sun_of(lights))
+        reading = self._reading(brightest, _skipped(suns[0]), pose, cameras, cameras[0].prim_path)
         air.open = reading.openness
-        self._expose(air, reading, 1.0, brightness=3.4 + 0.4 * (1.0 - air.open), least=1e-9)
+        self._expose(air, brightest, reading, 1.0, brightness=3.4 + 0.4 * (1.0 - air.open), least=1e-9)
         air.emission = self._emission / air.exposure
-        return air, self._lamps(pose, skip)
+        return air, self._lamps(lights, pose, _skipped(suns[1]))
 
     def _of_look(self, look: Look, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
-        y_up, skip = self._scene.up_axis == "Y", tuple(self._distant())
+        y_up, lights = self._scene.up_axis == "Y", self._scene.lights
+        skip = tuple(index for index, light in enumerate(lights) if light.kind == "distant")
         draft = teacher_air(look, y_up=y_up, floor=self.floor, openness=1.0)
         key = (cameras[0].prim_path, look.sun_elevation, look.sun_azimuth)
         reading = self._reading(draft, skip, pose, cameras, key)
@@ -110,9 +116,9 @@ class Lighting:
         dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))
         dim += (1.0 - dim) * (1.0 - reading.openness) * 0.8
         brightness = (4.4 + 0.4 * (1.0 - reading.openness)) * dim * 2.0**look.exposure
-        self._expose(air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9)
+        self._expose(air, air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9)
         air.emission = self._emission * (2.5 if night or roofed else 1.0) / air.exposure
-        return air, self._lamps(pose, skip, gain=gain)
+        return air, self._lamps(pose.lights or lights, pose, skip, gain=gain)
 
 
 __all__ = ["Lighting"]

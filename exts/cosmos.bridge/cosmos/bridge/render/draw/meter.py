@@ -12,7 +12,8 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
-from cosmos.bridge.render.draw.light import Lamps, blocked, face_normal, frame_x, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.light import blocked, face_normal, frame_x, sun_along
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, z_up
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
@@ -61,7 +62,7 @@ def _measure_kernel(
         if z_up(air, w)[2] > 0.0 and not blocked(world, p, w, 1.0e4):
             clear += 1.0
     sun = wp.max(0.0, wp.dot(n, air.sun))
-    if sun > 0.0 and blocked(world, p, air.sun, 1.0e5):
+    if sun > 0.0 and sun_along(world, air, p, air.sun) < 0.5:
         sun = wp.float32(0.0)
     lit = wp.float32(0.0)
     for k in range(lamps.count):

@@ -6,8 +6,9 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.atlas import Atlas
-from cosmos.bridge.render.draw.light import PI, Lamps, bounced, frame_x, lamp_irradiance, lamp_vector
-from cosmos.bridge.render.draw.rays import hit_along, light_along
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
+from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces
@@ -68,7 +69,7 @@ def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
 def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.int32):
     """Share of the sun's disk that is seen from ``p``."""
     if rays <= 1:
-        return light_along(world, p, air.sun, 1.0e5)
+        return sun_along(world, air, p, air.sun)
     tx = frame_x(air.sun)
     ty = wp.cross(air.sun, tx)
     seen = wp.float32(0.0)
@@ -77,7 +78,7 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
         angle = 2.3999632 * wp.float32(r)
         d = wp.normalize(air.sun + tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)))
         if wp.dot(d, g) > 0.0:
-            seen += light_along(world, p, d, 1.0e5)
+            seen += sun_along(world, air, p, d)
     return seen / wp.float32(rays)
 
 

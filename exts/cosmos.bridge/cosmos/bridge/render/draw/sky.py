@@ -22,6 +22,7 @@ class Air:
     sun: wp.vec3  # unit direction to the sun or moon, stage axes
     sun_color: wp.vec3  # irradiance on a surface that faces it
     sun_radius: wp.float32  # tangent of its angular radius
+    sun_shadow: wp.int32  # whether things cast shadows in it
     disk: wp.vec3  # radiance of the visible disk
     clouds: wp.float32  # cover, in [0, 1]
     cloud_light: wp.vec3

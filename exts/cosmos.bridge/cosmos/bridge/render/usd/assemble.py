@@ -11,7 +11,7 @@ from cosmos.bridge.render.scene import Light, Scene
 from cosmos.bridge.render.usd.cameras import note_cameras
 from cosmos.bridge.render.usd.deform import MovingPoints
 from cosmos.bridge.render.usd.labels import Labels, inherit, label_text, number_labels
-from cosmos.bridge.render.usd.lights import read_light
+from cosmos.bridge.render.usd.lights import changes, read_light, settle_suns
 from cosmos.bridge.render.usd.materials import MaterialLibrary
 from cosmos.bridge.render.usd.meshes import MeshLibrary, bound_materials
 from cosmos.bridge.render.usd.notes import Notes
@@ -51,6 +51,8 @@ class Tracks:
     instancers: list[InstancerTrack] = field(default_factory=list)
     lights: list[Usd.Prim] = field(default_factory=list)
     moving_lights: list[int] = field(default_factory=list)
+    changing_lights: list[tuple[int, bool, tuple[Usd.Attribute, ...]]] = field(default_factory=list)
+    """Lights that change but for their place: row, whether its inputs change, and the visibilities that do."""
     points: dict[int, MovingPoints] = field(default_factory=dict)
     """Mesh index -> its points, for meshes whose points move."""
 
@@ -176,13 +178,18 @@ class _Assembly:
             light = read_light(found.prim, self.time, scale, self.textures, self.notes)
             if light is None:
                 continue
-            if found.gates:
-                self.notes.add("Lights that are switched by visibility stay on", str(found.prim.GetPath()))
+            varies = changes(found.prim)
+            if found.gates or varies:
+                self.tracks.changing_lights.append((len(read), varies, found.gates))
             if found.moves:
                 self.tracks.moving_lights.append(len(read))
             self.tracks.lights.append(found.prim)
             read.append(light)
-        return tuple(read)
+        if sum(light.kind == "dome" for light in read) > 1 and any(
+            it.kind == "dome" and it.texture >= 0 for it in read
+        ):
+            self.notes.add("Of several domes with an image only the first such one is drawn", read[0].prim_path)
+        return settle_suns(read, self.notes)
 
     def instances(self) -> tuple[tuple[Instance, ...], dict[int, Labels]]:
         """Number the labels and return the drawn instances."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.scene import Pose, Scene
+from cosmos.bridge.render.scene import Light, Pose, Scene
 from cosmos.bridge.render.usd.assemble import Tracks, assemble
 from cosmos.bridge.render.usd.cameras import read_camera
 from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
+from cosmos.bridge.render.usd.lights import light_at
 from cosmos.bridge.types import Camera
 
 if TYPE_CHECKING:
@@ -104,7 +106,22 @@ class StageReader:
             visible=visible,
             light_to_world=light_to_world,
             points=self._moved_points(time, visible),
+            lights=self._lights(time),
         )
+
+    def _lights(self, time: Usd.TimeCode) -> tuple[Light, ...]:
+        """Return the lights as they are at a time; nothing where none changes."""
+        from pxr import UsdGeom
+
+        if not self._tracks.changing_lights:
+            return ()
+        lights = list(self._scene.lights)
+        for row, varies, gates in self._tracks.changing_lights:
+            if varies:
+                lights[row] = light_at(lights[row], self._tracks.lights[row], time, self._scale)
+            if any(gate.Get(time) == UsdGeom.Tokens.invisible for gate in gates):
+                lights[row] = replace(lights[row], color=(0.0, 0.0, 0.0))
+        return tuple(lights)
 
     def camera(self, prim_path: str, time_code: float, *, size: tuple[int, int]) -> Camera:
         """Read a camera of the stage.

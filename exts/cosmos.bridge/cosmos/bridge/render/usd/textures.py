@@ -64,13 +64,19 @@ class TextureLibrary:
             self._textures.append(Texture(path=path, texels=texels, srgb=srgb, wrap_s=s, wrap_t=t))
         return self._index[key], gain
 
-    def add_if_readable(self, asset: Sdf.AssetPath, *, wrap_s: str, wrap_t: str) -> Optional[tuple[int, float]]:
-        """Do as ``add`` does, but return ``None`` for an image that is missing or broken, rather than a checker."""
+    def radiance(self, asset: Sdf.AssetPath) -> Optional[np.ndarray]:
+        """Return an image as linear light, float32 [H, W, 3], or ``None`` where it is missing or broken."""
         encoded = _read_asset(asset.resolvedPath) if asset.resolvedPath else None
-        if encoded is None or _decode_bytes(encoded) is None:
-            self._notes.add("Sky images that cannot be read are left out", asset.path)
-            return None
-        return self.add(asset, wrap_s=wrap_s, wrap_t=wrap_t)
+        image = _decode_bytes(encoded) if encoded else None
+        return None if image is None else _to_linear(image)
+
+    def add_made(self, name: str, texels: np.ndarray, *, wrap_s: Wrap, wrap_t: Wrap) -> int:
+        """Return the index of linear float32 texels [H, W, 3] under a name of their own."""
+        key = (name, False, wrap_s, wrap_t)
+        if key not in self._index:
+            self._index[key] = len(self._textures)
+            self._textures.append(Texture(path=name, texels=texels, srgb=False, wrap_s=wrap_s, wrap_t=wrap_t))
+        return self._index[key]
 
     def _decode(self, asset: Sdf.AssetPath) -> tuple[np.ndarray, bool, float]:
         path = asset.resolvedPath
@@ -141,6 +147,16 @@ def _decode_exr(encoded: bytes) -> Optional[np.ndarray]:
         if all(name in channels for name in "RGB"):
             return np.stack([np.array(channels[name].pixels, np.float32) for name in "RGB"], axis=-1)
     return None
+
+
+def _to_linear(image: np.ndarray) -> np.ndarray:
+    """Return linear RGB without a bound, float32 [H, W, 3]: integers are sRGB-encoded, floats are linear."""
+    rgb = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    if image.dtype in (np.uint8, np.uint16):
+        encoded = rgb.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+        rgb = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    bounded = np.clip(np.nan_to_num(rgb.astype(np.float32), posinf=1e12, neginf=0.0), 0.0, 1e12)
+    return np.ascontiguousarray(bounded, dtype=np.float32)
 
 
 def _to_rgba8(image: np.ndarray) -> tuple[np.ndarray, bool, float]:
