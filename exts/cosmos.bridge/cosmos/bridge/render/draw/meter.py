@@ -36,7 +36,7 @@ def _measure_kernel(
     sky_rays: wp.int32,
     reading_out: wp.array(dtype=wp.vec4),
 ):
-    """Per spot: distance [m] (0: sky, -1: outside the lens), openness to the sky, share of the sun times its cosine, lamps' irradiance."""
+    """Per spot: distance [m] (0: sky, -1: outside the lens), openness, sun by its cosine, lamps' irradiance."""
     i = wp.tid()
     u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
     v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
