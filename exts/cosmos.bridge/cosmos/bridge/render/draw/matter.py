@@ -36,6 +36,7 @@ class Matter:
     normal: wp.vec3  # unit shading normal, after the normal map
     base: wp.vec3  # base colour, in [0, 1]
     f0: wp.vec3  # reflectance of the surface at normal incidence, metal mixed in, in [0, 1]
+    specular: wp.vec3  # the same of its dielectric part alone
     emissive: wp.vec3
     roughness: wp.float32  # in [0.03, 1]
     metallic: wp.float32  # in [0, 1]; 0 in the specular workflow
@@ -265,6 +266,7 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
             rough = _scalar(world, row, 17, COAT_ROUGHNESS_SLOT, s, weights, span)
             matter.coat_roughness = wp.clamp(rough, 0.03, 1.0)
         matter.occlusion = wp.clamp(_scalar(world, row, 18, OCCLUSION_SLOT, s, weights, span), 0.0, 1.0)
+    matter.specular = f0
     matter.f0 = f0 * (1.0 - matter.metallic) + matter.base * matter.metallic
     return matter
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -11,6 +12,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
+from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
 from cosmos.bridge.render.draw.lens import dirty_lens
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import Lighting
@@ -23,7 +25,7 @@ from cosmos.bridge.render.draw.picture import (
     mark_edges_kernel,
 )
 from cosmos.bridge.render.draw.shade import LightGrid, shade_kernel
-from cosmos.bridge.render.draw.surface import Surfaces, read_surfaces_kernel
+from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
@@ -51,24 +53,13 @@ _SIMULATION = _Effort(gather=4, lamp=1, sun=1, coarsest=4)
 _TEACHER = _Effort(gather=6, lamp=1, sun=4, coarsest=2)
 
 
-def _make_surfaces(count: int, device: Any) -> Any:
-    surfaces = Surfaces()
-    surfaces.image = wp.empty(count, dtype=wp.vec2, device=device)
-    surfaces.triangles = wp.empty(count, dtype=wp.int32, device=device)
-    surfaces.depths = wp.empty(count, dtype=wp.float32, device=device)
-    for name in ("positions", "geometric", "normals", "base", "emissive"):
-        setattr(surfaces, name, wp.zeros(count, dtype=wp.vec3, device=device))
-    surfaces.gloss = wp.zeros(count, dtype=wp.vec4, device=device)
-    return surfaces
-
-
 class _Canvas:
     """Scratch memory of one picture size, used again for each frame."""
 
     def __init__(self, height: int, width: int, device: Any):
         count = height * width
         self.device = device
-        self.home = _make_surfaces(count, device)
+        self.home = make_surfaces(count, device)
         self.colors = wp.empty(count, dtype=wp.vec3, device=device)
         self.marks = wp.empty(count, dtype=wp.uint8, device=device)
         self.fine_triangles = wp.empty((2 * height, 2 * width), dtype=wp.int32, device=device)
@@ -79,7 +70,7 @@ class _Canvas:
         """Return room for at least ``samples`` more samples, and for their colours."""
         if samples > self._room:
             self._room = samples + samples // 4
-            self._fine = _make_surfaces(self._room, self.device)
+            self._fine = make_surfaces(self._room, self.device)
             self._shaded = wp.empty(self._room, dtype=wp.vec3, device=self.device)
         return self._fine, self._shaded
 
@@ -105,9 +96,6 @@ def _notes(scene: Scene) -> tuple[str, ...]:
     local = sum(light.kind not in ("dome", "distant") for light in scene.lights)
     if local > MAX_LAMPS:
         notes.append(f"The stage has {local} local lights; the strongest {MAX_LAMPS} are drawn.")
-    clear = [item.name for item in scene.materials if item.opacity < 1.0 or item.opacity_slot.texture >= 0]
-    if clear:
-        notes.append(f"Opacity is not drawn yet; {len(clear)} see-through materials look solid, e.g. {clear[0]}.")
     return tuple(notes)
 
 
@@ -165,8 +153,8 @@ class Painter:
         width, count, canvas = camera.width, camera.width * camera.height, frame.canvas
         self._bands.launch(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
         self._read(frame, canvas.home, count)
-        grid = self._gather(frame)
-        self._shade(frame, grid, canvas.home, count, canvas.colors)
+        grid = self._gather(frame, canvas.home)
+        self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
         self._refine_edges(frame, grid)
         if look is not None and particles:
             self._draw_particles(frame, pose, look, seen[1])
@@ -181,13 +169,16 @@ class Painter:
         inputs = [frame.world, self._atlas, frame.air, frame.view, surfaces]
         self._bands.launch(read_surfaces_kernel, count, inputs, chunk=1024)
 
-    def _shade(self, frame: _Frame, grid: Any, surfaces: Any, count: int, colors: wp.array) -> None:
-        scene = [frame.world, self._atlas, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
-        self._bands.launch(shade_kernel, count, [*scene, surfaces, frame.effort.sun, colors], chunk=512)
+    def _shade(
+        self, frame: _Frame, grid: Any, home: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
+    ) -> None:
+        scene = [frame.world, self._atlas, frame.air, frame.lamps, frame.view, grid, home]
+        inputs = [*scene, surfaces, frame.effort.sun, int(layer), colors]
+        self._bands.launch(shade_kernel, count, inputs, chunk=512)
 
-    def _gather(self, frame: _Frame) -> Any:
-        """Return the slow light of a frame on its grid."""
-        camera, home, effort = frame.camera, frame.canvas.home, frame.effort
+    def _gather(self, frame: _Frame, home: Any) -> Any:
+        """Return the slow light on the surfaces at the pixel centres, on its grid."""
+        camera, effort = frame.camera, frame.effort
         pixels = camera.width * camera.height
         step = 1 if pixels <= _SMALL else 2 if pixels <= _MIDDLE else effort.coarsest
         columns, rows = math.ceil(camera.width / step), math.ceil(camera.height / step)
@@ -213,16 +204,42 @@ class Painter:
         self._visibility.find(fine_view, canvas.fine_depths, canvas.fine_triangles)
         inputs = [width, *fine_seen, self._world.arrays.instances, canvas.home, canvas.marks]
         bands.launch(mark_edges_kernel, count, inputs, chunk=4096)
+        layered = self._find_layered(frame, fine_view)
         marked = np.nonzero(canvas.marks.numpy())[0].astype(np.int32)
-        if not len(marked):
+        if not len(marked) and layered is None:
             return
         pixels = wp.array(marked, dtype=wp.int32, device=bands.device)
         samples = 4 * len(marked)
         fine, shaded = canvas.fine(samples)
         bands.launch(fill_fine_kernel, samples, [width, pixels, *fine_seen, fine], chunk=4096)
         self._read(frame, fine, samples)
-        self._shade(frame, grid, fine, samples, shaded)
+        self._shade(frame, grid, canvas.home, fine, samples, shaded)
+        if layered is not None:
+            painter = self._layer_painter(frame, grid)
+            draw_layers(painter, layered, marked, fine, canvas.colors, shaded)
         bands.launch(average_kernel, len(marked), [pixels, shaded, canvas.colors], chunk=4096)
+
+    def _find_layered(self, frame: _Frame, fine_view: Any) -> Optional[np.ndarray]:
+        """Return which pixels hold clear things, bool [H W], their rims marked as edges; ``None`` where none does."""
+        if self._world.blended is None:
+            return None
+        canvas = frame.canvas
+        marks = wp.empty(canvas.fine_depths.shape, dtype=wp.uint8, device=self._bands.device)
+        self._visibility.mark_blended(fine_view, canvas.fine_depths, marks)
+        layered = mark_layered(self._bands, frame.camera.width, marks, canvas.marks)
+        return layered if layered.any() else None
+
+    def _layer_painter(self, frame: _Frame, grid: Any) -> LayerPainter:
+        return LayerPainter(
+            bands=self._bands,
+            world=frame.world,
+            view=frame.view,
+            home=frame.canvas.home,
+            light=grid,
+            read=partial(self._read, frame),
+            gather=partial(self._gather, frame),
+            shade=partial(self._shade, frame, layer=True),
+        )
 
     def _draw_particles(self, frame: _Frame, pose: Pose, look: Look, depths: wp.array) -> None:
         """Lay falling snow and rain over the picture, where the stage is open to the sky."""

@@ -66,6 +66,14 @@ def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
 
 
 @wp.func
+def _coated(shine: wp.vec3, finish: wp.vec4, n: wp.vec3, v: wp.vec3, l: wp.vec3):  # noqa: E741
+    """A highlight under and on a clear coat (UsdPreviewSurface: the coat's reflection is lost to what lies below)."""
+    met = _fresnel(wp.vec3(0.04, 0.04, 0.04), wp.dot(v, wp.normalize(v + l)))[0] * finish[0]
+    top = met * _ggx(n, v, l, wp.max(finish[1], 0.08))
+    return shine * (1.0 - met) + wp.vec3(top, top, top)
+
+
+@wp.func
 def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.int32):
     """Share of the sun's disk that is seen from ``p``."""
     if rays <= 1:
@@ -138,9 +146,13 @@ def shade_kernel(
     home: Surfaces,
     surfaces: Surfaces,
     sun_rays: wp.int32,
+    layer: wp.int32,
     color_out: wp.array(dtype=wp.vec3),
 ):
-    """Display-linear colour in [0, 1] of each sample; ``home`` holds the pixel centres that the grid belongs to."""
+    """Display-linear colour in [0, 1] of each sample; ``home`` holds the pixel centres that the grid belongs to.
+
+    With ``layer`` 1 the sample is one of several along its ray: its share of the exposed light, before tone mapping.
+    """
     i = first + wp.tid()
     uv = surfaces.image[i]
     eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
@@ -164,11 +176,12 @@ def shade_kernel(
         roughness = gloss[0]
         metallic = gloss[1]
         base = surfaces.base[i]
-        f0 = wp.vec3(0.04, 0.04, 0.04) * (1.0 - metallic) + base * metallic
-        diffuse = base * ((1.0 - metallic) / PI)
+        finish = surfaces.finish[i]
+        f0 = surfaces.specular[i] * (1.0 - metallic) + base * metallic
+        diffuse = base * ((1.0 - metallic) * finish[3] / PI)
         start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
         lit, gathered = _grid_sample(grid, surfaces, home, i)
-        around = wp.vec3(gathered[0], gathered[1], gathered[2])
+        around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
         color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
         facing = wp.dot(n, air.sun)
         if facing > 0.0 and wp.dot(g, air.sun) > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
@@ -176,6 +189,8 @@ def shade_kernel(
             if share > 0.0:
                 soft = wp.max(roughness, 0.08)
                 shine = _fresnel(f0, wp.dot(toward, wp.normalize(toward + air.sun))) * _ggx(n, toward, air.sun, soft)
+                if finish[0] > 0.0:
+                    shine = _coated(shine, finish, n, toward, air.sun)
                 color += wp.cw_mul(diffuse + shine, air.sun_color) * (facing * share)
         if lamps.count > 0:
             full = wp.vec3(0.0, 0.0, 0.0)
@@ -189,6 +204,8 @@ def shade_kernel(
                     w = to / far
                     soft = wp.clamp(roughness + 0.25 * wp.sqrt(lamps.areas[k]) / far, 0.08, 1.0)
                     shine = _fresnel(f0, wp.dot(toward, wp.normalize(toward + w))) * _ggx(n, toward, w, soft)
+                    if finish[0] > 0.0:
+                        shine = _coated(shine, finish, n, toward, w)
                     glint += wp.cw_mul(shine, part)
             bright = full[0] + full[1] + full[2]
             color += glint * wp.clamp((lit[0] + lit[1] + lit[2]) / wp.max(bright, 1.0e-6), 0.0, 1.0)
@@ -202,6 +219,10 @@ def shade_kernel(
             color += wp.cw_mul(diffuse + _fresnel(f0, 1.0) * _ggx(n, toward, toward, wp.max(roughness, 0.15)), beam)
         mirrored = wp.normalize(direction + n * (2.0 * nv))
         gleam = _mirror_share(f0, roughness, nv)
+        if finish[0] > 0.0:
+            coat = _mirror_share(wp.vec3(0.04, 0.04, 0.04), finish[1], nv) * finish[0]
+            gleam = coat + wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - coat, gleam)
+            roughness = wp.lerp(roughness, wp.min(roughness, finish[1]), finish[0])
         open = gathered[3] * gathered[3]
         met = sky_radiance(air, atlas, mirrored, 0.0) * (open * air.open) + around * ((1.0 - open * air.open) / PI)
         sharp = (1.0 - smooth_step(0.10, 0.36, roughness)) * air.bounce
@@ -217,11 +238,21 @@ def shade_kernel(
                 seen = through_haze(air, seen, start, mirrored, far)
             met = met * (1.0 - sharp) + seen * sharp
         color += wp.cw_mul(gleam, met)
-    color = through_haze(air, color, eye, direction, distance)
+    if layer == 1 and surfaces.triangles[i] >= 0:
+        # The air in front of a clear thing counts with what lies behind it.
+        veil = surfaces.veil[i]
+        airlight = through_haze(air, wp.vec3(0.0, 0.0, 0.0), eye, direction, distance)
+        color = through_haze(air, color * veil[3], eye, direction, distance)
+        color = color - wp.cw_mul(airlight, wp.vec3(veil[0], veil[1], veil[2]))
+    else:
+        color = through_haze(air, color, eye, direction, distance)
     ox = uv[0] / wp.float32(view.width) - 0.5
     oy = uv[1] / wp.float32(view.height) - 0.5
     rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))
-    color_out[i] = aces(color * (air.exposure * rim))
+    color = color * (air.exposure * rim)
+    if layer == 0:
+        color = aces(color)
+    color_out[i] = color
 
 
 __all__ = ["LightGrid", "shade_kernel"]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import warp as wp
 
 from cosmos.bridge.render.draw.atlas import Atlas
@@ -30,6 +32,22 @@ class Surfaces:
     base: wp.array(dtype=wp.vec3)
     gloss: wp.array(dtype=wp.vec4)  # roughness, metallic, wetness, pixel footprint [m]
     emissive: wp.array(dtype=wp.vec3)
+    specular: wp.array(dtype=wp.vec3)  # reflectance of what is not metal, at normal incidence
+    finish: wp.array(dtype=wp.vec4)  # clear coat, its roughness, occlusion, share of the body that scatters light
+    veil: wp.array(dtype=wp.vec4)  # what light from behind is multiplied with, and how much of the rest is there
+
+
+def make_surfaces(count: int, device: Any) -> Any:
+    """Return room for the surfaces of ``count`` samples."""
+    surfaces = Surfaces()
+    surfaces.image = wp.empty(count, dtype=wp.vec2, device=device)
+    surfaces.triangles = wp.empty(count, dtype=wp.int32, device=device)
+    surfaces.depths = wp.empty(count, dtype=wp.float32, device=device)
+    for name in ("positions", "geometric", "normals", "base", "emissive", "specular"):
+        setattr(surfaces, name, wp.zeros(count, dtype=wp.vec3, device=device))
+    for name in ("gloss", "finish", "veil"):
+        setattr(surfaces, name, wp.zeros(count, dtype=wp.vec4, device=device))
+    return surfaces
 
 
 @wp.kernel
@@ -70,6 +88,23 @@ def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air:
     surfaces.base[i] = skin.base
     surfaces.gloss[i] = wp.vec4(skin.roughness, skin.metallic, skin.wet, side)
     surfaces.emissive[i] = matter.emissive
+    surfaces.specular[i] = matter.specular
+    body = 1.0 - matter.transmission
+    cover = wp.float32(1.0)
+    veil = wp.vec3(0.0, 0.0, 0.0)
+    if matter.opacity < 1.0 or matter.transmission > 0.0:
+        cosine = wp.clamp(-wp.dot(skin.normal, toward) / wp.length(toward), 0.0, 1.0)
+        mirrored = matter.specular + (wp.vec3(1.0, 1.0, 1.0) - matter.specular) * wp.pow(1.0 - cosine, 5.0)
+        clear = matter.through * (matter.opacity * matter.transmission)
+        clear += wp.vec3(1.0, 1.0, 1.0) * (1.0 - matter.opacity)
+        if matter.presence > 0.0:
+            cover = matter.opacity
+            mirrored = mirrored * matter.opacity
+        else:
+            body = body * matter.opacity
+        veil = wp.cw_mul(clear, wp.vec3(1.0, 1.0, 1.0) - mirrored)
+    surfaces.finish[i] = wp.vec4(matter.coat, matter.coat_roughness, matter.occlusion, body)
+    surfaces.veil[i] = wp.vec4(veil[0], veil[1], veil[2], cover)
 
 
-__all__ = ["Surfaces", "read_surfaces_kernel"]
+__all__ = ["Surfaces", "make_surfaces", "read_surfaces_kernel"]

@@ -16,6 +16,7 @@ import warp as wp
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
 from cosmos.bridge.render.draw.raster import FAR_AWAY, Rasteriser, plane_of
+from cosmos.bridge.render.draw.rays import step_past
 from cosmos.bridge.render.draw.view import PINHOLE, View, make_view, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
@@ -62,6 +63,74 @@ def _rasterise_clear_kernel(
                     if solid:
                         depths_out[y, x] = t
                         triangles_out[y, x] = f
+
+
+@wp.kernel
+def _mark_kernel(
+    row_start: wp.int32,
+    row_end: wp.int32,
+    seen: wp.array(dtype=wp.int32),
+    boxes: wp.array(dtype=wp.vec4i),
+    world: WorldArrays,
+    points: wp.array(dtype=wp.vec3),
+    view: View,
+    depths: wp.array2d(dtype=wp.float32),
+    marks_out: wp.array2d(dtype=wp.uint8),
+):
+    """Mark what triangles cover at or before ``depths``."""
+    f = seen[wp.tid()]
+    box = boxes[f]
+    y0 = wp.max(box[2], row_start)
+    y1 = wp.min(box[3], row_end)
+    if y0 >= y1:
+        return
+    plane = plane_of(world, f, points)
+    na = plane.na
+    if na == 0.0:
+        return
+    ea = plane.ea
+    eb = plane.eb
+    ec = plane.ec
+    n = plane.n
+    for y in range(y0, y1):
+        for x in range(box[0], box[1]):
+            ray = wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
+            nd = wp.dot(n, ray)
+            if nd != 0.0 and wp.dot(ea, ray) >= 0.0 and wp.dot(eb, ray) >= 0.0 and wp.dot(ec, ray) >= 0.0:
+                t = na / nd
+                if t >= view.near and t <= depths[y, x]:
+                    marks_out[y, x] = wp.uint8(1)
+
+
+@wp.kernel
+def _mark_cast_kernel(
+    first: wp.int32,
+    world: WorldArrays,
+    view: View,
+    depths: wp.array2d(dtype=wp.float32),
+    marks_out: wp.array2d(dtype=wp.uint8),
+):
+    """Mark the pixels whose rays meet a blended triangle at or before ``depths``."""
+    item = first + wp.tid()
+    y = item // view.width
+    x = item - y * view.width
+    ray = pixel_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
+    length = wp.length(ray)
+    if length == 0.0:
+        return
+    direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
+    start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
+    travelled = view.near * length
+    end = wp.min(depths[y, x], view.far) * length
+    end = end + 1.0e-4 * (1.0 + end)
+    for _layer in range(256):
+        query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, end - travelled)
+        if not query.result:
+            return
+        if world.atlas.rows[world.materials[query.face], 24] == 2.0:
+            marks_out[y, x] = wp.uint8(1)
+            return
+        travelled = step_past(travelled + query.t)
 
 
 @wp.kernel
@@ -119,6 +188,7 @@ class Visibility:
         """
         self._world, self._bands, self._rays = world, bands, rays or bands.device.is_cuda
         self._rasteriser = Rasteriser(world, bands)
+        self._clear = np.zeros(0, dtype=np.int64)
 
     def find(self, view: Any, depths: wp.array, triangles: wp.array) -> None:
         """Fill ``depths`` (float32 [m]) and ``triangles`` (int32), both of shape [height, width] of ``view``."""
@@ -128,9 +198,25 @@ class Visibility:
             bands.launch(_cast_kernel, view.width * view.height, [world, view, depths, triangles])
             return
         raster = self._rasteriser
-        clear = raster.draw(view, depths, triangles)
+        self._clear = raster.draw(view, depths, triangles)
         arguments = [self._world.arrays, raster.points, view, depths, triangles]
-        raster.draw_rows(_rasterise_clear_kernel, clear, view.height, arguments)
+        raster.draw_rows(_rasterise_clear_kernel, self._clear, view.height, arguments)
+
+    def mark_blended(self, view: Any, depths: wp.array, marks: wp.array) -> None:
+        """Set ``marks`` (uint8 [height, width]) to 1 where something blended lies at or before what is seen, else 0.
+
+        Call right after ``find`` of the same view, with the ``depths`` that gave.
+        """
+        blended = self._world.blended
+        marks.zero_()
+        if blended is None or not blended.any():
+            return
+        if self._rays or view.lens != int(PINHOLE):
+            inputs = [self._world.ray_ready(), view, depths, marks]
+            self._bands.launch(_mark_cast_kernel, view.width * view.height, inputs)
+            return
+        arguments = [self._world.arrays, self._rasteriser.points, view, depths, marks]
+        self._rasteriser.draw_rows(_mark_kernel, self._clear[blended[self._clear]], view.height, arguments)
 
 
 __all__ = ["FAR_AWAY", "View", "Visibility", "make_view", "pixel_ray"]
