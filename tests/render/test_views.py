@@ -1,9 +1,12 @@
 """What each lens sees and how it moves, judged by Embree and by float64, on a stage that surrounds the camera."""
 
+from dataclasses import replace
+
 import embreex.mesh_construction
 import embreex.rtcore_scene
 import numpy as np
 import pytest
+import warp as wp
 from pxr import Gf, Usd, UsdGeom, Vt  # noqa: TID253
 
 from cosmos.bridge.render.look import Look
@@ -203,3 +206,128 @@ def test_bands_do_not_change_a_bit(stage, name):
         renderer.close()
     for buffer in BUFFERS:
         np.testing.assert_array_equal(frames[0][buffer], frames[1][buffer], err_msg=buffer)
+
+
+def rig(time, size=(24, 32), count=5):
+    """Small cameras of every lens in one place, turned apart."""
+    made = []
+    for index in range(count):
+        name = list(LENSES)[index % len(LENSES)]
+        camera = camera_of(name, time + index, size)
+        k = np.array(camera.intrinsics)
+        k[0] *= size[1] / SIZE[1]
+        k[1] *= size[0] / SIZE[0]
+        made.append(replace(camera, prim_path=f"/Rig{index}", intrinsics=k))
+    return made
+
+
+def test_tiles_equal_single_pictures(stage, device):
+    renderer = Renderer(stage, device=device)
+    cameras = rig(5.0)
+    tiles = renderer.render_tiles(cameras, 5.0, annotators=("depth", "normals", "semantic_ids", "instance_ids", "rgb"))
+    got = {name: tiles[name].numpy().copy() for name in tiles}
+    for index, camera in enumerate(cameras):
+        frame = renderer.render(camera, 5.0)
+        ids = frame.instance_ids.numpy()
+        assert len(np.unique(ids)) >= 2
+        inside = interior(ids.astype(int))
+        for name in ("instance_ids", "semantic_ids"):
+            np.testing.assert_array_equal(got[name][index][inside], getattr(frame, name).numpy()[inside])
+        turned = 1.0 - np.sum(got["normals"][index] * frame.normals.numpy(), axis=-1)[inside & (ids > 0)]
+        assert np.mean(turned < 1e-5) > 0.97  # a ray beside an edge may meet the other face
+        np.testing.assert_allclose(got["depth"][index][inside], frame.depth.numpy()[inside], rtol=1e-5, atol=1e-5)
+        off = np.abs(got["rgb"][index].astype(int) - frame.rgb.numpy())
+        assert np.percentile(off, 90) <= 2
+    renderer.close()
+
+
+def test_tiles_match_embree_and_follow_time(stage):
+    renderer = Renderer(stage, device="cpu")
+    for time in (0.0, 10.0):
+        cameras = rig(time)
+        tiles = renderer.render_tiles(cameras, time)
+        assert list(tiles) == ["depth", "instance_ids"]
+        depth, got = tiles["depth"].numpy(), tiles["instance_ids"].numpy()
+        assert depth.shape == got.shape == (5, 24, 32)
+        for index, camera in enumerate(cameras):
+            distance, ids, lit = embree(renderer, camera, time)
+            inside = interior(ids) & interior(lit.astype(int))
+            np.testing.assert_array_equal(got[index][inside], ids[inside])
+            seen = inside & lit & np.isfinite(distance)
+            forward = -(camera.rays()[1] @ camera.cam_to_world[:3, 2])
+            np.testing.assert_allclose(depth[index][seen], (distance * forward)[seen], rtol=2e-5, atol=2e-5)
+    renderer.close()
+
+
+def test_tiles_are_one_array_that_torch_reads_in_place(stage):
+    torch = pytest.importorskip("torch")
+    renderer = Renderer(stage, device="cpu")
+    tiles = renderer.render_tiles(rig(0.0), 0.0)
+    tensor = wp.to_torch(tiles["depth"])
+    assert tensor.data_ptr() == tiles["depth"].ptr and tensor.shape == torch.Size([5, 24, 32])
+    again = renderer.render_tiles(rig(3.0), 3.0)
+    assert again["depth"].ptr == tiles["depth"].ptr
+    renderer.close()
+
+
+def test_tiles_refuse_what_they_cannot_draw(stage):
+    renderer = Renderer(stage, device="cpu")
+    with pytest.raises(ValueError, match="semantic_ids, instance_ids and rgb, got 5 cameras and motion"):
+        renderer.render_tiles(rig(0.0), 0.0, annotators=("depth", "motion"))
+    with pytest.raises(ValueError, match="got 0 cameras"):
+        renderer.render_tiles([], 0.0)
+    with pytest.raises(ValueError, match="cameras of one size"):
+        renderer.render_tiles([*rig(0.0), camera_of("pinhole")], 0.0)
+    with pytest.raises(ValueError, match="needs size"):
+        renderer.render_tiles(["/World/Camera"], 0.0)
+    renderer.close()
+
+
+def test_views_of_one_step_live_side_by_side(stage):
+    renderer = Renderer(stage, device="cpu")
+    now, before = rig(5.0, count=3), rig(4.0, count=3)
+    frames = renderer.render_views(now, 5.0, previous=(before, 4.0))
+    kept = [{name: getattr(frame, name).numpy().copy() for name in BUFFERS} for frame in frames]
+    for index in range(3):
+        alone = renderer.render(now[index], 5.0, previous=(before[index], 4.0))
+        for name in BUFFERS:
+            np.testing.assert_array_equal(kept[index][name], getattr(alone, name).numpy(), err_msg=name)
+    with pytest.raises(ValueError, match="one for each of the 3, got 2"):
+        renderer.render_views(now, 5.0, previous=(before[:2], 4.0))
+    renderer.close()
+
+
+def test_stereo_disparity_is_focal_length_times_baseline_over_depth(stage):
+    renderer = Renderer(stage, device="cpu")
+    left = camera_of("pinhole")
+    pose = np.array(left.cam_to_world)
+    pose[:3, 3] += 0.12 * pose[:3, 0]
+    right = replace(left, prim_path="/Right", cam_to_world=pose)
+    first, second = renderer.render_views([left, right], 5.0, one_exposure=True)
+    assert [frame.camera.prim_path for frame in (first, second)] == ["/Camera", "/Right"]
+    depth = first.depth.numpy().astype(np.float64)
+    disparity = 60.0 * 0.12 / depth
+    rows, columns = np.nonzero(interior(first.instance_ids.numpy().astype(int)))
+    there = np.rint(columns + 0.5 - disparity[rows, columns] - 0.5).astype(int)
+    inside = there >= 1
+    ids = second.instance_ids.numpy()[rows[inside], there[inside]]
+    assert np.mean(ids == first.instance_ids.numpy()[rows[inside], columns[inside]]) > 0.97
+    renderer.close()
+
+
+def test_one_exposure_makes_a_pair_match(stage):
+    renderer = Renderer(stage, device="cpu")
+    wide = camera_of("pinhole")
+    k = np.array(wide.intrinsics)
+    k[0, 0] = k[1, 1] = 600.0
+    tele = replace(wide, prim_path="/Tele", intrinsics=k)
+    centre = (slice(30, 34), slice(43, 47))  # both see the same wall there
+
+    def difference(one_exposure):
+        frames = renderer.render_views([wide, tele], 5.0, look=look, one_exposure=one_exposure)
+        here, there = (frame.rgb.numpy()[centre].mean() for frame in frames)
+        return abs(here - there)
+
+    look = Look(sun_elevation=50.0, vignette=0.0, detail=0.0)
+    assert difference(True) < 2.0 < difference(False)
+    renderer.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -12,6 +12,7 @@ import warp as wp
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.paint import Painter
 from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
+from cosmos.bridge.render.draw.tiles import TILE_BUFFERS, Tiles
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
@@ -74,7 +75,8 @@ class Renderer:
         self._reader = reader
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
-        self._targets: dict[tuple[int, int], _Target] = {}
+        self._targets: dict[tuple[int, int, int], _Target] = {}
+        self._tiles: Optional[tuple[Any, Tiles]] = None
         self._bands = Bands(device, threads)
         pose = self._pose(self.scene.start_time)
         self._world = World(self.scene, pose, self._bands)
@@ -131,6 +133,8 @@ class Renderer:
         previous: Optional[tuple[Camera, float]] = None,
         particles: bool = True,
         rgb: bool = True,
+        slot: int = 0,
+        exposure_of: Union[str, Camera, None] = None,
     ) -> Frame:
         """Draw one frame.
 
@@ -142,9 +146,11 @@ class Renderer:
             previous: Camera and time code of the frame before; motion is zero without it.
             particles: Whether falling flakes and streaks of the look are drawn.
             rgb: Whether the picture is drawn; it costs most of a frame, and is black without.
+            slot: Which memory the frame borrows; frames of different slots live side by side.
+            exposure_of: Camera whose light meter sets the exposure, so that pictures match; its own when ``None``.
 
         Returns:
-            A frame that borrows this renderer's memory until the next frame of its size.
+            A frame that borrows this renderer's memory until the next frame of its size and slot.
 
         Raises:
             SourceError: If there is no such camera.
@@ -153,13 +159,16 @@ class Renderer:
         camera = self._camera_of(camera, time_code, size)
         pose = self._pose(time_code)
         self._world.place(pose)
-        target = self._target(camera)
+        target = self._target(camera, slot)
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
         if rgb:
-            cameras, picture = self._metering_cameras(camera), target.buffers["rgb"]
+            metered = camera if exposure_of is None else exposure_of
+            if isinstance(metered, str):
+                metered = self._camera_of(metered, time_code, (camera.height, camera.width))
+            cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
             self._painter.paint(camera, target.seen, pose, look, cameras, rgb=picture, particles=particles)
         else:
             target.buffers["rgb"].zero_()
@@ -174,6 +183,110 @@ class Renderer:
             **target.buffers,
         )
 
+    def render_views(
+        self,
+        cameras: Sequence[Union[str, Camera]],
+        time_code: float,
+        *,
+        size: Optional[tuple[int, int]] = None,
+        look: Optional[Look] = None,
+        previous: Optional[tuple[Sequence[Camera], float]] = None,
+        particles: bool = True,
+        rgb: bool = True,
+        one_exposure: bool = False,
+    ) -> list[Frame]:
+        """Draw one step of several cameras: a rig, or the two eyes of a stereo pair.
+
+        The world is placed once; each frame lives until the next step.
+
+        Args:
+            cameras: Paths of cameras of the stage, or cameras.
+            time_code: USD time code.
+            size: Height and width [px]; needed for paths, must agree with Cameras.
+            look: As in ``render``.
+            previous: Cameras, in the same order, and time code of the step before; motion is zero without it.
+            particles: As in ``render``.
+            rgb: As in ``render``.
+            one_exposure: Whether the first camera's light meter sets the exposure of all, as a stereo pair needs it.
+
+        Returns:
+            One frame a camera, in their order.
+
+        Raises:
+            SourceError: If there is no such camera.
+            ValueError: If ``size`` is missing or disagrees, or ``previous`` holds another number of cameras.
+        """
+        if previous is not None and len(previous[0]) != len(cameras):
+            raise ValueError(
+                f"render_views needs the cameras before, one for each of the {len(cameras)}, got {len(previous[0])}."
+            )
+        return [
+            self.render(
+                camera,
+                time_code,
+                size=size,
+                look=look,
+                previous=None if previous is None else (previous[0][slot], previous[1]),
+                particles=particles,
+                rgb=rgb,
+                slot=slot,
+                exposure_of=cameras[0] if one_exposure else None,
+            )
+            for slot, camera in enumerate(cameras)
+        ]
+
+    def render_tiles(
+        self,
+        cameras: Sequence[Union[str, Camera]],
+        time_code: float,
+        *,
+        size: Optional[tuple[int, int]] = None,
+        annotators: Sequence[str] = ("depth", "instance_ids"),
+        look: Optional[Look] = None,
+    ) -> dict[str, wp.array]:
+        """Draw many small pictures of one moment, all pixels of all cameras in one launch.
+
+        Args:
+            cameras: N paths of cameras of the stage, or N cameras of one size.
+            time_code: USD time code.
+            size: Height and width of each picture [px]; needed for paths, must agree with Cameras.
+            annotators: Of ``depth``, ``normals``, ``semantic_ids``, ``instance_ids`` and ``rgb``; the picture is
+                painted camera by camera and costs most.
+            look: For ``rgb``, as in ``render``.
+
+        Returns:
+            Annotator to array on this renderer's device, dtypes as in Frame, shape [N, H, W] or [N, H, W, 3]; memory is
+            borrowed until the next call.
+
+        Raises:
+            SourceError: If there is no such camera.
+            ValueError: If there is no camera or no such annotator, or sizes are missing or differ.
+        """
+        names = tuple(dict.fromkeys(annotators))
+        unknown = [name for name in names if name not in (*TILE_BUFFERS, "rgb")]
+        if unknown or not names or not cameras:
+            raise ValueError(
+                f"render_tiles needs cameras and annotators of {', '.join(TILE_BUFFERS)} and rgb, got {len(cameras)} "
+                f"cameras and {', '.join(unknown or names) or 'none'}."
+            )
+        drawn = [self._camera_of(camera, time_code, size) for camera in cameras]
+        sizes = {(camera.height, camera.width) for camera in drawn}
+        if len(sizes) > 1:
+            raise ValueError(f"render_tiles needs cameras of one size, got {sorted(sizes)} [px].")
+        key = (len(drawn), *sizes, names)
+        if self._tiles is None or self._tiles[0] != key:
+            self._tiles = None  # the old memory goes before the new comes
+            self._tiles = key, Tiles(len(drawn), sizes.pop(), names, self._bands.device)
+        tiles, pose = self._tiles[1], self._pose(time_code)
+        self._world.place(pose)
+        tiles.draw(self._bands, self._world, [make_view(camera, self._world.origin) for camera in drawn])
+        if "rgb" in names:
+            for index, camera in enumerate(drawn):
+                seen, picture = (tiles.triangles[index], tiles.lengths[index]), tiles.buffers["rgb"][index]
+                metered = self._metering_cameras(camera)
+                self._painter.paint(camera, seen, pose, look, metered, rgb=picture, particles=True)
+        return dict(tiles.buffers)
+
     def _camera_of(self, camera: Union[str, Camera], time_code: float, size: Optional[tuple[int, int]]) -> Camera:
         if isinstance(camera, str):
             if size is None:
@@ -183,10 +296,10 @@ class Renderer:
             raise ValueError(f"render got size {tuple(size)}, but the camera is {camera.height} x {camera.width} [px].")
         return camera
 
-    def _target(self, camera: Camera) -> _Target:
-        key = (camera.height, camera.width)
+    def _target(self, camera: Camera, slot: int) -> _Target:
+        key = (camera.height, camera.width, slot)
         if key not in self._targets:
-            self._targets[key] = _make_target(*key, self._bands.device)
+            self._targets[key] = _make_target(camera.height, camera.width, self._bands.device)
         return self._targets[key]
 
     def _motion(self, camera: Camera, pose: Pose, previous: Optional[tuple[Camera, float]]) -> Optional[Motion]:
@@ -208,6 +321,7 @@ class Renderer:
         """Release the stage and the threads; safe to call twice."""
         self._bands.close()
         self._targets.clear()
+        self._tiles = None
         self._reader.close()
 
 

@@ -134,30 +134,31 @@ def _mark_cast_kernel(
         travelled = step_past(travelled + query.t)
 
 
-@wp.kernel
-def _cast_kernel(
-    first: wp.int32,
-    world: WorldArrays,
-    view: View,
-    depths_out: wp.array2d(dtype=wp.float32),
-    triangles_out: wp.array2d(dtype=wp.int32),
-):
-    item = first + wp.tid()
-    y = item // view.width
-    x = item - y * view.width
-    ray = pixel_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-    depths_out[y, x] = FAR_AWAY
-    triangles_out[y, x] = -1
+@wp.struct
+class Hit:
+    """What a ray meets first."""
+
+    t: wp.float32  # in lengths of pixel_ray
+    triangle: wp.int32  # -1 for nothing
+
+
+@wp.func
+def first_seen(world: WorldArrays, view: View, u: wp.float32, v: wp.float32):
+    """What the ray through an image point meets first."""
+    hit = Hit()
+    hit.t = FAR_AWAY
+    hit.triangle = wp.int32(-1)
+    ray = pixel_ray(view, u, v)
     length = wp.length(ray)
     if length == 0.0:
-        return
+        return hit
     direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
-    start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
+    start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
     travelled = view.near * length
     for _layer in range(256):  # back faces of single-sided meshes, holes and clear things are looked through
         query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, view.far * length - travelled)
         if not query.result:
-            return
+            return hit
         f = query.face
         side = world.sides[world.instances[f]]
         a = world.points[world.triangles[3 * f]]
@@ -170,10 +171,27 @@ def _cast_kernel(
             if nd != 0.0:
                 t = wp.dot(n, a - start) / nd
             if is_seen(world, f, start + direction * t):
-                depths_out[y, x] = t / length
-                triangles_out[y, x] = f
-                return
+                hit.t = t / length
+                hit.triangle = f
+                return hit
         travelled = travelled + query.t + 1.0e-5 * (1.0 + travelled)
+    return hit
+
+
+@wp.kernel
+def _cast_kernel(
+    first: wp.int32,
+    world: WorldArrays,
+    view: View,
+    depths_out: wp.array2d(dtype=wp.float32),
+    triangles_out: wp.array2d(dtype=wp.int32),
+):
+    item = first + wp.tid()
+    y = item // view.width
+    x = item - y * view.width
+    hit = first_seen(world, view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
+    depths_out[y, x] = hit.t
+    triangles_out[y, x] = hit.triangle
 
 
 class Visibility:
@@ -220,4 +238,4 @@ class Visibility:
         self._rasteriser.draw_rows(_mark_kernel, self._clear[blended[self._clear]], view.height, arguments)
 
 
-__all__ = ["FAR_AWAY", "View", "Visibility", "make_view", "pixel_ray"]
+__all__ = ["FAR_AWAY", "View", "Visibility", "first_seen", "make_view", "pixel_ray"]
