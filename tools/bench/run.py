@@ -14,13 +14,14 @@ import bars
 import bench_controls
 import bench_layout
 import bench_render
+import bench_tiles
 import bench_weights
 import numpy as np
 import warp as wp
 from contest import Contest, threads
 
 MODULES = (bench_controls, bench_layout, bench_weights)
-BAR_MODULES = (bench_render,)
+BAR_MODULES = (bench_render, bench_tiles)
 COPY_BYTES = 256 * 2**20
 
 
