@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.cli.attend import attend
 from cosmos.bridge.cli.console import EXIT_INTERRUPTED, EXIT_OK, bytes_text, emit, emit_json, log, quiet_warp
@@ -18,6 +16,9 @@ from cosmos.bridge.render.look import Look
 from cosmos.bridge.settings import parse_frames
 from cosmos.bridge.types import Progress
 
+if TYPE_CHECKING:
+    from cosmos.bridge.render.annotators import AnnotatorOptions
+
 _DEFAULT = (
     "rgb,distance_to_image_plane,normals,motion_vectors,semantic_segmentation,instance_id_segmentation,camera_params"
 )
@@ -25,17 +26,22 @@ _DEFAULT = (
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Declare the command and its options."""
-    from cosmos.bridge.sinks.basic import ANNOTATORS
+    from cosmos.bridge.render.annotators import ANNOTATORS
 
     parser: argparse.ArgumentParser = commands.add_parser(
         "render",
         help="write the annotators of a stage",
-        description="Write annotators of a USD stage in the files of Replicator's BasicWriter; lengths in metres.",
+        description="Write annotators of a USD stage in the files of Replicator's BasicWriter.",
     )
     parser.add_argument("source", metavar="STAGE", help="USD stage")
     parser.add_argument(
         "--annotators", default=_DEFAULT, metavar="NAME,...", help=f"of {', '.join(ANNOTATORS)} (default: {_DEFAULT})"
     )
+    parser.add_argument("--ids", action="store_true", help="write segmentations as ids instead of colours")
+    parser.add_argument(
+        "--units", choices=("metres", "scene"), default="metres", help="unit of lengths (default: metres)"
+    )
+    parser.add_argument("--unlabelled", action="store_true", help="let pointcloud hold unlabelled surfaces too")
     parser.add_argument("--camera", action="append", metavar="PATH", help="prim path; several give a folder each")
     parser.add_argument("--frames", metavar="START:STOP[:STEP]", help="frames to render, e.g. 0:48")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
@@ -50,8 +56,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from cosmos.bridge.render.annotators import check_annotator
     from cosmos.bridge.runs.folder import check_out
-    from cosmos.bridge.sinks.basic import check_annotator
 
     annotators = [check_annotator(name.strip()) for name in args.annotators.split(",") if name.strip()]
     if not annotators:
@@ -66,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     check_out(out, Path(args.source))
     quiet_warp()
-    work = _Rendering(args.source, args.camera or [None], frames, size, args.device, look, annotators, out)
+    work = _Rendering(
+        args.source, args.camera or [None], frames, size, args.device, look, annotators, _options(args), out
+    )
     with usd_remarks():
         written = attend(Job(work).start(), quiet=args.json)
     for note in written["notes"]:
@@ -76,6 +84,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         emit(f"{written['frames']} frames, {bytes_text(written['bytes'])} in {out}")
     return EXIT_OK if written["frames"] == written["planned"] else EXIT_INTERRUPTED
+
+
+def _options(args: argparse.Namespace) -> AnnotatorOptions:
+    from cosmos.bridge.controls import color_of
+    from cosmos.bridge.render.annotators import AnnotatorOptions
+
+    return AnnotatorOptions(
+        colorize=not args.ids, units=args.units, include_unlabelled=args.unlabelled, color_of=color_of
+    )
 
 
 class _Rendering:
@@ -90,20 +107,21 @@ class _Rendering:
         device: Optional[str],
         look: Optional[Look],
         annotators: list[str],
+        options: AnnotatorOptions,
         out: Path,
     ) -> None:
         self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
+        self._annotated = options
         self._options: dict[str, Any] = {"frames": frames, "size": size, "device": device, "look": look}
 
     def __call__(self, progress: Progress, stop: StopSignal) -> dict[str, Any]:
         """Render until done or asked to stop."""
-        from cosmos.bridge.controls import color_of
+        from cosmos.bridge.render.annotators import annotate
         from cosmos.bridge.sinks.basic import BasicFiles
         from cosmos.bridge.sources import open_source
 
         frames = num_bytes = planned = 0
         notes: dict[str, None] = {}
-        owner_of = _owners(self._source)
         progress(CLIPS, 0, len(self._cameras))
         for done, camera in enumerate(self._cameras):
             source = open_source(self._source, camera=camera, **self._options)
@@ -111,9 +129,9 @@ class _Rendering:
                 planned += source.num_frames
                 notes.update(dict.fromkeys(source.notes))
                 folder = self._out if len(self._cameras) == 1 else self._out / _folder_name(camera, done)
-                files = BasicFiles(folder, self._annotators, color_of=color_of, owner_of=owner_of)
+                files = BasicFiles(folder)
                 for index, frame in enumerate(source.read()):
-                    num_bytes += files.write(frame, index)
+                    num_bytes += files.write(annotate(frame, self._annotators, self._annotated), index)
                     frames += 1
                     progress("render", index + 1, source.num_frames)
                     if stop.finishing:
@@ -131,32 +149,6 @@ class _Rendering:
             "bytes": num_bytes,
             "notes": list(notes),
         }
-
-
-def _owners(stage_path: str) -> Optional[Callable[[str], str]]:
-    """Return how to find the nearest labelled prim at or above a prim path; ``None`` for a source that is no stage."""
-    from cosmos.bridge.runs.record import STAGE_SUFFIXES
-
-    if Path(stage_path).suffix.lower() not in STAGE_SUFFIXES:
-        return None
-    from pxr import Sdf, Usd
-
-    from cosmos.bridge.render.usd.labels import direct_labels
-
-    stage = Usd.Stage.Open(stage_path)
-
-    @cache
-    def owner_of(prim_path: str) -> str:
-        if not Sdf.Path.IsValidPathString(prim_path):
-            return prim_path
-        prim = stage.GetPrimAtPath(prim_path)
-        while prim and not prim.IsPseudoRoot():
-            if direct_labels(prim, Usd.TimeCode.EarliestTime()):
-                return str(prim.GetPath())
-            prim = prim.GetParent()
-        return prim_path
-
-    return owner_of
 
 
 def _folder_name(camera: Optional[str], index: int) -> str:

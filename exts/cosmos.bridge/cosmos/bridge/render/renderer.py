@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import warp as wp
 
+from cosmos.bridge.render.annotators import AnnotatorOptions, annotate, check_annotator, needs_picture
+from cosmos.bridge.render.details import Details
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.paint import Painter
 from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
@@ -76,6 +78,7 @@ class Renderer:
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
         self._targets: dict[tuple[int, int, int], _Target] = {}
+        self._serials: dict[int, int] = {}
         self._tiles: Optional[tuple[Any, Tiles]] = None
         self._bands = Bands(device, threads)
         pose = self._pose(self.scene.start_time)
@@ -165,9 +168,7 @@ class Renderer:
         self._visibility.find(view, depths, triangles)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
         if rgb:
-            metered = camera if exposure_of is None else exposure_of
-            if isinstance(metered, str):
-                metered = self._camera_of(metered, time_code, (camera.height, camera.width))
+            metered = self._meter(camera, time_code, exposure_of)
             cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
             self._painter.paint(camera, target.seen, pose, look, cameras, rgb=picture, particles=particles)
         else:
@@ -180,8 +181,74 @@ class Renderer:
             instances={instance.id: instance for instance in self.scene.drawn},
             poses={instance.id: pose.local_to_world[index] for index, instance in enumerate(self.scene.drawn)},
             up_axis=self.scene.up_axis,
+            details=self._details(camera, target, pose, look, exposure_of),
             **target.buffers,
         )
+
+    def _details(
+        self,
+        camera: Camera,
+        target: _Target,
+        pose: Pose,
+        look: Optional[Look],
+        exposure_of: Union[str, Camera, None],
+    ) -> Details:
+        """Return what can still be told about a frame while its memory is not drawn over."""
+        serial = self._serials[id(target)] = self._serials.get(id(target), 0) + 1
+
+        def prepare() -> bool:
+            if self._serials.get(id(target)) != serial:
+                return False
+            self._world.place(pose)
+            return True
+
+        def paint_linear(linear: wp.array) -> None:
+            cameras = self._metering_cameras(self._meter(camera, pose.time_code, exposure_of))
+            self._painter.paint(camera, target.seen, pose, look, cameras, rgb=linear, particles=False, linear=True)
+
+        return Details(
+            camera=camera,
+            pose=pose,
+            scene=self.scene,
+            world=self._world,
+            bands=self._bands,
+            reader=self._reader,
+            paint_linear=paint_linear,
+            prepare=prepare,
+        )
+
+    def _meter(self, camera: Camera, time_code: float, exposure_of: Union[str, Camera, None]) -> Camera:
+        """Return the camera whose light meter sets the exposure."""
+        if isinstance(exposure_of, str):
+            return self._camera_of(exposure_of, time_code, (camera.height, camera.width))
+        return camera if exposure_of is None else exposure_of
+
+    def annotate(
+        self,
+        camera: Union[str, Camera],
+        time_code: float,
+        annotators: Iterable[str],
+        *,
+        options: Optional[AnnotatorOptions] = None,
+        **drawing: Any,
+    ) -> dict[str, Any]:
+        """Draw one frame and return annotators of it under Replicator's names; see ``render.annotators.annotate``.
+
+        Args:
+            camera: Path of a camera of the stage, or a camera.
+            time_code: USD time code.
+            annotators: Names, e.g. ``("rgb", "bounding_box_3d")``.
+            options: Colours, units and what else Replicator's annotators are initialised with.
+            **drawing: Further arguments of ``render``, such as ``size`` and ``look``.
+
+        Raises:
+            SourceError: If there is no such camera.
+            ConfigError: If an annotator is unknown.
+            ValueError: If ``size`` is missing or disagrees.
+        """
+        names = [check_annotator(name) for name in annotators]
+        frame = self.render(camera, time_code, **{"rgb": needs_picture(names), **drawing})
+        return annotate(frame, names, options)
 
     def render_views(
         self,

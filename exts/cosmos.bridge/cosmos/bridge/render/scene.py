@@ -205,6 +205,8 @@ class Scene:
     camera_paths: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """What was assumed or left out on reading, one sentence each."""
+    meters_per_unit: float = 1.0
+    """metersPerUnit of the stage; lengths here are metres already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

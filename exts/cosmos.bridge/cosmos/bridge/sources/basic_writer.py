@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "camera_params": (".json",),
 }
 _TUPLE = re.compile(r"^\s*\(?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)?\s*$")
+
+_OPAQUE_BLACK = np.uint32(255 << 24)
+"""Value of what is unlabelled in a colourised picture."""
 
 
 def is_basic_folder(folder: Path) -> bool:
@@ -120,10 +123,10 @@ class BasicWriterClip:
         file = self._file("semantic_segmentation", number)
         if file is None:
             return {}
-        values, tell = _ids(file, self.size)
         named = {
             key: _label(entry) for key, entry in _json_of(self._file("semantic_segmentation_labels", number)).items()
         }
+        values, tell = _ids(file, self.size, named)
         table: dict[int, int] = {}
         labels: dict[int, Mapping[str, str]] = {}
         texts = {tell(key): label for key, label in named.items()}
@@ -141,8 +144,9 @@ class BasicWriterClip:
         file = self._file(name, number)
         if file is None:
             return {}
-        values, tell = _ids(file, self.size)
-        paths = {tell(key): str(entry) for key, entry in _json_of(self._file(f"{name}_mapping", number)).items()}
+        named = _json_of(self._file(f"{name}_mapping", number))
+        values, tell = _ids(file, self.size, named)
+        paths = {tell(key): str(entry) for key, entry in named.items()}
         meanings = {}
         if name == "instance_segmentation":
             entries = _json_of(self._file(f"{name}_semantics_mapping", number))
@@ -150,7 +154,8 @@ class BasicWriterClip:
         table, instances = {}, {}
         for value in sorted(np.unique(values).tolist(), key=lambda v: (paths.get(v, ""), v)):
             path = paths.get(value, "BACKGROUND" if value == 0 else f"/instance/id_{value:08x}")
-            table[value] = self._things.id_of("BACKGROUND" if path.upper() in ("BACKGROUND", "INVALID") else path)
+            nothing = path.upper() in ("BACKGROUND", "INVALID", "UNLABELLED")
+            table[value] = self._things.id_of("BACKGROUND" if nothing else path)
             if table[value]:
                 labels = meanings.get(value, {})
                 free = {key: text for key, text in labels.items() if text.upper() not in ("BACKGROUND", "UNLABELLED")}
@@ -206,10 +211,11 @@ def _label(entry: Any) -> dict[str, str]:
     return {"class": str(entry)}
 
 
-def _ids(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, Any]:
+def _ids(file: Path, size: tuple[int, int], keys: Iterable[str]) -> tuple[np.ndarray, Any]:
     """Read a segmentation as uint32 values, and how a key of its JSON file becomes such a value.
 
-    A colourised picture packs red, green and blue; a plain one holds ids, whose keys are numbers or, with RTX, the four
+    A colourised picture packs red, green and blue, and keeps opaque black apart where ``keys`` name it, for Replicator
+    paints what is unlabelled so; a plain one holds ids, whose keys are numbers or, with RTX, the four
     bytes of the id in little-endian order as ``(r, g, b, a)``.
     """
     image = read_array(file, size=size) if file.suffix == ".npy" else read_picture(file, size=size)
@@ -221,11 +227,15 @@ def _ids(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, Any]:
     if not colored and image.dtype.kind not in "iu":
         raise SourceError(f"Segmentation {file} holds {image.dtype}; write whole numbers or 8-bit colours.")
     values = pack_colors(image) if colored else image.astype(np.uint32)
+    if colored and image.shape[2] == 4 and any(_is_opaque_black(key) for key in keys):
+        values = np.where((values == 0) & (image[..., 3] == 255), _OPAQUE_BLACK, values)
 
     def tell(key: str) -> int:
         match = _TUPLE.match(key)
         if match:
             red, green, blue, alpha = (int(part) for part in match.groups())
+            if colored and image.shape[2] == 4 and _is_opaque_black(key):
+                return int(_OPAQUE_BLACK)
             return red | green << 8 | blue << 16 | (0 if colored else alpha << 24)
         try:
             return int(key)
@@ -235,6 +245,11 @@ def _ids(file: Path, size: tuple[int, int]) -> tuple[np.ndarray, Any]:
             ) from error
 
     return values, tell
+
+
+def _is_opaque_black(key: str) -> bool:
+    match = _TUPLE.match(key)
+    return match is not None and match.groups() == ("0", "0", "0", "255")
 
 
 def _normals(file: Path, size: tuple[int, int]) -> np.ndarray:
@@ -253,6 +268,11 @@ def _normals(file: Path, size: tuple[int, int]) -> np.ndarray:
 
 def _camera(params: Mapping[str, Any], file: Path, size: tuple[int, int]) -> dict[str, Any]:
     """Turn ``camera_params`` (row vectors, world to camera, scene units) into intrinsics and a pose in metres."""
+    model = str(params.get("cameraModel") or "pinhole")
+    if model != "pinhole":
+        raise SourceError(
+            f"File {file} tells of a {model} lens, but folders are read with pinholes only; read the stage itself."
+        )
     try:
         unit = float(params.get("metersPerSceneUnit", 1.0))
         view = np.array(params["cameraViewTransform"], dtype=np.float64).reshape(4, 4)

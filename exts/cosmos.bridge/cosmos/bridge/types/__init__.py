@@ -2,13 +2,23 @@
 
 from cosmos.bridge.types.camera import Camera
 from cosmos.bridge.types.control import ControlKind, ControlSignal, ControlSignals, ControlWeights, Weight
-from cosmos.bridge.types.frame import BUFFERS, Clip, Frame, Instance, UpAxis, gather
+from cosmos.bridge.types.frame import (
+    BUFFERS,
+    EXTRA_BUFFERS,
+    Clip,
+    Frame,
+    FrameDetails,
+    Instance,
+    UpAxis,
+    gather,
+)
 from cosmos.bridge.types.lens import FTheta, Lens, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
 from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
 from cosmos.bridge.types.verdict import Augmentation, Finding, FindingKind, GuardReport, Measurement, Severity, Verdict
 
 __all__ = [
     "BUFFERS",
+    "EXTRA_BUFFERS",
     "Augmentation",
     "Camera",
     "Clip",
@@ -20,6 +30,7 @@ __all__ = [
     "Finding",
     "FindingKind",
     "Frame",
+    "FrameDetails",
     "GuardReport",
     "Instance",
     "Lens",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional, Protocol
 
 import numpy as np
 
@@ -25,6 +25,9 @@ BUFFERS: Mapping[str, tuple[str, int]] = {
 }
 """Buffer name -> (dtype, channels; 0 means no channel axis)."""
 
+EXTRA_BUFFERS: Mapping[str, tuple[str, int]] = {"hdmap": ("uint8", 3), "lidar": ("uint8", 3)}
+"""Pictures that a source gives only where it was asked for them, in the same form."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Instance:
@@ -40,6 +43,43 @@ class Instance:
     """``{taxonomy: label}``, inherited from ancestors; empty for an unlabelled prim."""
     bounds: Optional[np.ndarray] = None
     """Axis-aligned box in the instance's own space [m]: ``[[min xyz], [max xyz]]``, float64, shape [2, 3]."""
+    owner: str = ""
+    """Path of the nearest prim at or above it that has labels of its own; empty where there is none, or unknown."""
+
+
+class FrameDetails(Protocol):
+    """What a renderer can still tell about its latest frame, at a cost; refuses once another frame was drawn."""
+
+    meters_per_unit: float
+    """Metres in one unit of the stage."""
+
+    def linear(self) -> wp.array:
+        """Return the picture before tone mapping, float32, shape [H, W, 3]."""
+        ...
+
+    def silhouettes(self, groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what groups of instances would cover if nothing hid them.
+
+        Args:
+            groups: Group of each instance id - 1, -1 for none, shape [N].
+            count: Number of groups.
+
+        Returns:
+            Pixels of each group, shape [G], and inclusive boxes x_min, y_min, x_max, y_max [px], shape [G, 4].
+        """
+        ...
+
+    def prim_poses(self, prim_paths: Sequence[str]) -> np.ndarray:
+        """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
+        ...
+
+    def local_bounds(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]."""
+        ...
+
+    def optics(self) -> Mapping[str, float]:
+        """Return focalLength and horizontalAperture [tenths of a stage unit], focusDistance [stage units], fStop."""
+        ...
 
 
 def _check_buffers(owner: str, buffers: Mapping[str, Any], lead: tuple[int, ...]) -> None:
@@ -48,7 +88,7 @@ def _check_buffers(owner: str, buffers: Mapping[str, Any], lead: tuple[int, ...]
     for name, array in buffers.items():
         if array is None:
             continue
-        dtype, channels = BUFFERS[name]
+        dtype, channels = BUFFERS.get(name) or EXTRA_BUFFERS[name]
         shape = (*lead, channels) if channels else lead
         got = getattr(array.dtype, "__name__", str(array.dtype))
         accepted = {dtype, "int32"} if dtype == "uint32" else {dtype}
@@ -92,11 +132,16 @@ class Frame:
     """Instance id -> instance space to world [m], column vectors, float64, shape [4, 4]."""
     up_axis: UpAxis = "Z"
     """World axis that points up."""
+    hdmap: Optional[wp.array] = None
+    """Lanes, poles and boxes as lines, uint8 sRGB, shape [H, W, 3]; only where asked for."""
+    lidar: Optional[wp.array] = None
+    """LiDAR points as dots coloured by range, uint8 sRGB, shape [H, W, 3]; only where asked for."""
+    details: Optional[FrameDetails] = None
+    """What the renderer can still tell about this frame; ``None`` from a source that keeps nothing."""
 
     def __post_init__(self) -> None:
-        _check_buffers(
-            "Frame", {name: getattr(self, name) for name in BUFFERS}, (self.camera.height, self.camera.width)
-        )
+        names = (*BUFFERS, *EXTRA_BUFFERS)
+        _check_buffers("Frame", {name: getattr(self, name) for name in names}, (self.camera.height, self.camera.width))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -129,6 +174,10 @@ class Clip:
     """Instance id -> instance space to world [m], column vectors, float64, shape [T, 4, 4]."""
     up_axis: UpAxis = "Z"
     """World axis that points up."""
+    hdmap: Optional[wp.array] = None
+    """Lanes, poles and boxes as lines, uint8 sRGB, shape [T, H, W, 3]; only where asked for."""
+    lidar: Optional[wp.array] = None
+    """LiDAR points as dots coloured by range, uint8 sRGB, shape [T, H, W, 3]; only where asked for."""
 
     def __post_init__(self) -> None:
         if not self.cameras or len(self.cameras) != len(self.time_codes):
@@ -145,7 +194,7 @@ class Clip:
                     f"frame 0 is {first.height} x {first.width}."
                 )
         lead = (len(self.cameras), first.height, first.width)
-        _check_buffers("Clip", {name: getattr(self, name) for name in BUFFERS}, lead)
+        _check_buffers("Clip", {name: getattr(self, name) for name in (*BUFFERS, *EXTRA_BUFFERS)}, lead)
 
     @property
     def num_frames(self) -> int:
@@ -176,6 +225,7 @@ def gather(frames: Iterable[Frame], *, fps: float, num_frames: int) -> Clip:
     """
     import warp as wp
 
+    names = (*BUFFERS, *EXTRA_BUFFERS)
     owned: dict[str, Any] = {}
     first: Optional[Frame] = None
     cameras: list[Camera] = []
@@ -188,11 +238,11 @@ def gather(frames: Iterable[Frame], *, fps: float, num_frames: int) -> Clip:
             raise ValueError(f"gather expected {num_frames} frames, but more came.")
         if first is None:
             first = frame
-            for name in BUFFERS:
+            for name in names:
                 array = getattr(frame, name)
                 if array is not None:
                     owned[name] = wp.empty((num_frames, *array.shape), dtype=array.dtype, device=array.device)
-        for name in BUFFERS:
+        for name in names:
             array = getattr(frame, name)
             if (array is None) != (name not in owned):
                 raise ValueError(f"gather needs the same buffers in each frame; frame {index} differs in {name}.")
@@ -221,4 +271,4 @@ def gather(frames: Iterable[Frame], *, fps: float, num_frames: int) -> Clip:
     )
 
 
-__all__ = ["BUFFERS", "Clip", "Frame", "Instance", "UpAxis", "gather"]
+__all__ = ["BUFFERS", "EXTRA_BUFFERS", "Clip", "Frame", "FrameDetails", "Instance", "UpAxis", "gather"]

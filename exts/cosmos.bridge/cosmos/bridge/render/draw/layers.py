@@ -202,11 +202,17 @@ def _add_kernel(
 
 @wp.kernel
 def _finish_kernel(
-    first: wp.int32, chains: Chains, colors_out: wp.array(dtype=wp.vec3), fine_out: wp.array(dtype=wp.vec3)
+    first: wp.int32,
+    chains: Chains,
+    toned: wp.int32,
+    colors_out: wp.array(dtype=wp.vec3),
+    fine_out: wp.array(dtype=wp.vec3),
 ):
     i = first + wp.tid()
     target = chains.targets[i]
-    color = aces(chains.colors[i])
+    color = chains.colors[i]
+    if toned == 1:
+        color = aces(color)
     if target >= 0:
         colors_out[target] = color
     else:
@@ -224,6 +230,8 @@ class LayerPainter:
     """Surfaces at the pixel centres of the front picture."""
     light: Any
     """LightGrid of the front picture."""
+    toned: bool
+    """Whether colours are tone-mapped."""
     read: Callable[[Any, int], None]
     """Fills surfaces: (surfaces, count)."""
     gather: Callable[[Any], Any]
@@ -286,7 +294,7 @@ def draw_layers(
             break
         last = int(depth == MAX_LAYERS)
         _draw_layer(painter, chains, wp.array(items, dtype=wp.int32, device=bands.device), picture, last)
-    bands.launch(_finish_kernel, len(targets), [chains, colors, fine_colors], chunk=4096)
+    bands.launch(_finish_kernel, len(targets), [chains, int(painter.toned), colors, fine_colors], chunk=4096)
 
 
 def _draw_layer(painter: LayerPainter, chains: Any, items: wp.array, picture: Any, last: int) -> None:

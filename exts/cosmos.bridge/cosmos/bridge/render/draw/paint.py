@@ -83,6 +83,7 @@ class _Frame:
     view: Any
     canvas: _Canvas
     effort: _Effort
+    toned: bool
     world: Any
     air: Any
     lamps: Any
@@ -125,6 +126,7 @@ class Painter:
         *,
         rgb: wp.array,
         particles: bool,
+        linear: bool = False,
     ) -> None:
         """Fill ``rgb``.
 
@@ -134,8 +136,9 @@ class Painter:
             pose: Where lights are.
             look: Look, or ``None`` for the stage's own light.
             cameras: Where the light meter looks from.
-            rgb: uint8, shape [H, W, 3].
+            rgb: uint8, shape [H, W, 3]; float32 where ``linear``.
             particles: Whether flakes and streaks are drawn.
+            linear: Give exposed light as it is before tone mapping, particles, dirt of the lens and sensor noise.
         """
         key = (camera.height, camera.width)
         if key not in self._canvases:
@@ -146,6 +149,7 @@ class Painter:
             view=make_view(camera, self._world.origin),
             canvas=self._canvases[key],
             effort=_SIMULATION if look is None else _TEACHER,
+            toned=not linear,
             world=self._world.ray_ready(),
             air=air,
             lamps=lamps,
@@ -156,6 +160,10 @@ class Painter:
         grid = self._gather(frame, canvas.home)
         self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
         self._refine_edges(frame, grid)
+        if linear:
+            flat = wp.array(ptr=rgb.ptr, shape=(count,), dtype=wp.vec3, device=rgb.device, copy=False)
+            wp.copy(flat, canvas.colors)
+            return
         if look is not None and particles:
             self._draw_particles(frame, pose, look, seen[1])
         colors = canvas.colors
@@ -173,7 +181,7 @@ class Painter:
         self, frame: _Frame, grid: Any, home: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
     ) -> None:
         scene = [frame.world, self._atlas, frame.air, frame.lamps, frame.view, grid, home]
-        inputs = [*scene, surfaces, frame.effort.sun, int(layer), colors]
+        inputs = [*scene, surfaces, frame.effort.sun, int(layer), int(frame.toned), colors]
         self._bands.launch(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:
@@ -236,6 +244,7 @@ class Painter:
             view=frame.view,
             home=frame.canvas.home,
             light=grid,
+            toned=frame.toned,
             read=partial(self._read, frame),
             gather=partial(self._gather, frame),
             shade=partial(self._shade, frame, layer=True),

@@ -342,10 +342,7 @@ class Rasteriser:
             self._tiles[shape] = wp.empty(shape, dtype=wp.float32, device=bands.device)
         tiles, arrays = self._tiles[shape], world.arrays
         bands.launch(_clear_kernel, view.height, [depths, triangles, tiles], chunk=64)
-        bands.launch(_to_camera_kernel, len(self.points), [arrays.points, view, self.points], chunk=4096)
-        bounds = [arrays, self.points, view, self.boxes, self._nearest, self._kinds]
-        bands.launch(_bound_kernel, world.num_triangles, bounds, chunk=4096)
-        kinds = self._kinds.numpy()[: world.num_triangles]
+        kinds = self.bound(view)
         left_out = np.zeros(0, dtype=np.int64)
         if world.see_through is not None:
             left_out = np.flatnonzero((kinds > 0) & world.see_through)
@@ -356,6 +353,18 @@ class Rasteriser:
             inputs = [self._nearest, arrays, self.points, view, tiles, depths, triangles]
             self.draw_rows(kernel, drawn, view.height, inputs)
         return left_out
+
+    def bound(self, view: Any) -> np.ndarray:
+        """Fill ``points`` and, of the triangles in the picture, ``boxes``.
+
+        Returns:
+            0 for a triangle that is not in the picture, 1 for a small, 2 for a large one; uint8, shape [F].
+        """
+        bands, world, arrays = self._bands, self._world, self._world.arrays
+        bands.launch(_to_camera_kernel, len(self.points), [arrays.points, view, self.points], chunk=4096)
+        bounds = [arrays, self.points, view, self.boxes, self._nearest, self._kinds]
+        bands.launch(_bound_kernel, world.num_triangles, bounds, chunk=4096)
+        return np.asarray(self._kinds.numpy()[: world.num_triangles])
 
     def draw_rows(self, kernel: Any, drawn: np.ndarray, height: int, inputs: list) -> None:
         """Launch ``kernel`` on the triangles ``drawn`` in bands of rows; each band belongs to one thread."""

@@ -147,11 +147,13 @@ def shade_kernel(
     surfaces: Surfaces,
     sun_rays: wp.int32,
     layer: wp.int32,
+    toned: wp.int32,
     color_out: wp.array(dtype=wp.vec3),
 ):
     """Display-linear colour in [0, 1] of each sample; ``home`` holds the pixel centres that the grid belongs to.
 
     With ``layer`` 1 the sample is one of several along its ray: its share of the exposed light, before tone mapping.
+    With ``toned`` 0 every sample stays exposed light.
     """
     i = first + wp.tid()
     uv = surfaces.image[i]
@@ -250,7 +252,7 @@ def shade_kernel(
     oy = uv[1] / wp.float32(view.height) - 0.5
     rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))
     color = color * (air.exposure * rim)
-    if layer == 0:
+    if layer == 0 and toned == 1:
         color = aces(color)
     color_out[i] = color
 

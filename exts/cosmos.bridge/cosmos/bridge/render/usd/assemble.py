@@ -69,6 +69,7 @@ class _Assembly:
         self.tracks = Tracks()
         self.paths: list[str] = []
         self.labels: list[Labels] = []
+        self.owners: list[str] = []
         self.mesh_of: list[int] = []
         self.material_of: list[int] = []
         self.color_of: list[tuple[float, float, float]] = []
@@ -85,6 +86,7 @@ class _Assembly:
         row = len(self.paths)
         self.paths.append(path)
         self.labels.append(labels)
+        self.owners.append("" if not labels else found.owner if prim is not None else path)
         self.mesh_of.append(look[0])
         self.material_of.append(look[1])
         self.color_of.append(look[2])
@@ -207,6 +209,7 @@ class _Assembly:
                 semantic_id=numbers[label_text(self.labels[row])],
                 labels=self.labels[row],
                 bounds=bounds[self.mesh_of[row]],
+                owner=self.owners[row],
             )
             for row, path in enumerate(self.paths)
         )
@@ -264,6 +267,7 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
         path=path,
         up_axis="Y" if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y else "Z",
         fps=_frame_rate(stage, assembly.notes),
+        meters_per_unit=scale,
         start_time=float(stage.GetStartTimeCode()) if ranged else 0.0,
         end_time=float(stage.GetEndTimeCode()) if ranged else 0.0,
         meshes=assembly.meshes.meshes,

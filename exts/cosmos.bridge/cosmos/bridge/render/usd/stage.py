@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Union
 
@@ -152,6 +153,28 @@ class StageReader:
             size: (height, width) [px].
         """
         return frame_camera(self._scene, self.pose(self._scene.start_time), _checked(size))
+
+    def prim_poses(self, prim_paths: Sequence[str], time_code: float) -> np.ndarray:
+        """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
+        from pxr import Sdf, Usd, UsdGeom
+
+        cache = UsdGeom.XformCache(Usd.TimeCode(float(time_code)))
+        poses = np.full((len(prim_paths), 4, 4), np.nan)
+        for row, path in enumerate(prim_paths):
+            prim = self.stage.GetPrimAtPath(path) if Sdf.Path.IsValidPathString(path) else None
+            if prim:
+                poses[row] = self._columns(np.array(cache.GetLocalToWorldTransform(prim), np.float64)[None])[0]
+        return poses
+
+    def optics(self, prim_path: str, time_code: float) -> dict[str, float]:
+        """Return a camera prim's focalLength, horizontalAperture, focusDistance and fStop as authored; else nothing."""
+        from pxr import Sdf, UsdGeom
+
+        prim = self.stage.GetPrimAtPath(prim_path) if Sdf.Path.IsValidPathString(prim_path) else None
+        if not prim or not prim.IsA(UsdGeom.Camera):
+            return {}
+        names = ("focalLength", "horizontalAperture", "focusDistance", "fStop")
+        return {name: float(prim.GetAttribute(name).Get(float(time_code))) for name in names}
 
     def _rest_pose(self) -> Pose:
         """Return the pose at the first time, in which all that can be seen is visible."""

@@ -24,6 +24,8 @@ class Found:
     prim: Usd.Prim
     labels: Labels = field(default_factory=dict)
     """Its own and its ancestors' labels."""
+    owner: str = ""
+    """Path of the nearest prim at or above it that has labels of its own; empty where there is none."""
     gates: tuple[Usd.Attribute, ...] = ()
     """Visibility attributes that change with time, on it and above it."""
     moves: bool = False
@@ -110,6 +112,7 @@ def _inherited(parent: Found, prim: Usd.Prim, time: Usd.TimeCode) -> Found:
     own_labels = direct_labels(prim, time)
     if own_labels:
         changes["labels"] = inherit(parent.labels, own_labels)
+        changes["owner"] = str(prim.GetPath())
     imageable = UsdGeom.Imageable(prim)
     if imageable:
         visibility = imageable.GetVisibilityAttr()
