@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos.bridge.kernels.reproject import fetch_along_motion, project_points, seen_before, unproject_depth
-from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, OpenCvFisheye
 
 
 def arrays(device, previous, motion):
@@ -173,3 +175,6 @@ def test_projection_refuses_other_sizes_and_dtypes(device):
         unproject_depth(wp.zeros((9, 12), dtype=wp.float32, device=device), camera())
     with pytest.raises(ValueError, match=r"points as vec3d \[N\], got vec3f"):
         project_points(wp.zeros(4, dtype=wp.vec3f, device=device), camera())
+    wide = replace(camera(), lens=OpenCvFisheye())
+    with pytest.raises(ValueError, match="has the lens OpenCV fisheye, but only pinholes are reprojected"):
+        project_points(wp.zeros(4, dtype=wp.vec3d, device=device), wide)

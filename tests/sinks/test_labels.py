@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cosmos.bridge.sinks.labels import describe_boxes, describe_cameras, describe_labels, tight_boxes
+from cosmos.bridge.types import FTheta
 
 
 def boxes_numpy(ids):
@@ -72,6 +76,16 @@ def test_cameras_project_as_they_say(clip):
     u = lens[0, 0] * q[0] / -q[2] + lens[0, 2]
     assert u == pytest.approx(0.9 * made.width * 0.2 + made.width / 2 + 1.5)
     assert [frame["time_code"] for frame in cameras["frames"]] == [1.0, 2.0]
+    assert cameras["frames"][0]["lens"] == {"name": "pinhole"}
+
+
+def test_cameras_tell_their_lens(clip):
+    made = clip(1)
+    lens = FTheta(coefficients=(0.0, 0.01), max_theta=1.7)
+    told = describe_cameras(replace(made, cameras=(replace(made.cameras[0], lens=lens),)))["frames"][0]["lens"]
+    assert told["name"] == "f-theta fisheye" and told["max_theta"] == 1.7
+    assert FTheta(coefficients=told["coefficients"], max_theta=told["max_theta"]) == lens
+    assert json.loads(json.dumps(told))["coefficients"] == [0.0, 0.01, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_labels_name_every_instance(clip):

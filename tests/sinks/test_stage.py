@@ -9,11 +9,19 @@ import warp as wp
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, UsdUtils, UsdValidation  # noqa: TID253
 
 from cosmos.bridge.errors import JobCancelled, SinkError
+from cosmos.bridge.render.usd.stage import StageReader
 from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.dataset import DatasetSink
-from cosmos.bridge.sinks.screen import Screen, author_screen, screen_corners, screen_distance
+from cosmos.bridge.sinks.screen import (
+    Screen,
+    author_camera,
+    author_screen,
+    screen_corners,
+    screen_distance,
+    screen_grid,
+)
 from cosmos.bridge.sinks.stage import StageSink
-from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, FTheta, OpenCvPinhole, Orthographic
 
 
 def write_stage(path, *, up="Y", metres=1.0, rate=24.0, camera="/World/Camera"):
@@ -135,6 +143,64 @@ def test_a_zooming_camera_moves_the_corners(clip):
     points = UsdGeom.Mesh(stage.GetPrimAtPath("/A/Screen")).GetPointsAttr()
     np.testing.assert_allclose(points.Get(2.0), screen_corners(zoomed, 1.0), atol=1e-6)
     assert not np.allclose(points.Get(1.0), points.Get(2.0))
+
+
+LENSES = [
+    (Orthographic(), 30.0),
+    (OpenCvPinhole(coefficients=(-0.3, 0.1)), 50.0),
+    (FTheta(coefficients=(0.0, 0.05), max_theta=1.8), 1.0),
+]
+
+
+def bent(lens, scale, *, turn=0.0):
+    pose = np.eye(4)
+    pose[:3, :3] = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    pose[:3, 3] = 1.0, 2.0, 3.0
+    lens_matrix = [[scale, 0.0, 33.0], [0.0, scale, 17.0], [0.0, 0.0, 1.0]]
+    return Camera(prim_path="/C", height=36, width=64, intrinsics=lens_matrix, cam_to_world=pose, near=0.1, lens=lens)
+
+
+@pytest.mark.parametrize(("lens", "scale"), LENSES, ids=lambda value: getattr(value, "name", ""))
+def test_the_screen_of_every_lens_covers_its_picture(lens, scale):
+    camera, layer = bent(lens, scale, turn=0.4), Sdf.Layer.CreateAnonymous(".usda")
+    screen = Screen(
+        path="/A",
+        cameras=(camera,),
+        time_codes=np.array([1.0]),
+        frames=("a",),
+        distance=0.7,
+        metres_per_unit=0.01,
+        visible=True,
+    )
+    author_screen(layer, screen)
+    stage = Usd.Stage.Open(layer)
+    prim = stage.GetPrimAtPath("/A/Screen")
+    mesh, to_world = UsdGeom.Mesh(prim), UsdGeom.Imageable(prim).ComputeLocalToWorldTransform(1.0)
+    world = np.array([to_world.Transform(Gf.Vec3d(point)) for point in mesh.GetPointsAttr().Get()]) * 0.01
+    used = np.unique(mesh.GetFaceVertexIndicesAttr().Get())
+    st = np.array(UsdGeom.PrimvarsAPI(prim).GetPrimvar("st").Get())
+    want = np.stack([st[:, 0] * 64, (1.0 - st[:, 1]) * 36], axis=1)
+    np.testing.assert_allclose(camera.project(world)[used], want[used], atol=2e-3)
+    covered = len(mesh.GetFaceVertexCountsAttr().Get()) / len(screen_grid(camera)[1])
+    assert covered == 1.0 if not isinstance(lens, FTheta) else 0.3 < covered < 1.0
+    assert UsdGeom.Mesh.ValidateTopology(
+        mesh.GetFaceVertexIndicesAttr().Get(), mesh.GetFaceVertexCountsAttr().Get(), len(world)
+    )[0]
+
+
+def test_an_added_camera_keeps_its_lens_or_is_refused():
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 0.01)
+    UsdGeom.Cube.Define(stage, "/Cube")
+    camera = bent(Orthographic(), 30.0, turn=0.4)
+    author_camera(stage.GetRootLayer(), "/C", (camera,), np.array([0.0]), 0.01)
+    read = StageReader(stage).camera("/C", 0.0, size=(36, 64))
+    assert read.lens == Orthographic()
+    np.testing.assert_allclose(read.intrinsics, camera.intrinsics, rtol=1e-6)
+    np.testing.assert_allclose(read.cam_to_world, camera.cam_to_world, atol=1e-9)
+    with pytest.raises(SinkError, match="has the lens f-theta fisheye, which no USD schema describes"):
+        author_camera(stage.GetRootLayer(), "/D", (bent(FTheta(coefficients=(0, 0.05)), 1.0),), np.array([0.0]), 0.01)
+    assert not stage.GetPrimAtPath("/D")
 
 
 @pytest.mark.parametrize(("nearest", "want"), [(None, 1.0), (np.inf, 1.0), (0.8, 0.4), (0.1, 0.101), (50.0, 1.0)])

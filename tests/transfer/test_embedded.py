@@ -10,7 +10,7 @@ import warp as wp
 
 from cosmos.bridge.errors import ModelError, ModelWeightsError
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
-from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
+from cosmos.bridge.types import ControlKind, ControlWeights, Orthographic, TransferRequest
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,12 @@ def test_the_effective_settings_hold_the_conditions(model, ask):
 def test_what_it_cannot_do_is_refused_in_a_sentence(model, ask, change, sentence):
     with pytest.raises(ModelError, match=sentence):
         model.transfer(ask(**change))
+
+
+def test_a_lens_it_has_no_light_for_is_refused(model, ask, clip):
+    cameras = tuple(replace(camera, lens=Orthographic()) for camera in clip.cameras)
+    with pytest.raises(ModelError, match=r"pinhole cameras only, but .* has the lens orthographic"):
+        model.transfer(ask(clip=replace(clip, cameras=cameras)))
 
 
 def test_a_weight_map_of_another_size_is_refused(model, ask):

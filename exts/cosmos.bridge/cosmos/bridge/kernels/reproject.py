@@ -9,13 +9,12 @@ is previous minus current position [px], so what is seen at ``p`` was at ``p + m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 import numpy as np
 import warp as wp
 
-if TYPE_CHECKING:
-    from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, Pinhole
 
 wp.set_module_options({"enable_backward": False})
 
@@ -241,7 +240,12 @@ def seen_before(
 
 
 def _lens(camera: Camera) -> tuple[wp.vec2d, wp.vec2d]:
-    """Focal lengths and principal point [px]."""
+    """Focal lengths and principal point [px] of a pinhole."""
+    if not isinstance(camera.lens, Pinhole):
+        raise ValueError(
+            f"Camera {camera.prim_path} has the lens {camera.lens.name}, but only pinholes are reprojected here; "
+            "Camera.project and Camera.rays know every lens."
+        )
     k = camera.intrinsics
     return wp.vec2d(float(k[0, 0]), float(k[1, 1])), wp.vec2d(float(k[0, 2]), float(k[1, 2]))
 
@@ -258,7 +262,7 @@ def project_points(points: wp.array, camera: Camera) -> wp.array:
         ``u`` and ``v`` are NaN for a point that is not in front of the camera.
 
     Raises:
-        ValueError: If the points are of another dtype or shape.
+        ValueError: If the points are of another dtype or shape, or the camera is no pinhole.
     """
     if points.dtype != wp.vec3d or points.ndim != 1:
         raise ValueError(f"project_points needs points as vec3d [N], got {points.dtype.__name__} {list(points.shape)}.")
@@ -280,7 +284,7 @@ def unproject_depth(depth: wp.array, camera: Camera) -> wp.array:
         World points of the pixel centres [m], vec3d, shape [H, W]; NaN where the depth is not finite or not above 0.
 
     Raises:
-        ValueError: If the depth is of another dtype or size than the camera's.
+        ValueError: If the depth is of another dtype or size than the camera's, or the camera is no pinhole.
     """
     _refuse("unproject_depth", "depth", depth, wp.float32, (camera.height, camera.width), depth.device)
     out = wp.empty(depth.shape, dtype=wp.vec3d, device=depth.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Optional
 
 import numpy as np
@@ -121,7 +122,8 @@ def describe_cameras(clip: Clip) -> dict[str, Any]:
     """Return lens and pose of each frame."""
     return {
         "convention": "cam_to_world: row-major 4x4 for column vectors, metres; the camera looks along -Z with +Y up; "
-        "u = fx x / -z + cx, v = cy - fy y / -z, pixel centres at +0.5, origin top left",
+        "u = fx x / -z + cx, v = cy - fy y / -z, pixel centres at +0.5, origin top left; where lens is not pinhole, "
+        "its plane stands for x / -z, y / -z",
         "up_axis": clip.up_axis,
         "prim_path": clip.cameras[0].prim_path,
         "height": clip.height,
@@ -134,6 +136,7 @@ def describe_cameras(clip: Clip) -> dict[str, Any]:
                 "cam_to_world": plain(camera.cam_to_world),
                 "near_m": camera.near,
                 "far_m": camera.far,
+                "lens": {"name": camera.lens.name, **asdict(camera.lens)},
             }
             for t, camera in enumerate(clip.cameras)
         ],

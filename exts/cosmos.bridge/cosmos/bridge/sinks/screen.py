@@ -8,9 +8,12 @@ from typing import Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.types import Camera
+from cosmos.bridge.errors import SinkError
+from cosmos.bridge.types import Camera, Orthographic, Pinhole
 
 Matrices = Sequence[np.ndarray]
+_BENT_CELLS = 48
+"""Quads a side of the screen of a bent lens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,12 +48,27 @@ def screen_distance(camera: Camera, nearest: Optional[float]) -> float:
 
 
 def screen_corners(camera: Camera, distance: float) -> np.ndarray:
-    """Return the image rectangle at a distance, in camera space [m], counter-clockwise from bottom left, [4, 3]."""
+    """Return where the image lies at a distance, in camera space [m], [V, 3]; which is which: ``screen_grid``.
+
+    A rectangle for straight lenses; for bent ones a bowl around the camera, each point on the ray of its image point.
+    NaN where the lens sees nothing.
+    """
+    image, _ = screen_grid(camera)
     (fx, _, cx), (_, fy, cy) = camera.intrinsics[0], camera.intrinsics[1]
-    left, right = -cx / fx * distance, (camera.width - cx) / fx * distance
-    top, bottom = cy / fy * distance, (cy - camera.height) / fy * distance
-    corners = [[left, bottom], [right, bottom], [right, top], [left, top]]
-    return np.array([[x, y, -distance] for x, y in corners])
+    plane = np.stack([(image[:, 0] * camera.width - cx) / fx, (cy - (1.0 - image[:, 1]) * camera.height) / fy], axis=1)
+    if isinstance(camera.lens, Orthographic):
+        return np.concatenate([plane, np.full((len(plane), 1), -distance)], axis=1)
+    rays = camera.lens.rays(plane)
+    return rays * (distance / -rays[:, 2:] if isinstance(camera.lens, Pinhole) else distance)
+
+
+def screen_grid(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Return the texture coordinates of a screen's points, [V, 2], and its quads counter-clockwise, int [F, 4]."""
+    columns = rows = 1 if isinstance(camera.lens, (Pinhole, Orthographic)) else _BENT_CELLS
+    s, t = np.meshgrid(np.linspace(0.0, 1.0, columns + 1), np.linspace(0.0, 1.0, rows + 1))
+    first = (np.arange(rows)[:, None] * (columns + 1) + np.arange(columns)).ravel()
+    quads = np.stack([first, first + 1, first + columns + 2, first + columns + 1], axis=1)
+    return np.stack([s.ravel(), t.ravel()], axis=1), quads
 
 
 def author_screen(layer: Any, screen: Screen) -> None:
@@ -72,17 +90,21 @@ def author_screen(layer: Any, screen: Screen) -> None:
     mesh = _define(layer, f"{screen.path}/Screen", "Mesh")
     mesh.SetInfo("apiSchemas", Sdf.TokenListOp.Create(prependedItems=["MaterialBindingAPI"]))
     corners = [screen_corners(camera, screen.distance) / screen.metres_per_unit for camera in screen.cameras]
+    image, quads = screen_grid(screen.cameras[0])
+    there = np.all(np.isfinite(np.array(corners)), axis=(0, 2))
+    quads = quads[np.asarray(there)[quads].all(axis=1)]
+    corners = [np.nan_to_num(corner) for corner in corners]  # points of no quad
     points = _attribute(mesh, "points", "Point3fArray", _vectors(corners[0]))
     extent = _attribute(mesh, "extent", "Float3Array", _extent(corners[0]))
     if any(not np.array_equal(corner, corners[0]) for corner in corners):
         for time_code, corner in zip(screen.time_codes, corners, strict=True):
             layer.SetTimeSample(points.path, float(time_code), _vectors(corner))
             layer.SetTimeSample(extent.path, float(time_code), _extent(corner))
-    _attribute(mesh, "faceVertexCounts", "IntArray", [4])
-    _attribute(mesh, "faceVertexIndices", "IntArray", [0, 1, 2, 3])
+    _attribute(mesh, "faceVertexCounts", "IntArray", [4] * len(quads))
+    _attribute(mesh, "faceVertexIndices", "IntArray", quads.ravel().tolist())
     _attribute(mesh, "subdivisionScheme", "Token", "none", uniform=True)
     _attribute(mesh, "doubleSided", "Bool", True, uniform=True)
-    st = _attribute(mesh, "primvars:st", "TexCoord2fArray", _vectors([[0, 0], [1, 0], [1, 1], [0, 1]]))
+    st = _attribute(mesh, "primvars:st", "TexCoord2fArray", _vectors(image))
     st.SetInfo("interpolation", "vertex")
     for name in ("primvars:doNotCastShadows", "primvars:invisibleToSecondaryRays"):
         _attribute(mesh, name, "Bool", True, custom=True)
@@ -169,14 +191,25 @@ def author_camera(layer: Any, path: str, cameras: Sequence[Camera], time_codes: 
         cameras: One camera a frame.
         time_codes: USD time codes, shape [T].
         unit: Unit of the stage [m].
+
+    Raises:
+        SinkError: If the lens is none that UsdGeomCamera describes.
     """
+    camera = cameras[0]
+    if not isinstance(camera.lens, (Pinhole, Orthographic)):
+        raise SinkError(
+            f"Camera {path} is not in the stage and has the lens {camera.lens.name}, which no USD schema describes; "
+            "add the camera to the stage."
+        )
     prim = _define(layer, path, "Camera")
     author_transform(prim, cameras, time_codes, unit, reset=True)
-    camera = cameras[0]
     (fx, _, cx), (_, fy, cy) = camera.intrinsics[0], camera.intrinsics[1]
     aperture = 20.955  # the schema's own; only ratios matter to a pinhole
     focal = fx / camera.width * aperture
-    vertical = focal * camera.height / fy
+    if isinstance(camera.lens, Orthographic):
+        focal, aperture = 50.0, 10.0 * camera.width / fx / unit  # in tenths of a unit (Gf.Camera.APERTURE_UNIT)
+        _attribute(prim, "projection", "Token", "orthographic")
+    vertical = aperture * camera.height / camera.width * fx / fy
     lens = {
         "focalLength": focal,
         "horizontalAperture": aperture,
@@ -247,4 +280,5 @@ __all__ = [
     "author_transform",
     "screen_corners",
     "screen_distance",
+    "screen_grid",
 ]

@@ -13,7 +13,7 @@ from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
 from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
-from cosmos.bridge.types import Clip, ControlKind, Progress, Provenance, TransferRequest, TransferResult
+from cosmos.bridge.types import Clip, ControlKind, Pinhole, Progress, Provenance, TransferRequest, TransferResult
 
 if TYPE_CHECKING:
     import warp as wp
@@ -253,6 +253,12 @@ class EmbeddedTransfer:
 
 def _check(request: TransferRequest) -> float:
     """Refuse what the model cannot do; return the guidance."""
+    bent = next((camera for camera in request.clip.cameras if not isinstance(camera.lens, Pinhole)), None)
+    if bent is not None:
+        raise ModelError(
+            f"embedded knows light through pinhole cameras only, but {bent.prim_path} has the lens {bent.lens.name}; "
+            "take a pinhole camera or another --transfer."
+        )
     if request.num_steps not in (None, 1):
         raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; ask for 1 or leave it out.")
     foreign = [kind.value for kind in request.weights.kinds if kind not in _KINDS]

@@ -201,7 +201,6 @@ def _fill(
     triangles: wp.array2d(dtype=wp.int32),
 ) -> wp.float32:
     """Draw triangle ``f`` into a rectangle; return its greatest depth after. Written so that a compiler vectorises."""
-    ...
 
 
 @wp.func
