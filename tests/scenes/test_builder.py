@@ -6,6 +6,7 @@ from pxr import Gf, Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade  # 
 
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.scenes.builder import Placement, open_builder, srgb_to_linear
+from cosmos.bridge.scenes.physics import physics_scene
 from cosmos.bridge.scenes.shapes import box, quad
 
 
@@ -107,7 +108,7 @@ def test_texture_is_wired_to_the_surface_and_scaled_to_its_tile(builder):
 
 
 def test_physics_roles_reach_usd_physics(builder):
-    builder.physics_scene()
+    physics_scene(builder)
     builder.mesh("/World/Floor", box((9, 9, 1)), physics="collider")
     builder.mesh("/World/Crate", box((1, 1, 1)), physics="rigid", mass=3.0)
     builder.round("/World/Ball", "Sphere", 0.5, physics="kinematic")

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade, UsdValidation  # noqa: TID253
+from pxr import Gf, Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade, UsdValidation  # noqa: TID253
 
 from cosmos.bridge import scenes
 from cosmos.bridge.errors import ConfigError
@@ -81,6 +81,60 @@ def test_things_and_camera_move(stages, name):
     assert sum(stages[name].GetPrimAtPath(path).IsA(UsdGeom.Gprim) for path in moved) >= 10
 
 
+@pytest.mark.parametrize("name", PLACES)
+def test_every_body_has_a_shape_to_collide_with(stages, name):
+    bodies = [prim for prim in stages[name].Traverse() if prim.HasAPI(UsdPhysics.RigidBodyAPI)]
+    for body in bodies:
+        shapes = [prim for prim in Usd.PrimRange(body) if prim.HasAPI(UsdPhysics.CollisionAPI)]
+        assert shapes, body.GetPath()
+        for shape in shapes:
+            if shape.IsA(UsdGeom.Mesh):  # a moving body cannot collide as loose triangles
+                assert UsdPhysics.MeshCollisionAPI(shape).GetApproximationAttr().Get() == "convexHull", shape.GetPath()
+
+
+def test_the_arm_is_an_articulation_whose_joints_meet(stages):
+    """Both bodies of a joint agree where it is, in every frame; the drive asks for the angle that is drawn."""
+    stage = stages["tabletop"]
+    assert stage.GetPrimAtPath("/World/Robot").HasAPI(UsdPhysics.ArticulationRootAPI)
+    joints = [UsdPhysics.Joint(prim) for prim in stage.Traverse() if prim.IsA(UsdPhysics.Joint)]
+    assert len(joints) == 7
+    for joint in joints:
+        first, second = (stage.GetPrimAtPath(rel.GetTargets()[0]) for rel in (joint.GetBody0Rel(), joint.GetBody1Rel()))
+        assert second.HasAPI(UsdPhysics.RigidBodyAPI)
+        revolute = UsdPhysics.RevoluteJoint(joint.GetPrim())
+        axis = (revolute or UsdPhysics.PrismaticJoint(joint.GetPrim())).GetAxisAttr().Get()
+        drive = UsdPhysics.DriveAPI(joint.GetPrim(), "angular" if revolute else "linear")
+        for time_code in (0, 3, 5):
+            cache = UsdGeom.XformCache(time_code)
+            between = cache.GetLocalToWorldTransform(second) * cache.GetLocalToWorldTransform(first).GetInverse()
+            target = drive.GetTargetPositionAttr().Get(time_code)
+            vector = Gf.Vec3d(*[float(name == axis) for name in "XYZ"])
+            pose = Gf.Matrix4d().SetRotate(Gf.Rotation(vector, target if revolute else 0.0))
+            slide = Gf.Vec3d() if revolute else vector * target
+            pose.SetTranslateOnly(Gf.Vec3d(joint.GetLocalPos0Attr().Get()) + slide)
+            np.testing.assert_allclose(np.array(between), np.array(pose), atol=2e-5, err_msg=str(joint.GetPath()))
+
+
+def test_people_walk_with_their_feet_on_the_ground(tmp_path):
+    """The lower shoe of a walker is never far under or over the ground, and stands still while it carries."""
+    stage = scenes.street(tmp_path / "s.usdc", num_frames=24)
+    body = stage.GetPrimAtPath("/World/People/Person_0")
+    cache = UsdGeom.BBoxCache(0, ["default"])
+    lowest, speeds, before = [], [], None
+    for time_code in range(24):
+        cache.SetTime(time_code)
+        shoes = [prim for prim in Usd.PrimRange(body) if prim.GetName() == "Shoe"]
+        boxes = [cache.ComputeWorldBound(shoe).ComputeAlignedRange() for shoe in shoes]
+        low = min(range(2), key=lambda k: boxes[k].GetMin()[2])
+        lowest.append(boxes[low].GetMin()[2] - 0.14)
+        if before is not None and before[0] == low:
+            speeds.append(np.linalg.norm(np.subtract(boxes[low].GetMidpoint(), before[1])[:2]) * 24.0)
+        before = low, boxes[low].GetMidpoint()
+    assert len(shoes) == 2
+    assert min(lowest) > -0.06 and max(lowest) < 0.06
+    assert np.median(speeds) < 0.75 * 1.2  # it walks at 1.2 m/s; the foot on the ground lags far behind
+
+
 def same_matrix(a, b):
     return np.allclose(np.array(a), np.array(b), atol=1e-4)
 
@@ -104,7 +158,7 @@ def test_robot_lifts_the_cube_it_grasps(tmp_path):
     for time_code in (0, 22, 47):
         cache = UsdGeom.XformCache(time_code)
         cube = cache.GetLocalToWorldTransform(stage.GetPrimAtPath("/World/Things/Cube_0")).ExtractTranslation()
-        hand = next(prim for prim in stage.Traverse() if str(prim.GetPath()).endswith("Hand/Left"))
+        hand = stage.GetPrimAtPath("/World/Robot/FingerLeft")
         finger = cache.GetLocalToWorldTransform(hand).ExtractTranslation()
         heights.append(cube[2])
         gaps.append(np.hypot(cube[0] - finger[0], cube[1] - finger[1]))

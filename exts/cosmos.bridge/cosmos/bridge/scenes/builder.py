@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.scenes.physics import Physics, apply_physics
 from cosmos.bridge.scenes.shapes import Shape
 from cosmos.bridge.scenes.textures import Color, TextureStore, default_texture_dir
 
 if TYPE_CHECKING:
     from pxr import Sdf, Usd
 
-Physics = Literal["none", "collider", "rigid", "kinematic"]
 FPS = 24.0
 """Time codes a second of every authored stage."""
 LAYER_FORMATS = (".usda", ".usdc", ".usd")
@@ -67,12 +67,12 @@ class StageBuilder:
             raise ConfigError(f"A scene needs num_frames >= 1, got {num_frames}.")
         self.num_frames = num_frames
         self.textures = textures
-        self._layer: Sdf.Layer = Sdf.Layer.CreateAnonymous("scene.usda")
+        self.layer: Sdf.Layer = Sdf.Layer.CreateAnonymous("scene.usda")
         self._materials: dict[Any, MaterialRef] = {}
         self._names: dict[str, int] = {}
         self._block: Any = Sdf.ChangeBlock()
         self._block.__enter__()
-        self._define("/World", "Xform")
+        self.define("/World", "Xform")
 
     @property
     def times(self) -> np.ndarray:
@@ -85,25 +85,27 @@ class StageBuilder:
         self._names[path] = number + 1
         return f"{path}_{number}"
 
-    def _define(self, path: str, kind: str) -> Sdf.PrimSpec:
+    def define(self, path: str, kind: str) -> Sdf.PrimSpec:
+        """Return the spec of a new prim, or of the group that is there already; groups above it are made."""
         from pxr import Sdf
 
-        spec = self._layer.GetPrimAtPath(path)
+        spec = self.layer.GetPrimAtPath(path)
         if spec is not None and spec.specifier == Sdf.SpecifierDef:
             if kind != "Xform" or spec.typeName not in ("", "Xform"):
                 raise ConfigError(f"The scene already has a prim {path}; give this {kind} another name.")
             return spec
         parent = path.rsplit("/", 1)[0]
         if parent:
-            above = self._layer.GetPrimAtPath(parent)
+            above = self.layer.GetPrimAtPath(parent)
             if above is None:
-                self._define(parent, "Xform")
-        spec = Sdf.CreatePrimInLayer(self._layer, path)
+                self.define(parent, "Xform")
+        spec = Sdf.CreatePrimInLayer(self.layer, path)
         spec.specifier = Sdf.SpecifierDef
         spec.typeName = kind
         return spec
 
-    def _set(self, spec: Sdf.PrimSpec, name: str, type_name: str, value: Any, *, uniform: bool = False) -> Any:
+    def set(self, spec: Sdf.PrimSpec, name: str, type_name: str, value: Any, *, uniform: bool = False) -> Any:
+        """Author an attribute, without a value when that is ``None``, and return its spec."""
         from pxr import Sdf
 
         variability = Sdf.VariabilityUniform if uniform else Sdf.VariabilityVarying
@@ -112,7 +114,8 @@ class StageBuilder:
             attribute.default = value
         return attribute
 
-    def _apply(self, spec: Sdf.PrimSpec, *schemas: str) -> None:
+    def apply(self, spec: Sdf.PrimSpec, *schemas: str) -> None:
+        """Apply API schemas to a prim."""
         from pxr import Sdf
 
         operation = spec.GetInfo("apiSchemas") if spec.HasInfo("apiSchemas") else Sdf.TokenListOp()
@@ -136,36 +139,20 @@ class StageBuilder:
                 continue
             operations.append(name)
             if rows.ndim == 1:
-                self._set(spec, name, type_name, vector(*rows.tolist()))
+                self.set(spec, name, type_name, vector(*rows.tolist()))
                 continue
             if len(rows) != self.num_frames:
                 raise ConfigError(f"{spec.path} moves through {len(rows)} frames, the scene has {self.num_frames}.")
-            attribute = self._set(spec, name, type_name, None)
+            attribute = self.set(spec, name, type_name, None)
             for time, row in enumerate(rows.tolist()):
-                self._layer.SetTimeSample(attribute.path, float(time), vector(*row))
+                self.layer.SetTimeSample(attribute.path, float(time), vector(*row))
         if operations:
-            self._set(spec, "xformOpOrder", "token[]", operations, uniform=True)
+            self.set(spec, "xformOpOrder", "token[]", operations, uniform=True)
 
     def _label(self, spec: Sdf.PrimSpec, label: str | None) -> None:
         if label:
-            self._apply(spec, "SemanticsLabelsAPI:class")
-            self._set(spec, "semantics:labels:class", "token[]", [label])
-
-    def _physics(self, spec: Sdf.PrimSpec, physics: Physics, mass: float) -> None:
-        if physics == "none":
-            return
-        if physics in ("rigid", "kinematic"):
-            self._apply(spec, "PhysicsRigidBodyAPI", "PhysicsMassAPI")
-            self._set(spec, "physics:kinematicEnabled", "bool", physics == "kinematic")
-            self._set(spec, "physics:mass", "float", mass)
-        if spec.typeName != "Xform":
-            self._collide(spec, hull=physics != "collider")
-
-    def _collide(self, spec: Sdf.PrimSpec, *, hull: bool) -> None:
-        self._apply(spec, "PhysicsCollisionAPI")
-        if spec.typeName == "Mesh":
-            self._apply(spec, "PhysicsMeshCollisionAPI")
-            self._set(spec, "physics:approximation", "token", "convexHull" if hull else "none", uniform=True)
+            self.apply(spec, "SemanticsLabelsAPI:class")
+            self.set(spec, "semantics:labels:class", "token[]", [label])
 
     def group(
         self, path: str, placement: Placement | None = None, *, label: str | None = None, physics: Physics = "none",
@@ -180,10 +167,10 @@ class StageBuilder:
             physics: ``rigid`` falls, ``kinematic`` follows its animation; the shapes below carry the colliders.
             mass: Mass of the rigid body [kg].
         """
-        spec = self._define(path, "Xform")
+        spec = self.define(path, "Xform")
         self._place(spec, placement)
         self._label(spec, label)
-        self._physics(spec, physics, mass)
+        apply_physics(self, spec, physics, mass)
         return path
 
     def mesh(
@@ -199,28 +186,29 @@ class StageBuilder:
             placement: Where it stands.
             label: Semantic class.
             color: displayColor, sRGB in [0, 1].
-            physics: Its part in a simulation.
+            physics: ``rigid`` falls, ``kinematic`` follows its animation, both as their convex hull; ``collider``
+                stands still, as it is; ``hull`` is part of the body above it, as its convex hull.
             mass: Mass of a rigid body [kg].
         """
         from pxr import Vt
 
-        spec = self._define(path, "Mesh")
+        spec = self.define(path, "Mesh")
         low, high = shape.points.min(axis=0), shape.points.max(axis=0)
-        self._set(spec, "points", "point3f[]", Vt.Vec3fArray.FromNumpy(shape.points))
-        self._set(spec, "faceVertexCounts", "int[]", Vt.IntArray.FromNumpy(shape.counts))
-        self._set(spec, "faceVertexIndices", "int[]", Vt.IntArray.FromNumpy(shape.indices))
-        self._set(spec, "subdivisionScheme", "token", "none", uniform=True)
-        self._set(spec, "extent", "float3[]", Vt.Vec3fArray.FromNumpy(np.stack([low, high])))
-        normals = self._set(spec, "normals", "normal3f[]", Vt.Vec3fArray.FromNumpy(shape.normals))
+        self.set(spec, "points", "point3f[]", Vt.Vec3fArray.FromNumpy(shape.points))
+        self.set(spec, "faceVertexCounts", "int[]", Vt.IntArray.FromNumpy(shape.counts))
+        self.set(spec, "faceVertexIndices", "int[]", Vt.IntArray.FromNumpy(shape.indices))
+        self.set(spec, "subdivisionScheme", "token", "none", uniform=True)
+        self.set(spec, "extent", "float3[]", Vt.Vec3fArray.FromNumpy(np.stack([low, high])))
+        normals = self.set(spec, "normals", "normal3f[]", Vt.Vec3fArray.FromNumpy(shape.normals))
         normals.SetInfo("interpolation", "faceVarying")
         tile = material.tile if material is not None else 0.0
         uvs = shape.uvs / np.float32(tile) if tile > 0.0 else shape.uvs
-        st = self._set(spec, "primvars:st", "texCoord2f[]", Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(uvs)))
+        st = self.set(spec, "primvars:st", "texCoord2f[]", Vt.Vec2fArray.FromNumpy(np.ascontiguousarray(uvs)))
         st.SetInfo("interpolation", "faceVarying")
         self._dress(spec, material, color)
         self._place(spec, placement)
         self._label(spec, label)
-        self._physics(spec, physics, mass)
+        apply_physics(self, spec, physics, mass)
         return path
 
     def round(
@@ -245,28 +233,28 @@ class StageBuilder:
         """
         from pxr import Vt
 
-        spec = self._define(path, kind)
-        self._set(spec, "radius", "double", float(radius))
+        spec = self.define(path, kind)
+        self.set(spec, "radius", "double", float(radius))
         half = np.full(3, radius, dtype=np.float32)
         if kind != "Sphere":
-            self._set(spec, "height", "double", float(height))
-            self._set(spec, "axis", "token", axis, uniform=True)
+            self.set(spec, "height", "double", float(height))
+            self.set(spec, "axis", "token", axis, uniform=True)
             half["XYZ".index(axis)] = height / 2.0 + (radius if kind == "Capsule" else 0.0)
-        self._set(spec, "extent", "float3[]", Vt.Vec3fArray.FromNumpy(np.stack([-half, half])))
+        self.set(spec, "extent", "float3[]", Vt.Vec3fArray.FromNumpy(np.stack([-half, half])))
         self._dress(spec, material, color)
         self._place(spec, placement)
         self._label(spec, label)
-        self._physics(spec, physics, mass)
+        apply_physics(self, spec, physics, mass)
         return path
 
     def _dress(self, spec: Sdf.PrimSpec, material: MaterialRef | None, color: Color | None) -> None:
         from pxr import Gf, Sdf
 
         if color is not None:
-            display = self._set(spec, "primvars:displayColor", "color3f[]", [Gf.Vec3f(*srgb_to_linear(color))])
+            display = self.set(spec, "primvars:displayColor", "color3f[]", [Gf.Vec3f(*srgb_to_linear(color))])
             display.SetInfo("interpolation", "constant")
         if material is not None:
-            self._apply(spec, "MaterialBindingAPI")
+            self.apply(spec, "MaterialBindingAPI")
             binding = Sdf.RelationshipSpec(spec, "material:binding", False)
             binding.targetPathList.explicitItems = [material.path]
 
@@ -292,22 +280,22 @@ class StageBuilder:
         if key in self._materials:
             return self._materials[key]
         scope = "/World/Looks"
-        if self._layer.GetPrimAtPath(scope) is None:
-            self._define(scope, "Scope")
-        taken = self._layer.GetPrimAtPath(f"{scope}/{name}") is not None
+        if self.layer.GetPrimAtPath(scope) is None:
+            self.define(scope, "Scope")
+        taken = self.layer.GetPrimAtPath(f"{scope}/{name}") is not None
         path = self.unique(f"{scope}/{name}") if taken else f"{scope}/{name}"
-        material = self._define(path, "Material")
-        surface = self._define(f"{path}/Surface", "Shader")
-        self._set(surface, "info:id", "token", "UsdPreviewSurface", uniform=True)
-        base = self._set(surface, "inputs:diffuseColor", "color3f", Gf.Vec3f(*srgb_to_linear(color)))
-        self._set(surface, "inputs:roughness", "float", float(roughness))
-        self._set(surface, "inputs:metallic", "float", float(metallic))
+        material = self.define(path, "Material")
+        surface = self.define(f"{path}/Surface", "Shader")
+        self.set(surface, "info:id", "token", "UsdPreviewSurface", uniform=True)
+        base = self.set(surface, "inputs:diffuseColor", "color3f", Gf.Vec3f(*srgb_to_linear(color)))
+        self.set(surface, "inputs:roughness", "float", float(roughness))
+        self.set(surface, "inputs:metallic", "float", float(metallic))
         if opacity < 1.0:
-            self._set(surface, "inputs:opacity", "float", float(opacity))
+            self.set(surface, "inputs:opacity", "float", float(opacity))
         if emissive is not None:
-            self._set(surface, "inputs:emissiveColor", "color3f", Gf.Vec3f(*emissive))
-        self._set(surface, "outputs:surface", "token", None)
-        out = self._set(material, "outputs:surface", "token", None)
+            self.set(surface, "inputs:emissiveColor", "color3f", Gf.Vec3f(*emissive))
+        self.set(surface, "outputs:surface", "token", None)
+        out = self.set(material, "outputs:surface", "token", None)
         out.connectionPathList.explicitItems = [f"{path}/Surface.outputs:surface"]
         if texture is not None:
             base.connectionPathList.explicitItems = [self._texture(path, texture)]
@@ -317,19 +305,19 @@ class StageBuilder:
     def _texture(self, path: str, texture: str) -> str:
         from pxr import Sdf
 
-        reader = self._define(f"{path}/Coordinates", "Shader")
-        self._set(reader, "info:id", "token", "UsdPrimvarReader_float2", uniform=True)
-        self._set(reader, "inputs:varname", "string", "st")
-        self._set(reader, "outputs:result", "float2", None)
-        image = self._define(f"{path}/Texture", "Shader")
-        self._set(image, "info:id", "token", "UsdUVTexture", uniform=True)
-        self._set(image, "inputs:file", "asset", Sdf.AssetPath(texture))
-        self._set(image, "inputs:sourceColorSpace", "token", "sRGB")
-        self._set(image, "inputs:wrapS", "token", "repeat")
-        self._set(image, "inputs:wrapT", "token", "repeat")
-        coordinates = self._set(image, "inputs:st", "float2", None)
+        reader = self.define(f"{path}/Coordinates", "Shader")
+        self.set(reader, "info:id", "token", "UsdPrimvarReader_float2", uniform=True)
+        self.set(reader, "inputs:varname", "string", "st")
+        self.set(reader, "outputs:result", "float2", None)
+        image = self.define(f"{path}/Texture", "Shader")
+        self.set(image, "info:id", "token", "UsdUVTexture", uniform=True)
+        self.set(image, "inputs:file", "asset", Sdf.AssetPath(texture))
+        self.set(image, "inputs:sourceColorSpace", "token", "sRGB")
+        self.set(image, "inputs:wrapS", "token", "repeat")
+        self.set(image, "inputs:wrapT", "token", "repeat")
+        coordinates = self.set(image, "inputs:st", "float2", None)
         coordinates.connectionPathList.explicitItems = [f"{path}/Coordinates.outputs:result"]
-        self._set(image, "outputs:rgb", "float3", None)
+        self.set(image, "outputs:rgb", "float3", None)
         return f"{path}/Texture.outputs:rgb"
 
     def surface(
@@ -363,12 +351,12 @@ class StageBuilder:
         heading = np.unwrap(heading) if look.ndim > 1 else heading
         pitch = np.arctan2(look[..., 2], np.hypot(look[..., 0], look[..., 1]))
         turn = np.stack([90.0 + np.degrees(pitch), np.zeros_like(pitch), np.degrees(heading)], axis=-1)
-        spec = self._define(path, "Camera")
-        self._set(spec, "focalLength", "float", float(focal))
-        self._set(spec, "horizontalAperture", "float", 36.0)
-        self._set(spec, "verticalAperture", "float", 20.25)
-        self._set(spec, "clippingRange", "float2", Gf.Vec2f(near, far))
-        self._set(spec, "projection", "token", "perspective")
+        spec = self.define(path, "Camera")
+        self.set(spec, "focalLength", "float", float(focal))
+        self.set(spec, "horizontalAperture", "float", 36.0)
+        self.set(spec, "verticalAperture", "float", 20.25)
+        self.set(spec, "clippingRange", "float2", Gf.Vec2f(near, far))
+        self.set(spec, "projection", "token", "perspective")
         self._place(spec, Placement(at=eye, turn=turn))
         return path
 
@@ -379,11 +367,11 @@ class StageBuilder:
         """Author a UsdLux light and return its path; ``inputs`` are further float inputs (``angle``, ``radius``)."""
         from pxr import Gf
 
-        spec = self._define(path, kind)
-        self._set(spec, "inputs:intensity", "float", float(intensity))
-        self._set(spec, "inputs:color", "color3f", Gf.Vec3f(*color))
+        spec = self.define(path, kind)
+        self.set(spec, "inputs:intensity", "float", float(intensity))
+        self.set(spec, "inputs:color", "color3f", Gf.Vec3f(*color))
         for name, value in inputs.items():
-            self._set(spec, f"inputs:{name}", "float", float(value))
+            self.set(spec, f"inputs:{name}", "float", float(value))
         self._place(spec, placement)
         return path
 
@@ -404,19 +392,11 @@ class StageBuilder:
             )  # fmt: skip
         self.light("/World/Lights/Sky", "DomeLight", intensity=dome, color=(0.78, 0.88, 1.0))
 
-    def physics_scene(self) -> None:
-        """Author the PhysicsScene with gravity downwards."""
-        from pxr import Gf
-
-        spec = self._define("/World/PhysicsScene", "PhysicsScene")
-        self._set(spec, "physics:gravityDirection", "vector3f", Gf.Vec3f(0.0, 0.0, -1.0))
-        self._set(spec, "physics:gravityMagnitude", "float", 9.81)
-
     def finish(self, path: str | os.PathLike[str] | None = None) -> Usd.Stage:
         """Close the layer and open the stage; saved to ``path`` first, when one is given."""
         from pxr import Sdf, Usd
 
-        root = self._layer.pseudoRoot
+        root = self.layer.pseudoRoot
         root.SetInfo("defaultPrim", "World")
         root.SetInfo("metersPerUnit", 1.0)
         root.SetInfo("kilogramsPerUnit", 1.0)
@@ -427,9 +407,9 @@ class StageBuilder:
         root.SetInfo("endTimeCode", float(self.num_frames - 1))
         self._block.__exit__(None, None, None)
         if path is None:
-            return Usd.Stage.Open(self._layer)
+            return Usd.Stage.Open(self.layer)
         target = os.fspath(path)
-        if not self._layer.Export(target):
+        if not self.layer.Export(target):
             raise ConfigError(f"The scene could not be saved as {target}; check that the folder can be written.")
         layer = Sdf.Layer.FindOrOpen(target)
         layer.Reload(True)
@@ -465,5 +445,5 @@ def open_builder(
 
 
 __all__ = [
-    "FPS", "LAYER_FORMATS", "MaterialRef", "Physics", "Placement", "StageBuilder", "open_builder", "srgb_to_linear",
+    "FPS", "LAYER_FORMATS", "MaterialRef", "Placement", "StageBuilder", "open_builder", "srgb_to_linear",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cosmos.bridge.scenes.builder import MaterialRef, Placement, StageBuilder
+from cosmos.bridge.scenes.people import CLOTH, SKIN, person
 from cosmos.bridge.scenes.shapes import (
     Shape,
     Vector,
@@ -17,20 +18,10 @@ from cosmos.bridge.scenes.shapes import (
     extruded,
     merge,
     profile_bar,
-    quad,
     turned,
 )
 from cosmos.bridge.scenes.textures import Color
-
-SKIN: tuple[Color, ...] = ((0.55, 0.38, 0.29), (0.78, 0.58, 0.46), (0.36, 0.24, 0.18), (0.87, 0.69, 0.57))
-CLOTH: tuple[Color, ...] = (
-    (0.16, 0.22, 0.36), (0.55, 0.12, 0.12), (0.20, 0.34, 0.24), (0.42, 0.42, 0.44), (0.62, 0.50, 0.30),
-    (0.12, 0.12, 0.14), (0.78, 0.76, 0.70), (0.25, 0.42, 0.60),
-)  # fmt: skip
-PAINT: tuple[Color, ...] = (
-    (0.72, 0.08, 0.08), (0.08, 0.20, 0.45), (0.86, 0.86, 0.85), (0.10, 0.10, 0.11), (0.55, 0.57, 0.60),
-    (0.12, 0.35, 0.22), (0.85, 0.62, 0.10), (0.35, 0.14, 0.10),
-)  # fmt: skip
+from cosmos.bridge.scenes.vehicles import PAINT, car, wheel
 
 
 def path_along(
@@ -55,148 +46,6 @@ def path_along(
     folded = length - np.abs(np.mod(walked, 2.0 * length) - length)
     direction = (b - a) / max(length, 1.0e-9)
     return a + folded[:, None] * direction, float(np.degrees(np.arctan2(direction[1], direction[0])))
-
-
-def person(
-    builder: StageBuilder, path: str, positions: np.ndarray, heading: float, *, seed: int, speed: float = 1.3,
-    label: str = "person", vest: bool = False,
-) -> str:  # fmt: skip
-    """Author a walking person of about 1.75 m, looking along ``heading``.
-
-    Args:
-        builder: Where to.
-        path: Prim path.
-        positions: Place on the ground of each frame [m], shape [T, 3], or one place of a standing person.
-        heading: Direction around Z [deg], 0 is +X.
-        seed: Decides clothes, size and the phase of the steps.
-        speed: Sets the pace [m/s]; 0 stands still.
-        label: Semantic class.
-        vest: Wears a high-visibility vest and a helmet.
-    """
-    rng = np.random.default_rng(seed)
-    size = float(rng.uniform(0.94, 1.06))
-    skin = builder.material("Skin", color=SKIN[rng.integers(len(SKIN))], roughness=0.6)
-    top_color: Color = (0.85, 0.75, 0.08) if vest else CLOTH[rng.integers(len(CLOTH))]
-    top = builder.material("Cloth", color=top_color, roughness=0.9)
-    trousers = builder.material("Cloth", color=CLOTH[rng.integers(len(CLOTH))], roughness=0.9)
-    shoes = builder.material("Shoes", color=(0.06, 0.06, 0.06), roughness=0.7)
-    step = rng.uniform(0.0, 2.0 * np.pi) + 2.0 * np.pi * builder.times / 24.0 * (speed / 1.45 if speed > 0 else 0.0)
-    swing = 26.0 if speed > 0.0 else 3.0
-    bob = 0.025 * np.abs(np.sin(step)) if speed > 0.0 else 0.006 * np.sin(builder.times / 24.0 * 1.5)
-    ground = np.broadcast_to(np.asarray(positions, np.float64), (builder.num_frames, 3))
-    builder.group(
-        path, Placement(at=ground + bob[:, None] * [0, 0, 1], turn=(0.0, 0.0, heading), scale=(size,) * 3), label=label
-    )
-    builder.round(f"{path}/Torso", "Capsule", 0.165, 0.34, top, Placement(at=(0, 0, 1.18), scale=(0.75, 1.15, 1.0)))
-    builder.round(f"{path}/Hips", "Capsule", 0.15, 0.08, trousers, Placement(at=(0, 0, 0.93), scale=(0.8, 1.05, 1.0)))
-    builder.round(f"{path}/Head", "Sphere", 0.11, 0.0, skin, Placement(at=(0.01, 0, 1.63), scale=(1.0, 0.88, 1.15)))
-    hair = builder.material("Hair", color=(0.10 + 0.3 * float(rng.random()), 0.08, 0.06), roughness=0.8)
-    cap = builder.material("Helmet", color=(0.92, 0.92, 0.9), roughness=0.35) if vest else hair
-    builder.round(f"{path}/Cap", "Sphere", 0.115, 0.0, cap, Placement(at=(-0.015, 0, 1.67), scale=(1.0, 0.95, 0.95)))
-    if vest:
-        band = builder.material("Reflective", color=(0.85, 0.86, 0.88), roughness=0.3)
-        builder.mesh(f"{path}/Band", turned([(0.185, 0.0), (0.185, 0.05)]), band,
-                     Placement(at=(0, 0, 1.12), scale=(0.75, 1.12, 1.0)))  # fmt: skip
-    for side, name in ((1.0, "Left"), (-1.0, "Right")):
-        sway = swing * np.sin(step) * side
-        zero = np.zeros_like(sway)
-        leg = np.stack([zero, sway, zero], axis=1)
-        knee = np.stack(
-            [zero, np.maximum(0.0, swing * 1.4 * np.sin(step + 1.9 * side + (0 if side > 0 else 0.66))), zero], 1
-        )
-        arm = np.stack([np.full_like(sway, -6.0 * side), -0.8 * sway, zero], axis=1)
-        builder.group(f"{path}/{name}Leg", Placement(at=(0, 0.095 * side, 0.90), turn=leg))
-        builder.round(f"{path}/{name}Leg/Thigh", "Capsule", 0.075, 0.32, trousers, Placement(at=(0, 0, -0.22)))
-        builder.group(f"{path}/{name}Leg/Knee", Placement(at=(0, 0, -0.44), turn=knee))
-        builder.round(f"{path}/{name}Leg/Knee/Shin", "Capsule", 0.058, 0.30, trousers, Placement(at=(0, 0, -0.2)))
-        builder.mesh(f"{path}/{name}Leg/Knee/Shoe", box((0.26, 0.095, 0.08), (0.05, 0, -0.46)), shoes)
-        builder.group(f"{path}/{name}Arm", Placement(at=(0, 0.225 * side, 1.40), turn=arm))
-        builder.round(f"{path}/{name}Arm/Sleeve", "Capsule", 0.05, 0.46, top, Placement(at=(0, 0, -0.25)))
-        builder.round(f"{path}/{name}Arm/Hand", "Sphere", 0.052, 0.0, skin, Placement(at=(0.02, 0, -0.56)))
-    return path
-
-
-_CAR_BODY = (
-    (-2.1, 0.32),
-    (-1.72, 0.26),
-    (1.75, 0.26),
-    (2.12, 0.34),
-    (2.14, 0.62),
-    (1.98, 0.76),
-    (1.05, 0.88),
-    (-1.65, 0.92),
-    (-2.1, 0.84),
-)
-_CAR_CABIN = ((-1.62, 0.90), (1.02, 0.87), (0.38, 1.36), (0.10, 1.42), (-0.95, 1.42), (-1.25, 1.36))
-_VAN_BODY = (
-    (-2.5, 0.35),
-    (2.35, 0.32),
-    (2.5, 0.6),
-    (2.42, 1.0),
-    (1.75, 1.15),
-    (1.25, 2.05),
-    (1.1, 2.15),
-    (-2.4, 2.18),
-    (-2.5, 2.05),
-)
-
-
-def car(
-    builder: StageBuilder, path: str, placement: Placement, *, color: Color, kind: str = "car",
-    label: str | None = None, spin: np.ndarray | None = None,
-) -> str:  # fmt: skip
-    """Author a car or a van that looks along +X.
-
-    Args:
-        builder: Where to.
-        path: Prim path.
-        placement: Where it stands or drives.
-        color: Paint, sRGB.
-        kind: ``car`` or ``van``.
-        label: Semantic class; ``kind`` when ``None``.
-        spin: Turn of the wheels [deg], shape [T].
-    """
-    builder.group(path, placement, label=label or kind, physics="kinematic", mass=1400.0)
-    paint = builder.material("CarPaint", color=color, roughness=0.28, metallic=0.0)
-    glass = builder.material("CarGlass", color=(0.05, 0.07, 0.09), roughness=0.08)
-    dark = builder.material("CarTrim", color=(0.05, 0.05, 0.055), roughness=0.6)
-    front = builder.material("HeadLamp", color=(0.95, 0.95, 0.9), roughness=0.2, emissive=(1.2, 1.15, 1.0))
-    rear = builder.material("TailLamp", color=(0.6, 0.03, 0.03), roughness=0.3, emissive=(0.7, 0.02, 0.02))
-    if kind == "van":
-        builder.mesh(f"{path}/Body", profile_bar(_VAN_BODY, 1.95), paint, physics="none")
-        panes = [box((1.0, 1.97, 0.6), (0.55, 0, 1.25)), quad(1.7, 0.8).moved((1.735, 0.0, 1.2), yaw=90.0, pitch=-29.0)]
-        nose, tail, wide, tall, axle = 2.46, -2.5, 0.7, 0.78, 1.6
-    else:
-        builder.mesh(f"{path}/Body", profile_bar(_CAR_BODY, 1.76), paint)
-        roof = ((-1.12, 1.375), (0.28, 1.375), (0.10, 1.435), (-0.95, 1.435))
-        builder.mesh(f"{path}/Roof", profile_bar(roof, 1.52), paint)
-        panes = [profile_bar(_CAR_CABIN, 1.5)]
-        nose, tail, wide, tall, axle = 2.12, -2.1, 0.62, 0.62, 1.32
-    builder.mesh(f"{path}/Glass", merge(panes), glass)
-    lamps = [box((0.06, 0.36, 0.15), (nose - 0.01, side * wide, tall - 0.07)) for side in (-1, 1)]
-    builder.mesh(f"{path}/HeadLamps", merge(lamps), front)
-    backs = [box((0.06, 0.3, 0.16), (tail + 0.01, side * wide, tall + 0.02)) for side in (-1, 1)]
-    builder.mesh(f"{path}/TailLamps", merge(backs), rear)
-    bumper = [box((0.10, 1.74, 0.2), (nose, 0, 0.3)), box((0.10, 1.74, 0.2), (tail, 0, 0.32))]
-    builder.mesh(f"{path}/Bumpers", merge(bumper), dark)
-    half = 0.92 if kind == "van" else 0.82
-    for number, (x, y) in enumerate(((axle, half), (axle, -half), (-axle, half), (-axle, -half))):
-        wheel(builder, f"{path}/Wheel_{number}", (x, y, 0.33), 0.33, 0.22, spin=spin)
-    return path
-
-
-def wheel(
-    builder: StageBuilder, path: str, at: Vector, radius: float, width: float, *, spin: np.ndarray | None = None
-) -> None:
-    """Author a wheel that rolls along X, its middle at ``at``; ``spin`` turns it [deg], shape [T]."""
-    tyre = builder.material("Tyre", color=(0.045, 0.045, 0.05), roughness=0.95)
-    rim = builder.material("Rim", color=(0.62, 0.63, 0.65), roughness=0.35, metallic=1.0)
-    turn = (0.0, 0.0, 0.0) if spin is None else np.stack([np.zeros_like(spin), spin, np.zeros_like(spin)], axis=1)
-    builder.group(path, Placement(at=tuple(at), turn=turn))
-    builder.round(f"{path}/Tyre", "Cylinder", radius, width, tyre, axis="Y")
-    spokes = [box((radius * 1.1, width + 0.02, radius * 0.16), (0, 0, -radius * 0.08)),
-              box((radius * 0.16, width + 0.02, radius * 1.1), (0, 0, -radius * 0.55))]  # fmt: skip
-    builder.mesh(f"{path}/Rim", merge(spokes), rim)
 
 
 def tree(builder: StageBuilder, path: str, at: Vector, *, seed: int, height: float = 6.0, label: str = "tree") -> str:
@@ -233,7 +82,7 @@ def tree(builder: StageBuilder, path: str, at: Vector, *, seed: int, height: flo
             reach * np.sin(angle),
             height * float(rng.uniform(0.58, 0.72) + (number == 4) * 0.12),
         )
-        crown.append(blob((radius, radius, radius * 0.9), seed * 7 + number).moved(middle))
+        crown.append(blob((radius, radius, radius * 0.9), seed * 7 + number, rows=9, sides=14).moved(middle))
     builder.mesh(f"{path}/Crown", merge(crown), leaves)
     return path
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import Placement, StageBuilder, open_builder
+from cosmos.bridge.scenes.physics import physics_scene
 from cosmos.bridge.scenes.shapes import Shape, beam, box, cylinder, ground, merge
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def street(path: str | os.PathLike[str] | None = None, *, num_frames: int = 48, 
     """
     builder = open_builder(path, num_frames=num_frames)
     rng = np.random.default_rng([131, seed])
-    builder.physics_scene()
+    physics_scene(builder)
     _roads(builder)
     _houses(builder, rng)
     _greens(builder, rng)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmos.bridge.scenes.builder import MaterialRef, Placement, StageBuilder, open_builder
 from cosmos.bridge.scenes.machines import robot_arm
+from cosmos.bridge.scenes.physics import physics_scene
 from cosmos.bridge.scenes.shapes import Shape, box, cylinder, ground, merge, profile_bar, quad, turned
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def tabletop(path: str | os.PathLike[str] | None = None, *, num_frames: int = 48
     """
     builder = open_builder(path, num_frames=num_frames)
     rng = np.random.default_rng([29, seed])
-    builder.physics_scene()
+    physics_scene(builder)
     _room(builder)
     _table(builder)
     _things(builder, rng)
@@ -164,12 +165,12 @@ def _things(builder: StageBuilder, rng: np.random.Generator) -> None:
     grip = builder.material("Grip", color=(0.80, 0.14, 0.08), roughness=0.5)
     tool = builder.group("/World/Things/Screwdriver", Placement(at=(0.02, 0.02, _TOP + 0.014), turn=(90.0, 0.0, 62.0)),
                          label="screwdriver", physics="rigid", mass=0.1)  # fmt: skip
-    builder.mesh(f"{tool}/Blade", cylinder(0.004, 0.11, sides=10), steel, physics="collider")
+    builder.mesh(f"{tool}/Blade", cylinder(0.004, 0.11, sides=10), steel, physics="hull")
     builder.mesh(
         f"{tool}/Grip",
         turned([(0.010, -0.09), (0.014, -0.08), (0.012, -0.01), (0.007, 0.0)], sides=12),
         grip,
-        physics="collider",
+        physics="hull",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from cosmos.bridge.scenes import props
 from cosmos.bridge.scenes.builder import MaterialRef, Placement, StageBuilder, open_builder
 from cosmos.bridge.scenes.machines import amr, forklift
+from cosmos.bridge.scenes.physics import physics_scene
 from cosmos.bridge.scenes.shapes import Shape, box, ground, merge, profile_bar, quad
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def warehouse(path: str | os.PathLike[str] | None = None, *, num_frames: int = 4
     """
     builder = open_builder(path, num_frames=num_frames)
     rng = np.random.default_rng([77, seed])
-    builder.physics_scene()
+    physics_scene(builder)
     _grounds(builder)
     _hall(builder)
     _racks(builder, rng)
