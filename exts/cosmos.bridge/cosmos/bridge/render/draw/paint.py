@@ -11,6 +11,13 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.borrow import (
+    fill_samples_kernel,
+    find_lenders_kernel,
+    mix_samples_kernel,
+    put_back_kernel,
+)
+from cosmos.bridge.render.draw.frugal import agree_on_sun_kernel, gather_frugally_kernel
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
 from cosmos.bridge.render.draw.lens import dirty_lens
@@ -47,9 +54,11 @@ class _Effort:
     lamp: int
     sun: int
     coarsest: int
+    frugal: bool = False
+    """Share rays between cells, and colours between samples."""
 
 
-_SIMULATION = _Effort(gather=4, lamp=1, sun=1, coarsest=4)
+_SIMULATION = _Effort(gather=2, lamp=1, sun=1, coarsest=4, frugal=True)
 _TEACHER = _Effort(gather=6, lamp=1, sun=4, coarsest=2)
 
 
@@ -197,8 +206,16 @@ class Painter:
         grid.lit, grid.gathered = (wp.empty(cells, dtype=kind, device=device) for kind in (wp.vec3, wp.vec4))
         scene = [frame.world, self._atlas, frame.air, frame.lamps, home]
         layout = [camera.width, step, columns]
-        inputs = [*scene, *layout, effort.gather, effort.lamp, lit, gathered]
-        self._bands.launch(gather_light_kernel, cells, inputs, chunk=512)
+        grid.frugal = int(effort.frugal)
+        if effort.frugal:
+            grid.picks = wp.empty(cells, dtype=wp.vec4i, device=device)
+            grid.rest, grid.sun, sun = (wp.empty(cells, dtype=wp.float32, device=device) for _ in range(3))
+            inputs = [*scene, *layout, effort.gather * (1 + step // 4), lit, gathered, grid.picks, grid.rest, sun]
+            self._bands.launch(gather_frugally_kernel, cells, inputs, chunk=512)
+            self._bands.launch(agree_on_sun_kernel, cells, [columns, rows, sun, grid.sun], chunk=4096)
+        else:
+            inputs = [*scene, *layout, effort.gather, effort.lamp, lit, gathered]
+            self._bands.launch(gather_light_kernel, cells, inputs, chunk=512)
         smoothing = [home, *layout, rows, lit, gathered, grid.lit, grid.gathered]
         self._bands.launch(smooth_light_kernel, cells, smoothing, chunk=1024)
         return grid
@@ -217,6 +234,9 @@ class Painter:
         if not len(marked) and layered is None:
             return
         pixels = wp.array(marked, dtype=wp.int32, device=bands.device)
+        if frame.effort.frugal and layered is None:
+            self._borrow(frame, grid, pixels)
+            return
         samples = 4 * len(marked)
         fine, shaded = canvas.fine(samples)
         bands.launch(fill_fine_kernel, samples, [width, pixels, *fine_seen, fine], chunk=4096)
@@ -226,6 +246,25 @@ class Painter:
             painter = self._layer_painter(frame, grid)
             draw_layers(painter, layered, marked, fine, canvas.colors, shaded)
         bands.launch(average_kernel, len(marked), [pixels, shaded, canvas.colors], chunk=4096)
+
+    def _borrow(self, frame: _Frame, grid: Any, pixels: wp.array) -> None:
+        """Mix each marked pixel from colours of its neighbours, and shade only the samples that no centre shows."""
+        bands, canvas, width, device = self._bands, frame.canvas, frame.camera.width, self._bands.device
+        fine_seen = (canvas.fine_triangles, canvas.fine_depths)
+        lenders = wp.empty(4 * len(pixels), dtype=wp.int32, device=device)
+        inputs = [width, pixels, *fine_seen, frame.world, canvas.home, lenders]
+        bands.launch(find_lenders_kernel, len(lenders), inputs, chunk=4096)
+        alone = lenders.numpy() < 0
+        slots = wp.array((np.cumsum(alone) - 1).astype(np.int32), dtype=wp.int32, device=device)
+        samples = wp.array(np.flatnonzero(alone).astype(np.int32), dtype=wp.int32, device=device)
+        fine, shaded = canvas.fine(max(1, len(samples)))
+        if len(samples):
+            bands.launch(fill_samples_kernel, len(samples), [width, pixels, samples, *fine_seen, fine], chunk=4096)
+            self._read(frame, fine, len(samples))
+            self._shade(frame, grid, canvas.home, fine, len(samples), shaded)
+        mixed = wp.empty(len(pixels), dtype=wp.vec3, device=device)
+        bands.launch(mix_samples_kernel, len(pixels), [lenders, slots, canvas.colors, shaded, mixed], chunk=4096)
+        bands.launch(put_back_kernel, len(pixels), [pixels, mixed, canvas.colors], chunk=4096)
 
     def _find_layered(self, frame: _Frame, fine_view: Any) -> Optional[np.ndarray]:
         """Return which pixels hold clear things, bool [H W], their rims marked as edges; ``None`` where none does."""

@@ -28,6 +28,10 @@ class LightGrid:
     width: wp.int32  # of the image [px]
     lit: wp.array(dtype=wp.vec3)
     gathered: wp.array(dtype=wp.vec4)
+    frugal: wp.int32  # 1: the following hold, and spare rays and lamps at each sample
+    picks: wp.array(dtype=wp.vec4i)  # the four strongest lamps, -1 for none
+    rest: wp.array(dtype=wp.float32)  # light of all lamps over that of these
+    sun: wp.array(dtype=wp.float32)  # share of the sun that all around agree on; -1 where they do not
 
 
 @wp.func
@@ -92,7 +96,7 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
 
 @wp.func
 def _grid_sample(grid: LightGrid, surfaces: Surfaces, home: Surfaces, i: wp.int32):
-    """Slow light at sample ``i``: the lamps' irradiance, and the gathered irradiance with the openness.
+    """Slow light at sample ``i``: lamps' irradiance, gathered irradiance with openness, share of cells that fit.
 
     Taken from the cells around it, by how well each lies on the same surface.
     """
@@ -109,6 +113,7 @@ def _grid_sample(grid: LightGrid, surfaces: Surfaces, home: Surfaces, i: wp.int3
     sum_lit = wp.vec3(0.0, 0.0, 0.0)
     sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
     total = wp.float32(0.0)
+    close = wp.float32(0.0)
     for ring in range(2):  # the four cells around; twelve more where none of them lies on this surface
         if ring == 0 or total < 0.02:
             for dr in range(-ring, 2 + ring):
@@ -130,8 +135,19 @@ def _grid_sample(grid: LightGrid, surfaces: Surfaces, home: Surfaces, i: wp.int3
                         sum_lit += grid.lit[cell] * weight
                         sum_gathered += grid.gathered[cell] * weight
                         total += weight
+        if ring == 0:
+            close = total
     total = wp.max(total, 1.0e-12)
-    return sum_lit / total, sum_gathered / total
+    return sum_lit / total, sum_gathered / total, close
+
+
+@wp.func
+def _cell_of(grid: LightGrid, uv: wp.vec2):
+    """The cell whose middle is nearest to an image point."""
+    step = wp.float32(grid.step)
+    column = wp.int32(wp.floor((uv[0] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
+    row = wp.int32(wp.floor((uv[1] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
+    return wp.clamp(row, 0, grid.rows - 1) * grid.columns + wp.clamp(column, 0, grid.columns - 1)
 
 
 @wp.kernel
@@ -182,12 +198,17 @@ def shade_kernel(
         f0 = surfaces.specular[i] * (1.0 - metallic) + base * metallic
         diffuse = base * ((1.0 - metallic) * finish[3] / PI)
         start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-        lit, gathered = _grid_sample(grid, surfaces, home, i)
+        lit, gathered, close = _grid_sample(grid, surfaces, home, i)
+        cell = _cell_of(grid, uv)
         around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
         color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
         facing = wp.dot(n, air.sun)
         if facing > 0.0 and wp.dot(g, air.sun) > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-            share = _sun_share(world, air, start, g, sun_rays)
+            share = wp.float32(-1.0)
+            if grid.frugal == 1 and close > 0.25:
+                share = grid.sun[cell]
+            if share < 0.0:
+                share = _sun_share(world, air, start, g, sun_rays)
             if share > 0.0:
                 soft = wp.max(roughness, 0.08)
                 shine = _fresnel(f0, wp.dot(toward, wp.normalize(toward + air.sun))) * _ggx(n, toward, air.sun, soft)
@@ -197,8 +218,17 @@ def shade_kernel(
         if lamps.count > 0:
             full = wp.vec3(0.0, 0.0, 0.0)
             glint = wp.vec3(0.0, 0.0, 0.0)
-            for k in range(lamps.count):
+            few = grid.frugal == 1 and roughness > 0.3 and finish[0] == 0.0  # sharp glints may come from any lamp
+            count = lamps.count
+            if few:
+                count = wp.min(count, 4)
+            for m in range(count):
+                k = m
+                if few:
+                    k = wp.max(grid.picks[cell][m], 0)
                 part = lamp_irradiance(lamps, k, p, n)
+                if few and grid.picks[cell][m] < 0:
+                    part = wp.vec3(0.0, 0.0, 0.0)
                 full += part
                 if part[0] + part[1] + part[2] > 1.0e-4:
                     to = lamp_vector(lamps, k, p)
@@ -210,6 +240,9 @@ def shade_kernel(
                         shine = _coated(shine, finish, n, toward, w)
                     glint += wp.cw_mul(shine, part)
             bright = full[0] + full[1] + full[2]
+            if few:
+                bright = bright * grid.rest[cell]
+                glint = glint * grid.rest[cell]
             color += glint * wp.clamp((lit[0] + lit[1] + lit[2]) / wp.max(bright, 1.0e-6), 0.0, 1.0)
         if air.headlight > 0.0:
             # Two lamps a little below the camera, aimed along it: a cone with a soft rim.

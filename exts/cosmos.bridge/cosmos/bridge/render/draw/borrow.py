@@ -1,0 +1,138 @@
+"""Edges of the interactive picture: a sub-sample takes the colour of a neighbouring pixel that shows the same face.
+
+Only what no centre nearby shows, such as a wire thinner than a pixel, is read and shaded anew.
+"""
+
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.world import WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+
+@wp.func
+def _shows(world: WorldArrays, home: Surfaces, i: wp.int32, f: wp.int32, depth: wp.float32):
+    """Whether the centre of pixel ``i`` shows triangle ``f``, or one beside it that lies as flat."""
+    there = home.triangles[i]
+    if there == f:
+        return True
+    if there < 0 or f < 0 or world.instances[there] != world.instances[f]:
+        return False
+    if wp.abs(depth - home.depths[i]) > 4.0 * home.gloss[i][3] + 0.002 * depth:
+        return False
+    a = world.points[world.triangles[3 * f]]
+    b = world.points[world.triangles[3 * f + 1]]
+    c = world.points[world.triangles[3 * f + 2]]
+    normal = wp.cross(b - a, c - a)
+    cosine = wp.dot(normal, home.geometric[i])
+    return cosine * cosine > 0.9 * wp.dot(normal, normal)
+
+
+@wp.kernel
+def find_lenders_kernel(
+    first: wp.int32,
+    width: wp.int32,
+    pixels: wp.array(dtype=wp.int32),
+    fine_triangles: wp.array2d(dtype=wp.int32),
+    fine_depths: wp.array2d(dtype=wp.float32),
+    world: WorldArrays,
+    home: Surfaces,
+    lenders_out: wp.array(dtype=wp.int32),
+):
+    """Pixel whose colour each of the four samples of each marked pixel may take; -1 where there is none."""
+    s = first + wp.tid()
+    i = pixels[s // 4]
+    k = s % 4
+    y = i // width
+    x = i - y * width
+    height = home.triangles.shape[0] // width
+    down = k // 2
+    right = k % 2
+    f = fine_triangles[2 * y + down, 2 * x + right]
+    depth = fine_depths[2 * y + down, 2 * x + right]
+    lenders_out[s] = -1
+    # The pixel itself, the three on the sample's side, then the other five.
+    towards_y = 2 * down - 1
+    towards_x = 2 * right - 1
+    for order in range(9):
+        dy = order // 3
+        dx = order % 3
+        if dy == 1:
+            dy = towards_y
+        elif dy == 2:
+            dy = -towards_y
+        if dx == 1:
+            dx = towards_x
+        elif dx == 2:
+            dx = -towards_x
+        yy = y + dy
+        xx = x + dx
+        if yy >= 0 and yy < height and xx >= 0 and xx < width:
+            j = yy * width + xx
+            if _shows(world, home, j, f, depth):
+                lenders_out[s] = j
+                return
+
+
+@wp.kernel
+def fill_samples_kernel(
+    first: wp.int32,
+    width: wp.int32,
+    pixels: wp.array(dtype=wp.int32),
+    samples: wp.array(dtype=wp.int32),
+    fine_triangles: wp.array2d(dtype=wp.int32),
+    fine_depths: wp.array2d(dtype=wp.float32),
+    surfaces: Surfaces,
+):
+    """Those ``samples`` of the marked pixels that nobody lends to."""
+    m = first + wp.tid()
+    s = samples[m]
+    i = pixels[s // 4]
+    k = s % 4
+    row = 2 * (i // width) + k // 2
+    column = 2 * (i % width) + k % 2
+    surfaces.image[m] = wp.vec2((wp.float32(column) + 0.5) * 0.5, (wp.float32(row) + 0.5) * 0.5)
+    surfaces.triangles[m] = fine_triangles[row, column]
+    surfaces.depths[m] = fine_depths[row, column]
+
+
+@wp.kernel
+def mix_samples_kernel(
+    first: wp.int32,
+    lenders: wp.array(dtype=wp.int32),
+    slots: wp.array(dtype=wp.int32),
+    colors: wp.array(dtype=wp.vec3),
+    shaded: wp.array(dtype=wp.vec3),
+    mixed_out: wp.array(dtype=wp.vec3),
+):
+    """Mean of the four samples of each marked pixel, lent or shaded."""
+    m = first + wp.tid()
+    total = wp.vec3(0.0, 0.0, 0.0)
+    for k in range(4):
+        s = 4 * m + k
+        if lenders[s] >= 0:
+            total += colors[lenders[s]]
+        else:
+            total += shaded[slots[s]]
+    mixed_out[m] = total * 0.25
+
+
+@wp.kernel
+def put_back_kernel(
+    first: wp.int32,
+    pixels: wp.array(dtype=wp.int32),
+    mixed: wp.array(dtype=wp.vec3),
+    colors_out: wp.array(dtype=wp.vec3),
+):
+    """Write the mixed colours, once none of them is read any more."""
+    m = first + wp.tid()
+    colors_out[pixels[m]] = mixed[m]
+
+
+__all__ = ["fill_samples_kernel", "find_lenders_kernel", "mix_samples_kernel", "put_back_kernel"]
