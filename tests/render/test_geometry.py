@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pxr import Sdf, Usd, UsdGeom  # noqa: TID253
 
 from cosmos.bridge.render.usd.geometry import read_mesh
-from cosmos.bridge.render.usd.gprims import read_gprim
+from cosmos.bridge.render.usd.gprims import gprim_key, read_gprim
 from cosmos.bridge.render.usd.normals import crease_normals
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.polygons import triangulate
@@ -217,7 +217,7 @@ def test_shapes_are_closed_outward_and_of_the_right_volume(stage, kind, axis):
         prim.GetAttribute(name).Set(value)
     if prim.HasAttribute("axis"):
         prim.GetAttribute("axis").Set(axis)
-    _, surface = read_gprim(prim, NOW, 2.0)
+    surface = read_gprim(gprim_key(prim, NOW, 2.0))
     assert signed_volume(surface) == pytest.approx(8 * volume, rel=max(tolerance, 1e-6))
     np.testing.assert_allclose(np.linalg.norm(surface.normals, axis=-1), 1, atol=1e-5)
     assert ((surface.normals * flat_normals(surface)[:, None]).sum(-1) > 0.9).all()
@@ -238,7 +238,7 @@ def test_plane_faces_its_axis_and_spans_what_usd_says(stage, axis, normal):
     plane.CreateAxisAttr(axis)
     plane.CreateWidthAttr(3)
     plane.CreateLengthAttr(5)
-    _, surface = read_gprim(plane.GetPrim(), NOW, 1.0)
+    surface = read_gprim(gprim_key(plane.GetPrim(), NOW, 1.0))
     np.testing.assert_allclose(flat_normals(surface), np.broadcast_to(normal, (2, 3)), atol=1e-6)
     extent = np.array(UsdGeom.Boundable.ComputeExtentFromPlugins(plane, NOW))
     np.testing.assert_allclose([surface.points.min(0), surface.points.max(0)], extent, atol=1e-6)

@@ -128,72 +128,6 @@ def test_instances_share_a_mesh_and_keep_their_own_material_and_colour():
     assert material_at(rows[2]).base_color == (0.0, 1.0, 0.0)
 
 
-def instancer_stage(count=4):
-    stage = new_stage(metres=0.1)
-    instancer = UsdGeom.PointInstancer.Define(stage, "/World/Crowd")
-    UsdGeom.Xformable(instancer).AddRotateZOp().Set(30)
-    box = UsdGeom.Xform.Define(stage, "/World/Crowd/Protos/Box")
-    box.AddScaleOp().Set((1, 2, 3))
-    UsdGeom.Cube.Define(stage, "/World/Crowd/Protos/Box/Low").CreateDisplayColorAttr([(1, 0, 0)])
-    top = UsdGeom.Cube.Define(stage, "/World/Crowd/Protos/Box/Top")
-    top.AddTranslateOp().Set((0, 0, 2))
-    UsdGeom.Sphere.Define(stage, "/World/Crowd/Protos/Ball")
-    instancer.CreatePrototypesRel().SetTargets(["/World/Crowd/Protos/Box", "/World/Crowd/Protos/Ball"])
-    instancer.CreateProtoIndicesAttr([k % 2 for k in range(count)])
-    positions = instancer.CreatePositionsAttr()
-    positions.Set([(k, 0, 0) for k in range(count)], 0)
-    positions.Set([(k, 10, 0) for k in range(count)], 10)
-    instancer.CreateScalesAttr([(1, 1, 1 + k) for k in range(count)])
-    return stage, instancer
-
-
-def test_point_instancer_draws_each_point_at_its_place():
-    stage, instancer = instancer_stage()
-    reader = StageReader(stage)
-    scene = reader.scene
-    assert [item.prim_path for item in scene.drawn] == [f"/World/Crowd[{k}]" for k in range(4)]
-    assert len(scene.meshes) == 2
-    assert scene.mesh_of.tolist() == [0, 1, 0, 1]
-    np.testing.assert_allclose(scene.drawn[0].bounds, [[-0.1, -0.1, -0.1], [0.1, 0.1, 0.3]], atol=1e-7)
-    colors = np.unique(scene.meshes[0].colors.reshape(-1, 3), axis=0)
-    np.testing.assert_allclose(colors, [[0.5, 0.5, 0.5], [1, 0, 0]])
-    for time in (0, 4, 10):
-        world = np.array(UsdGeom.Imageable(instancer).ComputeLocalToWorldTransform(time))
-        oracle = np.array(instancer.ComputeInstanceTransformsAtTime(time, time)) @ world
-        want = oracle.transpose(0, 2, 1)
-        want[:, :3, 3] *= 0.1
-        np.testing.assert_allclose(reader.pose(time).local_to_world, want, atol=1e-12)
-
-
-def test_point_instancer_hides_invisible_ids_and_missing_points():
-    stage, instancer = instancer_stage()
-    instancer.CreateInvisibleIdsAttr([1])
-    instancer.GetPositionsAttr().Set([(0, 0, 0)] * 3, 20)
-    reader = StageReader(stage)
-    assert reader.pose(0).visible.tolist() == [True, False, True, True]
-    instancer.GetProtoIndicesAttr().Set([0, 1, 0], 20)
-    instancer.GetProtoIndicesAttr().Set([0, 1, 0, 1], 0)
-    instancer.GetScalesAttr().Clear()
-    assert reader.pose(20).visible.tolist() == [True, False, True, False]
-
-
-def test_point_instancer_in_an_instance_is_drawn():
-    stage, _ = instancer_stage()
-    stage.GetPrimAtPath("/World").SetSpecifier(Sdf.SpecifierDef)
-    for name in ("A", "B"):
-        prim = stage.DefinePrim(f"/{name}", "Xform")
-        prim.GetReferences().AddInternalReference("/World")
-        prim.SetInstanceable(True)
-    UsdGeom.Xformable(stage.GetPrimAtPath("/B")).AddTranslateOp().Set((0, 0, 50))
-    reader = StageReader(stage)
-    paths = [item.prim_path for item in reader.scene.drawn]
-    assert "/A/Crowd[3]" in paths
-    assert "/B/Crowd[0]" in paths
-    matrices = reader.pose(0).local_to_world
-    apart = matrices[paths.index("/B/Crowd[2]")] - matrices[paths.index("/A/Crowd[2]")]
-    np.testing.assert_allclose(apart[:3, 3], (0, 0, 5), atol=1e-12)
-
-
 def test_invisible_and_guide_prims_are_not_drawn_and_animated_visibility_is_followed():
     stage = new_stage()
     stage.SetStartTimeCode(0)
@@ -269,14 +203,6 @@ def test_labels_are_inherited_and_numbered_by_their_text():
     query = UsdSemantics.LabelsQuery("room", Usd.TimeCode.Default())
     inherited = query.ComputeUniqueInheritedLabels(stage.GetPrimAtPath("/World/Shelf/Bin"))
     assert list(inherited) == [got["/World/Shelf/Bin"][1]["room"]]
-
-
-def test_prototype_labels_reach_the_points():
-    stage, _ = instancer_stage()
-    UsdSemantics.LabelsAPI.Apply(stage.GetPrimAtPath("/World/Crowd/Protos/Ball"), "class").CreateLabelsAttr(["ball"])
-    UsdSemantics.LabelsAPI.Apply(stage.GetPrimAtPath("/World/Crowd"), "class").CreateLabelsAttr(["crowd"])
-    scene = StageReader(stage).scene
-    assert [item.labels["class"] for item in scene.drawn] == ["crowd", "ball", "crowd", "ball"]
 
 
 @pytest.mark.parametrize("suffix", ["usda", "usdc", "usdz"])
@@ -365,34 +291,6 @@ def test_empty_stage_is_refused():
         StageReader(new_stage())
 
 
-def test_broken_meshes_are_left_out_with_a_note():
-    stage = new_stage()
-    quad(stage, "/World/Good")
-    quad(stage, "/World/Counts").GetFaceVertexCountsAttr().Set([5])
-    quad(stage, "/World/Past").GetFaceVertexIndicesAttr().Set([0, 1, 2, 9])
-    quad(stage, "/World/Nan").GetPointsAttr().Set([(0, 0, 0), (float("nan"), 0, 0), (1, 1, 0), (0, 1, 0)])
-    UsdGeom.Mesh.Define(stage, "/World/Empty")
-    scene = StageReader(stage).scene
-    assert [item.prim_path for item in scene.drawn] == ["/World/Good"]
-    notes = " ".join(scene.notes)
-    for path, reason in (
-        ("Counts", "do not add up"),
-        ("Past", "past their points"),
-        ("Nan", "NaN"),
-        ("Empty", "without"),
-    ):
-        assert any(reason in note and f"/World/{path}" in note for note in scene.notes), (path, notes)
-
-
-def test_a_note_is_said_once_a_kind():
-    stage = new_stage()
-    UsdGeom.Cube.Define(stage, "/World/Cube")
-    for k in range(5):
-        UsdGeom.BasisCurves.Define(stage, f"/World/C{k}")
-    notes = StageReader(stage).scene.notes
-    assert notes == ("Prims of type BasisCurves are left out: /World/C0 and 4 more.",)
-
-
 def test_missing_reference_is_said(tmp_path, capfd):
     path = tmp_path / "scene.usda"
     path.write_text('#usda 1.0\n( metersPerUnit = 1 )\ndef Cube "A" (references = @./gone.usda@) {\n}\n')
@@ -416,79 +314,6 @@ def test_closed_reader_says_so():
     reader.close()
     with pytest.raises(SourceError, match="closed"):
         reader.pose(0)
-
-
-def test_what_cannot_be_placed_is_hidden():
-    stage = new_stage()
-    quad(stage, "/World/Good")
-    quad(stage, "/World/Lost").AddTranslateOp().Set((float("nan"), 0, 0))
-    shrunk = quad(stage, "/World/Shrunk").AddScaleOp()
-    shrunk.Set((1, 1, 1), 0)
-    shrunk.Set((0, 0, 0), 10)
-    reader = StageReader(stage)
-    assert reader.pose(0).visible.tolist() == [True, False, True]
-    assert reader.pose(10).visible.tolist() == [True, False, False]
-    assert np.isfinite(reader.pose(10).local_to_world).all()
-    assert np.isfinite(reader.frame_camera((4, 4)).cam_to_world).all()
-
-
-def test_broken_point_instancers_are_left_out_with_a_note():
-    stage = new_stage()
-    quad(stage, "/World/Good")
-
-    def instancer(path, indices, count, prototype="/World/Good"):
-        made = UsdGeom.PointInstancer.Define(stage, path)
-        made.CreateProtoIndicesAttr(indices)
-        made.CreatePositionsAttr([(0, 0, 0)] * count)
-        made.CreatePrototypesRel().AddTarget(prototype)
-
-    instancer("/World/Short", [0, 0], 1)
-    instancer("/World/Past", [0, 7], 2)
-    instancer("/World/Gone", [0, 0], 2, "/Nothing")
-    UsdGeom.PointInstancer.Define(stage, "/World/Bare")
-    scene = StageReader(stage).scene
-    assert [item.prim_path for item in scene.drawn] == ["/World/Good"]
-    for path, reason in (("Short", "differ in number"), ("Past", "past their prototypes"), ("Gone", "does not exist")):
-        assert any(reason in note and f"/World/{path}" in note for note in scene.notes), path
-
-
-def test_points_of_an_instancer_have_their_own_colours_and_moving_prototypes_are_said():
-    stage, instancer = instancer_stage()
-    colors = [(0.25 * k, 0.5, 1.0) for k in range(4)]
-    UsdGeom.PrimvarsAPI(instancer).CreatePrimvar("displayColor", Sdf.ValueTypeNames.Color3fArray, "vertex").Set(colors)
-    move = UsdGeom.Xformable(stage.GetPrimAtPath("/World/Crowd/Protos/Box/Top")).GetOrderedXformOps()[0]
-    move.Set((0, 0, 2), 0)
-    move.Set((0, 0, 9), 5)
-    scene = StageReader(stage).scene
-    np.testing.assert_allclose(scene.color_of, colors)
-    assert scene.notes == ("Motion inside a prototype is left out: /World/Crowd/Protos/Box.",)
-
-
-BADLY_TYPED = """#usda 1.0
-def Mesh "Good" {{
-    int[] faceVertexCounts = [3]
-    int[] faceVertexIndices = [0, 1, 2]
-    point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 0)]
-    {normals}
-}}
-def Mesh "Bad" {{
-    int[] faceVertexCounts = [3]
-    int[] faceVertexIndices = [0, 1, 2]
-    {points}
-}}
-"""
-
-
-@pytest.mark.parametrize(
-    "normals", ["int normals = 3", "float[] normals = [1, 0, 0]", "double3[] normals = [(0, 0, 1)]"]
-)
-@pytest.mark.parametrize("points", ["int points = 3", "float[] points = [1, 2]", "string points = 'a'"])
-def test_arrays_of_the_wrong_type_leave_out_their_mesh_only(normals, points):
-    stage = Usd.Stage.CreateInMemory()
-    stage.GetRootLayer().ImportFromString(BADLY_TYPED.format(normals=normals, points=points))
-    scene = StageReader(stage).scene
-    assert [instance.prim_path for instance in scene.drawn] == ["/Good"]
-    assert any("/Bad" in note for note in scene.notes)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0])

@@ -39,6 +39,8 @@ class Surface:
     """float32 [F, 3, 3], or ``None`` where the gprim has no varying displayColor."""
     subsets: tuple[tuple[str, np.ndarray], ...] = ()
     """(name of the child prim, polygon indices) of each material subset."""
+    num_faces: int = 0
+    """Polygons that ``faces`` and ``subsets`` count among."""
 
     def uv(self, name: str) -> np.ndarray:
         """Return the uvs called ``name``, else ``st``, else the first there are, else zeros [F, 3, 2]."""
@@ -78,10 +80,10 @@ def spread(
 
 def read_points(mesh: UsdGeom.PointBased, time: Usd.TimeCode, scale: float) -> np.ndarray:
     """Read points in metres, float32 [V, 3]; empty where the prim has none."""
-    return _vectors(mesh.GetPointsAttr().Get(time)) * np.float32(scale)
+    return vectors(mesh.GetPointsAttr().Get(time)) * np.float32(scale)
 
 
-def _vectors(value: Any) -> np.ndarray:
+def vectors(value: Any) -> np.ndarray:
     """Return an authored array of 3-vectors as float32 [V, 3]; empty where there is none or it is of another type."""
     array = np.array(() if value is None else value)
     if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind != "f":
@@ -102,7 +104,7 @@ def _counts_problem(points: np.ndarray, counts: np.ndarray, indices: np.ndarray)
     return ""
 
 
-def _primvar_arrays(prim: Usd.Prim, time: Usd.TimeCode) -> tuple[dict[str, tuple[np.ndarray, str]], Any]:
+def primvar_arrays(prim: Usd.Prim, time: Usd.TimeCode) -> tuple[dict[str, tuple[np.ndarray, str]], Any]:
     """Return the uv-like primvars (name -> flattened values, interpolation) and the primvar of displayColor."""
     from pxr import Sdf, UsdGeom
 
@@ -133,7 +135,7 @@ def _corner_normals(mesh: UsdGeom.Mesh, time: Usd.TimeCode, surface: tuple[np.nd
         values, interpolation = primvar.ComputeFlattened(time), primvar.GetInterpolation()
     else:
         values, interpolation = mesh.GetNormalsAttr().Get(time), mesh.GetNormalsInterpolation()
-    array = _vectors(values)
+    array = vectors(values)
     if not len(array):
         return None
     spread_out = spread(array, interpolation, triangles, corners, faces)
@@ -179,7 +181,7 @@ def read_mesh(mesh: UsdGeom.Mesh, time: Usd.TimeCode, scale: float, notes: Notes
         normals = crease_normals(points, triangles, smooth_all=smooth and _is_authored_smooth(mesh))
     else:
         normals = _repair(normals, points, triangles)
-    uv_primvars, color_primvar = _primvar_arrays(mesh.GetPrim(), time)
+    uv_primvars, color_primvar = primvar_arrays(mesh.GetPrim(), time)
     uvs = {}
     for name, (values, interpolation) in uv_primvars.items():
         array = spread(values, interpolation, triangles, corners, faces)
@@ -194,6 +196,7 @@ def read_mesh(mesh: UsdGeom.Mesh, time: Usd.TimeCode, scale: float, notes: Notes
         uvs=uvs,
         colors=_varying_colors(color_primvar, time, triangles, corners, faces, notes, path),
         subsets=_material_subsets(mesh, time, len(counts), notes),
+        num_faces=len(counts),
     )
 
 
@@ -250,4 +253,4 @@ def _material_subsets(
     return tuple(found)
 
 
-__all__ = ["GREY", "Surface", "read_mesh", "read_points", "spread"]
+__all__ = ["GREY", "Surface", "primvar_arrays", "read_mesh", "read_points", "spread", "vectors"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -28,22 +29,33 @@ IMPLICIT = ("Cube", "Sphere", "Cylinder", "Cylinder_1", "Cone", "Capsule", "Caps
 """Type names that ``read_gprim`` knows."""
 
 
-def read_gprim(prim: Usd.Prim, time: Usd.TimeCode, scale: float) -> tuple[Any, Optional[Surface]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImplicitPoints:
+    """Points of an implicit shape whose sizes change with time."""
+
+    prim: Usd.Prim
+    scale: float
+    """Metres per stage unit."""
+
+    def read(self, time: Usd.TimeCode) -> np.ndarray:
+        """Return the points in the shape's own space [m], float32 [V, 3]; empty where a size is not finite."""
+        surface = read_gprim(gprim_key(self.prim, time, self.scale))
+        return np.zeros((0, 3), np.float32) if surface is None else surface.points
+
+
+def read_gprim(key: tuple[str, str, tuple[float, ...]]) -> Optional[Surface]:
     """Tessellate an implicit shape.
 
     Args:
-        prim: A prim of one of the ``IMPLICIT`` types.
-        time: When its sizes are read.
-        scale: Metres per stage unit.
+        key: Kind, axis and sizes [m], of ``gprim_key``.
 
     Returns:
-        A key that is equal for equal shapes, and the surface; ``None`` where a size is not finite.
+        The surface; ``None`` where a size is not finite.
     """
-    key = gprim_key(prim, time, scale)
     kind, axis, sizes = key
     if not np.isfinite(sizes).all():
-        return key, None
-    return key, _turned(_SHAPES[kind](*sizes), axis)
+        return None
+    return _turned(_SHAPES[kind](*sizes), axis)
 
 
 def gprim_key(prim: Usd.Prim, time: Usd.TimeCode, scale: float) -> tuple[str, str, tuple[float, ...]]:
@@ -197,4 +209,4 @@ def _capsule(height: float, bottom: float, top: float) -> Surface:
 
 _SHAPES: dict[str, Any] = {"Cube": _cube, "Sphere": _sphere, "Plane": _plane, "Tube": _tube, "Capsule": _capsule}
 
-__all__ = ["IMPLICIT", "gprim_key", "read_gprim"]
+__all__ = ["IMPLICIT", "ImplicitPoints", "gprim_key", "read_gprim"]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from cosmos.bridge.render.scene import Mesh
-from cosmos.bridge.render.usd.deform import MovingPoints, SampledPoints, SkinnedPoints, Skins
-from cosmos.bridge.render.usd.geometry import GREY, Surface, read_mesh, spread
-from cosmos.bridge.render.usd.gprims import read_gprim
+from cosmos.bridge.render.usd.deform import JoinedPoints, MovingPoints, Part, Skins
+from cosmos.bridge.render.usd.geometry import GREY, Surface
+from cosmos.bridge.render.usd.gprims import IMPLICIT, gprim_key
 from cosmos.bridge.render.usd.materials import MaterialLibrary
-from cosmos.bridge.render.usd.normals import crease_normals, unit
+from cosmos.bridge.render.usd.normals import unit
 from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.shapes import Shape, read_shape
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -28,22 +29,25 @@ def source_path(prim: Usd.Prim) -> str:
 
 
 def bound_materials(prims: list[Usd.Prim]) -> list[Any]:
-    """Return the material that each prim binds, itself or through its ancestors; invalid ones where there is none.
-
-    One that is bound for full renders comes first, then one for all purposes, then one for previews.
-    """
+    """Return the material that each prim binds, itself or through its ancestors; invalid ones where there is none."""
     from pxr import UsdShade
 
-    if not prims:
-        return []
-    api, purposes = UsdShade.MaterialBindingAPI, UsdShade.Tokens
-    bound = list(api.ComputeBoundMaterials(prims, purposes.full)[0])
-    lacking = [index for index, material in enumerate(bound) if not material]
-    if lacking:
-        found = api.ComputeBoundMaterials([prims[index] for index in lacking], purposes.preview)[0]
-        for index, material in zip(lacking, found, strict=True):
-            bound[index] = material
-    return bound
+    return list(UsdShade.MaterialBindingAPI.ComputeBoundMaterials(prims, UsdShade.Tokens.full)[0]) if prims else []
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Piece:
+    """One prim of a prototype, on its way into the prototype's one mesh."""
+
+    prim: Usd.Prim
+    bound: Any
+    """Its material; an invalid one for none."""
+    matrix: np.ndarray
+    """Prim space to the prototype's at the first time, row vectors, stage units, float64 [4, 4]."""
+    root: Optional[Usd.Prim] = None
+    """The prototype, where the prim moves in it."""
+    gates: tuple[Usd.Attribute, ...] = ()
+    """Visibility attributes below the prototype that change with time."""
 
 
 class MeshLibrary:
@@ -53,142 +57,159 @@ class MeshLibrary:
         self._time, self._scale, self._materials, self._notes = time, scale, materials, notes
         self.skins = Skins(scale, notes)
         """Meshes that skeletons move; to be filled before those meshes are added."""
-        self._surfaces: dict[Any, Optional[Surface]] = {}
+        self._shapes: dict[Any, Optional[Shape]] = {}
         self._meshes: list[Mesh] = []
         self._index: dict[Any, int] = {}
         self._own_material: list[int] = []
         self.moving: dict[int, MovingPoints] = {}
         """Mesh index -> its points, for meshes whose points change with time."""
+        self._first: dict[int, np.ndarray] = {}
 
     @property
     def meshes(self) -> tuple[Mesh, ...]:
         """All meshes that were asked for, in index order."""
         return tuple(self._meshes)
 
+    def bounds(self) -> list[np.ndarray]:
+        """Return the box of each mesh at the first time [m], float64 [2, 3]."""
+        boxes = []
+        for index, mesh in enumerate(self._meshes):
+            used = self._first.get(index, mesh.points)[mesh.triangles]
+            boxes.append(np.stack([used.min((0, 1)), used.max((0, 1))]).astype(np.float64))
+        return boxes
+
     def add(self, prim: Usd.Prim, bound: Any) -> Optional[tuple[int, int, tuple[float, float, float]]]:
         """Return (mesh, material that replaces the mesh's own or -1, constant colour or NaN); ``None`` if left out."""
-        key, surface = self._surface(prim)
-        if surface is None:
+        key, shape = self._shape(prim)
+        if shape is None:
             return None
-        faces, subsets = self._face_materials(prim, surface, bound)
+        surface = shape.surface
         color, varying = self._constant_color(prim), surface.colors
-        used = [int(material) for material in np.unique(faces)]
-        names = tuple((self._materials.uv_names(index), self._materials.colors(index)) for index in used)
-        own = int(faces[0])
-        mesh_key = (key, names, faces.tobytes() if subsets else b"")
+        if not surface.subsets:
+            own = self._own(prim, bound)
+            mesh_key = (key, self._materials.uv_name(own))
+            if mesh_key not in self._index:
+                faces = np.full(len(surface.triangles), own, np.int32)
+                self._index[mesh_key] = self._keep(
+                    self._mesh(surface, faces, varying), own, False, shape.moving, shape.first
+                )
+            index = self._index[mesh_key]
+            replaced = own if own != self._own_material[index] else -1
+            return index, replaced, _NO_COLOR if varying is not None else color
+        faces = self._face_materials(prim, surface, bound)
+        mesh_key = (key, faces.tobytes().hex())
         if mesh_key not in self._index:
-            self._index[mesh_key] = self._keep(
-                self._mesh(prim, surface, faces, varying), own, self._moving_points(prim), subsets
-            )
-        index = self._index[mesh_key]
-        replaced = own if not subsets and own != self._own_material[index] else -1
-        return index, replaced, _NO_COLOR if varying is not None else color
+            mesh = self._mesh(surface, faces, varying)
+            self._index[mesh_key] = self._keep(mesh, int(faces[0]), True, shape.moving, shape.first)
+        return self._index[mesh_key], -1, _NO_COLOR if varying is not None else color
 
-    def add_merged(self, key: str, parts: list[tuple[Usd.Prim, Any, np.ndarray]]) -> Optional[int]:
-        """Join gprims into one mesh, with their constant colours baked in.
+    def add_merged(self, key: str, pieces: list[Piece]) -> Optional[int]:
+        """Join the prims of a prototype into one mesh, with their constant colours baked in.
 
         Args:
             key: What the joined mesh is remembered by.
-            parts: Prim, bound material, and prim space to joined space (row vectors, stage units, shape [4, 4]).
+            pieces: The prims.
 
         Returns:
             Index of the mesh, or ``None`` where nothing of it can be drawn.
         """
         if ("merged", key) in self._index:
             return self._index["merged", key]
-        made = []
-        for prim, bound, matrix in parts:
-            _, surface = self._surface(prim)
-            if surface is not None:
-                faces, _ = self._face_materials(prim, surface, bound)
-                made.append(
-                    self._placed(self._mesh(prim, surface, faces, surface.colors, self._constant_color(prim)), matrix)
+        made: list[Mesh] = []
+        parts: list[Part] = []
+        for piece in pieces:
+            _, shape = self._shape(piece.prim)
+            if shape is None:
+                continue
+            surface = shape.surface
+            faces = self._face_materials(piece.prim, surface, piece.bound)
+            mesh = self._mesh(surface, faces, surface.colors, self._constant_color(piece.prim))
+            made.append(self._placed(mesh, piece.matrix))
+            parts.append(
+                Part(
+                    prim=piece.prim,
+                    root=piece.root,
+                    gates=piece.gates,
+                    moving=shape.moving,
+                    points=surface.points,
+                    matrix=piece.matrix,
                 )
+            )
         if not made:
             return None
-        self._index["merged", key] = self._keep(_joined(made), -1, None, True)
+        joined, moving, first = _joined(made), None, None
+        if any(part.moving is not None or part.root is not None or part.gates for part in parts):
+            moving = JoinedPoints(parts=tuple(parts), scale=self._scale)
+            first = moving.read(self._time)
+        self._index["merged", key] = self._keep(
+            joined, -1, True, moving, first if first is not None and len(first) else None
+        )
         return self._index["merged", key]
 
-    def _keep(self, mesh: Mesh, own_material: int, moving: Any, by_face: bool) -> int:
+    def _keep(
+        self,
+        mesh: Mesh,
+        own_material: int,
+        by_face: bool,
+        moving: Optional[MovingPoints],
+        first: Optional[np.ndarray],
+    ) -> int:
         """Append a mesh, unless it stands still and an equal one (``by_face``: of equal materials) is there."""
-        shapes = (mesh.points.shape, mesh.triangles.shape, by_face, len(mesh.more_uvs), len(mesh.more_colors))
-        digest = hashlib.blake2b(repr(shapes).encode(), digest_size=16)
-        more = (*mesh.more_uvs, *mesh.more_colors)
-        for array in (mesh.points, mesh.triangles, mesh.normals, mesh.uvs, mesh.colors, *more):
-            digest.update(np.ascontiguousarray(array).data)
-        if by_face:
-            digest.update(np.ascontiguousarray(mesh.materials).data)
-        key = ("content", digest.digest())
-        if moving is None and key in self._index:
-            return self._index[key]
-        index = len(self._meshes)
+        if moving is None:
+            shapes = (mesh.points.shape, mesh.triangles.shape, by_face)
+            digest = hashlib.blake2b(repr(shapes).encode(), digest_size=16)
+            for array in (mesh.points, mesh.triangles, mesh.normals, mesh.uvs, mesh.colors):
+                digest.update(np.ascontiguousarray(array).data)
+            if by_face:
+                digest.update(np.ascontiguousarray(mesh.materials).data)
+            key = ("content", digest.digest())
+            if key in self._index:
+                return self._index[key]
+            self._index[key] = len(self._meshes)
+        else:
+            self.moving[len(self._meshes)] = moving
+        if first is not None:
+            self._first[len(self._meshes)] = first
         self._meshes.append(mesh)
         self._own_material.append(own_material)
-        if moving is None:
-            self._index[key] = index
-        else:
-            self.moving[index] = moving
-        return index
+        return len(self._meshes) - 1
 
-    def _surface(self, prim: Usd.Prim) -> tuple[Any, Optional[Surface]]:
-        from pxr import UsdGeom
-
+    def _shape(self, prim: Usd.Prim) -> tuple[Any, Optional[Shape]]:
+        """Return what a prim is drawn as, and what that is remembered by: equal for equal shapes that stand still."""
         skin = self.skins.get(prim)
         path = source_path(prim) if skin is None else str(prim.GetPath())  # each instance may be posed on its own
-        if path not in self._surfaces:
-            if prim.GetTypeName() == "Mesh":
-                surface = read_mesh(UsdGeom.Mesh(prim), self._time, self._scale, self._notes)
-                self._surfaces[path] = surface if skin is None or surface is None else self._posed(surface, skin)
-            else:
-                self._surfaces[path] = self._gprim_surface(prim, path)
-        return path, self._surfaces[path]
+        if path in self._shapes:
+            return path, self._shapes[path]
+        if prim.GetTypeName() not in IMPLICIT:
+            self._shapes[path] = read_shape(prim, self._time, self._scale, skin, self._notes)
+            return path, self._shapes[path]
+        key = gprim_key(prim, self._time, self._scale)
+        if key not in self._shapes:
+            shape = read_shape(prim, self._time, self._scale, None, self._notes)
+            if shape is None or shape.moving is not None:
+                self._shapes[path] = shape
+                return path, shape
+            self._shapes[key] = shape
+        return key, self._shapes[key]
 
-    def _posed(self, surface: Surface, skin: SkinnedPoints) -> Surface:
-        """Bring a surface to the skeleton's pose at the first time."""
-        points = skin.read(self._time)
-        if points.shape != surface.points.shape or not np.isfinite(points).all():
-            self._notes.add("Skinned meshes that USD cannot pose are drawn at rest", str(skin.mesh.GetPath()))
-            return surface
-        return replace(surface, points=points, normals=crease_normals(points, surface.triangles))
+    def _own(self, prim: Usd.Prim, bound: Any) -> int:
+        """Return the material that holds for a whole prim."""
+        return self._materials.add(bound) if bound else self._materials.unbound(self._opacity(prim))
 
-    def _gprim_surface(self, prim: Usd.Prim, path: str) -> Optional[Surface]:
-        key, surface = read_gprim(prim, self._time, self._scale)
-        if surface is None or not len(surface.triangles):
-            self._notes.add("Shapes without a finite size are left out", path)
-            return None
-        return self._surfaces.setdefault(key, surface)
-
-    def _moving_points(self, prim: Usd.Prim) -> Optional[MovingPoints]:
-        """Return the points of a mesh where those change with time and the polygons do not."""
-        from pxr import UsdGeom
-
-        if prim.GetTypeName() != "Mesh":
-            return None
-        mesh = UsdGeom.Mesh(prim)
-        if mesh.GetFaceVertexIndicesAttr().ValueMightBeTimeVarying():
-            self._notes.add("Meshes whose polygons change with time keep those of the first frame", source_path(prim))
-            return None
-        skin = self.skins.get(prim)
-        sampled = mesh.GetPointsAttr().ValueMightBeTimeVarying()
-        if skin is not None:
-            return skin if skin.moves or sampled else None
-        return SampledPoints(mesh=mesh, scale=self._scale) if sampled else None
-
-    def _face_materials(self, prim: Usd.Prim, surface: Surface, bound: Any) -> tuple[np.ndarray, bool]:
-        """Return the material of each triangle, int32 [F], and whether subsets decide it."""
-        own = self._materials.add(bound) if bound else self._materials.unbound(self._opacity(prim))
+    def _face_materials(self, prim: Usd.Prim, surface: Surface, bound: Any) -> np.ndarray:
+        """Return the material of each triangle, int32 [F]."""
+        own = self._own(prim, bound)
         if not surface.subsets:
-            return np.full(len(surface.triangles), own, np.int32), False
-        polygons = np.full(int(surface.faces.max()) + 1, own, np.int32)
+            return np.full(len(surface.triangles), own, np.int32)
+        polygons = np.full(surface.num_faces, own, np.int32)
         stage = prim.GetStage()
         subsets = [stage.GetPrimAtPath(prim.GetPath().AppendChild(name)) for name, _ in surface.subsets]
         for (_, indices), material in zip(surface.subsets, bound_materials(subsets), strict=True):
             if material:
-                polygons[indices[indices < len(polygons)]] = self._materials.add(material)
-        return polygons[surface.faces], True
+                polygons[indices] = self._materials.add(material)
+        return polygons[surface.faces]
 
-    def _opacity(self, prim: Usd.Prim) -> Optional[float]:
-        """Return the displayOpacity of a whole prim, or ``None`` where it varies."""
+    def _opacity(self, prim: Usd.Prim) -> float:
         from pxr import UsdGeom
 
         primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance("displayOpacity")
@@ -196,8 +217,8 @@ class MeshLibrary:
         if values is None or not len(values):
             return 1.0
         if len(values) > 1 and min(values) != max(values):
-            return None
-        return float(values[0]) if np.isfinite(values[0]) else 1.0
+            self._notes.add("displayOpacity that varies over a prim is drawn as its mean", str(prim.GetPath()))
+        return float(np.mean(np.array(values, np.float64)))
 
     def _constant_color(self, prim: Usd.Prim) -> tuple[float, float, float]:
         """Return the displayColor that holds for a whole prim, NaN where there is none."""
@@ -212,24 +233,14 @@ class MeshLibrary:
 
     def _mesh(
         self,
-        prim: Usd.Prim,
         surface: Surface,
         faces: np.ndarray,
         colors: Optional[np.ndarray],
         constant: tuple[float, float, float] = _NO_COLOR,
     ) -> Mesh:
-        used = [int(material) for material in np.unique(faces)]
-        shape = surface.triangles.shape
-        num_uvs = max(len(self._materials.uv_names(index)) for index in used)
-        num_colors = max(len(self._materials.colors(index)) for index in used)
-        uvs = [np.zeros((*shape, 2), np.float32) for _ in range(num_uvs)]
-        more_colors = [np.zeros((*shape, 3), np.float32) for _ in range(num_colors)]
-        for index in used:
-            mine = faces == index
-            for k, name in enumerate(self._materials.uv_names(index)):
-                uvs[k][mine] = surface.uv(name)[mine]
-            for k, (name, fallback) in enumerate(self._materials.colors(index)):
-                more_colors[k][mine] = self._primvar(prim, surface, name, fallback)[mine]
+        uvs = np.zeros((*surface.triangles.shape, 2), np.float32)
+        for material in np.unique(faces):
+            uvs[faces == material] = surface.uv(self._materials.uv_name(int(material)))[faces == material]
         if colors is None:
             fill = np.array(constant if np.isfinite(constant).all() else (GREY,) * 3, np.float32)
             colors = np.broadcast_to(fill, (*surface.triangles.shape, 3))
@@ -237,32 +248,10 @@ class MeshLibrary:
             points=surface.points,
             triangles=surface.triangles,
             normals=surface.normals,
-            uvs=uvs[0],
+            uvs=uvs,
             colors=np.ascontiguousarray(colors, np.float32),
             materials=faces,
-            more_uvs=tuple(uvs[1:]),
-            more_colors=tuple(more_colors),
         )
-
-    def _primvar(self, prim: Usd.Prim, surface: Surface, name: str, fallback: tuple[float, float, float]) -> np.ndarray:
-        """Return a primvar of numbers as a colour at each corner, [F, 3, 3]; its fallback where the prim lacks it."""
-        from pxr import UsdGeom
-
-        primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance(name)
-        values = primvar.ComputeFlattened(self._time) if primvar and primvar.HasAuthoredValue() else None
-        array = np.zeros(0) if values is None else np.array(values)
-        plain = np.broadcast_to(np.array(fallback, np.float32), (*surface.triangles.shape, 3))
-        if array.dtype.kind not in "fiub" or array.size == 0:
-            said = f"Prims without the primvar {name!r} that their material reads are drawn with its fallback"
-            self._notes.add(said, source_path(prim))
-            return plain
-        rows = array.astype(np.float32).reshape(len(array) if array.ndim else 1, -1)
-        rows = np.repeat(rows, 3, axis=1) if rows.shape[1] == 1 else np.pad(rows, ((0, 0), (0, 1)))[:, :3]
-        corners = spread(rows, primvar.GetInterpolation(), surface.triangles, surface.corners, surface.faces)
-        if corners is None:
-            self._notes.add(f"The primvar {name!r} with too few values is drawn with its fallback", source_path(prim))
-            return plain
-        return np.nan_to_num(np.asarray(corners, np.float32))
 
     def _placed(self, mesh: Mesh, matrix: np.ndarray) -> Mesh:
         """Bring a mesh to another space."""
@@ -281,8 +270,6 @@ class MeshLibrary:
             colors=np.ascontiguousarray(mesh.colors[:, order]),
             materials=mesh.materials,
             double_sided=mesh.double_sided,
-            more_uvs=tuple(np.ascontiguousarray(uvs[:, order]) for uvs in mesh.more_uvs),
-            more_colors=tuple(np.ascontiguousarray(colors[:, order]) for colors in mesh.more_colors),
         )
 
 
@@ -300,19 +287,6 @@ def _joined(meshes: list[Mesh]) -> Mesh:
         uvs=np.concatenate([mesh.uvs for mesh in meshes]),
         colors=np.concatenate([mesh.colors for mesh in meshes]),
         materials=np.concatenate([mesh.materials for mesh in meshes]),
-        more_uvs=_joined_sets([mesh.more_uvs for mesh in meshes], meshes),
-        more_colors=_joined_sets([mesh.more_colors for mesh in meshes], meshes),
-    )
-
-
-def _joined_sets(of_meshes: list[tuple[np.ndarray, ...]], meshes: list[Mesh]) -> tuple[np.ndarray, ...]:
-    """Join the further corner values of meshes; zeros where one has fewer sets than another."""
-    count = max(len(sets) for sets in of_meshes)
-    width = next((sets[0].shape[-1] for sets in of_meshes if sets), 0)
-    blanks = [np.zeros((*mesh.triangles.shape, width), np.float32) for mesh in meshes]
-    return tuple(
-        np.concatenate([sets[k] if k < len(sets) else blank for sets, blank in zip(of_meshes, blanks, strict=True)])
-        for k in range(count)
     )
 
 

@@ -13,6 +13,12 @@ class Notes:
         """Remember that ``sentence`` holds for the prim or file ``path``; saying it twice of one path counts once."""
         self._seen.setdefault(sentence, {})[path] = None
 
+    def take(self, others: Notes, *, but: tuple[str, ...] = ()) -> None:
+        """Remember what others do, less the sentences with one of the words ``but``."""
+        for sentence, paths in others._seen.items():
+            if not any(word in sentence for word in but):
+                self._seen.setdefault(sentence, {}).update(paths)
+
     def sentences(self) -> tuple[str, ...]:
         """Return one sentence a kind, with the path, or the first path and how many more there are."""
         said = []

@@ -14,6 +14,7 @@ from cosmos.bridge.render.scene import Light, Pose, Scene
 from cosmos.bridge.render.usd.assemble import Tracks, assemble
 from cosmos.bridge.render.usd.cameras import read_camera
 from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
+from cosmos.bridge.render.usd.instancers import InstancerTrack
 from cosmos.bridge.render.usd.lights import light_at
 from cosmos.bridge.types import Camera
 
@@ -183,8 +184,7 @@ class StageReader:
         tracks, count = self._tracks, len(self._scene.drawn)
         cache = UsdGeom.XformCache(self._time)
         local_to_world = np.tile(np.eye(4), (count, 1, 1))
-        rows = [row for row, prim in enumerate(tracks.prims) if prim is not None]
-        local_to_world[rows] = self._world_matrices(cache, [tracks.prims[row] for row in rows])
+        local_to_world[list(tracks.prims)] = self._world_matrices(cache, list(tracks.prims.values()))
         visible = np.ones(count, bool)
         for track in tracks.instancers:
             self._place_points(track, cache, self._time, local_to_world, visible)
@@ -210,22 +210,13 @@ class StageReader:
         return columns
 
     def _place_points(
-        self, track: Any, cache: Any, time: Usd.TimeCode, local_to_world: np.ndarray, visible: np.ndarray
+        self, track: InstancerTrack, cache: Any, time: Usd.TimeCode, local_to_world: np.ndarray, visible: np.ndarray
     ) -> None:
         """Fill the rows of one point instancer; points that are not there at this time are not visible."""
-        instancer = track.instancer
-        placed = instancer.ComputeInstanceTransformsAtTime(
-            time, time, instancer.IncludeProtoXform, instancer.IgnoreMask
-        )
-        matrices = np.array(placed, np.float64).reshape(-1, 4, 4)
-        there = track.points < len(matrices)
-        rows, points = track.drawn[there], track.points[there]
-        world = matrices[points] @ np.array(cache.GetLocalToWorldTransform(instancer.GetPrim()))
-        local_to_world[rows] = self._columns(world)
-        visible[track.drawn] = there
-        mask = np.array(instancer.ComputeMaskAtTime(time), bool)
-        if len(mask) == len(matrices):
-            visible[rows] &= mask[points]
+        matrices, there = np.zeros((len(visible), 4, 4)), visible.copy()
+        track.fill(time, cache, (np.eye(4)[None], np.ones(1, bool)), (matrices, there))
+        rows = track.all_rows()
+        local_to_world[rows], visible[rows] = self._columns(matrices[rows]), there[rows]
 
     def _moved_points(self, time: Usd.TimeCode, visible: np.ndarray) -> dict[int, np.ndarray]:
         """Return the points of each mesh that moves; hides the ones that cannot be drawn."""

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cosmos.bridge.render.usd.gprims import IMPLICIT
 from cosmos.bridge.render.usd.labels import Labels, direct_labels, inherit
 from cosmos.bridge.render.usd.lights import is_light
 from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.shapes import SHAPES
 
 if TYPE_CHECKING:
     from pxr import Usd
 
-_UNDRAWN = ("BasisCurves", "NurbsCurves", "HermiteCurves", "NurbsPatch", "Points", "TetMesh", "Volume")
+_UNDRAWN = ("NurbsPatch", "TetMesh", "Volume", "ParticleField3DGaussianSplat")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,17 +57,17 @@ class Findings:
     """Paths of all cameras, hidden ones too."""
 
 
-def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, include_root: bool = False) -> Findings:
-    """Find what is to be drawn at or below a prim.
+def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, prototype: bool = False) -> Findings:
+    """Find what is to be drawn of a stage, or of a prototype of a point instancer.
 
     Args:
         root: Where to start; what is above it is not inherited.
         time: When labels and static visibility are read.
         notes: Told about prims that are left out.
-        include_root: Whether the root itself counts.
+        prototype: Whether the root is a prototype: it counts itself, and ``over`` and ``class`` prims do too.
     """
     found = Findings()
-    for item in _visit(root, time, include_root):
+    for item in _visit(root, time, prototype):
         prim, kind = item.prim, str(item.prim.GetTypeName())
         if kind == "Camera":
             found.cameras.append(str(prim.GetPath()))
@@ -76,7 +76,7 @@ def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, include_root: bool
                 found.lights.append(item)
         elif not item.drawn:
             continue
-        elif kind == "Mesh" or kind in IMPLICIT:
+        elif kind in SHAPES:
             found.gprims.append(item)
         elif kind == "PointInstancer":
             found.instancers.append(item)
@@ -87,14 +87,16 @@ def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, include_root: bool
     return found
 
 
-def _visit(root: Usd.Prim, time: Usd.TimeCode, include_root: bool) -> Iterator[Found]:
+def _visit(root: Usd.Prim, time: Usd.TimeCode, prototype: bool) -> Iterator[Found]:
     """Yield each prim below the root in stage order, with what it inherits."""
     from pxr import Usd
 
-    predicate = Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)
+    drawable = Usd.PrimIsActive & Usd.PrimIsLoaded if prototype else Usd.PrimDefaultPredicate
+    predicate = Usd.TraverseInstanceProxies(drawable)
     start = Found(prim=root)
-    pending = [_inherited(start, root, time)] if include_root else []
-    if not include_root:
+    # An instancer moves the prototype's root itself.
+    pending = [replace(_inherited(start, root, time), moves=False)] if prototype else []
+    if not prototype:
         pending = [_inherited(start, child, time) for child in reversed(root.GetFilteredChildren(predicate))]
     while pending:
         item = pending.pop()
