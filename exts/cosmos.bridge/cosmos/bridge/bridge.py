@@ -283,6 +283,7 @@ class Bridge:
             size=config.size,
             device=config.device,
             look=config.look,
+            untrusted=config.untrusted or None,
         )
 
 

@@ -100,6 +100,8 @@ class BridgeConfig:
     """Frames to read, ``"0:48"`` or ``"0:48:2"`` in files; ``None`` reads all."""
     size: Optional[tuple[int, int]] = None
     """Height and width [px], ``"704x1280"`` in files; ``None`` takes the source's own."""
+    untrusted: bool = False
+    """Refuse a stage that names anything outside its own folder, before any of that is resolved."""
     look: Optional[Look] = None
     """Time of day and weather that a stage is drawn in, ``"fog=0.3,sun_elevation=20"`` or a table in files; ``None``
     draws the stage's own light, which is what Transfer models like best."""

@@ -31,6 +31,7 @@ _PLAIN_OPTIONS = {
     "frames": "frames",
     "size": "size",
     "look": "look",
+    "untrusted": "untrusted",
     "negative_prompt": "negative_prompt",
     "transfer": "transfer",
     "num_steps": "num_steps",
@@ -57,6 +58,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
     parser.add_argument(
         "--look", metavar="NAME=NUMBER,...", help="time of day and weather the stage is drawn in, e.g. fog=0.3"
+    )
+    parser.add_argument(
+        "--untrusted", action="store_true", default=None, help="refuse a stage that names anything outside its folder"
     )
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="look to make; may be repeated")
     parser.add_argument(

@@ -12,7 +12,6 @@ from cosmos.bridge.cli.remarks import usd_remarks
 from cosmos.bridge.config import parse_look, parse_size
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.settings import parse_frames
 from cosmos.bridge.types import Progress
 
@@ -48,6 +47,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--look", metavar="NAME=NUMBER,...", help="time of day and weather of rgb, e.g. sun_elevation=-8,fog=0.3"
     )
+    parser.add_argument(
+        "--untrusted", action="store_true", help="refuse a stage that names anything outside its folder"
+    )
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files; must be empty or absent")
     parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")
@@ -72,9 +74,8 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     check_out(out, Path(args.source))
     quiet_warp()
-    work = _Rendering(
-        args.source, args.camera or [None], frames, size, args.device, look, annotators, _options(args), out
-    )
+    opened = {"frames": frames, "size": size, "device": args.device, "look": look, "untrusted": args.untrusted or None}
+    work = _Rendering(args.source, args.camera or [None], opened, annotators, _options(args), out)
     with usd_remarks():
         written = attend(Job(work).start(), quiet=args.json)
     for note in written["notes"]:
@@ -102,17 +103,14 @@ class _Rendering:
         self,
         source: str,
         cameras: list[Optional[str]],
-        frames: Optional[range],
-        size: Optional[tuple[int, int]],
-        device: Optional[str],
-        look: Optional[Look],
+        opened: dict[str, Any],
         annotators: list[str],
         options: AnnotatorOptions,
         out: Path,
     ) -> None:
         self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
         self._annotated = options
-        self._options: dict[str, Any] = {"frames": frames, "size": size, "device": device, "look": look}
+        self._options = opened
 
     def __call__(self, progress: Progress, stop: StopSignal) -> dict[str, Any]:
         """Render until done or asked to stop."""

@@ -57,6 +57,7 @@ class Renderer:
         *,
         device: Optional[str] = None,
         threads: Optional[int] = None,
+        untrusted: bool = False,
         reader: Any = None,
     ):
         """Load a stage.
@@ -65,6 +66,7 @@ class Renderer:
             stage: Path of a USD file, or an open stage.
             device: Warp device (``cpu``, ``cuda:0``); Warp's preferred device when ``None``.
             threads: CPU threads; as many as the process may use, at most 8, when ``None``.
+            untrusted: Refuse a stage that names anything outside its own folder, before any of that is resolved.
             reader: What gives ``scene``, ``pose`` and ``camera`` instead of a StageReader on ``stage``.
 
         Raises:
@@ -73,7 +75,7 @@ class Renderer:
         if reader is None:
             from cosmos.bridge.render.usd.stage import StageReader
 
-            reader = StageReader(stage)
+            reader = StageReader(stage, untrusted=untrusted)
         self._reader = reader
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}

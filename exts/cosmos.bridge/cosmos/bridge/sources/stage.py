@@ -37,6 +37,7 @@ class StageSource:
         size: tuple[int, int] = DEFAULT_SIZE,
         device: str | None = None,
         look: Look | None = None,
+        untrusted: bool = False,
     ) -> None:
         """Load the stage.
 
@@ -47,6 +48,7 @@ class StageSource:
             size: Height and width [px].
             device: Warp device; Warp's preferred one when ``None``.
             look: Time of day and weather; the stage's own light when ``None``.
+            untrusted: Refuse a stage that names anything outside its own folder, before any of that is resolved.
 
         Raises:
             SourceError: If the stage cannot be read or holds no geometry, the camera does not exist, the frames lie
@@ -60,7 +62,7 @@ class StageSource:
         self._size = (int(height), int(width))
         self._look, self._closed = look, False
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-        self._renderer: Any = Renderer(self._path or path, device=device)
+        self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted)
         try:
             scene = self._renderer.scene
             self._ranged = bool(scene.end_time > scene.start_time)

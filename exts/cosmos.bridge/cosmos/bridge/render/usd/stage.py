@@ -16,6 +16,7 @@ from cosmos.bridge.render.usd.cameras import read_camera
 from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.render.usd.instancers import InstancerTrack
 from cosmos.bridge.render.usd.lights import light_at
+from cosmos.bridge.render.usd.trust import check_trust
 from cosmos.bridge.types import Camera
 
 if TYPE_CHECKING:
@@ -32,19 +33,22 @@ class StageReader:
     points that have time samples, and nowhere else.
     """
 
-    def __init__(self, stage: Union[str, os.PathLike, Usd.Stage]) -> None:
+    def __init__(self, stage: Union[str, os.PathLike, Usd.Stage], *, untrusted: bool = False) -> None:
         """Open and read a stage.
 
         Args:
             stage: Path of a usd, usda, usdc or usdz file, or an open stage.
+            untrusted: Refuse a file that names anything outside its folder, before any of that is resolved.
 
         Raises:
-            SourceError: If it is missing, cannot be parsed, or holds nothing that can be drawn.
+            SourceError: If it is missing, cannot be parsed, holds nothing that can be drawn, or is refused.
         """
         from pxr import Usd, UsdGeom
 
         name = os.fspath(stage) if isinstance(stage, (str, os.PathLike)) else stage.GetRootLayer().identifier
-        self._stage: Any = open_stage(name) if isinstance(stage, (str, os.PathLike)) else stage
+        if untrusted and not isinstance(stage, (str, os.PathLike)):
+            raise SourceError(f"Stage {name} is open already, too late to be checked; give its path with untrusted.")
+        self._stage: Any = open_stage(name, untrusted=untrusted) if isinstance(stage, (str, os.PathLike)) else stage
         self._scale = float(UsdGeom.GetStageMetersPerUnit(self._stage))
         if not (self._scale > 0.0 and np.isfinite(self._scale)):
             raise SourceError(f"Stage {name} has metersPerUnit {self._scale:g}; author a positive one.")
@@ -237,8 +241,8 @@ def _hide_the_lost(local_to_world: np.ndarray, visible: np.ndarray) -> None:
     local_to_world[lost] = np.eye(4)
 
 
-def open_stage(path: str) -> Usd.Stage:
-    """Open a stage file.
+def open_stage(path: str, *, untrusted: bool = False) -> Usd.Stage:
+    """Open a stage file; an ``untrusted`` one only if ``check_trust`` lets it pass.
 
     Raises:
         SourceError: If it is missing, or USD cannot read it; the parser's reason is in the sentence.
@@ -250,6 +254,8 @@ def open_stage(path: str) -> Usd.Stage:
         raise SourceError(f"Stage {path} does not exist; check the path.")
     if not inside and os.path.isdir(path):
         raise SourceError(f"Stage {path} is a folder; name a usd, usda, usdc or usdz file in it.")
+    if untrusted:
+        check_trust(path)
     try:
         return Usd.Stage.Open(path)
     except Tf.ErrorException as error:
