@@ -89,12 +89,13 @@ def _resolve_kernel(
         instance = wp.uint32(owner + 1)
         before = wp.transform_point(to_previous[owner], here)
         if deforming[owner] == 1:
-            earlier = (
-                points_before[world.triangles[3 * f]] * weights[0]
-                + points_before[world.triangles[3 * f + 1]] * weights[1]
-                + points_before[world.triangles[3 * f + 2]] * weights[2]
-            )
-            before = wp.transform_point(world_to_previous, earlier)
+            ea = points_before[world.triangles[3 * f]]
+            eb = points_before[world.triangles[3 * f + 1]]
+            ec = points_before[world.triangles[3 * f + 2]]
+            # A triangle that was not there yet has all corners in one point: what is known is how its body moved.
+            if wp.length_sq(eb - ea) + wp.length_sq(ec - ea) > 0.0:
+                earlier = ea * weights[0] + eb * weights[1] + ec * weights[2]
+                before = wp.transform_point(world_to_previous, earlier)
     depth_out[y, x] = depth
     for axis in range(3):
         normals_out[y, x, axis] = normal[axis]
