@@ -10,6 +10,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, sun_of, teacher_air
+from cosmos.bridge.render.draw.headlights import find_headlamps, headlights
 from cosmos.bridge.render.draw.lamps import make_lamps
 from cosmos.bridge.render.draw.meter import Reading, measure
 from cosmos.bridge.render.draw.view import make_view
@@ -43,6 +44,7 @@ class Lighting:
         self._floor: Optional[float] = None
         brightest = max((max(item.emissive) for item in scene.materials), default=0.0)
         self._emission = 1.0 / max(1.0, brightest)
+        self._headlamps = find_headlamps(scene)
 
     @property
     def floor(self) -> float:
@@ -118,7 +120,22 @@ class Lighting:
         brightness = (4.4 + 0.4 * (1.0 - reading.openness)) * dim * 2.0**look.exposure
         self._expose(air, air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9)
         air.emission = self._emission * (2.5 if night or roofed else 1.0) / air.exposure
-        return air, self._lamps(pose.lights or lights, pose, skip, gain=gain)
+        return air, self._night_lamps(pose, skip, gain) if night else self._lamps(
+            pose.lights or lights, pose, skip, gain
+        )
+
+    def _night_lamps(self, pose: Pose, skip: tuple[int, ...], gain: float) -> Any:
+        """Return the lamps of the stage and the headlights of its vehicles, which no gain of the others changes."""
+        own = tuple(pose.lights or self._scene.lights)
+        added, matrices = headlights(self._scene, pose, self._headlamps)
+        if not added:
+            return self._lamps(own, pose, skip, gain)
+        if gain <= 0.0:
+            gain, skip = 1.0, tuple(range(len(own)))
+        added = [replace(light, color=(light.color[0] / gain, light.color[1] / gain, light.color[2] / gain))
+                 for light in added]  # fmt: skip
+        places = np.concatenate([np.asarray(pose.light_to_world, dtype=np.float64).reshape(-1, 4, 4), matrices])
+        return self._lamps((*own, *added), replace(pose, light_to_world=places), skip, gain)
 
 
 __all__ = ["Lighting"]

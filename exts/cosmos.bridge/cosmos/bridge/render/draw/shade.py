@@ -6,6 +6,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
 from cosmos.bridge.render.draw.rays import hit_along
@@ -273,14 +274,17 @@ def shade_kernel(
                 seen = through_haze(air, seen, start, mirrored, far)
             met = met * (1.0 - sharp) + seen * sharp
         color += wp.cw_mul(gleam, met)
+    glow = wp.vec3(0.0, 0.0, 0.0)
+    if air.haze > 2.0e-3 and lamps.count > 0:
+        glow = lamp_glow(world, air, lamps, eye, direction, distance)
     if layer == 1 and surfaces.triangles[i] >= 0:
         # The air in front of a clear thing counts with what lies behind it.
         veil = surfaces.veil[i]
-        airlight = through_haze(air, wp.vec3(0.0, 0.0, 0.0), eye, direction, distance)
-        color = through_haze(air, color * veil[3], eye, direction, distance)
+        airlight = through_haze(air, wp.vec3(0.0, 0.0, 0.0), eye, direction, distance) + glow
+        color = through_haze(air, color * veil[3], eye, direction, distance) + glow
         color = color - wp.cw_mul(airlight, wp.vec3(veil[0], veil[1], veil[2]))
     else:
-        color = through_haze(air, color, eye, direction, distance)
+        color = through_haze(air, color, eye, direction, distance) + glow
     ox = uv[0] / wp.float32(view.width) - 0.5
     oy = uv[1] / wp.float32(view.height) - 0.5
     rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))

@@ -1,0 +1,84 @@
+"""Light of lamps that haze scatters into the eye: halos around street lamps and the beams of headlights."""
+
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
+from __future__ import annotations
+
+import warp as wp
+
+from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance
+from cosmos.bridge.render.draw.rays import light_along
+from cosmos.bridge.render.draw.sky import Air, height_of
+from cosmos.bridge.render.draw.world import WorldArrays
+
+wp.set_module_options({"enable_backward": False})
+
+PI = wp.constant(wp.float32(3.14159265))
+_STEPS = wp.constant(5)
+_FORWARD = wp.constant(wp.float32(0.6))  # asymmetry of the scattering, drops send most light onwards
+_FAINT = wp.constant(wp.float32(0.006))  # exposed radiance below which a lamp's glow is left out
+
+
+@wp.func
+def haze_at(air: Air, p: wp.vec3):
+    """Extinction at a point [1/m]."""
+    return air.haze * wp.exp(-wp.max((height_of(air, p) - air.floor) / air.haze_height, 0.0))
+
+
+@wp.func
+def phase_of(cosine: wp.float32):
+    """Scattering by angle against even scattering (Henyey and Greenstein 1941); 1 is straight on."""
+    g2 = _FORWARD * _FORWARD
+    return (1.0 - g2) / wp.pow(wp.max(1.0 + g2 - 2.0 * _FORWARD * cosine, 1.0e-3), 1.5)
+
+
+@wp.func
+def lamp_glow(world: WorldArrays, air: Air, lamps: Lamps, eye: wp.vec3, direction: wp.vec3, distance: wp.float32):
+    """Radiance that haze along a ray scatters once from the local lamps.
+
+    Each lamp is sampled at equal angles seen from it (Kulla and Fajardo 2012); a shadow ray from the brightest sample.
+    """
+    total = wp.vec3(0.0, 0.0, 0.0)
+    for k in range(lamps.count):
+        if lamps.kinds[k] != DISTANT:
+            to = lamps.places[k] - eye
+            nearest = wp.dot(to, direction)
+            square = wp.dot(to, to) - nearest * nearest
+            aside = wp.max(wp.sqrt(wp.max(square, 0.0)), 0.05 + 0.3 * wp.sqrt(lamps.areas[k]))
+            low = wp.atan(-nearest / aside)
+            high = wp.atan((distance - nearest) / aside)
+            power = lamps.powers[k]
+            most = wp.max(power[0], wp.max(power[1], power[2])) * air.haze * (high - low) / (4.0 * PI * aside)
+            if most * air.exposure > _FAINT:
+                width = (high - low) / wp.float32(_STEPS)
+                glow = wp.vec3(0.0, 0.0, 0.0)
+                best = wp.float32(0.0)
+                brightest = eye
+                for step in range(_STEPS):
+                    t = nearest + aside * wp.tan(low + (wp.float32(step) + 0.5) * width)
+                    q = eye + direction * t
+                    away = lamps.places[k] - q
+                    reach = wp.sqrt(wp.max(wp.dot(away, away), aside * aside))
+                    sigma = haze_at(air, q)
+                    onwards = sigma * phase_of(wp.dot(away / reach, direction))
+                    # Irradiance times the squared reach is what the lamp sends here; the angles take care of the rest.
+                    sent = lamp_irradiance(lamps, k, q, away / reach) * (reach * reach * onwards)
+                    sent = sent * wp.exp(-wp.min(sigma * (t + reach), 40.0))
+                    glow += sent
+                    strength = sent[0] + sent[1] + sent[2]
+                    if strength > best:
+                        best = strength
+                        brightest = q
+                glow = glow * (width / (4.0 * PI * aside))
+                if (glow[0] + glow[1] + glow[2]) * air.exposure > _FAINT:
+                    way = lamps.places[k] - brightest
+                    far = wp.length(way)
+                    clear = wp.float32(1.0)
+                    if lamps.shadows[k] == 1 and far > 0.6:
+                        clear = light_along(world, brightest, way / far, far - 0.4)
+                    total += glow * clear
+    return total
+
+
+__all__ = ["haze_at", "lamp_glow", "phase_of"]

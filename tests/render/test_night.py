@@ -1,0 +1,177 @@
+"""Night: headlights where vehicles have them, and lamps that glow in haze."""
+
+import math
+
+import numpy as np
+import pytest
+import warp as wp
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdSemantics, UsdShade  # noqa: TID253
+
+from cosmos.bridge.render.draw.glow import lamp_glow, phase_of
+from cosmos.bridge.render.draw.headlights import find_headlamps, headlights
+from cosmos.bridge.render.draw.lamp import Lamps
+from cosmos.bridge.render.draw.lamps import make_lamps
+from cosmos.bridge.render.draw.sky import Air
+from cosmos.bridge.render.draw.world import WorldArrays
+from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.render.scene import Light, Pose
+
+wp.config.quiet = True
+SIZE = (72, 128)
+
+
+@wp.kernel
+def _glow_kernel(
+    world: WorldArrays,
+    air: Air,
+    lamps: Lamps,
+    starts: wp.array(dtype=wp.vec3),
+    directions: wp.array(dtype=wp.vec3),
+    distances: wp.array(dtype=wp.float32),
+    out: wp.array(dtype=wp.vec3),
+):
+    i = wp.tid()
+    out[i] = lamp_glow(world, air, lamps, starts[i], directions[i], distances[i])
+
+
+@wp.kernel
+def _phase_kernel(cosines: wp.array(dtype=wp.float32), out: wp.array(dtype=wp.float32)):
+    i = wp.tid()
+    out[i] = phase_of(cosines[i])
+
+
+def test_scattering_keeps_all_light(device):
+    cosines = np.linspace(-1.0, 1.0, 20001)
+    out = wp.empty(len(cosines), dtype=wp.float32, device=device)
+    wp.launch(_phase_kernel, dim=len(cosines), inputs=[wp.array(cosines, dtype=wp.float32, device=device), out],
+              device=device)  # fmt: skip
+    assert out.numpy().astype(np.float64).mean() == pytest.approx(1.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("haze", [0.004, 0.05])
+def test_glow_of_a_lamp_is_single_scattering(device, haze):
+    """Against the integral along the ray in float64, for a small sphere light and even air."""
+    rng = np.random.default_rng(4)
+    count = 60
+    directions = rng.normal(size=(count, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    starts = rng.uniform([-12.0, -12.0, 8.0], [12.0, 12.0, 32.0], (count, 3))
+    distances = rng.uniform(3.0, 60.0, count)
+    place, radius, radiance = np.array([1.0, 2.0, 20.0]), 0.05, 40000.0
+    matrix = np.eye(4)
+    matrix[:3, 3] = place
+    light = Light(kind="sphere", prim_path="/L", color=(radiance,) * 3, size=(radius, 0.0))
+    pose = Pose(
+        time_code=0.0, local_to_world=np.zeros((0, 4, 4)), visible=np.zeros(0, bool), light_to_world=matrix[None]
+    )
+    air = Air()
+    air.haze, air.haze_height, air.floor, air.exposure = haze, 1.0e9, -1.0e3, 1.0e6
+    mesh = wp.Mesh(
+        points=wp.array(np.eye(3, dtype=np.float32) * 1e-3 + 900.0, dtype=wp.vec3, device=device),
+        indices=wp.array([0, 1, 2], dtype=wp.int32, device=device),
+    )
+    world = WorldArrays()
+    world.mesh = mesh.id
+    lamps = make_lamps(None, (light,), pose, np.zeros(3), device)
+    arrays = [wp.array(v.astype(np.float32), dtype=wp.vec3, device=device) for v in (starts, directions)]
+    far = wp.array(distances.astype(np.float32), dtype=wp.float32, device=device)
+    out = wp.empty(count, dtype=wp.vec3, device=device)
+    wp.launch(_glow_kernel, dim=count, inputs=[world, air, lamps, *arrays, far, out], device=device)
+    steps = 40000
+    expected = []
+    for start, direction, distance in zip(starts, directions, distances, strict=True):
+        t = (np.arange(steps) + 0.5) / steps * distance
+        away = place - (start + t[:, None] * direction)
+        reach = np.linalg.norm(away, axis=1)
+        cosine = away @ direction / reach
+        g = 0.6
+        phase = (1 - g * g) / (1 + g * g - 2 * g * cosine) ** 1.5 / (4 * math.pi)
+        sent = math.pi * radius**2 * radiance / reach**2
+        expected.append((sent * phase * haze * np.exp(-haze * (t + reach))).sum() * distance / steps)
+    got = out.numpy()[:, 0].astype(np.float64)
+    aside = np.linalg.norm(np.cross(place - starts, directions), axis=1)
+    clear = aside > 0.5  # nearer, the lamp's own size tames it
+    assert clear.sum() > 50
+    ratio = got[clear] / np.array(expected)[clear]
+    assert np.abs(np.log(ratio)).max() < 0.25 and np.abs(np.log(ratio)).mean() < 0.06
+
+
+def vehicle_stage(*, up="Z", named="part", label="car", turn=0.0):
+    """A body of 4 x 1.6 x 1 m with a lamp part across its front (+X), turned around the up axis."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageUpAxis(stage, up)
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+
+    def at(x, y, z):
+        return Gf.Vec3d(x, y, z) if up == "Z" else Gf.Vec3d(x, z, -y)
+
+    def scaled(x, y, z):
+        return Gf.Vec3f(x, y, z) if up == "Z" else Gf.Vec3f(x, z, y)
+
+    root = UsdGeom.Xform.Define(stage, "/World/Auto")
+    root.AddTranslateOp().Set(at(3.0, 5.0, 0.0))
+    (root.AddRotateZOp() if up == "Z" else root.AddRotateYOp()).Set(turn)
+    if label:
+        UsdSemantics.LabelsAPI.Apply(root.GetPrim(), "class").CreateLabelsAttr([label])
+    parts = (
+        ("Body", (0, 0, 0.8), (4, 1.6, 1)),
+        ("Headlights" if named == "part" else "Front", (2.02, 0, 0.7), (0.04, 1.4, 0.2)),
+    )
+    for name, place, size in parts:
+        cube = UsdGeom.Cube.Define(stage, f"/World/Auto/{name}")
+        cube.CreateSizeAttr(1.0)
+        cube.AddTranslateOp().Set(at(*place))
+        cube.AddScaleOp().Set(scaled(*size))
+    if named == "material":
+        material = UsdShade.Material.Define(stage, "/World/Looks/Head_Lamp")
+        shader = UsdShade.Shader.Define(stage, "/World/Looks/Head_Lamp/S")
+        shader.CreateIdAttr("UsdPreviewSurface")
+        shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set(Gf.Vec3f(1, 1, 1))
+        material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
+        UsdShade.MaterialBindingAPI.Apply(cube.GetPrim()).Bind(material)
+    ground = UsdGeom.Cube.Define(stage, "/World/Ground")
+    ground.AddTranslateOp().Set(at(0, 0, -0.5))
+    ground.AddScaleOp().Set(scaled(60, 60, 0.5))
+    camera = UsdGeom.Camera.Define(stage, "/World/Camera")
+    camera.AddTranslateOp().Set(at(9.0, -9.0, 9.0))
+    camera.AddRotateXYZOp().Set(Gf.Vec3f(50.0, 0.0, 0.0) if up == "Z" else Gf.Vec3f(-40.0, 0.0, 0.0))
+    camera.CreateFocalLengthAttr(18.0)
+    return stage
+
+
+@pytest.mark.parametrize("up", ["Z", "Y"])
+@pytest.mark.parametrize("named", ["part", "material"])
+def test_headlights_shine_from_the_front_of_a_labelled_vehicle(up, named):
+    renderer = Renderer(vehicle_stage(up=up, named=named, turn=90.0), device="cpu")
+    scene, pose = renderer.scene, renderer._pose(0.0)
+    lights, matrices = headlights(scene, pose, find_headlamps(scene))
+    renderer.close()
+    assert len(lights) == 2
+    upward = np.array([0.0, 1.0, 0.0] if up == "Y" else [0.0, 0.0, 1.0])
+    ahead = np.array([0.0, 0.0, -1.0] if up == "Y" else [0.0, 1.0, 0.0])
+    for matrix in matrices:
+        aim = -matrix[:3, 2]
+        np.testing.assert_allclose(matrix[:3, :3].T @ matrix[:3, :3], np.eye(3), atol=1e-9)
+        assert aim @ ahead > 0.99 and -0.1 < aim @ upward < 0.0
+        assert matrix[:3, 3] @ ahead == pytest.approx(5.0 + 2.04 + 0.05, abs=0.01)
+        assert matrix[:3, 3] @ upward == pytest.approx(0.7, abs=1e-6)
+    assert abs(matrices[0][0, 3] - matrices[1][0, 3]) > 0.5
+
+
+@pytest.mark.parametrize(("named", "label"), [("part", None), ("part", "chair"), ("none", "car")])
+def test_what_is_no_vehicle_or_has_no_lamps_stays_dark(named, label):
+    renderer = Renderer(vehicle_stage(named=named, label=label), device="cpu")
+    assert find_headlamps(renderer.scene) == ()
+    renderer.close()
+
+
+def test_headlights_light_the_road_ahead_at_night_only():
+    lit, dark = (Renderer(vehicle_stage(label=label), device="cpu") for label in ("car", "chair"))
+    for look, brighter in ((Look(sun_elevation=-14.0, vignette=0.0), True), (Look(vignette=0.0), False)):
+        a, b = (r.render("/World/Camera", 0.0, size=SIZE, look=look).rgb.numpy().astype(int) for r in (lit, dark))
+        assert ((a - b).max() > 40) == brighter
+        if not brighter:
+            np.testing.assert_array_equal(a, b)
+    lit.close()
+    dark.close()
