@@ -10,7 +10,7 @@ from typing import Any
 import warp as wp
 
 from cosmos.bridge.render.draw.atlas import Atlas
-from cosmos.bridge.render.draw.matter import surface_at
+from cosmos.bridge.render.draw.matter import Matter, surface_at
 from cosmos.bridge.render.draw.sky import Air, z_up
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_side, pixel_start
 from cosmos.bridge.render.draw.weather import Skin, aged, ground_height, weathered
@@ -50,6 +50,26 @@ def make_surfaces(count: int, device: Any) -> Any:
     return surfaces
 
 
+@wp.func
+def skin_of(
+    world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec3, side: wp.float32, lift: wp.float32
+):
+    """What age and weather leave of the matter at ``p``; ``side`` and ``lift`` as for ``aged`` and ``weathered``."""
+    owner = world.instances[f]
+    skin = Skin()
+    skin.base = matter.base
+    skin.normal = matter.normal
+    skin.roughness = matter.roughness
+    skin.metallic = matter.metallic
+    skin.wet = wp.float32(0.0)
+    if air.detail > 0.0:
+        q = wp.transform_point(world.world_to_object[owner], p)
+        skin = aged(skin, air, world.seeds[owner], q, z_up(air, matter.geometric)[2], ground_height(air, p), side)
+    if air.wet > 0.0 or air.snow > 0.0:
+        skin = weathered(skin, world, air, p, matter.geometric, side, lift)
+    return skin
+
+
 @wp.kernel
 def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air: Air, view: View, surfaces: Surfaces):
     """Fill every array of ``surfaces`` from its image points, triangles and depths."""
@@ -69,21 +89,9 @@ def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air:
     facing = wp.abs(wp.dot(wp.normalize(wp.cross(b - a, c - a)), toward))
     side = pixel_side(view, t) / wp.sqrt(wp.max(0.05, facing / wp.length(toward)))
     matter = surface_at(world, f, p, toward, side)
-    geometric = matter.geometric
-    owner = world.instances[f]
-    skin = Skin()
-    skin.base = matter.base
-    skin.normal = matter.normal
-    skin.roughness = matter.roughness
-    skin.metallic = matter.metallic
-    skin.wet = wp.float32(0.0)
-    if air.detail > 0.0:
-        q = wp.transform_point(world.world_to_object[owner], p)
-        skin = aged(skin, air, world.seeds[owner], q, z_up(air, geometric)[2], ground_height(air, p), side)
-    if air.wet > 0.0 or air.snow > 0.0:
-        skin = weathered(skin, world, air, p, geometric, side, 1.0e-3 + 2.0e-4 * t)
+    skin = skin_of(world, air, f, matter, p, side, 1.0e-3 + 2.0e-4 * t)
     surfaces.positions[i] = p
-    surfaces.geometric[i] = geometric
+    surfaces.geometric[i] = matter.geometric
     surfaces.normals[i] = skin.normal
     surfaces.base[i] = skin.base
     surfaces.gloss[i] = wp.vec4(skin.roughness, skin.metallic, skin.wet, side)
@@ -107,4 +115,4 @@ def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air:
     surfaces.veil[i] = wp.vec4(veil[0], veil[1], veil[2], cover)
 
 
-__all__ = ["Surfaces", "make_surfaces", "read_surfaces_kernel"]
+__all__ = ["Surfaces", "make_surfaces", "read_surfaces_kernel", "skin_of"]
