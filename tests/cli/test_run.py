@@ -279,6 +279,17 @@ def test_render_writes_what_the_folder_source_reads(cli, stage, tmp_path):
         )
 
 
+def test_render_traces_paths_where_asked(cli, stage, tmp_path):
+    words = ("render", stage, "--frames", "0:1", "--size", "16x24", "--annotators", "rgb", "--device", "cpu")
+    pictures = []
+    for name, options in (("quick", ()), ("a", ("--seed", "1")), ("b", ("--seed", "1")), ("c", ("--seed", "2"))):
+        traced = ("--quality", "reference", "--samples", "2", *options) if options else ()
+        code, _, err = cli(*words, *traced, "--out", tmp_path / name)
+        assert code == 0, err
+        pictures.append((tmp_path / name / "rgb_0000.png").read_bytes())
+    assert pictures[1] == pictures[2] and len(set(pictures)) == 3
+
+
 def test_render_draws_the_look_that_was_asked_for(cli, stage, tmp_path):
     import cv2
 
@@ -306,6 +317,7 @@ def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
         ("--size", "0x0", 2, "at least 1x1"),
         ("--frames", "3:3", 2, "holds no frame"),
         ("--look", "fogg=1", 2, "nearest is 'fog'"),
+        ("--samples", "8", 2, "add --quality reference"),
         ("--camera", "/None", 3, "it has /World/Camera"),
     ],
 )

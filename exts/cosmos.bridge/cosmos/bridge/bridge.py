@@ -276,6 +276,8 @@ class Bridge:
         from cosmos.bridge.sources import open_source
 
         config = self.config
+        traced = config.quality == "reference"
+        drawing = {"quality": "reference", "samples": config.samples, "seed": config.seed} if traced else {}
         return open_source(
             config.source,
             camera=camera,
@@ -284,6 +286,7 @@ class Bridge:
             device=config.device,
             look=config.look,
             untrusted=config.untrusted or None,
+            **drawing,
         )
 
 

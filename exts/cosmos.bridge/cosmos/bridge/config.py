@@ -105,6 +105,10 @@ class BridgeConfig:
     look: Optional[Look] = None
     """Time of day and weather that a stage is drawn in, ``"fog=0.3,sun_elevation=20"`` or a table in files; ``None``
     draws the stage's own light, which is what Transfer models like best."""
+    quality: Literal["interactive", "reference"] = "interactive"
+    """How a stage is drawn: quick shading, or path-traced global illumination."""
+    samples: int = 64
+    """Paths a pixel of reference quality, in [1, 65536]; ``seed`` decides them."""
     weights: Optional[WeightSpec] = None
     """How strongly each control acts, where and when; ``None`` gives edge and depth half each (vis instead of
     depth where the source has no depth)."""
@@ -158,6 +162,7 @@ class BridgeConfig:
             raise ConfigError(f"guidance must be a finite number, got {self.guidance!r}.")
         if self.num_steps is not None:
             _within("num_steps", self.num_steps, 1, 1000)
+        _within("samples", self.samples, 1, 65536)
         _within("seed", self.seed, 0, 2**53)
         _within("variants", self.variants, 1, 10_000)
         if self.sinks is not None and "dataset" not in self.sinks:

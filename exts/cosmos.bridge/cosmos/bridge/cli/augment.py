@@ -32,6 +32,8 @@ _PLAIN_OPTIONS = {
     "size": "size",
     "look": "look",
     "untrusted": "untrusted",
+    "quality": "quality",
+    "samples": "samples",
     "negative_prompt": "negative_prompt",
     "transfer": "transfer",
     "num_steps": "num_steps",
@@ -62,6 +64,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--untrusted", action="store_true", default=None, help="refuse a stage that names anything outside its folder"
     )
+    parser.add_argument(
+        "--quality", choices=("interactive", "reference"), help="how the stage is drawn: quickly, or path-traced"
+    )
+    parser.add_argument("--samples", type=int, metavar="N", help="paths a pixel of reference quality (default: 64)")
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="look to make; may be repeated")
     parser.add_argument(
         "--prompts", metavar="FILE", help="one prompt a line, 'name: text' allowed, # comments; or a .json/.toml table"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -12,6 +13,7 @@ from cosmos.bridge.cli.remarks import usd_remarks
 from cosmos.bridge.config import parse_look, parse_size
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
+from cosmos.bridge.render.quality import Reference
 from cosmos.bridge.settings import parse_frames
 from cosmos.bridge.types import Progress
 
@@ -50,6 +52,14 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--untrusted", action="store_true", help="refuse a stage that names anything outside its folder"
     )
+    parser.add_argument(
+        "--quality",
+        choices=("interactive", "reference"),
+        default="interactive",
+        help="how rgb is drawn: quickly, or by tracing paths of light (default: interactive)",
+    )
+    parser.add_argument("--samples", type=int, metavar="N", help="paths a pixel of reference quality (default: 64)")
+    parser.add_argument("--seed", type=int, metavar="N", help="decides the paths of reference quality (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files; must be empty or absent")
     parser.add_argument("--json", action="store_true", help="print what was written as one JSON object")
@@ -71,11 +81,12 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--size must be at least 1x1 [px], got {args.size}; give HEIGHTxWIDTH, e.g. 704x1280.")
     if frames is not None and len(frames) == 0:
         raise ConfigError(f"--frames {args.frames} holds no frame; use START:STOP[:STEP], e.g. 0:48.")
+    traced = _traced(args)
     out = Path(args.out)
     check_out(out, Path(args.source))
     quiet_warp()
     opened = {"frames": frames, "size": size, "device": args.device, "look": look, "untrusted": args.untrusted or None}
-    work = _Rendering(args.source, args.camera or [None], opened, annotators, _options(args), out)
+    work = _Rendering(args.source, args.camera or [None], opened, traced, annotators, _options(args), out)
     with usd_remarks():
         written = attend(Job(work).start(), quiet=args.json)
     for note in written["notes"]:
@@ -85,6 +96,20 @@ def run(args: argparse.Namespace) -> int:
     else:
         emit(f"{written['frames']} frames, {bytes_text(written['bytes'])} in {out}")
     return EXIT_OK if written["frames"] == written["planned"] else EXIT_INTERRUPTED
+
+
+def _traced(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of reference quality; none for interactive quality."""
+    if args.quality != "reference":
+        given = [f"--{name}" for name in ("samples", "seed") if getattr(args, name) is not None]
+        if given:
+            raise ConfigError(f"{given[0]} is for reference quality; add --quality reference.")
+        return {}
+    try:
+        reference = Reference(samples=64 if args.samples is None else args.samples, seed=args.seed or 0)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return {"quality": "reference", **asdict(reference)}
 
 
 def _options(args: argparse.Namespace) -> AnnotatorOptions:
@@ -104,6 +129,7 @@ class _Rendering:
         source: str,
         cameras: list[Optional[str]],
         opened: dict[str, Any],
+        traced: dict[str, Any],
         annotators: list[str],
         options: AnnotatorOptions,
         out: Path,
@@ -111,6 +137,7 @@ class _Rendering:
         self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
         self._annotated = options
         self._options = opened
+        self._traced = traced
 
     def __call__(self, progress: Progress, stop: StopSignal) -> dict[str, Any]:
         """Render until done or asked to stop."""
@@ -122,7 +149,8 @@ class _Rendering:
         notes: dict[str, None] = {}
         progress(CLIPS, 0, len(self._cameras))
         for done, camera in enumerate(self._cameras):
-            source = open_source(self._source, camera=camera, **self._options)
+            drawing = {**self._traced, "progress": progress} if self._traced else {}
+            source = open_source(self._source, camera=camera, **self._options, **drawing)
             try:
                 planned += source.num_frames
                 notes.update(dict.fromkeys(source.notes))

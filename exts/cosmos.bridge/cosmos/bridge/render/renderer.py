@@ -19,8 +19,9 @@ from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.quality import Quality, Reference, reference_of
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import BUFFERS, Camera, Frame
+from cosmos.bridge.types import BUFFERS, Camera, Frame, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -140,6 +141,10 @@ class Renderer:
         rgb: bool = True,
         slot: int = 0,
         exposure_of: Union[str, Camera, None] = None,
+        quality: Quality = "interactive",
+        samples: int = 64,
+        seed: int = 0,
+        progress: Optional[Progress] = None,
     ) -> Frame:
         """Draw one frame.
 
@@ -153,14 +158,19 @@ class Renderer:
             rgb: Whether the picture is drawn; it costs most of a frame, and is black without.
             slot: Which memory the frame borrows; frames of different slots live side by side.
             exposure_of: Camera whose light meter sets the exposure, so that pictures match; its own when ``None``.
+            quality: ``interactive`` for quick shading, ``reference`` for path-traced global illumination.
+            samples: Paths a pixel of reference quality; four times as many halve the noise.
+            seed: Decides the paths; one seed, one picture, on any number of threads.
+            progress: Told ("samples", done, all) between samples of reference quality; what it raises ends the frame.
 
         Returns:
             A frame that borrows this renderer's memory until the next frame of its size and slot.
 
         Raises:
             SourceError: If there is no such camera.
-            ValueError: If ``size`` is missing or disagrees.
+            ValueError: If ``size`` is missing or disagrees, or ``quality``, ``samples`` or ``seed`` is out of range.
         """
+        reference = reference_of(quality, samples, seed)
         camera = self._camera_of(camera, time_code, size)
         pose = self._pose(time_code)
         self._world.place(pose)
@@ -172,7 +182,17 @@ class Renderer:
         if rgb:
             metered = self._meter(camera, time_code, exposure_of)
             cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
-            self._painter.paint(camera, target.seen, pose, look, cameras, rgb=picture, particles=particles)
+            self._painter.paint(
+                camera,
+                target.seen,
+                pose,
+                look,
+                cameras,
+                rgb=picture,
+                particles=particles,
+                reference=reference,
+                progress=progress,
+            )
         else:
             target.buffers["rgb"].zero_()
         return Frame(
@@ -183,7 +203,7 @@ class Renderer:
             instances={instance.id: instance for instance in self.scene.drawn},
             poses={instance.id: pose.local_to_world[index] for index, instance in enumerate(self.scene.drawn)},
             up_axis=self.scene.up_axis,
-            details=self._details(camera, target, pose, look, exposure_of),
+            details=self._details(camera, target, pose, look, exposure_of, reference),
             **target.buffers,
         )
 
@@ -194,6 +214,7 @@ class Renderer:
         pose: Pose,
         look: Optional[Look],
         exposure_of: Union[str, Camera, None],
+        reference: Optional[Reference],
     ) -> Details:
         """Return what can still be told about a frame while its memory is not drawn over."""
         serial = self._serials[id(target)] = self._serials.get(id(target), 0) + 1
@@ -206,7 +227,9 @@ class Renderer:
 
         def paint_linear(linear: wp.array) -> None:
             cameras = self._metering_cameras(self._meter(camera, pose.time_code, exposure_of))
-            self._painter.paint(camera, target.seen, pose, look, cameras, rgb=linear, particles=False, linear=True)
+            self._painter.paint(
+                camera, target.seen, pose, look, cameras, rgb=linear, particles=False, linear=True, reference=reference
+            )
 
         return Details(
             camera=camera,
@@ -263,6 +286,10 @@ class Renderer:
         particles: bool = True,
         rgb: bool = True,
         one_exposure: bool = False,
+        quality: Quality = "interactive",
+        samples: int = 64,
+        seed: int = 0,
+        progress: Optional[Progress] = None,
     ) -> list[Frame]:
         """Draw one step of several cameras: a rig, or the two eyes of a stereo pair.
 
@@ -277,6 +304,10 @@ class Renderer:
             particles: As in ``render``.
             rgb: As in ``render``.
             one_exposure: Whether the first camera's light meter sets the exposure of all, as a stereo pair needs it.
+            quality: As in ``render``.
+            samples: As in ``render``.
+            seed: As in ``render``.
+            progress: As in ``render``.
 
         Returns:
             One frame a camera, in their order.
@@ -300,6 +331,10 @@ class Renderer:
                 rgb=rgb,
                 slot=slot,
                 exposure_of=cameras[0] if one_exposure else None,
+                quality=quality,
+                samples=samples,
+                seed=seed,
+                progress=progress,
             )
             for slot, camera in enumerate(cameras)
         ]

@@ -379,17 +379,19 @@ class StageBuilder:
         """Author a sun and a sky.
 
         Args:
-            sun: Intensity of the sun; 0 leaves it out.
+            sun: Irradiance of the sun; 0 leaves it out.
             elevation: Angle of the sun above the horizon [deg].
             azimuth: Direction of the sun around Z, counter-clockwise from +X [deg].
             dome: Intensity of the sky.
         """
         turn = (0.0, 90.0 - elevation, azimuth)  # a distant light shines along its -Z
         if sun > 0.0:
-            self.light(
+            path = self.light(
                 "/World/Lights/Sun", "DistantLight", intensity=sun, color=(1.0, 0.95, 0.86), angle=0.53,
                 placement=Placement(turn=turn),
             )  # fmt: skip
+            spec = self.layer.GetPrimAtPath(path)
+            self.set(spec, "inputs:normalize", "bool", True)  # the intensity is what reaches a surface facing the sun
         self.light("/World/Lights/Sky", "DomeLight", intensity=dome, color=(0.78, 0.88, 1.0))
 
     def finish(self, path: str | os.PathLike[str] | None = None) -> Usd.Stage:

@@ -18,7 +18,7 @@ VIDEO_ENDINGS = (".mp4",)
 """Files that FolderSource decodes."""
 
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "stage": ("camera", "frames", "size", "device", "look", "untrusted"),
+    "stage": ("camera", "frames", "size", "device", "look", "untrusted", "quality", "samples", "seed", "progress"),
     "folder": ("clip", "camera", "frames", "size", "fps", "device"),
 }
 

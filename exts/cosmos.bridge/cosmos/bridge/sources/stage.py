@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pxr import Usd
 
     from cosmos.bridge.render.look import Look
-    from cosmos.bridge.types import Camera
+    from cosmos.bridge.render.quality import Quality
+    from cosmos.bridge.types import Camera, Progress
 
 DEFAULT_SIZE = (704, 1280)
 """Height and width [px] that a stage is drawn at when nobody says: the size Transfer models like best."""
@@ -38,6 +39,10 @@ class StageSource:
         device: str | None = None,
         look: Look | None = None,
         untrusted: bool = False,
+        quality: Quality = "interactive",
+        samples: int = 64,
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> None:
         """Load the stage.
 
@@ -49,13 +54,20 @@ class StageSource:
             device: Warp device; Warp's preferred one when ``None``.
             look: Time of day and weather; the stage's own light when ``None``.
             untrusted: Refuse a stage that names anything outside its own folder, before any of that is resolved.
+            quality: ``interactive`` for quick shading, ``reference`` for path-traced global illumination.
+            samples: Paths a pixel of reference quality.
+            seed: Decides the paths of reference quality.
+            progress: Told ("samples", done, all) within a frame of reference quality; what it raises ends the frame.
 
         Raises:
             SourceError: If the stage cannot be read or holds no geometry, the camera does not exist, the frames lie
                 outside the stage's time range, or the size is not positive.
+            ValueError: If ``quality``, ``samples`` or ``seed`` is out of range.
         """
+        from cosmos.bridge.render.quality import reference_of
         from cosmos.bridge.render.renderer import Renderer
 
+        self._reference, self._progress = reference_of(quality, samples, seed), progress
         height, width = size
         if height < 1 or width < 1:
             raise SourceError(f"A picture needs at least 1 x 1 pixels, got {height} x {width} (height x width).")
@@ -140,6 +152,7 @@ class StageSource:
             "size": list(self._size),
             "fps": self.fps,
             "up_axis": self._renderer.scene.up_axis,
+            "reference": None if self._reference is None else asdict(self._reference),
             "look": None if self._look is None else asdict(self._look),
         }
 
@@ -162,8 +175,14 @@ class StageSource:
                 time,
                 size=self._size,
                 look=self._look,
+                **self._drawing(),
                 previous=(self._camera_at(before), before),
             )
+
+    def _drawing(self) -> dict[str, Any]:
+        if self._reference is None:
+            return {}
+        return {"quality": "reference", **asdict(self._reference), "progress": self._progress}
 
     def close(self) -> None:
         """Release the renderer; safe to call twice."""

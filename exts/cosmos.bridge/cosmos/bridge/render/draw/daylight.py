@@ -249,4 +249,18 @@ def stage_air(scene: Scene, pose: Pose, *, floor: float) -> Any:
     return air
 
 
-__all__ = ["NIGHT_ELEVATION", "direction_of", "dome_axes", "stage_air", "sun_of", "teacher_air"]
+def plain_sky(air: Any, lights: Sequence[Light]) -> None:
+    """Give ``air`` the sky that lights say and no other: as bright everywhere as a dome without an image, else black.
+
+    The interactive picture shades such a dome from horizon to zenith, and adds a faint sky to a lone sun.
+    """
+    if not lights:
+        return
+    sky = np.zeros(3)
+    for light in lights:
+        if light.kind == "dome" and light.texture < 0:
+            sky += light.color
+    air.zenith, air.horizon, air.ground = _vec(sky), _vec(sky), _vec(sky)
+
+
+__all__ = ["NIGHT_ELEVATION", "direction_of", "dome_axes", "plain_sky", "stage_air", "sun_of", "teacher_air"]

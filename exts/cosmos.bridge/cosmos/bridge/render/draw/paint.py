@@ -17,6 +17,7 @@ from cosmos.bridge.render.draw.borrow import (
     mix_samples_kernel,
     put_back_kernel,
 )
+from cosmos.bridge.render.draw.daylight import plain_sky
 from cosmos.bridge.render.draw.frugal import agree_on_sun_kernel, gather_frugally_kernel
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
@@ -33,12 +34,14 @@ from cosmos.bridge.render.draw.picture import (
 )
 from cosmos.bridge.render.draw.shade import LightGrid, shade_kernel
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
+from cosmos.bridge.render.draw.trace import PathTracer
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.quality import Reference
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, Progress
 
 _SMALL, _MIDDLE = 100_000, 500_000
 """Pixels up to which slow light is gathered at every pixel, and at every second one a side."""
@@ -122,6 +125,8 @@ class Painter:
         self._scene, self._world, self._visibility, self._bands = scene, world, visibility, bands
         self._atlas = world.atlas
         self._lighting = Lighting(scene, start, world)
+        self._tracer: Optional[PathTracer] = None
+        self._traced: Optional[tuple[tuple[Any, ...], wp.array]] = None
         self._canvases: dict[tuple[int, int], _Canvas] = {}
         self.notes = _notes(scene)
 
@@ -136,6 +141,8 @@ class Painter:
         rgb: wp.array,
         particles: bool,
         linear: bool = False,
+        reference: Optional[Reference] = None,
+        progress: Optional[Progress] = None,
     ) -> None:
         """Fill ``rgb``.
 
@@ -147,6 +154,8 @@ class Painter:
             cameras: Where the light meter looks from.
             rgb: uint8, shape [H, W, 3]; float32 where ``linear``.
             particles: Whether flakes and streaks are drawn.
+            reference: How paths are traced; quick shading when ``None``.
+            progress: Told of samples done, where paths are traced.
             linear: Give exposed light as it is before tone mapping, particles, dirt of the lens and sensor noise.
         """
         key = (camera.height, camera.width)
@@ -164,11 +173,14 @@ class Painter:
             lamps=lamps,
         )
         width, count, canvas = camera.width, camera.width * camera.height, frame.canvas
-        self._bands.launch(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
-        self._read(frame, canvas.home, count)
-        grid = self._gather(frame, canvas.home)
-        self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
-        self._refine_edges(frame, grid)
+        if reference is None:
+            self._bands.launch(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
+            self._read(frame, canvas.home, count)
+            grid = self._gather(frame, canvas.home)
+            self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
+            self._refine_edges(frame, grid)
+        else:
+            self._trace(frame, pose, look, reference, progress)
         if linear:
             flat = wp.array(ptr=rgb.ptr, shape=(count,), dtype=wp.vec3, device=rgb.device, copy=False)
             wp.copy(flat, canvas.colors)
@@ -181,6 +193,22 @@ class Painter:
         noise, seed = (0.0, 0) if look is None else (look.noise, look.seed & 0x7FFFFFFF)
         moment = round(pose.time_code * 8.0) & 0xFFFFF
         self._bands.launch(encode_kernel, count, [width, colors, noise, seed, moment, rgb], chunk=4096)
+
+    def _trace(
+        self, frame: _Frame, pose: Pose, look: Optional[Look], reference: Reference, progress: Optional[Progress]
+    ) -> None:
+        """Fill the canvas by tracing paths; what was traced last is kept, for its linear picture."""
+        if self._tracer is None:
+            self._tracer = PathTracer(self._scene, self._bands)
+        air, view = frame.air, frame.view
+        if look is None:
+            plain_sky(air, pose.lights or self._scene.lights)
+        asked = (frame.camera, pose, look, reference)
+        if self._traced is None or any(a is not b for a, b in zip(self._traced[0], asked, strict=True)):
+            scene = (frame.world, self._atlas, air, frame.lamps, view)
+            total = self._tracer.trace(*scene, samples=reference.samples, seed=reference.seed, progress=progress)
+            self._traced = (asked, total)
+        self._tracer.expose(air, view, self._traced[1], reference.samples, frame.canvas.colors, toned=frame.toned)
 
     def _read(self, frame: _Frame, surfaces: Any, count: int) -> None:
         inputs = [frame.world, self._atlas, frame.air, frame.view, surfaces]

@@ -51,9 +51,7 @@ def make_surfaces(count: int, device: Any) -> Any:
 
 
 @wp.func
-def skin_of(
-    world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec3, side: wp.float32, lift: wp.float32
-):
+def skin_of(world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec3, side: wp.float32, lift: wp.float32):
     """What age and weather leave of the matter at ``p``; ``side`` and ``lift`` as for ``aged`` and ``weathered``."""
     owner = world.instances[f]
     skin = Skin()

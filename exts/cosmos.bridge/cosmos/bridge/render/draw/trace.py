@@ -10,7 +10,6 @@ A path depends on its pixel, sample number and seed alone, so that threads, band
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Optional
 
 import warp as wp
@@ -46,6 +45,7 @@ from cosmos.bridge.render.draw.trace_lights import (
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_side, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 from cosmos.bridge.render.scene import Scene
+from cosmos.bridge.types import Progress
 
 wp.set_module_options({"enable_backward": False})
 
@@ -187,7 +187,7 @@ def _met_lamps(
     density: wp.float32,
     total: wp.float32,
 ):
-    """Light of the lamps that a scattered ray from ``p`` meets from ``start`` to ``end`` [m], weighed against a pick."""
+    """Light of the lamps that a scattered ray from ``p`` meets from ``start`` to ``end`` [m], weighed."""
     light = wp.vec3(0.0, 0.0, 0.0)
     for k in range(lamps.count):
         if lamps.shadows[k] == 1:
@@ -200,9 +200,7 @@ def _met_lamps(
 
 
 @wp.func
-def _sky_light(
-    air: Air, atlas: Atlas, tracing: Tracing, direction: wp.vec3, directly: wp.int32, density: wp.float32
-):
+def _sky_light(air: Air, atlas: Atlas, tracing: Tracing, direction: wp.vec3, directly: wp.int32, density: wp.float32):
     """Light of sky and sun from a direction that a path took, weighed against aiming at them."""
     sky = sky_seen(air, atlas, direction, directly)
     if directly == 1:
@@ -298,14 +296,13 @@ def path_light(
         emitted = matter.emissive * air.emission
         light += _held(wp.cw_mul(weight, emitted), tracing.ceiling, bounce - 1)
         back = -direction
-        f0 = matter.specular * (1.0 - skin.metallic) + skin.base * skin.metallic
         body = make_body(
             tracing.table,
             matter.geometric,
             skin.normal,
             back,
             skin.base,
-            f0,
+            matter.specular,
             skin.metallic,
             skin.roughness,
             matter.coat,
@@ -396,15 +393,19 @@ def expose_kernel(
     air: Air,
     view: View,
     share: wp.float32,
+    toned: wp.int32,
     total: wp.array(dtype=wp.vec3),
     color_out: wp.array(dtype=wp.vec3),
 ):
-    """Mean radiance of each pixel to display-linear colour in [0, 1]."""
+    """Mean radiance of each pixel to display-linear colour in [0, 1]; to exposed light where not ``toned``."""
     i = first + wp.tid()
     ox = (wp.float32(i % view.width) + 0.5) / wp.float32(view.width) - 0.5
     oy = (wp.float32(i // view.width) + 0.5) / wp.float32(view.height) - 0.5
     rim = wp.max(0.0, 1.0 - air.vignette * 1.6 * (ox * ox + oy * oy))
-    color_out[i] = aces(total[i] * (share * air.exposure * rim))
+    color = total[i] * (share * air.exposure * rim)
+    if toned == 1:
+        color = aces(color)
+    color_out[i] = color
 
 
 class PathTracer:
@@ -433,7 +434,7 @@ class PathTracer:
         *,
         samples: int,
         seed: int,
-        progress: Optional[Callable[[str, int, int], None]] = None,
+        progress: Optional[Progress] = None,
     ) -> wp.array:
         """Return the sum of each pixel's radiance over ``samples`` paths, shape [H W].
 
@@ -449,7 +450,7 @@ class PathTracer:
         """
         tracing = Tracing()
         tracing.table, tracing.sky = self._table, self._sky(air.dome)
-        tracing.seed, tracing.bounces, tracing.steps = seed & 0x7FFFFFFF, MAX_BOUNCES, _MOST_STEPS
+        tracing.seed, tracing.bounces, tracing.steps = (seed ^ (seed >> 31)) & 0x7FFFFFFF, MAX_BOUNCES, _MOST_STEPS
         tracing.ceiling = 40.0 / max(air.exposure, 1e-12)
         turn = view.camera_to_world
         aim = [-0.06 * turn[axis, 1] - turn[axis, 2] for axis in range(3)]
@@ -465,9 +466,9 @@ class PathTracer:
                 progress("samples", done + 1, samples)
         return total
 
-    def expose(self, air: Any, view: Any, total: wp.array, samples: int, colors: wp.array) -> None:
-        """Fill ``colors`` with the display-linear picture of a sum over ``samples`` paths."""
-        inputs = [air, view, 1.0 / samples, total, colors]
+    def expose(self, air: Any, view: Any, total: wp.array, samples: int, colors: wp.array, *, toned: bool) -> None:
+        """Fill ``colors`` with the picture of a sum over ``samples`` paths: display-linear, or exposed light."""
+        inputs = [air, view, 1.0 / samples, int(toned), total, colors]
         self._bands.launch(expose_kernel, view.width * view.height, inputs, chunk=4096)
 
 

@@ -31,8 +31,9 @@ class Body:
     normal: wp.vec3
     geometric: wp.vec3
     diffuse: wp.vec3  # albedo
-    f0: wp.vec3
-    gain: wp.vec3  # what gives rough highlights their lost energy back
+    f0: wp.vec3  # reflectance at normal incidence, mean of metal and the rest
+    f0_square: wp.vec3  # mean of its square
+    lost: wp.float32  # what facets keep of a white highlight, over what they let go
     alpha: wp.float32
     shine: wp.vec3  # albedo of the highlight, below the coat
     coat: wp.float32  # strength of the coat
@@ -105,13 +106,24 @@ def _looked_up(table: wp.array2d(dtype=wp.vec2), roughness: wp.float32, cosine: 
 
 
 @wp.func
+def _grown(f0: wp.vec3, f0_square: wp.vec3, a: wp.float32, b: wp.float32, lost: wp.float32):
+    """Mean of ``(f0 a + b) (1 + f0 lost)``."""
+    return f0 * (a + lost * b) + f0_square * (lost * a) + wp.vec3(b, b, b)
+
+
+@wp.func
+def _below_one(color: wp.vec3):
+    return wp.vec3(wp.min(color[0], 1.0), wp.min(color[1], 1.0), wp.min(color[2], 1.0))
+
+
+@wp.func
 def make_body(
     table: wp.array2d(dtype=wp.vec2),
     geometric: wp.vec3,
     normal: wp.vec3,
     toward: wp.vec3,
     base: wp.vec3,
-    f0: wp.vec3,
+    specular: wp.vec3,
     metallic: wp.float32,
     roughness: wp.float32,
     coat: wp.float32,
@@ -120,7 +132,11 @@ def make_body(
     transmission: wp.float32,
     through: wp.vec3,
 ):
-    """The scattering of a surface that is seen along ``-toward``; ``opacity`` here takes the body colour only."""
+    """The scattering of a surface that is seen along ``-toward``; ``opacity`` here takes the body colour only.
+
+    Metal and the rest (of reflectance ``specular``) lie side by side. A highlight ``F`` grows to ``F (1 + f0 lost)``
+    (E. Turquin 2019), which is exactly white for white metal.
+    """
     body = Body()
     n = normal
     facing = wp.dot(n, toward)
@@ -129,14 +145,14 @@ def make_body(
     nv = wp.max(wp.dot(n, toward), 1.0e-3)
     body.normal = n
     body.geometric = geometric
-    body.f0 = f0
+    body.f0 = specular * (1.0 - metallic) + base * metallic
+    body.f0_square = wp.cw_mul(specular, specular) * (1.0 - metallic) + wp.cw_mul(base, base) * metallic
     body.alpha = wp.max(roughness * roughness, _LEAST_ALPHA)
     ab = _looked_up(table, roughness, nv)
     whole = wp.clamp(ab[0] + ab[1], 0.05, 1.0)
     one = wp.vec3(1.0, 1.0, 1.0)
-    body.gain = one + f0 * (1.0 / whole - 1.0)
-    shine = wp.cw_mul(f0 * ab[0] + one * ab[1], body.gain)
-    body.shine = wp.vec3(wp.min(shine[0], 1.0), wp.min(shine[1], 1.0), wp.min(shine[2], 1.0))
+    body.lost = 1.0 / whole - 1.0
+    body.shine = _below_one(_grown(body.f0, body.f0_square, ab[0], ab[1], body.lost))
     body.coat = coat
     body.coat_alpha = wp.max(coat_roughness * coat_roughness, _LEAST_ALPHA)
     body.coat_albedo = wp.float32(0.0)
@@ -144,7 +160,8 @@ def make_body(
         over = _looked_up(table, coat_roughness, nv)
         body.coat_albedo = wp.min(1.0, coat * (0.04 * over[0] + over[1]))
     under = 1.0 - body.coat_albedo
-    inside = (one - body.shine) * (under * (1.0 - metallic))
+    gleam = _below_one(_grown(specular, wp.cw_mul(specular, specular), ab[0], ab[1], body.lost))
+    inside = (one - gleam) * (under * (1.0 - metallic))
     body.shine = body.shine * under
     body.diffuse = wp.cw_mul(inside, base) * (opacity * (1.0 - transmission))
     body.clear = wp.cw_mul(inside, one * (1.0 - opacity) + through * (opacity * transmission))
@@ -194,8 +211,9 @@ def scattered(body: Body, toward: wp.vec3, direction: wp.vec3):
     root_v = _root(nv, body.alpha)
     d = _density_of_normals(nh, body.alpha)
     seen = 0.5 / wp.max(nl * root_v + nv * _root(nl, body.alpha), 1.0e-9)
-    fresnel = body.f0 * (1.0 - k) + one * k
-    value = wp.cw_mul(fresnel, body.gain) * (d * seen * nl * (1.0 - body.coat_albedo)) + body.diffuse * (nl / PI)
+    value = _grown(body.f0, body.f0_square, 1.0 - k, k, body.lost) * (
+        d * seen * nl * (1.0 - body.coat_albedo)
+    ) + body.diffuse * (nl / PI)
     # Density of visible normals, as a density of reflected directions: D G1 / (4 nv).
     density = body.pick_shine * d * 0.5 / (nv + root_v)
     if body.coat > 0.0:
