@@ -54,17 +54,23 @@ def ordered_cross(i: wp.int32, p: wp.vec3, j: wp.int32, q: wp.vec3):
 
 
 @wp.func
-def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3)):
-    """Triangle ``f`` in camera space; ``points`` are the world's points in camera space."""
+def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3), view: View):
+    """Triangle ``f`` in camera space; ``points`` are the world's points in camera space.
+
+    Its plane is taken from world space, whose points have not been rounded once more by turning.
+    """
     i = world.triangles[3 * f]
     j = world.triangles[3 * f + 1]
     k = world.triangles[3 * f + 2]
     a = points[i]
     b = points[j]
     c = points[k]
+    eye = wp.vec3(view.camera_to_world[0, 3], view.camera_to_world[1, 3], view.camera_to_world[2, 3])
+    corner = world.points[i]
+    normal = wp.cross(world.points[j] - corner, world.points[k] - corner)
     plane = Plane()
-    plane.n = wp.cross(b - a, c - a)
-    plane.na = wp.dot(plane.n, a)
+    plane.n = wp.transform_vector(view.world_to_camera, normal)
+    plane.na = wp.dot(normal, corner - eye)
     sign = wp.sign(plane.na)
     plane.ea = sign * ordered_cross(j, b, k, c)
     plane.eb = sign * ordered_cross(k, c, i, a)
@@ -236,7 +242,7 @@ def _draw_large_kernel(
     bottom = wp.min(box[3], row_end)
     if top >= bottom:
         return
-    plane = plane_of(world, f, points)
+    plane = plane_of(world, f, points, view)
     na = plane.na
     if na == 0.0:
         return
@@ -302,7 +308,7 @@ def _draw_small_kernel(
                 hidden = bool(False)
     if hidden:
         return
-    plane = plane_of(world, f, points)
+    plane = plane_of(world, f, points, view)
     na = plane.na
     if na == 0.0:
         return

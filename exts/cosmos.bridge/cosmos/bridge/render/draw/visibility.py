@@ -43,7 +43,7 @@ def _rasterise_clear_kernel(
     y1 = wp.min(box[3], row_end)
     if y0 >= y1:
         return
-    plane = plane_of(world, f, points)
+    plane = plane_of(world, f, points, view)
     na = plane.na
     if na == 0.0:
         return
@@ -85,7 +85,7 @@ def _mark_kernel(
     y1 = wp.min(box[3], row_end)
     if y0 >= y1:
         return
-    plane = plane_of(world, f, points)
+    plane = plane_of(world, f, points, view)
     na = plane.na
     if na == 0.0:
         return
