@@ -117,3 +117,31 @@ def test_unusable_cameras_are_refused(stage):
     camera.GetHorizontalApertureOffsetAttr().Set(float("nan"))
     with pytest.raises(SourceError, match="aperture offsets nan"):
         reader.camera("/World/Camera", 0, size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    "numbers", [{}, {"time": 0.02}, {"iso": 400.0, "fStop": 5.6, "time": 0.01, "responsivity": 1.3}]
+)
+def test_exposure_equals_usds_own_scale(stage, numbers):
+    usd_camera = add_camera(stage)
+    usd_camera.CreateExposureAttr(1.5)
+    for name, value in numbers.items():
+        usd_camera.GetPrim().GetAttribute(f"exposure:{name}").Set(value)
+    camera = StageReader(stage).camera("/World/Camera", 0, size=(8, 8))
+    assert camera.exposure == 1.5
+    if numbers:
+        assert camera.exposure_scale == pytest.approx(usd_camera.ComputeLinearExposureScale(Usd.TimeCode(0)), rel=1e-6)
+    else:
+        assert camera.exposure_scale is None
+    assert any("not metered" in note for note in StageReader(stage).scene.notes) == bool(numbers)
+
+
+def test_broken_exposure_is_refused(stage):
+    usd_camera = add_camera(stage)
+    usd_camera.GetExposureFStopAttr().Set(0.0)
+    with pytest.raises(SourceError, match=r"exposure 0 and time 1, iso 100, fStop 0, .* others be positive"):
+        StageReader(stage).camera("/World/Camera", 0, size=(8, 8))
+    usd_camera.GetExposureFStopAttr().Set(1.0)
+    usd_camera.CreateExposureAttr(float("nan"))
+    with pytest.raises(SourceError, match="exposure nan"):
+        StageReader(stage).camera("/World/Camera", 0, size=(8, 8))

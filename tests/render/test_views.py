@@ -7,7 +7,7 @@ import embreex.rtcore_scene
 import numpy as np
 import pytest
 import warp as wp
-from pxr import Gf, Usd, UsdGeom, Vt  # noqa: TID253
+from pxr import Gf, Usd, UsdGeom, UsdLux, Vt  # noqa: TID253
 
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
@@ -330,4 +330,22 @@ def test_one_exposure_makes_a_pair_match(stage):
 
     look = Look(sun_elevation=50.0, vignette=0.0, detail=0.0)
     assert difference(True) < 2.0 < difference(False)
+    renderer.close()
+
+
+def test_a_camera_brightens_what_was_metered_and_scale_replaces_the_meter():
+    stage = make_stage()
+    lamp = UsdLux.SphereLight.Define(stage, "/World/Lamp")
+    lamp.AddTranslateOp().Set((0.0, 1.0, 4.0))
+    lamp.CreateIntensityAttr(20.0)
+    renderer = Renderer(stage, device="cpu")
+    camera = camera_of("pinhole")
+    linear = [
+        renderer.render(replace(camera, exposure=ev, exposure_scale=scale), 5.0).details.linear().numpy().astype(float)
+        for ev, scale in ((0.0, None), (1.0, None), (0.0, 0.25), (3.0, 0.5))
+    ]
+    lit = (linear[0] > 0.01) & (linear[1] < 60.0)
+    assert lit.mean() > 0.5
+    np.testing.assert_allclose(linear[1][lit], 2.0 * linear[0][lit], rtol=0.01)
+    np.testing.assert_allclose(linear[3][lit], 2.0 * linear[2][lit], rtol=0.01)
     renderer.close()

@@ -28,11 +28,15 @@ class Camera:
     cam_to_world: np.ndarray
     """Camera (looks along -Z, +Y up) to world, column vectors, translation [m], float64, shape [4, 4]."""
     near: float = 0.01
-    """Near clipping distance [m]: from the image plane for straight lenses, along the ray for bent ones."""
+    """Near clipping distance [m]: from the image plane, for a fisheye along the ray."""
     far: float = 1.0e6
     """Far clipping distance [m], measured likewise."""
     lens: Lens = field(default_factory=Pinhole)
     """How it projects; a pinhole unless said."""
+    exposure: float = 0.0
+    """Brightness of the picture over what the light meter chose [EV]."""
+    exposure_scale: Optional[float] = None
+    """Linear factor from the stage's light to the picture, in place of the light meter (UsdGeomCamera exposure:*)."""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -44,6 +48,12 @@ class Camera:
             )
         if not 0.0 < self.near < self.far:
             raise ValueError(f"Camera needs 0 < near < far [m], got near={self.near!r}, far={self.far!r}.")
+        scale = self.exposure_scale
+        if not abs(self.exposure) <= 64.0 or (scale is not None and not 0.0 < scale < np.inf):
+            raise ValueError(
+                f"Camera needs an exposure in [-64, 64] [EV] and a positive exposure_scale, got {self.exposure!r} and "
+                f"{scale!r}."
+            )
         for name in ("intrinsics", "cam_to_world"):
             matrix = np.array(getattr(self, name), dtype=np.float64)
             matrix.setflags(write=False)

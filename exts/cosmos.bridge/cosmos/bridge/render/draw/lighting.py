@@ -138,4 +138,18 @@ class Lighting:
         return self._lamps((*own, *added), replace(pose, light_to_world=places), skip, gain)
 
 
-__all__ = ["Lighting"]
+def expose_for(air: Any, camera: Camera, look: Optional[Look]) -> None:
+    """Brighten what was metered as a camera says, or expose the stage's own light without the meter.
+
+    Args:
+        air: Of ``Lighting.decide``; its exposure is changed.
+        camera: Camera of the frame.
+        look: Look of the frame; its light is not the stage's, so that only ``Camera.exposure`` counts.
+    """
+    if camera.exposure_scale is not None and look is None:
+        air.exposure, air.emission = camera.exposure_scale, 1.0
+    else:
+        air.exposure = air.exposure * 2.0**camera.exposure
+
+
+__all__ = ["Lighting", "expose_for"]

@@ -23,7 +23,7 @@ from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
 from cosmos.bridge.render.draw.lens import dirty_lens
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
-from cosmos.bridge.render.draw.lighting import Lighting
+from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.particles import draw_particles_kernel, roof_kernel
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
@@ -162,6 +162,7 @@ class Painter:
         if key not in self._canvases:
             self._canvases[key] = _Canvas(*key, self._bands.device)
         air, lamps = self._lighting.decide(look, pose, cameras)
+        expose_for(air, camera, look)
         frame = _Frame(
             camera=camera,
             view=make_view(camera, self._world.origin),

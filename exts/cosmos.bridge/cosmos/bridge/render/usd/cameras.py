@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _APERTURE_UNIT = 0.1
 """Apertures are in tenths of a scene unit (Gf.Camera.APERTURE_UNIT)."""
+_EXPOSURE = {"time": 1.0, "iso": 100.0, "fStop": 1.0, "responsivity": 1.0}
+"""Physical exposure attributes of UsdGeomCamera and their defaults."""
 
 
 def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[int, int]) -> Camera:
@@ -46,6 +48,7 @@ def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[in
     cam_to_world = np.array(frustum.ComputeViewInverse()).T
     cam_to_world[:3, 3] *= scale
     near, far = _clipping(camera, time, scale)
+    exposure, exposure_scale = _exposure(camera, time)
     return Camera(
         prim_path=str(path),
         height=size[0],
@@ -55,6 +58,8 @@ def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[in
         near=near,
         far=far,
         lens=lens,
+        exposure=exposure,
+        exposure_scale=exposure_scale,
     )
 
 
@@ -97,8 +102,32 @@ def _clipping(camera: Any, time: Usd.TimeCode, scale: float) -> tuple[float, flo
     return near, far
 
 
+def _exposure(camera: Any, time: Usd.TimeCode) -> tuple[float, Optional[float]]:
+    """Return the exposure [EV], and the linear scale where shutter, film or aperture are authored.
+
+    ``time iso 2^exposure responsivity / (100 fStop^2)`` (UsdGeomCamera::ComputeLinearExposureScale).
+    """
+    prim = camera.GetPrim()
+    exposure = float(camera.GetExposureAttr().Get(time))
+    read = {name: prim.GetAttribute(f"exposure:{name}") for name in _EXPOSURE}
+    said = any(attribute and attribute.HasAuthoredValue() for attribute in read.values())
+    values = [
+        float(read[name].Get(time)) if read[name] and read[name].Get(time) is not None else otherwise
+        for name, otherwise in _EXPOSURE.items()
+    ]
+    sound = abs(exposure) <= 64.0 and all(0.0 < value < np.inf for value in values)
+    if not sound:
+        numbers = ", ".join(f"{name} {value:g}" for name, value in zip(_EXPOSURE, values, strict=True))
+        raise SourceError(
+            f"Camera {prim.GetPath()} has exposure {exposure:g} and {numbers}; the first must lie in [-64, 64] and the "
+            "others be positive."
+        )
+    shutter, iso, f_stop, responsivity = values
+    return exposure, shutter * iso * 2.0**exposure * responsivity / (100.0 * f_stop**2) if said else None
+
+
 def note_cameras(cameras: list[Usd.Prim], time: Usd.TimeCode, notes: Notes) -> None:
-    """Say what cameras ask for that is not drawn: clipping planes, depth of field, motion blur."""
+    """Say what cameras ask for that is not drawn (clipping planes, depth of field, motion blur), or not as usual."""
     from pxr import UsdGeom
 
     for prim in cameras:
@@ -109,6 +138,8 @@ def note_cameras(cameras: list[Usd.Prim], time: Usd.TimeCode, notes: Notes) -> N
             notes.add("Cameras with an fStop are drawn sharp everywhere, without depth of field", path)
         if (camera.GetShutterCloseAttr().Get(time) or 0.0) > (camera.GetShutterOpenAttr().Get(time) or 0.0):
             notes.add("Cameras with an open shutter are drawn without motion blur", path)
+        if any(prim.GetAttribute(f"exposure:{name}").HasAuthoredValue() for name in _EXPOSURE):
+            notes.add("Cameras with exposure:time, iso, fStop or responsivity are exposed by those, not metered", path)
 
 
 __all__ = ["intrinsics_matrix", "note_cameras", "read_camera"]
