@@ -10,7 +10,7 @@ import numpy as np
 
 from cosmos.bridge.render.scene import Mesh
 from cosmos.bridge.render.usd.deform import JoinedPoints, MovingPoints, Part, Skins
-from cosmos.bridge.render.usd.geometry import GREY, Surface
+from cosmos.bridge.render.usd.geometry import GREY, Surface, spread
 from cosmos.bridge.render.usd.gprims import IMPLICIT, gprim_key
 from cosmos.bridge.render.usd.materials import MaterialLibrary
 from cosmos.bridge.render.usd.normals import unit
@@ -29,10 +29,22 @@ def source_path(prim: Usd.Prim) -> str:
 
 
 def bound_materials(prims: list[Usd.Prim]) -> list[Any]:
-    """Return the material that each prim binds, itself or through its ancestors; invalid ones where there is none."""
+    """Return the material that each prim binds, itself or through its ancestors; invalid ones where there is none.
+
+    One that is bound for full renders comes first, then one for all purposes, then one for previews.
+    """
     from pxr import UsdShade
 
-    return list(UsdShade.MaterialBindingAPI.ComputeBoundMaterials(prims, UsdShade.Tokens.full)[0]) if prims else []
+    if not prims:
+        return []
+    api, purposes = UsdShade.MaterialBindingAPI, UsdShade.Tokens
+    bound = list(api.ComputeBoundMaterials(prims, purposes.full)[0])
+    lacking = [index for index, material in enumerate(bound) if not material]
+    if lacking:
+        found = api.ComputeBoundMaterials([prims[index] for index in lacking], purposes.preview)[0]
+        for index, material in zip(lacking, found, strict=True):
+            bound[index] = material
+    return bound
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,11 +99,13 @@ class MeshLibrary:
         color, varying = self._constant_color(prim), surface.colors
         if not surface.subsets:
             own = self._own(prim, bound)
-            mesh_key = (key, self._materials.uv_name(own))
+            mesh_key: tuple[Any, ...] = (key, self._materials.uv_names(own), self._materials.colors(own))
+            if self._materials.colors(own):
+                mesh_key = (*mesh_key, source_path(prim))  # implicit shapes that are alike may differ in primvars
             if mesh_key not in self._index:
                 faces = np.full(len(surface.triangles), own, np.int32)
                 self._index[mesh_key] = self._keep(
-                    self._mesh(surface, faces, varying), own, False, shape.moving, shape.first
+                    self._mesh(prim, surface, faces, varying), own, False, shape.moving, shape.first
                 )
             index = self._index[mesh_key]
             replaced = own if own != self._own_material[index] else -1
@@ -99,7 +113,7 @@ class MeshLibrary:
         faces = self._face_materials(prim, surface, bound)
         mesh_key = (key, faces.tobytes().hex())
         if mesh_key not in self._index:
-            mesh = self._mesh(surface, faces, varying)
+            mesh = self._mesh(prim, surface, faces, varying)
             self._index[mesh_key] = self._keep(mesh, int(faces[0]), True, shape.moving, shape.first)
         return self._index[mesh_key], -1, _NO_COLOR if varying is not None else color
 
@@ -123,7 +137,7 @@ class MeshLibrary:
                 continue
             surface = shape.surface
             faces = self._face_materials(piece.prim, surface, piece.bound)
-            mesh = self._mesh(surface, faces, surface.colors, self._constant_color(piece.prim))
+            mesh = self._mesh(piece.prim, surface, faces, surface.colors, self._constant_color(piece.prim))
             made.append(self._placed(mesh, piece.matrix))
             parts.append(
                 Part(
@@ -156,9 +170,10 @@ class MeshLibrary:
     ) -> int:
         """Append a mesh, unless it stands still and an equal one (``by_face``: of equal materials) is there."""
         if moving is None:
-            shapes = (mesh.points.shape, mesh.triangles.shape, by_face)
+            more = (*mesh.more_uvs, *mesh.more_colors)
+            shapes = (mesh.points.shape, mesh.triangles.shape, by_face, len(mesh.more_uvs), len(mesh.more_colors))
             digest = hashlib.blake2b(repr(shapes).encode(), digest_size=16)
-            for array in (mesh.points, mesh.triangles, mesh.normals, mesh.uvs, mesh.colors):
+            for array in (mesh.points, mesh.triangles, mesh.normals, mesh.uvs, mesh.colors, *more):
                 digest.update(np.ascontiguousarray(array).data)
             if by_face:
                 digest.update(np.ascontiguousarray(mesh.materials).data)
@@ -209,7 +224,8 @@ class MeshLibrary:
                 polygons[indices] = self._materials.add(material)
         return polygons[surface.faces]
 
-    def _opacity(self, prim: Usd.Prim) -> float:
+    def _opacity(self, prim: Usd.Prim) -> Optional[float]:
+        """Return the displayOpacity of a whole prim, or ``None`` where it varies over a mesh."""
         from pxr import UsdGeom
 
         primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance("displayOpacity")
@@ -217,8 +233,11 @@ class MeshLibrary:
         if values is None or not len(values):
             return 1.0
         if len(values) > 1 and min(values) != max(values):
-            self._notes.add("displayOpacity that varies over a prim is drawn as its mean", str(prim.GetPath()))
-        return float(np.mean(np.array(values, np.float64)))
+            if prim.GetTypeName() == "Mesh":
+                return None
+            self._notes.add("displayOpacity that varies over a prim other than a mesh is its mean", str(prim.GetPath()))
+        mean = float(np.mean(np.array(values, np.float64)))
+        return mean if np.isfinite(mean) else 1.0
 
     def _constant_color(self, prim: Usd.Prim) -> tuple[float, float, float]:
         """Return the displayColor that holds for a whole prim, NaN where there is none."""
@@ -233,14 +252,24 @@ class MeshLibrary:
 
     def _mesh(
         self,
+        prim: Usd.Prim,
         surface: Surface,
         faces: np.ndarray,
         colors: Optional[np.ndarray],
         constant: tuple[float, float, float] = _NO_COLOR,
     ) -> Mesh:
-        uvs = np.zeros((*surface.triangles.shape, 2), np.float32)
-        for material in np.unique(faces):
-            uvs[faces == material] = surface.uv(self._materials.uv_name(int(material)))[faces == material]
+        used = [int(material) for material in np.unique(faces)]
+        shape = surface.triangles.shape
+        num_uvs = max(len(self._materials.uv_names(index)) for index in used)
+        num_colors = max(len(self._materials.colors(index)) for index in used)
+        uvs = [np.zeros((*shape, 2), np.float32) for _ in range(num_uvs)]
+        more_colors = [np.zeros((*shape, 3), np.float32) for _ in range(num_colors)]
+        for index in used:
+            mine = faces == index
+            for k, name in enumerate(self._materials.uv_names(index)):
+                uvs[k][mine] = surface.uv(name)[mine]
+            for k, (name, fallback) in enumerate(self._materials.colors(index)):
+                more_colors[k][mine] = self._primvar(prim, surface, name, fallback)[mine]
         if colors is None:
             fill = np.array(constant if np.isfinite(constant).all() else (GREY,) * 3, np.float32)
             colors = np.broadcast_to(fill, (*surface.triangles.shape, 3))
@@ -248,10 +277,35 @@ class MeshLibrary:
             points=surface.points,
             triangles=surface.triangles,
             normals=surface.normals,
-            uvs=uvs,
+            uvs=uvs[0],
             colors=np.ascontiguousarray(colors, np.float32),
             materials=faces,
+            more_uvs=tuple(uvs[1:]),
+            more_colors=tuple(more_colors),
         )
+
+    def _primvar(self, prim: Usd.Prim, surface: Surface, name: str, fallback: tuple[float, float, float]) -> np.ndarray:
+        """Return a primvar of numbers as a colour at each corner, [F, 3, 3]; its fallback where the prim lacks it."""
+        from pxr import UsdGeom
+
+        primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance(name)
+        values = primvar.ComputeFlattened(self._time) if primvar and primvar.HasAuthoredValue() else None
+        array = np.zeros(0) if values is None else np.array(values)
+        plain = np.broadcast_to(np.array(fallback, np.float32), (*surface.triangles.shape, 3))
+        if array.dtype.kind not in "fiub" or array.size == 0:
+            said = f"Prims without the primvar {name!r} that their material reads are drawn with its fallback"
+            self._notes.add(said, source_path(prim))
+            return plain
+        rows = array.astype(np.float32).reshape(len(array) if array.ndim else 1, -1)
+        rows = np.repeat(rows, 3, axis=1) if rows.shape[1] == 1 else np.pad(rows, ((0, 0), (0, 1)))[:, :3]
+        corners = None
+        if prim.GetTypeName() == "Mesh" or len(rows) == 1 or primvar.GetInterpolation() == "constant":
+            corners = spread(rows, primvar.GetInterpolation(), surface.triangles, surface.corners, surface.faces)
+        if corners is None:
+            said = f"The primvar {name!r} that does not fit its prim's corners is drawn with its fallback"
+            self._notes.add(said, source_path(prim))
+            return plain
+        return np.nan_to_num(np.asarray(corners, np.float32))
 
     def _placed(self, mesh: Mesh, matrix: np.ndarray) -> Mesh:
         """Bring a mesh to another space."""
@@ -270,6 +324,8 @@ class MeshLibrary:
             colors=np.ascontiguousarray(mesh.colors[:, order]),
             materials=mesh.materials,
             double_sided=mesh.double_sided,
+            more_uvs=tuple(np.ascontiguousarray(uvs[:, order]) for uvs in mesh.more_uvs),
+            more_colors=tuple(np.ascontiguousarray(colors[:, order]) for colors in mesh.more_colors),
         )
 
 
@@ -287,6 +343,19 @@ def _joined(meshes: list[Mesh]) -> Mesh:
         uvs=np.concatenate([mesh.uvs for mesh in meshes]),
         colors=np.concatenate([mesh.colors for mesh in meshes]),
         materials=np.concatenate([mesh.materials for mesh in meshes]),
+        more_uvs=_joined_sets([mesh.more_uvs for mesh in meshes], meshes),
+        more_colors=_joined_sets([mesh.more_colors for mesh in meshes], meshes),
+    )
+
+
+def _joined_sets(of_meshes: list[tuple[np.ndarray, ...]], meshes: list[Mesh]) -> tuple[np.ndarray, ...]:
+    """Join the further corner values of meshes; zeros where one has fewer sets than another."""
+    count = max(len(sets) for sets in of_meshes)
+    width = next((sets[0].shape[-1] for sets in of_meshes if sets), 0)
+    blanks = [np.zeros((*mesh.triangles.shape, width), np.float32) for mesh in meshes]
+    return tuple(
+        np.concatenate([sets[k] if k < len(sets) else blank for sets, blank in zip(of_meshes, blanks, strict=True)])
+        for k in range(count)
     )
 
 

@@ -1,4 +1,4 @@
-"""OmniPBR: the inputs of NVIDIA's MDL material by name, read without an MDL compiler."""
+"""OmniPBR, OmniGlass and OmniSurface: the inputs of NVIDIA's MDL materials by name, read without an MDL compiler."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.render.scene import Material, TextureSlot
 from cosmos.bridge.render.usd import authored
-from cosmos.bridge.render.usd.notes import Notes
-from cosmos.bridge.render.usd.textures import TextureLibrary
+from cosmos.bridge.render.usd.network import Network
+from cosmos.bridge.render.usd.surfaces import EMISSION_UNIT
 
 if TYPE_CHECKING:
-    from pxr import Usd, UsdShade
-
-EMISSION_UNIT = 1000.0
-"""``emissive_intensity`` [nit] that is drawn as bright as an emissive colour of 1 in UsdPreviewSurface."""
-_KNOWN = ("OmniPBR", "OmniPBR_Opacity", "OmniPBR_ClearCoat", "OmniPBRBase", "OmniSurfaceLite")
+    from pxr import UsdShade
 
 
-def read_omni_pbr(
-    shader: UsdShade.Shader, name: str, time: Usd.TimeCode, textures: TextureLibrary, notes: Notes
-) -> Optional[Material]:
-    """Read an OmniPBR material, or any MDL material that uses its input names.
+def read_mdl(shader: UsdShade.Shader, name: str, network: Network) -> Optional[Material]:
+    """Read OmniPBR, OmniGlass or OmniSurface, or any MDL material that uses the input names of OmniPBR.
 
     Args:
         shader: The MDL shader.
         name: Name of the material.
-        time: When.
-        textures: Where images are kept.
-        notes: Told what cannot be drawn.
+        network: What it is part of.
 
     Returns:
         The material, or ``None`` where the shader is of another kind.
     """
     kind = str(shader.GetPrim().GetAttribute("info:mdl:sourceAsset:subIdentifier").Get() or "")
-    values = _Inputs(shader, time, textures, notes)
-    if kind not in _KNOWN and not values.has_any("diffuse_color_constant", "diffuse_texture"):
-        return None
+    values = _Inputs(shader, network)
+    if kind.startswith("OmniGlass"):
+        return _read_glass(values, name, network)
+    if kind.startswith("OmniSurface"):
+        return _read_surface(values, name, network)
+    if kind.startswith("OmniPBR") or values.has_any("diffuse_color_constant", "diffuse_texture"):
+        return _read_pbr(values, name, network)
+    return None
+
+
+def _read_pbr(values: _Inputs, name: str, network: Network) -> Material:
     if values.flag("project_uvw"):
-        notes.add("Textures projected along the world axes are drawn with the mesh's own uvs", name)
+        network.notes.add("Textures projected along the world axes are drawn with the mesh's own uvs", name)
     tint = values.color("diffuse_tint", (1.0, 1.0, 1.0))
     bright = values.number("albedo_brightness", 1.0)
     factor = (tint[0] * bright, tint[1] * bright, tint[2] * bright)
@@ -51,7 +51,11 @@ def read_omni_pbr(
     metallic, metallic_slot = values.influenced(
         "metallic_constant", 0.0, "metallic_texture", "metallic_texture_influence", 2
     )
+    ambient, ambient_slot = _occlusion(values)
+    coated = values.flag("enable_clearcoat")
+    shine = 2.0 * values.number("specular_level", 0.5)
     see_through = values.flag("enable_opacity")
+    mask = 3 if values.number("opacity_mode", 1.0) == 0.0 else 0
     opacity_image = see_through and values.flag("enable_opacity_texture")
     return Material(
         name=name,
@@ -59,6 +63,12 @@ def read_omni_pbr(
         metallic=metallic,
         roughness=roughness,
         emissive=(glow[0] * emission, glow[1] * emission, glow[2] * emission),
+        specular=(shine, shine, shine),
+        clearcoat=values.number("clearcoat_weight", 1.0) if coated else 0.0,
+        clearcoat_roughness=values.number("clearcoat_reflection_roughness", 0.0),
+        occlusion=ambient,
+        occlusion_slot=ambient_slot,
+        presence=True,
         opacity=values.number("opacity_constant", 1.0) if see_through else 1.0,
         opacity_threshold=values.number("opacity_threshold", 0.0) if see_through else 0.0,
         base_color_slot=values.slot("diffuse_texture", "sRGB", scale=(*factor, 1.0), bias=(add, add, add, 0.0)),
@@ -67,28 +77,102 @@ def read_omni_pbr(
         emissive_slot=values.slot("emissive_mask_texture", "raw", scale=tuple(c * emission for c in (*glow, 1.0)))
         if values.flag("enable_emission")
         else TextureSlot(),
-        opacity_slot=values.slot("opacity_texture", "raw") if opacity_image else TextureSlot(),
-        normal_slot=_normal_slot(values),
+        opacity_slot=values.slot("opacity_texture", "raw", channel=mask) if opacity_image else TextureSlot(),
+        normal_slot=_normal_slot(values, "normalmap_texture", "bump_factor"),
     )
 
 
-def _normal_slot(values: _Inputs) -> TextureSlot:
-    bump = values.number("bump_factor", 1.0)
+def _occlusion(values: _Inputs) -> tuple[float, TextureSlot]:
+    """Return (constant, slot) of the ambient occlusion, as far as it is to darken the base colour."""
+    share = values.number("ao_to_diffuse", 0.0)
+    if share <= 0.0:
+        return 1.0, TextureSlot()
+    name = "ORM_texture" if values.flag("enable_ORM_texture") else "ao_texture"
+    return 1.0, values.slot(name, "raw", scale=(share,) * 4, bias=(1.0 - share,) * 4)
+
+
+def _read_glass(values: _Inputs, name: str, network: Network) -> Material:
+    """OmniGlass: clear through and through; its colour tints what is seen through it."""
+    tint = values.color("glass_color", (1.0, 1.0, 1.0))
+    image = values.slot("glass_color_texture", "auto")
+    if image.used:
+        network.notes.add("Textured glass colours are drawn with their constant", name)
+    rough = values.number("frosting_roughness", 0.0)
+    cut = values.flag("enable_opacity")
+    return Material(
+        name=name,
+        base_color=tint,
+        roughness=rough,
+        ior=max(values.number("glass_ior", 1.491), 1.0),
+        transmission=1.0,
+        transmission_color=tint,
+        presence=True,
+        opacity=values.number("cutout_opacity", 1.0) if cut else 1.0,
+        opacity_threshold=values.number("opacity_threshold", 0.0) if cut else 0.0,
+        opacity_slot=values.slot("cutout_opacity_texture", "raw") if cut else TextureSlot(),
+        normal_slot=_normal_slot(values, "normal_map_texture", "normal_map_strength"),
+    )
+
+
+def _read_surface(values: _Inputs, name: str, network: Network) -> Material:
+    """OmniSurface and its Base and Lite kinds: the layers they share with a standard surface."""
+    weight = values.number("diffuse_reflection_weight", 0.8)
+    base = values.color("diffuse_reflection_color", (1.0, 1.0, 1.0))
+    shine, tint = (
+        values.number("specular_reflection_weight", 1.0),
+        values.color("specular_reflection_color", (1.0,) * 3),
+    )
+    clear = 0.0
+    if values.flag("enable_specular_transmission"):
+        clear = min(max(values.number("specular_transmission_weight", 0.0), 0.0), 1.0)
+    if values.flag("enable_diffuse_transmission"):
+        network.notes.add("Subsurface scattering is drawn as a matt surface", name)
+    glow = values.number("emission_weight", 0.0) * values.number("emission_intensity", 1.0)
+    color = values.color("emission_color", (1.0, 1.0, 1.0))
+    cut = values.flag("enable_opacity")
+    return Material(
+        name=name,
+        base_color=(base[0] * weight, base[1] * weight, base[2] * weight),
+        metallic=values.number("metalness", 0.0),
+        roughness=values.number("specular_reflection_roughness", 0.2),
+        emissive=(color[0] * glow, color[1] * glow, color[2] * glow),
+        specular=(tint[0] * shine, tint[1] * shine, tint[2] * shine),
+        ior=max(values.number("specular_reflection_ior", 1.5), 1.0),
+        clearcoat=values.number("coat_weight", 0.0),
+        clearcoat_roughness=values.number("coat_roughness", 0.1),
+        transmission=clear,
+        transmission_color=values.color("specular_transmission_color", (1.0, 1.0, 1.0)),
+        presence=True,
+        opacity=values.number("geometry_opacity", 1.0) if cut else 1.0,
+        opacity_threshold=values.number("geometry_opacity_threshold", 0.0) if cut else 0.0,
+        base_color_slot=values.slot("diffuse_reflection_color_image", "auto", scale=(weight, weight, weight, 1.0)),
+        roughness_slot=values.slot("specular_reflection_roughness_image", "raw"),
+        metallic_slot=values.slot("metalness_image", "raw"),
+        emissive_slot=values.slot("emission_color_image", "auto", scale=(glow, glow, glow, 1.0))
+        if glow > 0.0
+        else TextureSlot(),
+        opacity_slot=values.slot("geometry_opacity_image", "raw") if cut else TextureSlot(),
+        clearcoat_slot=values.slot("coat_weight_image", "raw"),
+        clearcoat_roughness_slot=values.slot("coat_roughness_image", "raw"),
+        normal_slot=_normal_slot(values, "geometry_normal_image", "geometry_normal_strength"),
+    )
+
+
+def _normal_slot(values: _Inputs, image: str, strength: str) -> TextureSlot:
+    bump = values.number(strength, 1.0)
     # flip_tangent_v is on by default: OmniPBR's normal maps have green pointing down in v unless it is.
     green = 1.0 if values.flag("flip_tangent_v", True) else -1.0
     return values.slot(
-        "normalmap_texture",
-        "raw",
-        scale=(2.0 * bump, 2.0 * bump * green, 2.0, 1.0),
-        bias=(-bump, -bump * green, -1.0, 0.0),
+        image, "raw", scale=(2.0 * bump, 2.0 * bump * green, 2.0, 1.0), bias=(-bump, -bump * green, -1.0, 0.0)
     )
 
 
 class _Inputs:
     """The inputs of an MDL shader by name."""
 
-    def __init__(self, shader: UsdShade.Shader, time: Usd.TimeCode, textures: TextureLibrary, notes: Notes) -> None:
-        self._shader, self._time, self._textures, self._notes = shader, time, textures, notes
+    def __init__(self, shader: UsdShade.Shader, network: Network) -> None:
+        self._shader, self._network = shader, network
+        self._time, self._notes = network.time, network.notes
 
     def _attribute(self, name: str) -> Any:
         from pxr import UsdShade
@@ -145,11 +229,14 @@ class _Inputs:
     ) -> TextureSlot:
         """Return an image input; ``color_space`` holds where the file's own says auto."""
         attribute = self._attribute(name)
-        asset = None if attribute is None else attribute.Get(self._time)
-        if not getattr(asset, "path", ""):
+        authored = {"sRGB": "sRGB", "srgb": "sRGB", "raw": "raw", "linear": "raw"}
+        space = color_space if attribute is None else authored.get(attribute.GetColorSpace(), color_space)
+        found = None
+        if attribute is not None:
+            found = self._network.image(attribute.Get(self._time), attribute, color_space=space)
+        if found is None:
             return TextureSlot()
-        authored = {"sRGB": "sRGB", "srgb": "sRGB", "raw": "raw", "linear": "raw"}.get(attribute.GetColorSpace())
-        texture, gain = self._textures.add(asset, color_space=authored or color_space)  # type: ignore[arg-type]
+        texture, gain = found
         return TextureSlot(
             texture=texture,
             scale=(scale[0] * gain, scale[1] * gain, scale[2] * gain, scale[3]),
@@ -161,4 +248,4 @@ class _Inputs:
         )
 
 
-__all__ = ["EMISSION_UNIT", "read_omni_pbr"]
+__all__ = ["read_mdl"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Optional, cast
+from typing import TYPE_CHECKING, NamedTuple, Optional, Union, cast
 
 import numpy as np
 
@@ -12,8 +12,18 @@ from cosmos.bridge.render.usd.notes import Notes
 if TYPE_CHECKING:
     from pxr import Sdf
 
-ColorSpace = Literal["auto", "raw", "sRGB"]
 _WRAPS = ("repeat", "clamp", "mirror", "black")
+_MOST_SIDE = 4096
+"""Width and height of a texture [px] above which it is made smaller."""
+_MOST_PIXELS = 16384 * 16384
+"""Size of an image above which it is not decoded at all."""
+
+
+class _Resolved(NamedTuple):
+    """A path that is resolved already, in the manner of Sdf.AssetPath."""
+
+    path: str
+    resolvedPath: str  # noqa: N815
 
 
 def checker(size: int = 64, square: int = 8) -> np.ndarray:
@@ -28,7 +38,7 @@ class TextureLibrary:
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
-        self._images: dict[str, tuple[np.ndarray, bool, float]] = {}
+        self._images: dict[str, tuple[np.ndarray, bool, float, tuple[int, int, int, int]]] = {}
         self._index: dict[tuple[str, bool, str, str], int] = {}
         self._textures: list[Texture] = []
 
@@ -38,30 +48,39 @@ class TextureLibrary:
         return tuple(self._textures)
 
     def add(
-        self, asset: Sdf.AssetPath, *, color_space: ColorSpace = "auto", wrap_s: str = "repeat", wrap_t: str = "repeat"
+        self,
+        asset: Sdf.AssetPath,
+        *,
+        color_space: str = "auto",
+        wrap_s: str = "repeat",
+        wrap_t: str = "repeat",
+        layer: Optional[Sdf.Layer] = None,
     ) -> tuple[int, float]:
         """Return the index of an image, and the gain that its texels are to be multiplied with.
 
         Args:
             asset: The authored path, as USD resolved it.
-            color_space: ``auto`` takes images of 8 bits and three or more channels as sRGB, as UsdUVTexture does.
+            color_space: ``raw``, ``sRGB`` or ``auto``, which takes images of 8 bits and three or more channels as
+                sRGB, as UsdUVTexture does.
             wrap_s: Wrap in u; anything but the four names repeats.
             wrap_t: Wrap in v.
+            layer: Layer in which the path is authored, against which a path with ``<UDIM>`` is resolved.
 
         Returns:
             Index into ``textures``; gain is 1 but for images of high dynamic range.
         """
         path = asset.resolvedPath or asset.path
         if path not in self._images:
-            self._images[path] = self._decode(asset)
-        texels, looks_srgb, gain = self._images[path]
+            tiled = "<UDIM>" in path
+            self._images[path] = self._decode_tiles(asset, layer) if tiled else (*self._decode(asset), (0, 0, 1, 1))
+        texels, looks_srgb, gain, tiles = self._images[path]
         hdr = gain != 1.0
         srgb = looks_srgb if color_space == "auto" or hdr else color_space == "sRGB"
         s, t = (cast(Wrap, wrap if wrap in _WRAPS else "repeat") for wrap in (wrap_s, wrap_t))
         key = (path, srgb, s, t)
         if key not in self._index:
             self._index[key] = len(self._textures)
-            self._textures.append(Texture(path=path, texels=texels, srgb=srgb, wrap_s=s, wrap_t=t))
+            self._textures.append(Texture(path=path, texels=texels, srgb=srgb, wrap_s=s, wrap_t=t, tiles=tiles))
         return self._index[key], gain
 
     def radiance(self, asset: Sdf.AssetPath) -> Optional[np.ndarray]:
@@ -78,20 +97,101 @@ class TextureLibrary:
             self._textures.append(Texture(path=name, texels=texels, srgb=False, wrap_s=wrap_s, wrap_t=wrap_t))
         return self._index[key]
 
-    def _decode(self, asset: Sdf.AssetPath) -> tuple[np.ndarray, bool, float]:
+    def _decode(self, asset: Union[Sdf.AssetPath, _Resolved]) -> tuple[np.ndarray, bool, float]:
         path = asset.resolvedPath
-        if not path and "<UDIM>" in asset.path:
-            self._notes.add("UDIM textures are not read; a magenta checker stands for them", asset.path)
-            return checker(), True, 1.0
         encoded = _read_asset(path) if path else None
         if encoded is None:
             self._notes.add("Textures that cannot be found are drawn as a magenta checker", asset.path)
+            return checker(), True, 1.0
+        size = _announced_size(encoded)
+        if size[0] * size[1] > _MOST_PIXELS:
+            self._notes.add("Textures of more than 16384 x 16384 pixels are drawn as a magenta checker", path)
             return checker(), True, 1.0
         image = _decode_bytes(encoded)
         if image is None:
             self._notes.add("Textures that cannot be decoded are drawn as a magenta checker", path)
             return checker(), True, 1.0
+        if max(image.shape[:2]) > _MOST_SIDE:
+            self._notes.add(f"Textures wider or higher than {_MOST_SIDE} pixels are drawn smaller", path)
+            image = _shrunk(image, _MOST_SIDE)
         return _to_rgba8(image)
+
+    def _decode_tiles(
+        self, asset: Sdf.AssetPath, layer: Optional[Sdf.Layer]
+    ) -> tuple[np.ndarray, bool, float, tuple[int, int, int, int]]:
+        """Lay the tiles of a UDIM texture into one image, row 0 at its top; tiles that are missing stay black."""
+        from pxr import UsdShade
+
+        found = UsdShade.UdimUtils.ResolveUdimTilePaths(asset.resolvedPath or asset.path, layer)
+        read = []
+        for path, number in found:
+            index = int(number) - 1001
+            texels, looks_srgb, gain = self._decode(_Resolved(path=path, resolvedPath=path))
+            read.append((index % 10, index // 10, texels, looks_srgb, gain))
+        if not read:
+            self._notes.add("Textures that cannot be found are drawn as a magenta checker", asset.path)
+            return checker(), True, 1.0, (0, 0, 1, 1)
+        left, low = min(item[0] for item in read), min(item[1] for item in read)
+        columns, rows = max(item[0] for item in read) - left + 1, max(item[1] for item in read) - low + 1
+        side = min(max(max(item[2].shape[:2]) for item in read), max(1, _MOST_SIDE // max(columns, rows)))
+        if any(max(item[2].shape[:2]) > side for item in read):
+            self._notes.add(
+                f"UDIM textures wider or higher than {_MOST_SIDE} pixels in all are drawn smaller", asset.path
+            )
+        board = np.zeros((rows * side, columns * side, 4), np.uint8)
+        most = max(item[4] for item in read)
+        for column, row, texels, looks_srgb, gain in read:
+            placed = _resized(texels, side)
+            if gain != most:
+                placed = _regained(placed, looks_srgb, gain / most)
+            top = (rows - 1 - (row - low)) * side
+            board[top : top + side, (column - left) * side : (column - left + 1) * side] = placed
+        return board, read[0][3], most, (left, low, columns, rows)
+
+
+def _announced_size(encoded: bytes) -> tuple[int, int]:
+    """Return the width and height [px] that the header of a png or jpg promises; (0, 0) for other kinds."""
+    if encoded[:8] == b"\x89PNG\r\n\x1a\n" and len(encoded) >= 24:
+        return int.from_bytes(encoded[16:20], "big"), int.from_bytes(encoded[20:24], "big")
+    at = 2 if encoded[:2] == b"\xff\xd8" else len(encoded)
+    while at + 9 < len(encoded) and encoded[at] == 0xFF:
+        marker, length = encoded[at + 1], int.from_bytes(encoded[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(encoded[at + 7 : at + 9], "big"), int.from_bytes(encoded[at + 5 : at + 7], "big")
+        at += 2 + length
+    return 0, 0
+
+
+def _shrunk(image: np.ndarray, most: int) -> np.ndarray:
+    """Average an image down until neither side is above ``most`` [px]."""
+    import cv2
+
+    height, width = image.shape[:2]
+    by = most / max(height, width)
+    size = max(1, round(width * by)), max(1, round(height * by))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small if small.ndim == 3 else small[..., None])
+
+
+def _resized(texels: np.ndarray, side: int) -> np.ndarray:
+    """Bring uint8 texels [H, W, 4] to a square of ``side`` pixels."""
+    import cv2
+
+    if texels.shape[:2] == (side, side):
+        return texels
+    larger = side > max(texels.shape[:2])
+    return np.asarray(cv2.resize(texels, (side, side), interpolation=cv2.INTER_LINEAR if larger else cv2.INTER_AREA))
+
+
+def _regained(texels: np.ndarray, srgb: bool, by: float) -> np.ndarray:
+    """Multiply the light of uint8 texels by a factor of at most 1."""
+    values = texels[..., :3].astype(np.float64) / 255.0
+    if srgb:
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4) * by
+        values = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)
+    else:
+        values = values * by
+    return np.concatenate([(values * 255.0 + 0.5).astype(np.uint8), texels[..., 3:]], axis=-1)
 
 
 def _read_asset(path: str) -> Optional[bytes]:
@@ -188,4 +288,4 @@ def _compress(image: np.ndarray) -> tuple[np.ndarray, float]:
     return out, gain if gain != 1.0 else 1.0 + 1e-9
 
 
-__all__ = ["ColorSpace", "TextureLibrary", "checker"]
+__all__ = ["TextureLibrary", "checker"]

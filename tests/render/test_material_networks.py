@@ -1,0 +1,283 @@
+"""Shader networks of every dialect, and what they ask of meshes and images."""
+
+import cv2
+import numpy as np
+import pytest
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
+
+from cosmos.bridge.render.usd.stage import StageReader
+
+PIXELS = np.array([[[255, 0, 0, 255], [0, 255, 0, 128]], [[0, 0, 255, 0], [9, 8, 7, 255]]], np.uint8)  # RGBA
+
+
+@pytest.fixture
+def stage(tmp_path):
+    made = Usd.Stage.CreateNew(str(tmp_path / "scene.usda"))
+    UsdGeom.SetStageMetersPerUnit(made, 1.0)
+    mesh = UsdGeom.Mesh.Define(made, "/Quad")
+    mesh.CreatePointsAttr([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)])
+    mesh.CreateFaceVertexCountsAttr([3, 3])
+    mesh.CreateFaceVertexIndicesAttr([0, 1, 2, 0, 2, 3])
+    cv2.imwrite(str(tmp_path / "image.png"), PIXELS[..., [2, 1, 0, 3]])
+    return made
+
+
+def primvar(stage, name, kind, values, interpolation="vertex", prim="/Quad"):
+    api = UsdGeom.PrimvarsAPI(stage.GetPrimAtPath(prim))
+    api.CreatePrimvar(name, kind, interpolation).Set(values)
+
+
+def node(stage, name, kind, output=None, **inputs):
+    """A shader node; inputs are (type, value) pairs, or another node's output to connect to."""
+    shader = UsdShade.Shader.Define(stage, f"/M/{name}")
+    shader.CreateIdAttr(kind)
+    for key, value in inputs.items():
+        if isinstance(value, UsdShade.Output):
+            shader.CreateInput(key, value.GetTypeName()).ConnectToSource(value)
+        else:
+            shader.CreateInput(key, getattr(Sdf.ValueTypeNames, value[0])).Set(value[1])
+    return shader.CreateOutput(output, Sdf.ValueTypeNames.Float3) if output else shader
+
+
+def bound(stage, shader, context="", prim="/Quad"):
+    material = UsdShade.Material.Define(stage, "/M")
+    material.CreateSurfaceOutput(context).ConnectToSource(shader.ConnectableAPI(), "surface")
+    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath(prim)).Bind(material)
+    scene = StageReader(stage).scene
+    mesh = scene.meshes[scene.mesh_of[0]]
+    index = int(scene.material_of[0]) if scene.material_of[0] >= 0 else int(mesh.materials[0])
+    return scene, mesh, scene.materials[index]
+
+
+def test_each_texture_reads_its_own_uv_set(stage):
+    for name, value in (("st", 0.25), ("light", 0.75)):
+        primvar(stage, name, Sdf.ValueTypeNames.TexCoord2fArray, [(value, value)] * 4)
+    slots = {}
+    for key, name in (("diffuseColor", "st"), ("occlusion", "light")):
+        reader = node(stage, f"R{name}", "UsdPrimvarReader_float2", "result", varname=("String", name))
+        slots[key] = node(stage, f"T{name}", "UsdUVTexture", "rgb", file=("Asset", "image.png"), st=reader)
+    _, mesh, material = bound(stage, node(stage, "S", "UsdPreviewSurface", **slots))
+    sets = [mesh.uvs, *mesh.more_uvs]
+    np.testing.assert_allclose(sets[material.base_color_slot.uv_set], 0.25)
+    np.testing.assert_allclose(sets[material.occlusion_slot.uv_set], 0.75)
+
+
+def test_primvars_of_numbers_and_colours_reach_the_corners(stage):
+    primvar(stage, "rough", Sdf.ValueTypeNames.FloatArray, [0.25, 0.75], "uniform")
+    primvar(stage, "paint", Sdf.ValueTypeNames.Color3fArray, [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)])
+    rough = node(stage, "A", "UsdPrimvarReader_float", "result", varname=("String", "rough"))
+    paint = node(stage, "B", "UsdPrimvarReader_float3", "result", varname=("String", "paint"))
+    _, mesh, material = bound(stage, node(stage, "S", "UsdPreviewSurface", roughness=rough, diffuseColor=paint))
+    colors = mesh.more_colors[material.base_color_slot.color_set - 1]
+    np.testing.assert_allclose(colors[:, 0], [(1, 0, 0), (1, 0, 0)])
+    np.testing.assert_allclose(colors[1, 2], (1, 1, 1))
+    np.testing.assert_allclose(mesh.more_colors[material.roughness_slot.color_set - 1][:, 0, 0], [0.25, 0.75])
+
+
+def test_a_missing_primvar_is_its_fallback(stage):
+    reader = node(
+        stage, "A", "UsdPrimvarReader_float", "result", varname=("String", "rough"), fallback=("Float", 0.625)
+    )
+    scene, mesh, material = bound(stage, node(stage, "S", "UsdPreviewSurface", roughness=reader))
+    np.testing.assert_allclose(mesh.more_colors[material.roughness_slot.color_set - 1], 0.625)
+    assert any("'rough'" in note for note in scene.notes)
+
+
+def test_every_input_of_a_preview_surface(stage):
+    surface = node(
+        stage,
+        "S",
+        "UsdPreviewSurface",
+        useSpecularWorkflow=("Int", 1),
+        specularColor=("Color3f", (0.5, 0.25, 0.125)),
+        metallic=("Float", 0.9),
+        clearcoat=("Float", 0.5),
+        clearcoatRoughness=("Float", 0.25),
+        ior=("Float", 1.25),
+        opacity=("Float", 0.5),
+        opacityThreshold=("Float", 0.75),
+        opacityMode=("Token", "presence"),
+        occlusion=("Float", 0.75),
+    )
+    material = bound(stage, surface)[2]
+    assert material.specular_workflow and material.specular == (0.5, 0.25, 0.125) and material.metallic == 0.0
+    assert (material.clearcoat, material.clearcoat_roughness, material.ior) == (0.5, 0.25, 1.25)
+    assert (material.opacity, material.opacity_threshold, material.presence) == (0.5, 0.75, True)
+    assert material.occlusion == 0.75 and material.cut_out and not material.blended
+
+
+def test_udim_tiles_lie_side_by_side(stage, tmp_path):
+    for number, value in ((1001, 10), (1002, 20), (1011, 30)):
+        cv2.imwrite(str(tmp_path / f"skin.{number}.png"), np.full((4, 4, 3), value, np.uint8))
+    image = node(stage, "T", "UsdUVTexture", "rgb", file=("Asset", "./skin.<UDIM>.png"))
+    scene, _, material = bound(stage, node(stage, "S", "UsdPreviewSurface", diffuseColor=image))
+    texture = scene.textures[material.base_color_slot.texture]
+    assert texture.tiles == (0, 0, 2, 2) and texture.texels.shape == (8, 8, 4)
+    corners = texture.texels[[7, 7, 0, 0], [0, 7, 0, 7], 0]
+    np.testing.assert_array_equal(corners, [10, 20, 30, 0])
+
+
+def test_textures_that_are_too_large_are_made_smaller_or_refused(stage, tmp_path):
+    cv2.imwrite(str(tmp_path / "wide.png"), np.full((4, 5000, 3), 77, np.uint8))
+    honest = (tmp_path / "wide.png").read_bytes()
+    (tmp_path / "bomb.png").write_bytes(honest[:16] + (200_000).to_bytes(4, "big") * 2 + honest[24:])
+    wide = node(stage, "W", "UsdUVTexture", "rgb", file=("Asset", "wide.png"))
+    bomb = node(stage, "B", "UsdUVTexture", "r", file=("Asset", "bomb.png"))
+    scene, _, material = bound(stage, node(stage, "S", "UsdPreviewSurface", diffuseColor=wide, roughness=bomb))
+    assert scene.textures[material.base_color_slot.texture].texels.shape == (3, 4096, 4)
+    assert scene.textures[material.roughness_slot.texture].texels.shape == (64, 64, 4)
+    assert any("4096" in note and "wide.png" in note for note in scene.notes)
+    assert any("16384" in note and "bomb.png" in note for note in scene.notes)
+
+
+def test_standard_surface_with_tiled_images(stage):
+    st = node(stage, "ST", "ND_texcoord_vector2", "out")
+    color = node(
+        stage,
+        "C",
+        "ND_tiledimage_color3",
+        "out",
+        file=("Asset", "image.png"),
+        texcoord=st,
+        uvtiling=("Float2", Gf.Vec2f(2, 3)),
+    )
+    stage.GetPrimAtPath("/M/C").GetAttribute("inputs:file").SetColorSpace("srgb_texture")
+    surface = node(
+        stage,
+        "S",
+        "ND_standard_surface_surfaceshader",
+        base=("Float", 0.5),
+        base_color=color,
+        metalness=("Float", 1.0),
+        specular_roughness=("Float", 0.25),
+        coat=("Float", 0.5),
+        emission=("Float", 2.0),
+        emission_color=("Color3f", (0.25, 0.5, 1.0)),
+        opacity=("Color3f", (0.5, 0.5, 0.5)),
+    )
+    scene, _, material = bound(stage, surface, "mtlx")
+    slot = material.base_color_slot
+    assert slot.scale[:3] == (0.5, 0.5, 0.5) and slot.uv_scale == (2.0, 3.0)
+    assert scene.textures[slot.texture].srgb
+    assert (material.metallic, material.roughness, material.clearcoat, material.opacity) == (1.0, 0.25, 0.5, 0.5)
+    assert material.emissive == (0.5, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        ("ND_standard_surface_surfaceshader", {"transmission": 1.0, "specular_IOR": 1.25}),
+        ("ND_open_pbr_surface_surfaceshader", {"transmission_weight": 1.0, "specular_ior": 1.25}),
+        ("ND_gltf_pbr_surfaceshader", {"transmission": 1.0, "ior": 1.25, "metallic": 0.0}),
+    ],
+)
+def test_glass_of_each_materialx_surface(stage, kind, inputs):
+    surface = node(stage, "S", kind, **{key: ("Float", value) for key, value in inputs.items()})
+    material = bound(stage, surface)[2]
+    assert (material.transmission, material.ior, material.opacity) == (1.0, 1.25, 1.0)
+    assert material.blended and not material.cut_out
+
+
+@pytest.mark.parametrize(("mode", "want"), [(0, (1.0, 0.0, False)), (1, (0.25, 0.75, False)), (2, (0.25, 0.0, True))])
+def test_alpha_modes_of_gltf(stage, mode, want):
+    surface = node(
+        stage,
+        "S",
+        "ND_gltf_pbr_surfaceshader",
+        alpha=("Float", 0.25),
+        alpha_mode=("Int", mode),
+        alpha_cutoff=("Float", 0.75),
+    )
+    material = bound(stage, surface)[2]
+    assert (material.opacity, material.opacity_threshold, material.blended) == want
+
+
+def test_channels_products_and_inversions_of_images(stage):
+    image = node(stage, "I", "ND_image_vector3", "out", file=("Asset", "image.png"))
+    green = node(stage, "G", "ND_extract_vector3", "out", **{"in": image}, index=("Int", 1))
+    less = node(stage, "L", "ND_multiply_float", "out", in1=green, in2=("Float", 0.5))
+    other = node(stage, "O", "ND_invert_float", "out", **{"in": less})
+    surface = node(stage, "S", "ND_standard_surface_surfaceshader", specular_roughness=other)
+    slot = bound(stage, surface)[2].roughness_slot
+    assert slot.channel == 1
+    assert slot.scale[1] == -0.5 and slot.bias[1] == 1.0
+
+
+def mdl(stage, kind, **inputs):
+    shader = node(stage, "S", "x", **inputs)
+    shader.GetPrim().RemoveProperty("info:id")
+    shader.GetPrim().CreateAttribute("info:mdl:sourceAsset:subIdentifier", Sdf.ValueTypeNames.Token).Set(kind)
+    return bound(stage, shader, "mdl")[2]
+
+
+def test_omni_glass(stage):
+    material = mdl(
+        stage,
+        "OmniGlass",
+        glass_color=("Color3f", (0.5, 0.75, 1.0)),
+        frosting_roughness=("Float", 0.25),
+        glass_ior=("Float", 1.25),
+    )
+    assert (material.transmission, material.transmission_color) == (1.0, (0.5, 0.75, 1.0))
+    assert (material.roughness, material.ior, material.opacity) == (0.25, 1.25, 1.0)
+
+
+def test_omni_surface(stage):
+    material = mdl(
+        stage,
+        "OmniSurface",
+        diffuse_reflection_weight=("Float", 0.5),
+        diffuse_reflection_color=("Color3f", (0.5, 1.0, 0.25)),
+        diffuse_reflection_color_image=("Asset", "image.png"),
+        metalness=("Float", 0.75),
+        specular_reflection_roughness=("Float", 0.25),
+        coat_weight=("Float", 0.5),
+    )
+    assert material.base_color == (0.25, 0.5, 0.125)
+    assert material.base_color_slot.scale[:3] == (0.5, 0.5, 0.5)
+    assert (material.metallic, material.roughness, material.clearcoat) == (0.75, 0.25, 0.5)
+
+
+def test_omni_pbr_with_clear_coat_and_packed_occlusion(stage):
+    material = mdl(
+        stage,
+        "OmniPBR_ClearCoat",
+        enable_clearcoat=("Bool", True),
+        clearcoat_weight=("Float", 0.5),
+        clearcoat_reflection_roughness=("Float", 0.25),
+        enable_ORM_texture=("Bool", True),
+        ORM_texture=("Asset", "image.png"),
+        ao_to_diffuse=("Float", 0.5),
+    )
+    assert (material.clearcoat, material.clearcoat_roughness) == (0.5, 0.25)
+    assert material.occlusion_slot.channel == 0 and material.occlusion_slot.bias[0] == 0.5
+    assert (material.roughness_slot.channel, material.metallic_slot.channel) == (1, 2)
+
+
+def test_a_preview_binding_counts_where_there_is_no_other(stage):
+    material = UsdShade.Material.Define(stage, "/Preview")
+    surface = UsdShade.Shader.Define(stage, "/Preview/S")
+    surface.CreateIdAttr("UsdPreviewSurface")
+    surface.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.125)
+    material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
+    api = UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath("/Quad"))
+    api.Bind(material, materialPurpose=UsdShade.Tokens.preview)
+    scene = StageReader(stage).scene
+    assert scene.materials[int(scene.meshes[0].materials[0])].roughness == 0.125
+
+
+def test_opacity_that_varies_is_read_at_the_corners(stage):
+    primvar(stage, "displayOpacity", Sdf.ValueTypeNames.FloatArray, [0.0, 0.25, 0.5, 1.0])
+    scene = StageReader(stage).scene
+    mesh = scene.meshes[0]
+    material = scene.materials[int(mesh.materials[0])]
+    assert material.blended and material.opacity_slot.color_set == 1
+    np.testing.assert_allclose(mesh.more_colors[0][:, :, 0], [[0.0, 0.25, 0.5], [0.0, 0.5, 1.0]])
+
+
+def test_cyclic_networks_end(stage):
+    first = node(stage, "A", "ND_convert_color3_vector3", "out")
+    second = node(stage, "B", "ND_convert_vector3_color3", "out", **{"in": first})
+    UsdShade.Shader.Get(stage, "/M/A").CreateInput("in", Sdf.ValueTypeNames.Float3).ConnectToSource(second)
+    surface = node(stage, "S", "ND_standard_surface_surfaceshader", base_color=second)
+    assert bound(stage, surface)[2].base_color == (0.8, 0.8, 0.8)
