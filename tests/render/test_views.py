@@ -151,6 +151,18 @@ def test_outside_the_image_circle_is_background(stage, name):
     renderer.close()
 
 
+def test_no_snow_falls_outside_the_image_circle():
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.Cube.Define(stage, "/World/Cube").AddTranslateOp().Set((0.0, 0.0, -400.0))
+    renderer, camera = Renderer(stage, device="cpu"), camera_of("fisheye")
+    dark = ~np.isfinite(camera.rays()[1]).all(axis=-1)
+    look = Look(snow=1.0, rain=1.0, vignette=0.0)
+    rgb = {on: renderer.render(camera, 0.0, look=look, particles=on).rgb.numpy().copy() for on in (False, True)}
+    assert (rgb[True] != rgb[False])[~dark].mean() > 0.05
+    assert not rgb[True][interior(dark.astype(int)) & dark].any()
+    renderer.close()
+
+
 @pytest.mark.parametrize("name", LENSES)
 def test_motion_is_within_a_hundredth_of_a_pixel_for_every_lens(stage, name):
     renderer = Renderer(stage, device="cpu")

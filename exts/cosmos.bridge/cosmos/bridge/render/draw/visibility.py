@@ -150,7 +150,8 @@ def first_seen(world: WorldArrays, view: View, u: wp.float32, v: wp.float32):
     hit.triangle = wp.int32(-1)
     ray = pixel_ray(view, u, v)
     length = wp.length(ray)
-    if length == 0.0:
+    if length == 0.0:  # outside the image circle nothing is far: no snow falls before it
+        hit.t = wp.float32(0.0)
         return hit
     direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
     start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
