@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
@@ -63,19 +64,45 @@ def _expand(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.arange(total, dtype=np.int64) + shift
 
 
-def rigid_part(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split affine matrices into rotation-translation and the length of each axis.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Turns:
+    """What follows from the places of N instances."""
 
-    Args:
-        matrices: float64, shape [N, 4, 4].
+    side: np.ndarray
+    """int64 [N], -1 where a place mirrors, else 1."""
+    normals: np.ndarray
+    """float64 [N, 3, 3], brings normals to the world, up to a positive factor."""
+    into: np.ndarray
+    """float64 [N, 4, 4], world to rigid object space, which keeps its size in metres; the identity where flat."""
 
-    Returns:
-        Matrices with unit axes, shape [N, 4, 4], and axis lengths, shape [N, 3].
+
+def turn_of(matrices: np.ndarray) -> Turns:
+    """Return how normals and world points follow from affine matrices, float64 [N, 4, 4].
+
+    Normals turn with the cofactors, which hold for a flat body too; with the inverse they differ by a factor only.
     """
-    lengths = np.linalg.norm(matrices[:, :3, :3], axis=1)
-    unit = matrices.copy()
-    unit[:, :3, :3] /= np.maximum(lengths, 1e-12)[:, None, :]
-    return unit, lengths
+    lengths = np.sqrt((matrices[:, :3, :3] ** 2).sum(1))
+    axes = matrices[:, :3, :3] / np.maximum(lengths, 1e-12)[:, None, :]
+    a, b, c = (axes[:, row].T for row in range(3))
+    cofactors = np.stack([_cross(b, c), _cross(c, a), _cross(a, b)]).transpose(2, 0, 1)
+    volume = (axes[:, 0] * cofactors[:, 0]).sum(-1)
+    side = np.where(volume < 0.0, -1, 1)
+    lengths = lengths / np.maximum(lengths.max(1, keepdims=True), 1e-12)
+    grown = np.stack([lengths[:, 1] * lengths[:, 2], lengths[:, 0] * lengths[:, 2], lengths[:, 0] * lengths[:, 1]], 1)
+    normals = side[:, None, None] * cofactors * grown[:, None, :]
+    largest = np.abs(normals).max((1, 2))[:, None, None]
+    normals = np.where(largest > 1e-30, normals / np.maximum(largest, 1e-30), np.eye(3))
+    into = np.tile(np.eye(4), (len(axes), 1, 1))
+    sound = np.abs(volume) > 1e-30
+    inverse = cofactors[sound].transpose(0, 2, 1) / volume[sound, None, None]
+    into[sound, :3, :3] = inverse
+    into[sound, :3, 3] = -(inverse * matrices[sound, None, :3, 3]).sum(-1)
+    return Turns(side=side, normals=normals, into=into)
+
+
+def _cross(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return the cross product of vectors laid out [3, N]."""
+    return np.stack([p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]])
 
 
 def inverses(matrices: np.ndarray) -> np.ndarray:
@@ -220,13 +247,10 @@ class World:
             self._deformed = bool(pose.points)
             self._local = self._points_of(pose)
             self._bend_normals(pose)
-        linear = np.where(shown[:, None, None], matrices[:, :3, :3], np.eye(3))
-        unit, lengths = rigid_part(np.where(shown[:, None, None], matrices, np.eye(4)))
-        normal_matrices = np.swapaxes(inverses(linear / np.maximum(lengths.max(axis=1), 1e-12)[:, None, None]), 1, 2)
-        orientation = np.where(np.linalg.det(linear) < 0.0, -1, 1)
-        self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, orientation), -9), wp.int32)
-        self.arrays.normal_to_world = self._array(normal_matrices.astype(np.float32), wp.mat33)
-        self.arrays.world_to_object = self._array(inverses(unit).astype(np.float32), wp.mat44)
+        turns = turn_of(np.where(shown[:, None, None], matrices, np.eye(4)))
+        self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, turns.side), -9), wp.int32)
+        self.arrays.normal_to_world = self._array(turns.normals.astype(np.float32), wp.mat33)
+        self.arrays.world_to_object = self._array(turns.into.astype(np.float32), wp.mat44)
         self._place_points(self._local, matrices, shown, self._points)
         self._mesh_stale = True
 
@@ -271,4 +295,4 @@ class World:
         return self.arrays
 
 
-__all__ = ["World", "WorldArrays", "bent_normals", "inverses", "rigid_part"]
+__all__ = ["World", "WorldArrays", "bent_normals", "inverses", "turn_of"]

@@ -16,6 +16,7 @@ from cosmos.bridge.render.usd.cameras import read_camera
 from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.render.usd.instancers import InstancerTrack
 from cosmos.bridge.render.usd.lights import light_at
+from cosmos.bridge.render.usd.transforms import Transforms
 from cosmos.bridge.render.usd.trust import check_trust
 from cosmos.bridge.types import Camera
 
@@ -62,6 +63,7 @@ class StageReader:
                 f"Stage {name} has nothing that can be drawn; add a visible mesh or shape of purpose default or render."
                 + (f" ({said})" if said else "")
             )
+        self._transforms = Transforms(self._stage)
         self._still = self._rest_pose()
 
     @property
@@ -78,6 +80,7 @@ class StageReader:
 
     def close(self) -> None:
         """Let go of the stage; safe to call twice."""
+        self._transforms.close()
         self._stage, self._tracks = None, Tracks()
 
     def pose(self, time_code: float) -> Pose:
@@ -92,7 +95,7 @@ class StageReader:
         time, tracks = Usd.TimeCode(float(time_code)), self._tracks
         local_to_world, light_to_world = self._still.local_to_world.copy(), self._still.light_to_world.copy()
         visible = self._still.visible.copy()
-        cache = UsdGeom.XformCache(time)
+        cache = self._transforms.at(time)
         if tracks.moving:
             prims = [tracks.prims[row] for row in tracks.moving]
             local_to_world[tracks.moving] = self._world_matrices(cache, prims)
@@ -183,10 +186,8 @@ class StageReader:
 
     def _rest_pose(self) -> Pose:
         """Return the pose at the first time, in which all that can be seen is visible."""
-        from pxr import UsdGeom
-
         tracks, count = self._tracks, len(self._scene.drawn)
-        cache = UsdGeom.XformCache(self._time)
+        cache = self._transforms.at(self._time)
         local_to_world = np.tile(np.eye(4), (count, 1, 1))
         local_to_world[list(tracks.prims)] = self._world_matrices(cache, list(tracks.prims.values()))
         visible = np.ones(count, bool)
@@ -204,7 +205,7 @@ class StageReader:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]."""
         from pxr import Vt
 
-        rows = Vt.Matrix4dArray([cache.GetLocalToWorldTransform(prim) for prim in prims])
+        rows = Vt.Matrix4dArray(list(map(cache.GetLocalToWorldTransform, prims)))
         return self._columns(np.array(rows, np.float64).reshape(-1, 4, 4))
 
     def _columns(self, rows: np.ndarray) -> np.ndarray:

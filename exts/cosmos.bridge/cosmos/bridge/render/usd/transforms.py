@@ -1,0 +1,39 @@
+"""World transforms of a stage at any time, with what USD resolved for them kept between times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pxr import Usd, UsdGeom
+
+
+class Transforms:
+    """One XformCache for all times, emptied when the stage is edited."""
+
+    def __init__(self, stage: Usd.Stage) -> None:
+        from pxr import Tf, Usd, UsdGeom
+
+        self._cache: UsdGeom.XformCache = UsdGeom.XformCache()
+        edited: list[bool] = []
+        self._edited = edited  # the callback holds the list, not this object, which can then be let go
+        self._notice: Any = Tf.Notice.Register(
+            Usd.Notice.ObjectsChanged, lambda notice, sender: edited.append(True), stage
+        )
+
+    def at(self, time: Usd.TimeCode) -> UsdGeom.XformCache:
+        """Return the cache at a time; it holds until the next call."""
+        if self._edited:
+            self._edited.clear()
+            self._cache.Clear()
+        self._cache.SetTime(time)
+        return self._cache
+
+    def close(self) -> None:
+        """Stop listening; safe to call twice."""
+        if self._notice is not None:
+            self._notice.Revoke()
+            self._notice = None
+
+
+__all__ = ["Transforms"]
