@@ -6,6 +6,7 @@ import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
 from cosmos.bridge.render.usd.stage import StageReader
+from cosmos.bridge.render.usd.targa import decode_tga
 
 PIXELS = np.array([[[255, 0, 0, 255], [0, 255, 0, 128]], [[0, 0, 255, 0], [9, 8, 7, 255]]], np.uint8)  # RGBA
 
@@ -281,3 +282,40 @@ def test_cyclic_networks_end(stage):
     UsdShade.Shader.Get(stage, "/M/A").CreateInput("in", Sdf.ValueTypeNames.Float3).ConnectToSource(second)
     surface = node(stage, "S", "ND_standard_surface_surfaceshader", base_color=second)
     assert bound(stage, surface)[2].base_color == (0.8, 0.8, 0.8)
+
+
+def tga(image, *, packed, top_down):
+    """Write a TGA image by its specification."""
+    rows = image if top_down else image[::-1]
+    texels = np.ascontiguousarray(rows[..., [2, 1, 0, *range(3, image.shape[2])]] if image.shape[2] > 1 else rows)
+    kind = (2 if image.shape[2] > 1 else 3) + (8 if packed else 0)
+    head = bytes([0, 0, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    head += image.shape[1].to_bytes(2, "little") + image.shape[0].to_bytes(2, "little")
+    head += bytes([8 * image.shape[2], 0x20 if top_down else 0])
+    if not packed:
+        return head + texels.tobytes()
+    flat = texels.reshape(-1, image.shape[2])
+    body = b"".join(b"\x80" + flat[i].tobytes() if i % 3 else b"\x00" + flat[i].tobytes() for i in range(len(flat)))
+    return head + body
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("top_down", [False, True])
+def test_tga_images(channels, packed, top_down):
+    image = np.random.default_rng(3).integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    encoded = tga(image, packed=packed, top_down=top_down)
+    np.testing.assert_array_equal(decode_tga(encoded), image)
+    assert decode_tga(encoded[:-3]) is None
+
+
+def test_a_tinted_coat_colours_what_lies_below(stage):
+    surface = node(
+        stage,
+        "S",
+        "ND_standard_surface_surfaceshader",
+        base_color=("Color3f", (1.0, 0.5, 0.5)),
+        coat=("Float", 1.0),
+        coat_color=("Color3f", (0.5, 1.0, 0.5)),
+    )
+    assert bound(stage, surface)[2].base_color == (0.5, 0.5, 0.25)

@@ -181,6 +181,8 @@ def _layered(
     through, _, _ = network.color(shader, transmission[1], (1.0, 1.0, 1.0))
     clearcoat, clearcoat_slot = network.number(shader, coat[0], 0.0)
     coat_rough, coat_rough_slot = network.number(shader, coat[1], coat[2])
+    if clearcoat > 0.0:
+        color, base_slot = _under_coat(shader, name, network, color, base_slot, clearcoat)
     strength, _ = network.number(shader, emission[0], emission_defaults[0])
     glow, glow_slot, _ = network.color(shader, emission[1], emission_defaults[1])
     solid, solid_slot = network.number(shader, opacity, 1.0)
@@ -209,6 +211,21 @@ def _layered(
         clearcoat_slot=clearcoat_slot,
         clearcoat_roughness_slot=coat_rough_slot,
     )
+
+
+def _under_coat(
+    shader: UsdShade.Shader, name: str, network: Network, color: Color, slot: TextureSlot, weight: float
+) -> tuple[Color, TextureSlot]:
+    """Return the base colour, constant and textured, as the tint of a coat of this weight lets it through."""
+    tint, tint_slot, _ = network.color(shader, "coat_color", (1.0, 1.0, 1.0))
+    if tint_slot.used and not slot.used and weight >= 0.5:
+        return color, scaled(tint_slot, color)
+    if tint_slot.used:
+        network.notes.add("Textured tints of a clear coat over a textured base are left out", name)
+        return color, slot
+    share = _mixed((1.0, 1.0, 1.0), tint, weight)
+    product = (color[0] * share[0], color[1] * share[1], color[2] * share[2])
+    return product, scaled(slot, share) if share != (1.0, 1.0, 1.0) else slot
 
 
 def _times(color: Color, factor: float) -> Color:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cosmos.bridge.render.scene import Texture, Wrap
 from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.targa import decode_tga
 
 if TYPE_CHECKING:
     from pxr import Sdf
@@ -207,7 +208,10 @@ def _read_asset(path: str) -> Optional[bytes]:
 
 def _decode_bytes(encoded: bytes) -> Optional[np.ndarray]:
     """Decode an image of any kind; [H, W, C] in RGB(A) order, or ``None``."""
-    return _decode_exr(encoded) if encoded[:4] == b"\x76\x2f\x31\x01" else _decode_image(encoded)
+    if encoded[:4] == b"\x76\x2f\x31\x01":
+        return _decode_exr(encoded)
+    image = _decode_image(encoded)
+    return decode_tga(encoded) if image is None else image
 
 
 def _decode_image(encoded: bytes) -> Optional[np.ndarray]:
