@@ -300,3 +300,31 @@ def test_headlights_do_not_burn_out_what_is_near():
     close = Renderer(wall, device="cpu")
     assert luma(picture(close, Look(sun_elevation=-15.0))).mean() < 150.0
     close.close()
+
+
+def test_light_through_a_door_fades_without_steps():
+    """On the wall of a dark hall that is open at one end, neighbouring pixels differ little."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    parts = {"Floor": ((0, 10, -0.1), (8, 30, 0.2)), "Roof": ((0, 10, 4.1), (8, 30, 0.2)),
+             "Left": ((-4, 10, 2), (0.2, 30, 4)), "Right": ((4, 10, 2), (0.2, 30, 4)),
+             "End": ((0, 25, 2), (8, 0.2, 4))}  # fmt: skip
+    for name, (place, scale) in parts.items():
+        cube = UsdGeom.Cube.Define(stage, f"/World/{name}")
+        cube.CreateSizeAttr(1.0)
+        cube.AddTranslateOp().Set(Gf.Vec3d(*place))
+        cube.AddScaleOp().Set(Gf.Vec3f(*scale))
+    UsdLux.DomeLight.Define(stage, "/World/Dome").CreateIntensityAttr(1.0)
+    camera = UsdGeom.Camera.Define(stage, "/World/Camera")
+    camera.AddTranslateOp().Set(Gf.Vec3d(2.5, -3.0, 2.0))
+    camera.AddRotateXYZOp().Set(Gf.Vec3f(90.0, 0.0, 22.0))
+    hall = Renderer(stage, device="cpu")
+    frame = hall.render("/World/Camera", 0.0, size=(544, 960))
+    names = {instance.id: instance.prim_path for instance in hall.scene.drawn}
+    wall = frame.instance_ids.numpy() == next(key for key, path in names.items() if path.endswith("Left"))
+    image = luma(frame.rgb.numpy())
+    steps = np.abs(np.diff(image, axis=1))[wall[:, 1:] & wall[:, :-1]]
+    assert np.ptp(image[wall]) > 25.0  # it does fade
+    assert np.percentile(steps, 99.9) < 6.5
+    hall.close()

@@ -190,12 +190,16 @@ def smooth_light_kernel(
     step: wp.int32,
     columns: wp.int32,
     rows: wp.int32,
+    spread: wp.int32,
     lit: wp.array(dtype=wp.vec3),
     gathered: wp.array(dtype=wp.vec4),
     lit_out: wp.array(dtype=wp.vec3),
     gathered_out: wp.array(dtype=wp.vec4),
 ):
-    """Average over 5 x 5 neighbours on the same surface (weights 1 inside, a half at the rim: one whole pattern)."""
+    """Average over 5 x 5 neighbours on the same surface (weights 1 inside, a half at the rim: one whole pattern).
+
+    Neighbours are ``spread`` cells apart.
+    """
     cell = first + wp.tid()
     row = cell // columns
     column = cell - row * columns
@@ -207,14 +211,14 @@ def smooth_light_kernel(
         return
     p = surfaces.positions[i]
     n = surfaces.normals[i]
-    tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step))
+    tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step * spread))
     sum_lit = wp.vec3(0.0, 0.0, 0.0)
     sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
     total = wp.float32(0.0)
     for dy in range(-2, 3):
         for dx in range(-2, 3):
-            qr = row + dy
-            qc = column + dx
+            qr = row + dy * spread
+            qc = column + dx * spread
             if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
                 j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
                 if surfaces.triangles[j] >= 0:

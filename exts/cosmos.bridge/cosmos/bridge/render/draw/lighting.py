@@ -22,8 +22,8 @@ from cosmos.bridge.types import Camera
 _MOST_READINGS = 256
 _VEIL_LEVEL = 0.48
 """Radiance at which a picture of nothing but haze is exposed, before the tone curve."""
-_ROOFED = 0.45
-"""Below this openness lamps are lit by day."""
+ROOFED = 0.45
+"""Below this openness lamps are lit by day, and slow light takes more care."""
 
 
 def _luma(color: Any) -> float:
@@ -108,7 +108,7 @@ class Lighting:
         key = (cameras[0].prim_path, look.sun_elevation, look.sun_azimuth)
         reading = self._reading(draft, skip, pose, cameras, key)
         air = teacher_air(look, y_up=y_up, floor=self.floor, openness=reading.openness)
-        night, roofed = look.sun_elevation < NIGHT_ELEVATION, reading.openness < _ROOFED
+        night, roofed = look.sun_elevation < NIGHT_ELEVATION, reading.openness < ROOFED
         bright = float(np.percentile(reading.lamps, 75.0)) if len(reading.lamps) else 0.0
         gain = 0.0
         if bright > 1e-9 and (night or roofed):
@@ -152,4 +152,4 @@ def expose_for(air: Any, camera: Camera, look: Optional[Look]) -> None:
         air.exposure = air.exposure * 2.0**camera.exposure
 
 
-__all__ = ["Lighting", "expose_for"]
+__all__ = ["ROOFED", "Lighting", "expose_for"]

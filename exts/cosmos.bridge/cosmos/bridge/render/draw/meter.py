@@ -126,7 +126,7 @@ class Reading:
         total = total + 0.5 * headlight / (self.distances**2 + 9.0)
         total = total + 0.25 * total.mean() + 1e-9  # bounced light
         typical = np.exp(0.65 * np.log(total).mean() + 0.35 * np.log(np.percentile(total, 80.0)))
-        return float(max(typical, 0.24 * np.percentile(total, 92.0)))
+        return float(max(typical, 0.32 * np.percentile(total, 92.0)))
 
 
 def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:

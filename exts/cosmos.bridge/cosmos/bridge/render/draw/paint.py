@@ -23,7 +23,7 @@ from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
 from cosmos.bridge.render.draw.lens import dirty_lens
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
-from cosmos.bridge.render.draw.lighting import Lighting, expose_for
+from cosmos.bridge.render.draw.lighting import ROOFED, Lighting, expose_for
 from cosmos.bridge.render.draw.particles import draw_particles_kernel, roof_kernel
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
@@ -235,18 +235,24 @@ class Painter:
         grid.lit, grid.gathered = (wp.empty(cells, dtype=kind, device=device) for kind in (wp.vec3, wp.vec4))
         scene = [frame.world, self._atlas, frame.air, frame.lamps, home]
         layout = [camera.width, step, columns]
+        roofed = frame.air.open < ROOFED
+        rays = effort.gather * (2 if roofed else 1)
         grid.frugal = int(effort.frugal)
         if effort.frugal:
             grid.picks = wp.empty(cells, dtype=wp.vec4i, device=device)
             grid.rest, grid.sun, sun = (wp.empty(cells, dtype=wp.float32, device=device) for _ in range(3))
-            inputs = [*scene, *layout, effort.gather * (1 + step // 4), lit, gathered, grid.picks, grid.rest, sun]
+            inputs = [*scene, *layout, rays * (1 + step // 4), lit, gathered, grid.picks, grid.rest, sun]
             self._bands.launch(gather_frugally_kernel, cells, inputs, chunk=512)
             self._bands.launch(agree_on_sun_kernel, cells, [columns, rows, sun, grid.sun], chunk=4096)
         else:
-            inputs = [*scene, *layout, effort.gather, effort.lamp, lit, gathered]
+            inputs = [*scene, *layout, rays, effort.lamp, lit, gathered]
             self._bands.launch(gather_light_kernel, cells, inputs, chunk=512)
-        smoothing = [home, *layout, rows, lit, gathered, grid.lit, grid.gathered]
+        smoothing = [home, *layout, rows, 1, lit, gathered, grid.lit, grid.gathered]
         self._bands.launch(smooth_light_kernel, cells, smoothing, chunk=1024)
+        if roofed:  # the edges of what comes in through single directions would show as steps
+            again = [home, *layout, rows, 2, grid.lit, grid.gathered, lit, gathered]
+            self._bands.launch(smooth_light_kernel, cells, again, chunk=1024)
+            grid.lit, grid.gathered = lit, gathered
         return grid
 
     def _refine_edges(self, frame: _Frame, grid: Any) -> None:
