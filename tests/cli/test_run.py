@@ -73,7 +73,6 @@ def test_two_cameras_and_two_prompts_are_four_clips(cli, small, tmp_path):
         ("--device", "cuda:77", 2, "There is no device 'cuda:77'; there is cpu"),
         ("--weights", "edge=0", 2, "every control 0"),
         ("--weights", "edge=7", 2, r"must lie in [0, 1]"),
-        ("--weights", "hdmap=1", 3, "hdmap"),
         ("--guidance", "3", 3, "identity does not use guidance"),
         ("--negative-prompt", "blur", 3, "identity does not use negative_prompt"),
         ("--num-steps", "9", 3, "identity takes at most 1 num_steps, got 9"),
@@ -301,6 +300,57 @@ def test_render_draws_the_look_that_was_asked_for(cli, stage, tmp_path):
     assert night < 0.8 * day
 
 
+def test_render_writes_every_annotator_and_names_the_files_as_told(cli, stage, tmp_path):
+    from cosmos.bridge.render.annotators import ANNOTATORS
+
+    words = ["render", stage, "--size", "36x64", "--frames", "0:1", "--camera", "/World/Camera", "--json"]
+    words += ["--annotators", ",".join(ANNOTATORS), "--lidar", "channels=8,steps=60", "--units", "scene"]
+    code, out, err = cli(*words, "--out", tmp_path / "frames")
+    assert code == 0, err
+    assert any("no lane, pole or box" in note.lower() for note in json.loads(out)["notes"])
+    found = {path.name for path in (tmp_path / "frames").iterdir()}
+    boxes = [f"bounding_box_{kind}" for kind in ("2d_tight", "2d_loose", "3d")]
+    stems = [f"{name}{part}" for name in boxes for part in ("_0000.npy", "_labels_0000.json", "_prim_paths_0000.json")]
+    parts = ("points", "intensity", "semantic", "instance")
+    stems += [f"lidar_{part}_0000.npy" for part in parts] + [
+        "lidar_0000.npy",
+        "lidar_0000.png",
+        "lidar_params_0000.json",
+    ]
+    stems += ["hdmap_0000.png", "occlusion_0000.npy", "HdrColor_0000.npy", "camera_params_0000.json"]
+    stems += [f"pointcloud_{part}0000.npy" for part in ("", "rgb_", "normals_", "semantic_", "instance_")]
+    assert set(stems) <= found
+    assert all(any(path.startswith(name) for path in found) for name in ANNOTATORS)
+    assert np.load(tmp_path / "frames/lidar_0000.npy").shape == (8, 60)
+    ids = tmp_path / "ids"
+    code, _, err = cli(*words, "--ids", "--out", ids)
+    assert code == 0, err
+    assert json.loads((ids / "instance_segmentation_mapping_0000.json").read_text())["2"] == "/World/Crate"
+
+
+def test_a_map_control_reaches_the_dataset_and_models_without_it_say_so(cli, tmp_path):
+    from cosmos.bridge.scenes.street import street
+
+    scene = tmp_path / "street.usda"
+    street(scene, num_frames=2)
+    words = ["augment", scene, "--size", "36x64", "--frames", "0:2", "--camera", "/World/Camera", "--prompt", "rain"]
+    words += ["--weights", "hdmap=0.6,lidar=0.4", "--set", "controls.lidar.channels=16", "--out", tmp_path / "out"]
+    code, _, err = cli(*words, "--transfer", "identity")
+    assert code == 0, err
+    clip = json.loads((tmp_path / "out/clip_0000/clip.json").read_text())
+    assert set(clip["controls"]) == {"hdmap", "lidar"}
+    for kind in ("hdmap", "lidar"):
+        assert (tmp_path / f"out/clip_0000/control_{kind}.mp4").stat().st_size > 500
+    code, _, err = cli(*changed(words, "--out", tmp_path / "other"), "--transfer", "embedded")
+    assert code == 3 and "embedded does not know the control hdmap and lidar; it knows" in err
+    frames = ["render", scene, "--size", "36x64", "--frames", "0:2", "--camera", "/World/Camera", "--out"]
+    assert cli(*frames, tmp_path / "frames")[0] == 0
+    folder = changed(words, "--out", tmp_path / "third")
+    folder = [folder[0], str(tmp_path / "frames"), "--prompt", "rain", "--weights", "hdmap=1", "--out", folder[-1]]
+    code, _, err = cli(*folder, "--transfer", "identity")
+    assert code == 3 and "which has no hdmap; only a stage can draw that" in err
+
+
 def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
     words = ["render", stage, "--size", "9x16", "--frames", "0:2", "--annotators", "rgb", "--out", tmp_path / "frames"]
     code, _, err = cli(*words, "--camera", "/World/Camera", "--camera", "/World/Side", "--json")
@@ -319,6 +369,8 @@ def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
         ("--look", "fogg=1", 2, "nearest is 'fog'"),
         ("--samples", "8", 2, "add --quality reference"),
         ("--camera", "/None", 3, "it has /World/Camera"),
+        ("--lidar", "rays=3", 2, "no 'rays'; it has mount"),
+        ("--lidar", "channels=0", 2, "at least 1 channel"),
     ],
 )
 def test_render_refuses_with_one_sentence(cli, stage, tmp_path, option, value, code, told):

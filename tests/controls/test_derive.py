@@ -113,7 +113,7 @@ def test_shading_without_normals_is_named(make_clip):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"kinds": ["hdmap"]}, "got 'hdmap'; hdmap and lidar must come from the source"),
+        ({"kinds": ["hdmap"]}, "the clip's hdmap, which its source did not give"),
         ({"kinds": ["blur"]}, "got 'blur'"),
         ({"specs": [EdgeSpec(), EdgeSpec(preset="low")]}, "two for edge"),
         ({"specs": [EdgeSpec(preset="soft")]}, "edge control cannot be made: .*knows the presets"),

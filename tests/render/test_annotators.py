@@ -75,7 +75,9 @@ def author():
     camera.CreateClippingRangeAttr(Gf.Vec2f(5, 100000))
     eye = Gf.Matrix4d().SetLookAt(Gf.Vec3d(60, -420, 190), Gf.Vec3d(0, 40, 40), Gf.Vec3d(0, 0, 1)).GetInverse()
     camera.AddTransformOp().Set(eye)
-    UsdGeom.Xformable(stage.GetPrimAtPath("/World/Near")).GetOrderedXformOps()[0].Set(Gf.Vec3d(20, 0, 50), 10.0)
+    slide = UsdGeom.Xformable(stage.GetPrimAtPath("/World/Near")).GetOrderedXformOps()[0]
+    slide.Set(Gf.Vec3d(0, 0, 50), 0.0)
+    slide.Set(Gf.Vec3d(20, 0, 50), 10.0)
     return stage
 
 

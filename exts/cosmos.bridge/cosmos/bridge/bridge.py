@@ -13,6 +13,7 @@ from typing import Any, Optional
 import numpy as np
 
 from cosmos.bridge.config import BridgeConfig
+from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.critic.base import Critic
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
 from cosmos.bridge.guard.base import Guard
@@ -24,8 +25,10 @@ from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sources.base import FrameSource, read_clip
 from cosmos.bridge.transfer.base import TransferModel, TransferSpec
 from cosmos.bridge.types import (
+    EXTRA_BUFFERS,
     Augmentation,
     Clip,
+    ControlKind,
     ControlSignals,
     ControlWeights,
     GuardReport,
@@ -287,7 +290,14 @@ class Bridge:
             look=config.look,
             untrusted=config.untrusted or None,
             **drawing,
+            **self._drawn_besides(),
         )
+
+    def _drawn_besides(self) -> dict[str, Any]:
+        """Return what the source must draw for the controls that cannot be derived from its buffers."""
+        kinds = tuple(kind for kind in _weighted(self.config.weights) if kind in EXTRA_BUFFERS)
+        styles = {"lidar": self.config.controls.lidar, "hdmap": self.config.controls.hdmap}
+        return {"controls": kinds, **{kind: styles[kind] for kind in kinds}} if kinds else {}
 
 
 class _Opened:
@@ -407,6 +417,12 @@ def _create(room: str, name: str) -> Any:
 
 def _check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
     """Refuse settings that would not reach the model."""
+    spec_kinds = [str(kind) for kind in spec.controls]
+    foreign = [kind for kind in _weighted(config.weights) if kind not in spec_kinds]
+    if foreign:
+        raise ModelError(
+            f"{spec.name} does not know the control {' and '.join(foreign)}; it knows {', '.join(spec_kinds)}."
+        )
     unused = [
         name
         for name, given, acts in (
@@ -421,6 +437,14 @@ def _check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
         raise ModelError(
             f"{spec.name} takes at most {spec.max_steps} num_steps, got {config.num_steps}; ask for fewer."
         )
+
+
+def _weighted(weights: Optional[WeightSpec]) -> tuple[str, ...]:
+    """Return the kinds that a weight, or a region, lets act."""
+    if weights is None:
+        return ()
+    parts = (weights, *weights.regions)
+    return tuple(str(kind) for kind in ControlKind if any((getattr(part, str(kind)) or 0.0) > 0.0 for part in parts))
 
 
 def _allowed(report: GuardReport) -> GuardReport:

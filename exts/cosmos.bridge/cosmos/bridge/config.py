@@ -18,7 +18,9 @@ from typing import Any, Literal, Optional
 from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.render.lidar import Lidar
 from cosmos.bridge.render.look import Look
+from cosmos.bridge.render.roadmap import MapStyle
 from cosmos.bridge.settings import format_frames, from_plain, parse_frames, to_plain
 from cosmos.bridge.types import ControlKind
 
@@ -76,9 +78,13 @@ class ControlsConfig:
     """Instance colours."""
     vis: VisSpec = field(default_factory=VisSpec)
     """Blurred picture."""
+    lidar: Lidar = field(default_factory=Lidar)
+    """Sensor whose points are drawn, where ``lidar`` has a weight and the source is a stage."""
+    hdmap: MapStyle = field(default_factory=MapStyle)
+    """How lanes, poles and boxes are drawn, where ``hdmap`` has a weight and the source is a stage."""
 
     def specs(self) -> tuple[ControlSpec, ...]:
-        """Return the four specs, as ``derive_controls`` takes them."""
+        """Return the specs of what is derived from any clip, as ``derive_controls`` takes them."""
         return self.edge, self.depth, self.seg, self.vis
 
 

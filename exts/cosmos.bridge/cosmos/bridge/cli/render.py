@@ -42,6 +42,10 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--units", choices=("metres", "scene"), default="metres", help="unit of lengths (default: metres)"
     )
+    parser.add_argument(
+        "--lidar", metavar="KEY=VALUE,...", help="sensor of lidar, e.g. channels=32,max_range=80,mount=/World/Car"
+    )
+    parser.add_argument("--hdmap-depth", action="store_true", help="hide in hdmap what the scene hides")
     parser.add_argument("--unlabelled", action="store_true", help="let pointcloud hold unlabelled surfaces too")
     parser.add_argument("--camera", action="append", metavar="PATH", help="prim path; several give a folder each")
     parser.add_argument("--frames", metavar="START:STOP[:STEP]", help="frames to render, e.g. 0:48")
@@ -115,9 +119,16 @@ def _traced(args: argparse.Namespace) -> dict[str, Any]:
 def _options(args: argparse.Namespace) -> AnnotatorOptions:
     from cosmos.bridge.controls import color_of
     from cosmos.bridge.render.annotators import AnnotatorOptions
+    from cosmos.bridge.render.lidar import parse_lidar
+    from cosmos.bridge.render.roadmap import MapStyle
 
     return AnnotatorOptions(
-        colorize=not args.ids, units=args.units, include_unlabelled=args.unlabelled, color_of=color_of
+        colorize=not args.ids,
+        units=args.units,
+        include_unlabelled=args.unlabelled,
+        color_of=color_of,
+        lidar=parse_lidar(args.lidar or ""),
+        hdmap=MapStyle(depth_test=args.hdmap_depth),
     )
 
 
@@ -134,9 +145,14 @@ class _Rendering:
         options: AnnotatorOptions,
         out: Path,
     ) -> None:
+        from cosmos.bridge.render.annotators import needs_picture
+        from cosmos.bridge.runs.record import STAGE_SUFFIXES
+
         self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
         self._annotated = options
         self._options = opened
+        if Path(source).suffix.lower() in STAGE_SUFFIXES:
+            self._options = {**opened, "rgb": needs_picture(annotators)}
         self._traced = traced
 
     def __call__(self, progress: Progress, stop: StopSignal) -> dict[str, Any]:
@@ -146,6 +162,7 @@ class _Rendering:
         from cosmos.bridge.sources import open_source
 
         frames = num_bytes = planned = 0
+        mapped = "hdmap" not in self._annotators
         notes: dict[str, None] = {}
         progress(CLIPS, 0, len(self._cameras))
         for done, camera in enumerate(self._cameras):
@@ -157,7 +174,9 @@ class _Rendering:
                 folder = self._out if len(self._cameras) == 1 else self._out / _folder_name(camera, done)
                 files = BasicFiles(folder)
                 for index, frame in enumerate(source.read()):
-                    num_bytes += files.write(annotate(frame, self._annotators, self._annotated), index)
+                    given = annotate(frame, self._annotators, self._annotated)
+                    mapped = mapped or ("hdmap" in given and bool(given["hdmap"].any()))
+                    num_bytes += files.write(given, index)
                     frames += 1
                     progress("render", index + 1, source.num_frames)
                     if stop.finishing:
@@ -167,6 +186,8 @@ class _Rendering:
             progress(CLIPS, done + 1, len(self._cameras))
             if stop.finishing:
                 break
+        if not mapped:
+            notes["No lane, pole or box of an HD map was in view, so hdmap is black; label them."] = None
         return {
             "out": str(self._out),
             "annotators": self._annotators,

@@ -1,4 +1,4 @@
-"""Control signals: from a clip to edge, depth, seg and vis videos, and where and when each acts."""
+"""Control signals: from a clip to its control videos, and where and when each acts."""
 
 from cosmos.bridge.controls.derive import available_kinds, derive_controls
 from cosmos.bridge.controls.palette import PALETTE_NAME, color_of, palette
@@ -6,7 +6,9 @@ from cosmos.bridge.controls.specs import (
     ControlSpec,
     DepthSpec,
     EdgeSpec,
+    HdMapSpec,
     Keys,
+    LidarSpec,
     Region,
     SegSpec,
     VisSpec,
@@ -20,7 +22,9 @@ __all__ = [
     "ControlSpec",
     "DepthSpec",
     "EdgeSpec",
+    "HdMapSpec",
     "Keys",
+    "LidarSpec",
     "Region",
     "SegSpec",
     "VisSpec",

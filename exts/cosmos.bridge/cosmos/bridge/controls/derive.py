@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.controls.palette import PALETTE_NAME, color_of, palette
-from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec, default_specs
+from cosmos.bridge.controls.specs import (
+    ControlSpec,
+    DepthSpec,
+    EdgeSpec,
+    HdMapSpec,
+    LidarSpec,
+    SegSpec,
+    VisSpec,
+    default_specs,
+)
 from cosmos.bridge.errors import ControlError
 from cosmos.bridge.types import Clip, ControlKind, ControlSignal, ControlSignals, UpAxis
 
@@ -18,6 +27,8 @@ _NEEDS = {
     ControlKind.DEPTH: "depth",
     ControlKind.SEG: "instance_ids",
     ControlKind.VIS: "rgb",
+    ControlKind.HDMAP: "hdmap",
+    ControlKind.LIDAR: "lidar",
 }
 _SHADE_LIGHT: dict[UpAxis, tuple[float, float, float]] = {"Z": (0.45, 0.3, 0.84), "Y": (0.45, 0.84, 0.3)}
 
@@ -33,7 +44,8 @@ def derive_controls(
     """Make the control videos of a clip, on the clip's device.
 
     Args:
-        clip: Rendered clip; rgb makes edge and vis, depth makes depth, instance_ids makes seg.
+        clip: Rendered clip; rgb makes edge and vis, depth makes depth, instance_ids makes seg; hdmap and lidar are
+                taken as they are.
         specs: How to make them, at most one a kind; ``None`` is ``default_specs()``.
         kinds: Which to make; ``None`` makes one for each spec. A kind without a spec gets its default.
 
@@ -46,7 +58,7 @@ def derive_controls(
             raise ControlError(f"derive_controls takes one spec a kind, got two for {spec.kind}; leave one out.")
         chosen[spec.kind] = spec
     if kinds is not None:
-        defaults = {spec.kind: spec for spec in default_specs()}
+        defaults = {spec.kind: spec for spec in (*default_specs(), HdMapSpec(), LidarSpec())}
         wanted = [_known_kind(kind) for kind in kinds]
         chosen = {kind: chosen.get(kind) or defaults[kind] for kind in wanted}
     return ControlSignals(signals=tuple(_derive(clip, spec) for spec in chosen.values()))
@@ -55,8 +67,7 @@ def derive_controls(
 def _known_kind(kind: ControlKind | str) -> ControlKind:
     if str(kind) not in {str(known) for known in _NEEDS}:
         raise ControlError(
-            f"derive_controls can make {[str(known) for known in _NEEDS]}, got {str(kind)!r}; "
-            "hdmap and lidar must come from the source."
+            f"derive_controls can make {[str(known) for known in _NEEDS]}, got {str(kind)!r}; name one of them."
         )
     return ControlKind(str(kind))
 
@@ -120,11 +131,17 @@ def _make_vis(clip: Clip, spec: VisSpec) -> tuple[wp.array, dict[str, Any]]:
     return video, {"preset": spec.preset, **asdict(BLUR_PRESETS[spec.preset])}
 
 
+def _take(clip: Clip, spec: HdMapSpec | LidarSpec) -> tuple[wp.array, dict[str, Any]]:
+    return getattr(clip, _NEEDS[spec.kind]), {"drawn_by": "source"}
+
+
 _MAKERS: dict[ControlKind, Callable[..., tuple[wp.array, dict[str, Any]]]] = {
     ControlKind.EDGE: _make_edge,
     ControlKind.DEPTH: _make_depth,
     ControlKind.SEG: _make_seg,
     ControlKind.VIS: _make_vis,
+    ControlKind.HDMAP: _take,
+    ControlKind.LIDAR: _take,
 }
 
 

@@ -57,11 +57,25 @@ class VisSpec:
     """very_low, low, medium, high or very_high."""
 
 
-ControlSpec = Union[EdgeSpec, DepthSpec, SegSpec, VisSpec]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HdMapSpec:
+    """Lanes, poles and boxes as the source draws them."""
+
+    kind: ClassVar[ControlKind] = ControlKind.HDMAP
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LidarSpec:
+    """LiDAR points as the source draws them."""
+
+    kind: ClassVar[ControlKind] = ControlKind.LIDAR
+
+
+ControlSpec = Union[EdgeSpec, DepthSpec, SegSpec, VisSpec, HdMapSpec, LidarSpec]
 
 
 def default_specs() -> tuple[ControlSpec, ...]:
-    """One spec for each kind that can be derived, with the settings Transfer was trained on."""
+    """One spec for each kind that can be derived from any clip, with the settings Transfer was trained on."""
     return EdgeSpec(), DepthSpec(), SegSpec(), VisSpec()
 
 
@@ -166,7 +180,9 @@ __all__ = [
     "ControlSpec",
     "DepthSpec",
     "EdgeSpec",
+    "HdMapSpec",
     "Keys",
+    "LidarSpec",
     "Region",
     "SegSpec",
     "VisSpec",

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.silhouettes import silhouettes
+from cosmos.bridge.render.draw.sweep import sweep
 from cosmos.bridge.render.draw.visibility import make_view
 from cosmos.bridge.render.draw.world import World
+from cosmos.bridge.render.lidar import Lidar, LidarScan, level_pose, mount_pose
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, MapLine
 
 
 class Details:
@@ -74,10 +77,12 @@ class Details:
         return np.asarray(self._reader.prim_poses(prim_paths, self._pose.time_code))
 
     def local_bounds(self, ids: Sequence[int]) -> np.ndarray:
-        """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]."""
+        """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]; NaN if not visible."""
         boxes = np.full((len(ids), 2, 3), np.nan)
         moved: dict[int, np.ndarray] = {}
         for row, key in enumerate(ids):
+            if not self._pose.visible[key - 1]:
+                continue
             mesh = int(self._scene.mesh_of[key - 1])
             points = self._pose.points.get(mesh)
             if points is not None and mesh not in moved:
@@ -87,6 +92,66 @@ class Details:
             if known is not None:
                 boxes[row] = known
         return boxes
+
+    def upright(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the foot and the top of a pole made of instances, world [m], shape [2, 3]; NaN if not visible.
+
+        It stands upright over the middle of its lowest tenth, so that an arm at its top does not move it.
+        """
+        up, parts = (1 if self._scene.up_axis == "Y" else 2), []
+        for key in ids:
+            mesh, pose = int(self._scene.mesh_of[key - 1]), self._pose.local_to_world[key - 1]
+            if self._pose.visible[key - 1]:
+                points = np.asarray(self._pose.points.get(mesh, self._scene.meshes[mesh].points), np.float64)
+                parts.append(points @ pose[:3, :3].T + pose[:3, 3])
+        if not parts:
+            return np.full((2, 3), np.nan)
+        points = np.concatenate(parts)
+        low, high = points[:, up].min(), points[:, up].max()
+        lowest = points[points[:, up] <= low + 0.1 * (high - low)]
+        ends = np.repeat((lowest.min(axis=0) + lowest.max(axis=0))[None] / 2.0, 2, axis=0)
+        ends[:, up] = low, high
+        return ends
+
+    def map_lines(self, wanted: Callable[[Mapping[str, str]], bool]) -> Sequence[MapLine]:
+        """Return the lines of the stage whose labels are wanted, as they are now."""
+        return tuple(self._reader.map_lines(self._pose.time_code, wanted))
+
+    def lidar(self, sensor: Lidar) -> LidarScan:
+        """Return one turn of a sensor at this moment.
+
+        Raises:
+            SourceError: If there is no prim at its mount.
+        """
+        self._check()
+        pose = self._sensor_pose(sensor)
+        directions = sensor.directions @ pose[:3, :3].T
+        limits, beam = (sensor.min_range, sensor.max_range), 2.0 * np.pi / sensor.steps
+        ranges, intensities, instances, semantics = sweep(
+            self._bands, self._world, pose[:3, 3], directions, limits, beam
+        )
+        return LidarScan(
+            sensor=sensor,
+            sensor_to_world=pose,
+            ranges=ranges,
+            intensities=intensities,
+            instance_ids=instances,
+            semantic_ids=semantics,
+        )
+
+    def _sensor_pose(self, sensor: Lidar) -> np.ndarray:
+        up_axis, time = self._scene.up_axis, self._pose.time_code
+        if sensor.mount is None:
+            pose = level_pose(self._camera, up_axis)
+        else:
+            (prim,) = self._reader.prim_poses([sensor.mount], time)
+            if not np.isfinite(prim).all() or abs(np.linalg.det(prim[:3, :3])) < 1e-30:
+                raise SourceError(
+                    f"Stage {self._scene.path} has no prim {sensor.mount} that a lidar can sit on; check its path."
+                )
+            pose = mount_pose(prim, looks=sensor.mount in self._scene.camera_paths, up_axis=up_axis)
+        pose[:3, 3] += pose[:3, :3] @ np.array(sensor.offset)
+        return pose
 
     def optics(self) -> Mapping[str, float]:
         """Return focalLength, horizontalAperture, focusDistance and fStop of the camera prim, as authored."""

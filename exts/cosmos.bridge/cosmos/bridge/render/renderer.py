@@ -20,6 +20,7 @@ from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.quality import Quality, Reference, reference_of
+from cosmos.bridge.render.roadmap import MapStyle
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import BUFFERS, Camera, Frame, Progress
 
@@ -274,6 +275,11 @@ class Renderer:
         names = [check_annotator(name) for name in annotators]
         frame = self.render(camera, time_code, **{"rgb": needs_picture(names), **drawing})
         return annotate(frame, names, options)
+
+    def has_map(self, style: MapStyle) -> bool:
+        """Return whether anything of the stage is drawn in ``hdmap``."""
+        things = any(style.class_of(instance.labels) is not None for instance in self.scene.drawn)
+        return things or bool(self._reader.map_lines(self.scene.start_time, style.has_line))
 
     def render_views(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -209,6 +210,29 @@ class StageBuilder:
         self._place(spec, placement)
         self._label(spec, label)
         apply_physics(self, spec, physics, mass)
+        return path
+
+    def lines(self, path: str, polylines: Sequence[np.ndarray], *, label: str) -> str:
+        """Author lines of a map as BasisCurves that no camera sees (purpose guide) and return their path.
+
+        Args:
+            path: Absolute prim path.
+            polylines: World points [m] of each line, shape [N, 3].
+            label: Semantic class.
+        """
+        from pxr import Vt
+
+        points = np.concatenate([np.asarray(line, np.float32) for line in polylines])
+        spec = self.define(path, "BasisCurves")
+        self.set(spec, "type", "token", "linear", uniform=True)
+        self.set(spec, "points", "point3f[]", Vt.Vec3fArray.FromNumpy(points))
+        counts = np.array([len(line) for line in polylines], np.int32)
+        self.set(spec, "curveVertexCounts", "int[]", Vt.IntArray.FromNumpy(counts))
+        self.set(spec, "widths", "float[]", Vt.FloatArray([0.1])).SetInfo("interpolation", "constant")
+        extent = np.stack([points.min(axis=0), points.max(axis=0)])
+        self.set(spec, "extent", "float3[]", Vt.Vec3fArray.FromNumpy(extent))
+        self.set(spec, "purpose", "token", "guide", uniform=True)
+        self._label(spec, label)
         return path
 
     def round(

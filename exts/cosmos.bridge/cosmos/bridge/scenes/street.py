@@ -43,6 +43,7 @@ def street(path: str | os.PathLike[str] | None = None, *, num_frames: int = 48, 
     _traffic(builder, rng)
     _people(builder, rng)
     builder.sky(sun=3.2, elevation=38.0, azimuth=205.0, dome=1.0)
+    _map(builder)
     _cameras(builder)
     return builder.finish(path)
 
@@ -83,6 +84,34 @@ def _markings() -> list[Shape]:
         marks += [box((_ROAD - 0.2, 0.4, 0.004), (-sign * _ROAD / 2, sign * 8.2, 0.002))]
         marks += [box((0.4, _ROAD - 0.2, 0.004), (sign * 8.2, sign * _ROAD / 2, 0.002))]
     return marks
+
+
+def _map(builder: StageBuilder) -> None:
+    """Author the lines of an HD map: what a camera sees as paint and stone, as curves that only ``hdmap`` draws."""
+    builder.group("/World/Map")
+    lane_lines, lanes, edges, stops, crossings = [], [], [], [], []
+    for sign in (-1, 1):
+        for turn in (0, 1):  # along Y, then along X
+
+            def at(across: float, along: float, turn: int = turn, sign: int = sign) -> tuple[float, float, float]:
+                return (across, sign * along, 0.01) if turn == 0 else (sign * along, across, 0.01)
+
+            lane_lines.append([at(0.0, 8.4), at(0.0, _FAR)])
+            lanes += [[at(side * _ROAD / 2, 8.4), at(side * _ROAD / 2, _FAR)] for side in (-1, 1)]
+            edges += [[at(side * _ROAD, _ROAD), at(side * _ROAD, _FAR)] for side in (-1, 1)]
+            keep = -sign if turn == 0 else sign  # the side on which one drives towards the crossing
+            stops.append([at(0.0, 8.2), at(keep * _ROAD, 8.2)])
+            low, high, wide = 4.7, 7.3, _ROAD - 0.2
+            crossings.append([at(-wide, low), at(wide, low), at(wide, high), at(-wide, high), at(-wide, low)])
+    kinds = (
+        ("LaneLines", lane_lines, "lane line"),
+        ("Lanes", lanes, "lane"),
+        ("Boundaries", edges, "road boundary"),
+        ("WaitLines", stops, "wait line"),
+        ("Crosswalks", crossings, "crosswalk"),
+    )
+    for name, polylines, label in kinds:
+        builder.lines(f"/World/Map/{name}", [np.array(line) for line in polylines], label=label)
 
 
 def _houses(builder: StageBuilder, rng: np.random.Generator) -> None:

@@ -119,6 +119,20 @@ def _points(given: Mapping[str, Any]) -> Files:
     }
 
 
+def _scan(given: Mapping[str, Any]) -> Files:
+    info = given["info"]
+    named = {name: info[name] for name in ("elevations", "azimuths", "transform")}
+    return {
+        ".npy": _npy(given["data"]),
+        ".png": _png(info["picture"]),
+        "_points.npy": _npy(info["points"]),
+        "_intensity.npy": _npy(info["intensity"]),
+        "_semantic.npy": _npy(info["semantic"]),
+        "_instance.npy": _npy(info["instance"]),
+        "_params.json": _json(plain(named)),
+    }
+
+
 _FORMATS: dict[str, Callable[[Any], Files]] = {
     "rgb": _picture,
     "HdrColor": _array,
@@ -138,6 +152,8 @@ _FORMATS: dict[str, Callable[[Any], Files]] = {
     "occlusion": _array,
     "camera_params": _values,
     "pointcloud": _points,
+    "lidar": _scan,
+    "hdmap": _picture,
 }
 
 

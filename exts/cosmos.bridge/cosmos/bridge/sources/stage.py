@@ -6,22 +6,26 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.types import Frame
+from cosmos.bridge.types import EXTRA_BUFFERS, Frame
 
 if TYPE_CHECKING:
     from pxr import Usd
 
+    from cosmos.bridge.render.lidar import Lidar
     from cosmos.bridge.render.look import Look
     from cosmos.bridge.render.quality import Quality
+    from cosmos.bridge.render.roadmap import MapStyle
     from cosmos.bridge.types import Camera, Progress
 
 DEFAULT_SIZE = (704, 1280)
 """Height and width [px] that a stage is drawn at when nobody says: the size Transfer models like best."""
+NO_MAP = "Nothing of the stage is labelled as a lane, pole or box of an HD map, so hdmap is black."
+"""What is said where ``hdmap`` is asked of a stage without a map."""
 STILL_FRAMES = 24
 """How many frames are drawn of a stage that has no time range."""
 
@@ -43,6 +47,10 @@ class StageSource:
         samples: int = 64,
         seed: int = 0,
         progress: Progress | None = None,
+        controls: tuple[str, ...] = (),
+        lidar: Lidar | None = None,
+        hdmap: MapStyle | None = None,
+        rgb: bool = True,
     ) -> None:
         """Load the stage.
 
@@ -58,21 +66,31 @@ class StageSource:
             samples: Paths a pixel of reference quality.
             seed: Decides the paths of reference quality.
             progress: Told ("samples", done, all) within a frame of reference quality; what it raises ends the frame.
+            controls: Which of ``hdmap`` and ``lidar`` are drawn into each frame besides.
+            lidar: Sensor of ``lidar``; one of 64 channels at the camera when ``None``.
+            hdmap: How ``hdmap`` is drawn.
+            rgb: Whether pictures are drawn; they cost most of a frame, and are black without.
 
         Raises:
             SourceError: If the stage cannot be read or holds no geometry, the camera does not exist, the frames lie
                 outside the stage's time range, or the size is not positive.
             ValueError: If ``quality``, ``samples`` or ``seed`` is out of range.
         """
+        from cosmos.bridge.render.annotators import AnnotatorOptions
         from cosmos.bridge.render.quality import reference_of
         from cosmos.bridge.render.renderer import Renderer
 
         self._reference, self._progress = reference_of(quality, samples, seed), progress
+        strange = [name for name in controls if name not in EXTRA_BUFFERS]
+        if strange:
+            raise SourceError(f"A stage draws {' and '.join(EXTRA_BUFFERS)} besides, not {' and '.join(strange)}.")
+        self._extras, plain = tuple(dict.fromkeys(controls)), AnnotatorOptions()
+        self._annotated = replace(plain, lidar=lidar or plain.lidar, hdmap=hdmap or plain.hdmap)
         height, width = size
         if height < 1 or width < 1:
             raise SourceError(f"A picture needs at least 1 x 1 pixels, got {height} x {width} (height x width).")
         self._size = (int(height), int(width))
-        self._look, self._closed = look, False
+        self._look, self._rgb, self._closed = look, rgb, False
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
         self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted)
         try:
@@ -80,6 +98,8 @@ class StageSource:
             self._ranged = bool(scene.end_time > scene.start_time)
             self._origin, self._end = float(scene.start_time), float(scene.end_time)
             self._notes = list(self._renderer.notes)
+            if "hdmap" in self._extras and not self._renderer.has_map(self._annotated.hdmap):
+                self._notes.append(NO_MAP)
             self._frames = frames
             self._times = self._time_codes(frames)
             self._still = self._choose_camera(camera)
@@ -170,14 +190,26 @@ class StageSource:
             if self._closed:
                 raise SourceError(f"The source of {self._name} is closed; open it again.")
             before = max(time - step, self._origin) if self._ranged else time - step
-            yield self._renderer.render(
+            frame = self._renderer.render(
                 self._camera_at(time),
                 time,
                 size=self._size,
                 look=self._look,
                 **self._drawing(),
+                rgb=self._rgb,
                 previous=(self._camera_at(before), before),
             )
+            yield replace(frame, **self._draw_extras(frame)) if self._extras else frame
+
+    def _draw_extras(self, frame: Frame) -> dict[str, Any]:
+        """Return the pictures that were asked for besides, on the frame's device."""
+        import warp as wp
+
+        from cosmos.bridge.render.annotators import annotate
+
+        given = annotate(frame, self._extras, self._annotated)
+        pictures = {name: given[name]["info"]["picture"] if name == "lidar" else given[name] for name in self._extras}
+        return {name: wp.array(picture, dtype=wp.uint8, device=frame.rgb.device) for name, picture in pictures.items()}
 
     def _drawing(self) -> dict[str, Any]:
         if self._reference is None:
@@ -195,4 +227,4 @@ def _range_text(frames: range) -> str:
     return f"{frames.start}:{frames.stop}" + (f":{frames.step}" if frames.step != 1 else "")
 
 
-__all__ = ["DEFAULT_SIZE", "STILL_FRAMES", "StageSource"]
+__all__ = ["DEFAULT_SIZE", "NO_MAP", "STILL_FRAMES", "StageSource"]

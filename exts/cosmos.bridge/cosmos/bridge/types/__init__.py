@@ -9,6 +9,7 @@ from cosmos.bridge.types.frame import (
     Frame,
     FrameDetails,
     Instance,
+    MapLine,
     UpAxis,
     gather,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "GuardReport",
     "Instance",
     "Lens",
+    "MapLine",
     "Measurement",
     "OpenCvFisheye",
     "OpenCvPinhole",

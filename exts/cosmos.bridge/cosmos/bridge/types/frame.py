@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Optional, Protocol
 
@@ -47,6 +47,17 @@ class Instance:
     """Path of the nearest prim at or above it that has labels of its own; empty where there is none, or unknown."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MapLine:
+    """One labelled line of a stage: a curve, or an edge at the rim of a flat mesh."""
+
+    prim_path: str
+    labels: Mapping[str, str]
+    """``{taxonomy: label}``, inherited from ancestors."""
+    points: np.ndarray
+    """World points [m] of the polyline, float64, shape [N, 3]."""
+
+
 class FrameDetails(Protocol):
     """What a renderer can still tell about its latest frame, at a cost; refuses once another frame was drawn."""
 
@@ -74,7 +85,23 @@ class FrameDetails(Protocol):
         ...
 
     def local_bounds(self, ids: Sequence[int]) -> np.ndarray:
-        """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]."""
+        """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]; NaN if not visible."""
+        ...
+
+    def upright(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the foot and the top of a pole made of instances, world [m], shape [2, 3]; NaN if not visible."""
+        ...
+
+    def map_lines(self, wanted: Callable[[Mapping[str, str]], bool]) -> Sequence[MapLine]:
+        """Return the lines of the stage whose labels are wanted, as they are now."""
+        ...
+
+    def lidar(self, sensor: Any) -> Any:
+        """Return one turn (``render.lidar.LidarScan``) of a sensor (``render.lidar.Lidar``) at this moment.
+
+        Raises:
+            SourceError: If there is no prim at its mount.
+        """
         ...
 
     def optics(self) -> Mapping[str, float]:
@@ -271,4 +298,4 @@ def gather(frames: Iterable[Frame], *, fps: float, num_frames: int) -> Clip:
     )
 
 
-__all__ = ["BUFFERS", "EXTRA_BUFFERS", "Clip", "Frame", "FrameDetails", "Instance", "UpAxis", "gather"]
+__all__ = ["BUFFERS", "EXTRA_BUFFERS", "Clip", "Frame", "FrameDetails", "Instance", "MapLine", "UpAxis", "gather"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -79,19 +80,27 @@ def _table(shot: Shot, data: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
 def solid(shot: Shot) -> dict[str, Any]:
     """Boxes along the axes of each prim in view, hidden or not."""
     rows = np.nonzero(_whole(shot)[0] > 0)[0]
-    things, details = [shot.things.items[row] for row in rows], shot.details("bounding_box_3d")
-    poses = details.prim_poses([thing.prim_path for thing in things])
+    things = [shot.things.items[row] for row in rows]
     data = np.zeros(len(rows), BOX_3D_DTYPE)
-    for row, (thing, pose) in enumerate(zip(things, poses, strict=True)):
-        usable = np.isfinite(pose).all() and abs(np.linalg.det(pose[:3, :3])) > 1e-30
-        own = pose if usable else np.asarray(shot.frame.poses[thing.members[0]])
-        low, high = _local_box(shot, thing, own, details.local_bounds(thing.members))
+    for row, (own, low, high) in enumerate(local_boxes(shot, things)):
         for axis, name in enumerate("xyz"):
             data[f"{name}_min"][row], data[f"{name}_max"][row] = low[axis] / shot.unit, high[axis] / shot.unit
         matrix = own.T.copy()
         matrix[3, :3] /= shot.unit
         data["transform"][row] = matrix
     return _table(shot, data, rows)
+
+
+def local_boxes(shot: Shot, things: Sequence[Thing]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the pose (own space to world [m], column vectors), least and greatest corner [m] of each thing."""
+    details = shot.details("bounding_box_3d")
+    poses = details.prim_poses([thing.prim_path for thing in things])
+    boxes = []
+    for thing, pose in zip(things, poses, strict=True):
+        usable = np.isfinite(pose).all() and abs(np.linalg.det(pose[:3, :3])) > 1e-30
+        own = pose if usable else np.asarray(shot.frame.poses[thing.members[0]])
+        boxes.append((own, *_local_box(shot, thing, own, details.local_bounds(thing.members))))
+    return boxes
 
 
 def _local_box(shot: Shot, thing: Thing, own: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,4 +126,4 @@ def occlusion(shot: Shot) -> np.ndarray:
     return data
 
 
-__all__ = ["BOX_2D_DTYPE", "BOX_3D_DTYPE", "OCCLUSION_DTYPE", "loose", "occlusion", "solid", "tight"]
+__all__ = ["BOX_2D_DTYPE", "BOX_3D_DTYPE", "OCCLUSION_DTYPE", "local_boxes", "loose", "occlusion", "solid", "tight"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Optional
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.annotators.things import Things
+from cosmos.bridge.render.lidar import Lidar
+from cosmos.bridge.render.roadmap import MapStyle
 from cosmos.bridge.types import Frame, FrameDetails
 
 Color = tuple[int, int, int]
@@ -37,6 +39,11 @@ class AnnotatorOptions:
     """Unit of lengths: metres whatever the stage's unit, or units of the stage as Replicator has them."""
     color_of: Callable[[str], Color] = hashed_color
     """Prim path, or labels as JSON, -> ``(r, g, b)`` where ids are colourised."""
+
+    lidar: Lidar = field(default_factory=Lidar)
+    """Sensor of ``lidar``."""
+    hdmap: MapStyle = field(default_factory=MapStyle)
+    """How ``hdmap`` is drawn."""
 
     def __post_init__(self) -> None:
         if self.units not in ("metres", "scene"):

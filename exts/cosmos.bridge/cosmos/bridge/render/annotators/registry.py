@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from cosmos.bridge.errors import ConfigError
-from cosmos.bridge.render.annotators import boxes, geometry, pixels
+from cosmos.bridge.render.annotators import boxes, driving, geometry, pixels
 from cosmos.bridge.render.annotators.options import AnnotatorOptions, Shot
 from cosmos.bridge.types import Frame
 
@@ -30,6 +30,8 @@ _MAKERS: dict[str, Callable[[Shot], Any]] = {
     "occlusion": boxes.occlusion,
     "camera_params": geometry.camera_params,
     "pointcloud": geometry.pointcloud,
+    "lidar": driving.lidar,
+    "hdmap": driving.hdmap,
 }
 _ALIASES = {
     "LdrColor": "rgb",
@@ -76,8 +78,8 @@ def annotate(frame: Frame, names: Iterable[str], options: Optional[AnnotatorOpti
         options: Colours, units and the like; Replicator's defaults, in metres, when ``None``.
 
     Returns:
-        Name -> array, or ``{"data": array, "info": {...}}`` for segmentations, boxes and ``pointcloud``, or the dict
-        of ``camera_params``. Arrays are copies.
+        Name -> array, or ``{"data": array, "info": {...}}`` for segmentations, boxes, ``pointcloud`` and ``lidar``, or
+        the dict of ``camera_params``. Arrays are copies.
 
     Raises:
         ConfigError: If an annotator is unknown.

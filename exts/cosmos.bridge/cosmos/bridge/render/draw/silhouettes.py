@@ -38,7 +38,7 @@ def _cover_kernel(
     f = picked[first + wp.tid()]
     box = boxes[f]
     corner = corners[groups[world.instances[f]]]
-    plane = plane_of(world, f, points)
+    plane = plane_of(world, f, points, view)
     na = plane.na
     if na == 0.0:
         return

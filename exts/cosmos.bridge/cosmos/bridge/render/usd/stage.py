@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Union
 
@@ -15,10 +15,12 @@ from cosmos.bridge.render.usd.assemble import Tracks, assemble
 from cosmos.bridge.render.usd.cameras import read_camera
 from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.render.usd.instancers import InstancerTrack
+from cosmos.bridge.render.usd.labels import Labels
 from cosmos.bridge.render.usd.lights import light_at
+from cosmos.bridge.render.usd.roadmap import RoadMap
 from cosmos.bridge.render.usd.transforms import Transforms
 from cosmos.bridge.render.usd.trust import check_trust
-from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, MapLine
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -65,6 +67,7 @@ class StageReader:
             )
         self._transforms = Transforms(self._stage)
         self._still = self._rest_pose()
+        self._map: RoadMap | None = None
 
     @property
     def stage(self) -> Usd.Stage:
@@ -81,7 +84,7 @@ class StageReader:
     def close(self) -> None:
         """Let go of the stage; safe to call twice."""
         self._transforms.close()
-        self._stage, self._tracks = None, Tracks()
+        self._stage, self._tracks, self._map = None, Tracks(), None
 
     def pose(self, time_code: float) -> Pose:
         """Return where everything is at a time code; only what has time samples is read anew.
@@ -173,6 +176,14 @@ class StageReader:
             if prim:
                 poses[row] = self._columns(np.array(cache.GetLocalToWorldTransform(prim), np.float64)[None])[0]
         return poses
+
+    def map_lines(self, time_code: float, wanted: Callable[[Labels], bool]) -> tuple[MapLine, ...]:
+        """Return the curves, and rims of open meshes, whose labels are wanted, as they are at a time code [m]."""
+        from pxr import Usd
+
+        if self._map is None:
+            self._map = RoadMap(self.stage, self._scale)
+        return self._map.lines(Usd.TimeCode(float(time_code)), wanted)
 
     def optics(self, prim_path: str, time_code: float) -> dict[str, float]:
         """Return a camera prim's focalLength, horizontalAperture, focusDistance and fStop as authored; else nothing."""
