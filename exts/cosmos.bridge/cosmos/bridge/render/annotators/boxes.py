@@ -92,28 +92,36 @@ def solid(shot: Shot) -> dict[str, Any]:
 
 
 def local_boxes(shot: Shot, things: Sequence[Thing]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return the pose (own space to world [m], column vectors), least and greatest corner [m] of each thing."""
-    details = shot.details("bounding_box_3d")
-    poses = details.prim_poses([thing.prim_path for thing in things])
-    boxes = []
-    for thing, pose in zip(things, poses, strict=True):
-        usable = np.isfinite(pose).all() and abs(np.linalg.det(pose[:3, :3])) > 1e-30
-        own = pose if usable else np.asarray(shot.frame.poses[thing.members[0]])
-        boxes.append((own, *_local_box(shot, thing, own, details.local_bounds(thing.members))))
-    return boxes
+    """Return the pose (own space to world [m], column vectors), least and greatest corner [m] of each thing.
+
+    Corners hold the corners of the parts' own boxes, as USD's bounds do; NaN where no part is visible.
+    """
+    if not things:
+        return []
+    details, known = shot.details("bounding_box_3d"), shot.frame.poses
+    own = details.prim_poses([thing.prim_path for thing in things])
+    for row, thing in enumerate(things):
+        if not _has_inverse(own[row]):  # a point of an instancer is no prim, and a flat thing has no way back
+            leaf = np.asarray(known[thing.members[0]])
+            own[row] = leaf if _has_inverse(leaf) else np.eye(4)
+    counts = [len(thing.members) for thing in things]
+    members = [key for thing in things for key in thing.members]
+    ends, axes = details.local_bounds(members), np.arange(3)
+    picks = np.array(list(product((0, 1), repeat=3)))
+    corners = np.ones((len(members), 8, 4))
+    corners[..., :3] = ends[:, picks, axes]
+    into = np.repeat(np.linalg.inv(own), counts, axis=0) @ np.stack([np.asarray(known[key]) for key in members])
+    local = np.einsum("mij,mkj->mki", into, corners)[..., :3]
+    there = np.isfinite(local).all(axis=(1, 2))[:, None]
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    low = np.minimum.reduceat(np.where(there, local.min(axis=1), np.inf), starts)
+    high = np.maximum.reduceat(np.where(there, local.max(axis=1), -np.inf), starts)
+    seen = np.isfinite(low)
+    return list(zip(own, np.where(seen, low, np.nan), np.where(seen, high, np.nan), strict=True))
 
 
-def _local_box(shot: Shot, thing: Thing, own: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the box of a thing's parts in the axes of ``own`` [m], from the corners of their own boxes as USD does."""
-    into, corners = np.linalg.inv(own), []
-    for key, ends in zip(thing.members, bounds, strict=True):
-        pose = shot.frame.poses.get(key)
-        if pose is None or not (np.isfinite(pose).all() and np.isfinite(ends).all()):
-            continue
-        points = np.array([[ends[i, 0], ends[j, 1], ends[k, 2], 1.0] for i, j, k in product((0, 1), repeat=3)])
-        corners.append(points @ (into @ pose).T)
-    everything = np.concatenate(corners)[:, :3] if corners else np.full((1, 3), np.nan)
-    return everything.min(axis=0), everything.max(axis=0)
+def _has_inverse(matrix: np.ndarray) -> bool:
+    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3])) > 1e-30)
 
 
 def occlusion(shot: Shot) -> np.ndarray:

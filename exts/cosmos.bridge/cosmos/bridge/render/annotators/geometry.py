@@ -114,9 +114,10 @@ def _bent(camera: Camera) -> dict[str, Any]:
 
 def pointcloud(shot: Shot) -> dict[str, Any]:
     """World points of the pixels that see a labelled thing, row by row."""
-    things, seen = shot.thing_ids, np.isfinite(shot.points).all(axis=-1)
-    chosen = seen & ((things > 0) if shot.options.include_unlabelled else (things > 1))
-    world = shot.points[chosen]
+    things, pose = shot.thing_ids, shot.frame.camera.cam_to_world
+    chosen = np.isfinite(shot.reach) & ((things > 0) if shot.options.include_unlabelled else (things > 1))
+    starts, directions = (part[chosen] for part in shot.rays)
+    world = (starts + directions * shot.reach[chosen][:, None]) @ pose[:3, :3].T + pose[:3, 3]
     count = len(world)
     normals = np.ones((count, 4), np.float32)
     normals[:, :3] = shot.need("normals")[chosen]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, Optional
 
 import numpy as np
@@ -14,7 +14,7 @@ from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.annotators.things import Things
 from cosmos.bridge.render.lidar import Lidar
 from cosmos.bridge.render.roadmap import MapStyle
-from cosmos.bridge.types import Frame, FrameDetails
+from cosmos.bridge.types import Camera, Frame, FrameDetails, Lens
 
 Color = tuple[int, int, int]
 
@@ -48,6 +48,14 @@ class AnnotatorOptions:
     def __post_init__(self) -> None:
         if self.units not in ("metres", "scene"):
             raise ValueError(f"AnnotatorOptions.units must be 'metres' or 'scene', got {self.units!r}.")
+
+
+@lru_cache(maxsize=2)
+def _camera_rays(lens: Lens, intrinsics: bytes, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rays of a camera at the origin; the same for every frame of a clip."""
+    matrix = np.frombuffer(intrinsics, np.float64).reshape(3, 3)
+    camera = Camera(prim_path="", height=height, width=width, intrinsics=matrix, cam_to_world=np.eye(4), lens=lens)
+    return camera.rays()
 
 
 class Shot:
@@ -110,19 +118,17 @@ class Shot:
 
     @cached_property
     def rays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the ray of each pixel starts [m] and its unit direction, in the world, float64, each [H, W, 3]."""
-        return self.frame.camera.rays()
+        """Where the ray of each pixel starts [m] and its unit direction, in camera axes, float64, each [H, W, 3]."""
+        camera = self.frame.camera
+        return _camera_rays(camera.lens, camera.intrinsics.tobytes(), camera.height, camera.width)
 
     @cached_property
-    def points(self) -> np.ndarray:
-        """World point [m] that each pixel sees, float64, shape [H, W, 3]; NaN where no hit."""
-        depth = self.need("depth").astype(np.float64)
-        starts, directions = self.rays
-        deep = -(directions @ self.frame.camera.cam_to_world[:3, 2])
+    def reach(self) -> np.ndarray:
+        """How far along its ray [m] each pixel sees, float64, shape [H, W]; NaN where no hit."""
+        depth, deep = self.need("depth").astype(np.float64), -self.rays[1][..., 2]
         # A ray at a right angle to the axis keeps its depth at 0, which tells nothing of how far it went.
         known = np.isfinite(depth) & (np.abs(deep) > 1e-6)
-        length = np.where(known, depth, np.nan) / np.where(known, deep, 1.0)
-        return np.asarray(starts + directions * length[..., None])
+        return np.asarray(np.divide(depth, deep, out=np.full_like(depth, np.nan), where=known))
 
     @cached_property
     def unoccluded(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosmos.bridge.render.annotators.options import Shot
 from cosmos.bridge.render.annotators.things import FIRST
+from cosmos.bridge.types import Orthographic
 
 Rgba = tuple[int, int, int, int]
 
@@ -43,7 +44,9 @@ def to_plane(shot: Shot) -> np.ndarray:
 
 def to_camera(shot: Shot) -> np.ndarray:
     """Distance to the camera's place, float32 [H, W], inf where no hit."""
-    away = np.linalg.norm(shot.points - shot.frame.camera.cam_to_world[:3, 3], axis=-1)
+    away = shot.reach
+    if isinstance(shot.frame.camera.lens, Orthographic):
+        away = np.linalg.norm(shot.rays[0] + shot.rays[1] * away[..., None], axis=-1)
     return np.where(np.isnan(away), np.inf, away / shot.unit).astype(np.float32)
 
 
@@ -139,7 +142,8 @@ def paint(ids: np.ndarray, colors: Mapping[int, Rgba]) -> np.ndarray:
 
 def shaded(colored: np.ndarray, shot: Shot) -> np.ndarray:
     """Darken colours where the surface turns away from the camera, uint8 [H, W, 4]."""
-    facing = np.nan_to_num(np.abs(np.sum(shot.rays[1] * shot.need("normals"), axis=-1)))
+    turned = shot.need("normals") @ shot.frame.camera.cam_to_world[:3, :3].astype(np.float32)
+    facing = np.nan_to_num(np.abs(np.einsum("hwc,hwc->hw", shot.rays[1], turned)))
     result = colored.copy()
     result[..., :3] = np.rint(colored[..., :3] * (0.35 + 0.65 * facing)[..., None])
     return result
