@@ -4,15 +4,16 @@
     python tools/check_visibility.py --seeds 24      fewer
 
 Both ways of seeing are checked on the CPU, the rasteriser and the rays, against Embree on triangles placed in float64.
-Away from silhouettes (a pixel whose eight neighbours show the same instance in Embree's picture) there must be no hit
-or miss that differs and no other id, and the depth must agree to 1e-5 at the 99.9th percentile. Exits with 1 if not.
+Away from silhouettes there must be no hit or miss that differs and no other id, and the depths of all pictures must
+agree to 1e-5 at the 99.9th percentile. Exits with 1 if not. Away from silhouettes is a pixel whose eight neighbours show
+the same instance in Embree's picture, and which still shows it there when looked at a hundredth of a pixel beside.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import embreex.mesh_construction
 import embreex.rtcore_scene
@@ -45,16 +46,27 @@ class Found:
     """Pixels where one sees something and the other nothing."""
     ids: int
     """Pixels that show another instance."""
-    depth: float
-    """Relative difference at the 99.9th percentile."""
+    apart: np.ndarray
+    """Relative differences of the depths."""
+
+    @property
+    def depth(self) -> float:
+        """Relative difference of the depths at the 99.9th percentile."""
+        return percentile([self])
 
     @property
     def sound(self) -> bool:
-        return self.hits == 0 and self.ids == 0 and self.depth <= MOST_DEPTH
+        return self.hits == 0 and self.ids == 0
 
     def __str__(self) -> str:
         said = f"{self.name} by {self.way}: {self.pixels} pixels, {self.hits} other hits, {self.ids} other ids"
         return f"{said}, depth p99.9 {self.depth:.1e}" + ("" if self.sound else "  WRONG")
+
+
+def percentile(found: list[Found]) -> float:
+    """Relative difference of the depths of some pictures at the 99.9th percentile."""
+    apart = np.concatenate([item.apart for item in found])
+    return float(np.percentile(apart, 99.9)) if len(apart) else 0.0
 
 
 def placed_triangles(scene: Scene, pose: Pose, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,6 +136,16 @@ def interior(ids: np.ndarray) -> np.ndarray:
     return inside
 
 
+def beside(scene: Scene, pose: Pose, camera: Camera, ids: np.ndarray) -> np.ndarray:
+    """Pixels that still show ``ids`` when looked at a hundredth of a pixel to each side."""
+    still = np.ones(ids.shape, dtype=bool)
+    for dy, dx in ((0.01, 0.01), (0.01, -0.01), (-0.01, 0.01), (-0.01, -0.01)):
+        lens = np.array(camera.intrinsics)
+        lens[:2, 2] += dx, dy
+        still &= embree(scene, pose, replace(camera, intrinsics=lens))[1] == ids
+    return still
+
+
 def compare(name: str, scene: Scene, pose: Pose, camera: Camera) -> Iterator[Found]:
     """Yield what each way of seeing found on one picture."""
     depth, ids = embree(scene, pose, camera)
@@ -137,15 +159,16 @@ def compare(name: str, scene: Scene, pose: Pose, camera: Camera) -> Iterator[Fou
         Visibility(world, bands, rays=rays).find(make_view(camera, world.origin), depths, triangles)
         found, ours = triangles.numpy(), depths.numpy().astype(np.float64)
         own = np.where(found >= 0, instances[np.maximum(found, 0)] + 1, 0)
+        if np.any(inside & (own != ids)):
+            inside &= beside(scene, pose, camera, ids)
         both = inside & (own == ids) & (ids > 0) & (ours < float(FAR_AWAY))
-        apart = np.abs(ours[both] - depth[both]) / depth[both]
         yield Found(
             name=name,
             way=way,
             pixels=int(inside.sum()),
             hits=int(np.sum(inside & ((own > 0) != (ids > 0)))),
             ids=int(np.sum(inside & (own > 0) & (ids > 0) & (own != ids))),
-            depth=float(np.percentile(apart, 99.9)) if len(apart) else 0.0,
+            apart=np.abs(ours[both] - depth[both]) / depth[both],
         )
     bands.close()
 
@@ -174,17 +197,18 @@ def main(arguments: list[str]) -> int:
     for name, make in [*named, *((f"random {seed}", lambda seed=seed: scenes.random(seed)) for seed in seeds)]:
         for found in check(name, make(), times=(0.0, 7.0)):
             pictures.append(found)
-            if not found.sound:
+            if not found.sound or found.depth > MOST_DEPTH:
                 print(found, flush=True)
     wrong = sum(not found.sound for found in pictures)
     for way in ("raster", "rays"):
         mine = [found for found in pictures if found.way == way]
+        wrong += percentile(mine) > MOST_DEPTH
         print(
             f"{way}: {len(mine)} pictures, {sum(item.pixels for item in mine)} pixels away from silhouettes, "
             f"{sum(item.hits for item in mine)} other hits, {sum(item.ids for item in mine)} other ids, "
-            f"depth p99.9 at most {max(item.depth for item in mine):.1e}"
+            f"depth p99.9 {percentile(mine):.1e}, of the worst picture {max(item.depth for item in mine):.1e}"
         )
-    print(f"{wrong} of {len(pictures)} comparisons wrong, {time.process_time() - start:.0f} s of CPU")
+    print(f"{wrong} of {len(pictures)} comparisons wrong; {time.process_time() - start:.0f} s of CPU")
     return int(wrong > 0)
 
 

@@ -5,7 +5,7 @@ import pytest
 import warp as wp
 
 import check_visibility
-from check_visibility import check, embree, interior
+from check_visibility import MOST_DEPTH, check, embree, interior, percentile
 from cosmos.bridge import scenes
 from cosmos.bridge.render.usd.stage import StageReader
 
@@ -18,12 +18,14 @@ def test_authored_scenes_are_seen_as_embree_sees_them(name):
     assert len(found) >= 2
     assert min(item.pixels for item in found) > 500
     assert [str(item) for item in found if not item.sound] == []
+    assert percentile(found) <= MOST_DEPTH
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_random_scenes_are_seen_as_embree_sees_them(seed):
     found = check(f"random {seed}", scenes.random(seed), times=(3.0,))
     assert [str(item) for item in found if not item.sound] == []
+    assert percentile(found) <= MOST_DEPTH
 
 
 def test_a_shifted_world_is_found_wrong(monkeypatch):
@@ -35,7 +37,7 @@ def test_a_shifted_world_is_found_wrong(monkeypatch):
 
     monkeypatch.setattr(check_visibility, "placed_triangles", shifted)
     found = check("tabletop", scenes.tabletop())
-    assert any(item.depth > check_visibility.MOST_DEPTH for item in found)
+    assert any(item.depth > MOST_DEPTH for item in found)
     assert any(item.ids > 0 for item in found)
 
 
