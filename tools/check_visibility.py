@@ -5,8 +5,8 @@
 
 Both ways of seeing are checked on the CPU, the rasteriser and the rays, against Embree on triangles placed in float64.
 Away from silhouettes there must be no hit or miss that differs and no other id, and the depths of all pictures must
-agree to 1e-5 at the 99.9th percentile. Exits with 1 if not. Away from silhouettes is a pixel whose eight neighbours show
-the same instance in Embree's picture, and which still shows it there when looked at a hundredth of a pixel beside.
+agree to 1e-5 at the 99.9th percentile. Exits with 1 if not. Away from silhouettes is a pixel whose eight neighbours
+show the same instance in Embree's picture, and which still shows it when looked at a hundredth of a pixel beside.
 """
 
 import argparse
