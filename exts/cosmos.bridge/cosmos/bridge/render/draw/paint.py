@@ -61,7 +61,7 @@ class _Effort:
     """Share rays between cells, and colours between samples."""
 
 
-_SIMULATION = _Effort(gather=2, lamp=1, sun=1, coarsest=4, frugal=True)
+_SIMULATION = _Effort(gather=1, lamp=1, sun=1, coarsest=4, frugal=True)
 _TEACHER = _Effort(gather=6, lamp=1, sun=4, coarsest=2)
 
 
