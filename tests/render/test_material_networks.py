@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
+from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.usd.stage import StageReader
 from cosmos.bridge.render.usd.targa import decode_tga
+from cosmos.bridge.render.usd.trust import check_trust
 
 PIXELS = np.array([[[255, 0, 0, 255], [0, 255, 0, 128]], [[0, 0, 255, 0], [9, 8, 7, 255]]], np.uint8)  # RGBA
 
@@ -319,3 +321,65 @@ def test_a_tinted_coat_colours_what_lies_below(stage):
         coat_color=("Color3f", (0.5, 1.0, 0.5)),
     )
     assert bound(stage, surface)[2].base_color == (0.5, 0.5, 0.25)
+
+
+MTLX = """<?xml version="1.0"?>
+<materialx version="1.38" colorspace="lin_rec709">
+  <nodegraph name="NG">
+    <input name="tiles" type="vector2" value="2, 3" />
+    <tiledimage name="i" type="color3">
+      <input name="file" type="filename" value="{file}" colorspace="srgb_texture" />
+      <input name="uvtiling" type="vector2" interfacename="tiles" />
+    </tiledimage>
+    <output name="c" type="color3" nodename="i" />
+  </nodegraph>
+  <standard_surface name="S" type="surfaceshader">
+    <input name="base_color" type="color3" nodegraph="NG" output="c" />
+    <input name="specular_roughness" type="float" value="0.25" />
+    <input name="metalness" type="float" value="0.75" />
+  </standard_surface>
+  <surfacematerial name="Brass" type="material">
+    <input name="surfaceshader" type="surfaceshader" nodename="S" />
+  </surfacematerial>
+</materialx>
+"""
+
+
+@pytest.mark.parametrize(
+    ("arc", "target", "name"), [("/Looks", "/MaterialX/Materials", "/Looks/Brass"), ("/B", None, "/B")]
+)
+def test_materials_of_referenced_materialx_files(stage, tmp_path, arc, target, name):
+    (tmp_path / "brass.mtlx").write_text(MTLX.format(file="image.png"))
+    stage.DefinePrim(arc, "Material" if target is None else "Scope").GetReferences().AddReference(
+        "./brass.mtlx", target or "/MaterialX/Materials/Brass"
+    )
+    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath("/Quad"))
+    stage.GetPrimAtPath("/Quad").CreateRelationship("material:binding").SetTargets([name])
+    scene = StageReader(stage).scene
+    material = scene.materials[int(scene.meshes[0].materials[0])]
+    slot = material.base_color_slot
+    assert (material.roughness, material.metallic, slot.uv_scale) == (0.25, 0.75, (2.0, 3.0))
+    np.testing.assert_array_equal(scene.textures[slot.texture].texels, PIXELS)
+    assert scene.textures[slot.texture].srgb
+    assert not [note for note in scene.notes if "mtlx" in note]
+
+
+@pytest.mark.parametrize("text", ["", "<materialx", "<other/>", '<!DOCTYPE x [<!ENTITY a "b">]><materialx/>'])
+def test_broken_materialx_files_leave_their_prims_plain_and_are_said(stage, tmp_path, text):
+    (tmp_path / "brass.mtlx").write_text(text)
+    stage.DefinePrim("/Looks", "Scope").GetReferences().AddReference("./brass.mtlx", "/MaterialX/Materials")
+    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath("/Quad"))
+    stage.GetPrimAtPath("/Quad").CreateRelationship("material:binding").SetTargets(["/Looks/Brass"])
+    scene = StageReader(stage).scene
+    assert int(scene.meshes[0].materials[0]) == 0
+    assert [note for note in scene.notes if "brass.mtlx" in note]
+
+
+def test_untrusted_materialx_files_are_judged(stage, tmp_path):
+    stage.DefinePrim("/Looks", "Scope").GetReferences().AddReference("./brass.mtlx", "/MaterialX/Materials")
+    stage.Save()
+    (tmp_path / "brass.mtlx").write_text(MTLX.format(file="./image.png"))
+    check_trust(str(tmp_path / "scene.usda"))
+    (tmp_path / "brass.mtlx").write_text(MTLX.format(file="../image.png"))
+    with pytest.raises(SourceError, match=r"'\.\./image\.png' in .*brass\.mtlx"):
+        check_trust(str(tmp_path / "scene.usda"))

@@ -207,15 +207,18 @@ def _material_row(material: Material) -> list[float]:
 
 
 def _mip_levels(texels: np.ndarray) -> list[np.ndarray]:
-    """Return the image and its halvings down to one texel, float averages rounded to uint8."""
+    """Return the image and its halvings down to one texel, averages rounded to uint8."""
     levels = [np.ascontiguousarray(texels, dtype=np.uint8)]
     while max(levels[-1].shape[:2]) > 1 and len(levels) < _LEVELS:
-        image = levels[-1].astype(np.float32)
+        image = levels[-1]
         h, w = image.shape[:2]
         half_h, half_w = max(1, h // 2), max(1, w // 2)
-        rows = image[: half_h * 2].reshape(half_h, -1, w, 4).mean(axis=1)
-        halved = rows[:, : half_w * 2].reshape(half_h, half_w, -1, 4).mean(axis=2)
-        levels.append((halved + 0.5).astype(np.uint8))
+        low, right = int(h > 1), int(w > 1)
+        total = image[: 2 * half_h : 1 + low, : 2 * half_w : 1 + right].astype(np.uint16)
+        total += image[: 2 * half_h : 1 + low, right : 2 * half_w : 1 + right]
+        total += image[low : 2 * half_h : 1 + low, : 2 * half_w : 1 + right]
+        total += image[low : 2 * half_h : 1 + low, right : 2 * half_w : 1 + right]
+        levels.append(((total + 2) >> 2).astype(np.uint8))
     return levels
 
 
@@ -262,17 +265,19 @@ def _flat(slot: TextureSlot, constant: tuple[float, float, float], scene: Scene)
 def make_atlas(scene: Scene, device: Any) -> Any:
     """Return the scene's materials and textures as an Atlas on ``device``."""
     rows, texels, offset = [], [], 0
+    laid: dict[int, list[int]] = {}
     for texture in scene.textures:
         radiance = texture.texels.dtype != np.uint8
-        levels = _radiance_levels(texture.texels) if radiance else _mip_levels(texture.texels)
-        h, w = levels[0].shape[:2]
+        h, w = texture.texels.shape[:2]
         wraps = [_WRAPS[texture.wrap_s], _WRAPS[texture.wrap_t]]
-        starts = []
-        for level in levels:
-            starts.append(offset)
-            texels.append(level.reshape(-1, 4).view("<u4").reshape(-1))
-            offset += level.shape[0] * level.shape[1]
-        rows.append([w, h, len(levels), 2 if radiance else int(texture.srgb), *wraps, *texture.tiles, *starts])
+        if id(texture.texels) not in laid:  # one image may be read in several ways
+            starts = laid[id(texture.texels)] = []
+            for level in _radiance_levels(texture.texels) if radiance else _mip_levels(texture.texels):
+                starts.append(offset)
+                texels.append(level.reshape(-1, 4).view("<u4").reshape(-1))
+                offset += level.shape[0] * level.shape[1]
+        starts = laid[id(texture.texels)]
+        rows.append([w, h, len(starts), 2 if radiance else int(texture.srgb), *wraps, *texture.tiles, *starts])
         rows[-1] += [0] * (_LEVELS - len(starts))
     materials = scene.materials or (Material(name="default", use_display_color=True),)
     colors = np.array([_flat(item.base_color_slot, item.base_color, scene) for item in materials])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from cosmos.bridge.render.usd.labels import Labels, label_text, number_labels
 from cosmos.bridge.render.usd.lights import changes, read_light, settle_suns
 from cosmos.bridge.render.usd.materials import MaterialLibrary
 from cosmos.bridge.render.usd.meshes import MeshLibrary, bound_materials
+from cosmos.bridge.render.usd.mtlx import parse_mtlx
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.rows import Rows
 from cosmos.bridge.render.usd.textures import TextureLibrary
@@ -113,9 +115,10 @@ def _note_the_stage(stage: Usd.Stage, notes: Notes) -> None:
 
     if hasattr(stage, "GetCompositionErrors"):
         for error in stage.GetCompositionErrors():
-            notes.add(
-                "Parts of the stage that USD cannot compose are missing", " ".join(str(error).split()).rstrip(".")
-            )
+            said = " ".join(str(error).split()).rstrip(".")
+            named = re.search(r"@([^@]+\.mtlx)@", said)
+            if named is None or parse_mtlx(named[1]) is None:  # those that parse are followed by hand
+                notes.add("Parts of the stage that USD cannot compose are missing", said)
     if not UsdGeom.StageHasAuthoredMetersPerUnit(stage):
         notes.add(
             "The stage does not say its metersPerUnit, so its unit is taken as a centimetre",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.render.scene import Material, TextureSlot
+from cosmos.bridge.render.usd.mtlx import material_at
 from cosmos.bridge.render.usd.network import Color, Network
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.omnipbr import read_mdl
@@ -69,12 +70,15 @@ class MaterialLibrary:
         prim = material.GetPrim()
         if prim.IsInstanceProxy():
             prim = prim.GetPrimInPrototype()
-        path = str(prim.GetPath())
-        if path not in self._index:
+        key = (prim.GetStage().GetRootLayer().identifier, str(prim.GetPath()))
+        if key not in self._index:
             network = Network(self._time, self._textures, self._notes)
-            read = self._read(type(material)(prim), str(material.GetPath()), network)
-            self._keep(path, read, network.uv_names, network.colors)
-        return self._index[path]
+            own = type(material)(prim)
+            if not _has_surface(own):
+                own = material_at(prim.GetStage(), prim.GetPath()) or own
+            read = self._read(own, str(material.GetPath()), network)
+            self._keep(key, read, network.uv_names, network.colors)
+        return self._index[key]
 
     def _keep(
         self, key: Any, material: Material, uv_names: tuple[str, ...], colors: tuple[tuple[str, Color], ...]
@@ -97,6 +101,11 @@ class MaterialLibrary:
                 return read
         self._notes.add(f"Materials of {_kind_of(mdl or mtlx or universal)} are drawn clear grey", name)
         return Material(name=name, base_color=CLEAR_GREY)
+
+
+def _has_surface(material: UsdShade.Material) -> bool:
+    """Whether a material has any surface output that is connected."""
+    return any(output.HasConnectedSource() for output in material.GetSurfaceOutputs())
 
 
 def _kind_of(shader: Optional[UsdShade.Shader]) -> str:

@@ -13,6 +13,7 @@ from cosmos.bridge.render.usd.deform import JoinedPoints, MovingPoints, Part, Sk
 from cosmos.bridge.render.usd.geometry import GREY, Surface, spread
 from cosmos.bridge.render.usd.gprims import IMPLICIT, gprim_key
 from cosmos.bridge.render.usd.materials import MaterialLibrary
+from cosmos.bridge.render.usd.mtlx import material_at
 from cosmos.bridge.render.usd.normals import unit
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.shapes import Shape, read_shape
@@ -43,8 +44,25 @@ def bound_materials(prims: list[Usd.Prim]) -> list[Any]:
     if lacking:
         found = api.ComputeBoundMaterials([prims[index] for index in lacking], purposes.preview)[0]
         for index, material in zip(lacking, found, strict=True):
-            bound[index] = material
+            bound[index] = material if material else _bound_in_file(prims[index])
     return bound
+
+
+def _bound_in_file(prim: Usd.Prim) -> Any:
+    """Return the material of a MaterialX file that a prim binds although USD could not compose it, or ``None``."""
+    from pxr import UsdShade
+
+    purposes = (UsdShade.Tokens.full, UsdShade.Tokens.allPurpose, UsdShade.Tokens.preview)
+    above = prim
+    while above and not above.IsPseudoRoot():
+        api = UsdShade.MaterialBindingAPI(above)
+        for purpose in purposes:
+            relationship = api.GetDirectBindingRel(purpose)
+            targets = relationship.GetTargets() if relationship else []
+            if targets:
+                return material_at(prim.GetStage(), targets[0])
+        above = above.GetParent()
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -273,7 +273,9 @@ def _to_rgba8(image: np.ndarray) -> tuple[np.ndarray, bool, float]:
         looks_srgb = True
     image = image.astype(np.uint8)
     height, width, channels = image.shape
-    rgba = np.full((height, width, 4), 255, np.uint8)
+    rgba = np.empty((height, width, 4), np.uint8)
+    if channels == 3:
+        rgba[..., 3] = 255
     if channels <= 2:
         rgba[..., :3] = image[..., :1]
         rgba[..., 3] = image[..., 1] if channels == 2 else 255

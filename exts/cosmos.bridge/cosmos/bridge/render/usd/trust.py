@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.render.usd.mtlx import file_values, parse_mtlx
 
 if TYPE_CHECKING:
     from pxr import Sdf
 
 _LAYERS = (".usd", ".usda", ".usdc", ".usdz")
+_MATERIALX = ".mtlx"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _PACKAGED = re.compile(r"(?P<package>[^\[\]]+)\[(?P<inside>.*)\]\Z", re.DOTALL)
 _ARGUMENTS = ":SDF_FORMAT_ARGS:"
@@ -133,7 +135,7 @@ def _judge_file(outer: str, authored: str, place: _Place, root: str) -> list[_Pl
             raise _refuse(authored, place, "is a link out of the folder of the stage")
         if real.lower().endswith(".usdz"):
             found += [_Place(file=real, inside=name) for name in _layers_in(real)]
-        elif real.lower().endswith(_LAYERS):
+        elif real.lower().endswith((*_LAYERS, _MATERIALX)):
             found.append(_Place(file=real))
     return found
 
@@ -173,6 +175,10 @@ def _authored_paths(place: _Place) -> Iterator[str]:
     """Yield every asset path that a layer holds; none where it cannot be parsed, which composing says."""
     from pxr import Sdf, Tf
 
+    if place.file.lower().endswith(_MATERIALX):
+        root = parse_mtlx(place.file)
+        yield from () if root is None else file_values(root)
+        return
     try:
         layer: Optional[Sdf.Layer] = Sdf.Layer.OpenAsAnonymous(place.identifier)
     except Tf.ErrorException:
