@@ -7,8 +7,11 @@ import embreex.rtcore_scene
 import numpy as np
 import pytest
 import warp as wp
-from pxr import Gf, Usd, UsdGeom, UsdLux, Vt  # noqa: TID253
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade, Vt  # noqa: TID253
 
+from cosmos.bridge.render.draw.parallel import as_pinhole
+from cosmos.bridge.render.draw.view import make_view
+from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.types import BUFFERS, Camera, FTheta, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
@@ -361,3 +364,46 @@ def test_a_camera_brightens_what_was_metered_and_scale_replaces_the_meter():
     np.testing.assert_allclose(linear[1][lit], 2.0 * linear[0][lit], rtol=0.01)
     np.testing.assert_allclose(linear[3][lit], 2.0 * linear[2][lit], rtol=0.01)
     renderer.close()
+
+
+@pytest.mark.parametrize(("near", "far"), [(0.01, 500.0), (1.2, 500.0), (0.01, 2.9), (40.0, 60.0)])
+def test_parallel_rays_and_the_rasteriser_see_the_same(device, near, far):
+    stage = make_stage()
+    UsdGeom.Gprim.Get(stage, "/World/Box").CreateDoubleSidedAttr(False)
+    holes = UsdGeom.Mesh.Define(stage, "/World/Net")  # cut out by its opacity: half of it can be looked through
+    holes.CreatePointsAttr([(-2, 0.6, 1), (2, 0.6, 1), (2, 0.6, 3), (-2, 0.6, 3)])
+    holes.CreateFaceVertexCountsAttr([3, 3])
+    holes.CreateFaceVertexIndicesAttr([0, 1, 2, 0, 2, 3])
+    material = UsdShade.Material.Define(stage, "/World/Cut")
+    surface = UsdShade.Shader.Define(stage, "/World/Cut/Surface")
+    surface.CreateIdAttr("UsdPreviewSurface")
+    surface.CreateInput("opacity", Sdf.ValueTypeNames.Float).Set(0.2)
+    surface.CreateInput("opacityThreshold", Sdf.ValueTypeNames.Float).Set(0.5)
+    material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
+    UsdShade.MaterialBindingAPI.Apply(holes.GetPrim()).Bind(material)
+    renderer = Renderer(stage, device=device)
+    world = renderer._world
+    camera = replace(camera_of("orthographic"), near=near, far=far)
+    found = []
+    for rays in (False, True):
+        depths = wp.empty(SIZE, dtype=wp.float32, device=device)
+        triangles = wp.empty(SIZE, dtype=wp.int32, device=device)
+        Visibility(world, world.bands, rays=rays).find(make_view(camera, world.origin), depths, triangles)
+        found.append((depths.numpy(), triangles.numpy()))
+    same = found[0][1] == found[1][1]
+    assert same.mean() > 0.995  # ties on shared edges may fall either way
+    np.testing.assert_allclose(found[0][0][same], found[1][0][same], rtol=1e-5)
+    assert far == 60.0 or (found[0][1] >= 0).mean() > 0.1
+    renderer.close()
+
+
+def test_a_world_too_deep_for_the_map_is_seen_by_rays(stage):
+    renderer = Renderer(stage, device="cpu")
+    view = make_view(camera_of("orthographic"), renderer._world.origin)
+    assert as_pinhole(view, renderer._world).limit > 4.0
+    deep = make_stage()
+    UsdGeom.Cube.Define(deep, "/World/Far").AddTranslateOp().Set((0.0, 900.0, 0.0))
+    other = Renderer(deep, device="cpu")
+    assert as_pinhole(make_view(camera_of("orthographic"), other._world.origin), other._world) is None
+    for made in (renderer, other):
+        made.close()

@@ -17,7 +17,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.view import View
+from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, View
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -71,6 +71,10 @@ def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3), v
     plane = Plane()
     plane.n = wp.transform_vector(view.world_to_camera, normal)
     plane.na = wp.dot(normal, corner - eye)
+    if view.lens == ORTHOGRAPHIC:  # the same plane after the map of parallel.as_pinhole
+        depth = plane.n[2]
+        plane.n = wp.vec3(plane.n[0], plane.n[1], view.limit * depth + plane.na)
+        plane.na = -depth
     sign = wp.sign(plane.na)
     plane.ea = sign * ordered_cross(j, b, k, c)
     plane.eb = sign * ordered_cross(k, c, i, a)
@@ -100,7 +104,11 @@ def _grow_by_edge(box: wp.vec4, p: wp.vec3, q: wp.vec3, limit: wp.float32, view:
 @wp.kernel
 def _to_camera_kernel(first: wp.int32, points: wp.array(dtype=wp.vec3), view: View, out: wp.array(dtype=wp.vec3)):
     i = first + wp.tid()
-    out[i] = wp.transform_point(view.world_to_camera, points[i])
+    p = wp.transform_point(view.world_to_camera, points[i])
+    if view.lens == ORTHOGRAPHIC:  # of parallel.as_pinhole
+        share = 1.0 / (view.limit + p[2])
+        p = wp.vec3(p[0] * share, p[1] * share, -share)
+    out[i] = p
 
 
 @wp.kernel
@@ -334,7 +342,7 @@ class Rasteriser:
         """Fill ``depths`` and ``triangles`` with what is nearest of the opaque triangles.
 
         Args:
-            view: Pinhole view.
+            view: Pinhole view, or ``parallel.as_pinhole`` of an orthographic one.
             depths: Distance to the image plane [m], float32, shape [height, width]; FAR_AWAY where nothing is.
             triangles: int32, shape [height, width]; -1 where nothing is.
 

@@ -261,4 +261,14 @@ def image_point(view: View, p: wp.vec3):
     return wp.vec3(view.cx + view.fx * x, view.cy - view.fy * y, 1.0)
 
 
-__all__ = ["PINHOLE", "View", "image_point", "make_view", "moves_sky", "pixel_ray", "pixel_side", "pixel_start"]
+__all__ = [
+    "ORTHOGRAPHIC",
+    "PINHOLE",
+    "View",
+    "image_point",
+    "make_view",
+    "moves_sky",
+    "pixel_ray",
+    "pixel_side",
+    "pixel_start",
+]

@@ -16,9 +16,10 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
+from cosmos.bridge.render.draw.parallel import as_pinhole, measure_depths_kernel
 from cosmos.bridge.render.draw.raster import FAR_AWAY, Rasteriser, plane_of
 from cosmos.bridge.render.draw.rays import step_past
-from cosmos.bridge.render.draw.view import PINHOLE, View, make_view, pixel_ray, pixel_start
+from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, PINHOLE, View, make_view, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -60,7 +61,10 @@ def _rasterise_clear_kernel(
                 old = depths_out[y, x]
                 nearer = t < old or (t == old and f < triangles_out[y, x])
                 if nearer and t >= view.near and t <= view.far:
-                    solid = is_seen(world, f, wp.transform_point(view.camera_to_world, ray * t))
+                    place = ray * t
+                    if view.lens == ORTHOGRAPHIC:  # back from the map of parallel.as_pinhole
+                        place = wp.vec3(ray[0], ray[1], 1.0 / t - view.limit)
+                    solid = is_seen(world, f, wp.transform_point(view.camera_to_world, place))
                     if solid:
                         depths_out[y, x] = t
                         triangles_out[y, x] = f
@@ -204,7 +208,7 @@ class Visibility:
         Args:
             world: What can be seen.
             bands: Where to launch.
-            rays: Cast rays instead of rasterising; the only choice on CUDA and for lenses other than a pinhole.
+            rays: Cast rays instead of rasterising; the only choice on CUDA and for bent lenses.
         """
         self._world, self._bands, self._rays = world, bands, rays or bands.device.is_cuda
         self._rasteriser = Rasteriser(world, bands)
@@ -213,14 +217,20 @@ class Visibility:
     def find(self, view: Any, depths: wp.array, triangles: wp.array) -> None:
         """Fill ``depths`` (float32 [m]) and ``triangles`` (int32), both of shape [height, width] of ``view``."""
         bands = self._bands
-        if self._rays or view.lens != int(PINHOLE):
+        flat = view if view.lens == int(PINHOLE) else None
+        if not self._rays and view.lens == int(ORTHOGRAPHIC):
+            flat = as_pinhole(view, self._world)
+        if self._rays or flat is None:
             world = self._world.ray_ready()
             bands.launch(_cast_kernel, view.width * view.height, [world, view, depths, triangles])
             return
         raster = self._rasteriser
-        self._clear = raster.draw(view, depths, triangles)
-        arguments = [self._world.arrays, raster.points, view, depths, triangles]
+        self._clear = raster.draw(flat, depths, triangles)
+        arguments = [self._world.arrays, raster.points, flat, depths, triangles]
         raster.draw_rows(_rasterise_clear_kernel, self._clear, view.height, arguments)
+        if flat is not view:
+            inputs = [self._world.arrays, view, triangles, depths]
+            bands.launch(measure_depths_kernel, view.width * view.height, inputs, chunk=4096)
 
     def mark_blended(self, view: Any, depths: wp.array, marks: wp.array) -> None:
         """Set ``marks`` (uint8 [height, width]) to 1 where something blended lies at or before what is seen, else 0.
