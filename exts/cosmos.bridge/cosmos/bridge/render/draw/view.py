@@ -109,7 +109,10 @@ def _solve(view: View, wanted: wp.float32, end: wp.float32):
         following = s - off / wp.max(at[1], 1.0e-20)
         if not (following > low and following < high):
             following = 0.5 * (low + high)
+        close = wp.abs(following - s) <= 1.0e-7 * end
         s = following
+        if close:
+            break
     return s
 
 
@@ -167,8 +170,12 @@ def _unbent_ray(view: View, want_x: wp.float32, want_y: wp.float32):
             det = wp.float32(1.0e-9)
         off_x = want_x - got[0]
         off_y = want_y - got[1]
-        x += (d[3] * off_x - d[1] * off_y) / det
-        y += (d[0] * off_y - d[2] * off_x) / det
+        step_x = (d[3] * off_x - d[1] * off_y) / det
+        step_y = (d[0] * off_y - d[2] * off_x) / det
+        x += step_x
+        y += step_y
+        if wp.abs(step_x) + wp.abs(step_y) <= 1.0e-7 * (1.0 + wp.abs(x) + wp.abs(y)):
+            break
     away = wp.length(_bend(view, x, y) - wp.vec2(want_x, want_y))
     outside = wp.sqrt(x * x + y * y) > view.reach
     if outside or not (away < 1.0e-5 * (1.0 + wp.abs(want_x) + wp.abs(want_y))):
