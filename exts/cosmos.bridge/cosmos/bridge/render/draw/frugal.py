@@ -18,6 +18,7 @@ from cosmos.bridge.render.draw.light import PI, flat_albedo, frame_x, sun_along
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.terminator import lift_of
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -134,6 +135,7 @@ def gather_frugally_kernel(
             h = surfaces.geometric[j]
             if wp.dot(h, air.sun) > 0.0 and wp.dot(surfaces.normals[j], air.sun) > 0.0:
                 q = surfaces.positions[j] + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
+                q += lift_of(world, surfaces.triangles[j], surfaces.positions[j], h)
                 sun_out[cell] = sun_along(world, air, q, air.sun)
     if surfaces.triangles[i] < 0:
         return

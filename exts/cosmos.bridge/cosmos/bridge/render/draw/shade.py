@@ -12,6 +12,7 @@ from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.terminator import lift_of
 from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -204,12 +205,18 @@ def shade_kernel(
         around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
         color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
         facing = wp.dot(n, air.sun)
-        if facing > 0.0 and wp.dot(g, air.sun) > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
+        if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
             share = wp.float32(-1.0)
-            if grid.frugal == 1 and close > 0.25:
+            if grid.frugal == 1 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
                 share = grid.sun[cell]
             if share < 0.0:
-                share = _sun_share(world, air, start, g, sun_rays)
+                lift = lift_of(world, surfaces.triangles[i], p, g)
+                guard = g
+                if wp.dot(lift, lift) > 1.0e-12:  # a polygon of a round thing may turn away from what its shading faces
+                    guard = n
+                share = wp.float32(0.0)
+                if wp.dot(guard, air.sun) > 0.0:
+                    share = _sun_share(world, air, start + lift, guard, sun_rays)
             if share > 0.0:
                 soft = wp.max(roughness, 0.08)
                 shine = _fresnel(f0, wp.dot(toward, wp.normalize(toward + air.sun))) * _ggx(n, toward, air.sun, soft)
