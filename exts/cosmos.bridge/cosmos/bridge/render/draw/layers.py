@@ -165,6 +165,10 @@ def _merge_light_kernel(first: wp.int32, height: wp.int32, front: LightGrid, pic
     if picture.triangles[y * light.width + x] < 0:
         light.lit[cell] = front.lit[cell]
         light.gathered[cell] = front.gathered[cell]
+        if light.frugal == 1:
+            light.picks[cell] = front.picks[cell]
+            light.rest[cell] = front.rest[cell]
+            light.sun[cell] = front.sun[cell]
 
 
 @wp.kernel
