@@ -89,8 +89,8 @@ def author():
 
 
 @pytest.fixture(scope="module")
-def renderer():
-    renderer = Renderer(author(), device="cpu", threads=2)
+def renderer(device):
+    renderer = Renderer(author(), device=device, threads=2)
     yield renderer
     renderer.close()
 

@@ -116,18 +116,22 @@ def pointcloud(shot: Shot) -> dict[str, Any]:
     """World points of the pixels that see a labelled thing, row by row."""
     things, pose = shot.thing_ids, shot.frame.camera.cam_to_world
     chosen = np.isfinite(shot.reach) & ((things > 0) if shot.options.include_unlabelled else (things > 1))
-    starts, directions = (part[chosen] for part in shot.rays)
-    world = (starts + directions * shot.reach[chosen][:, None]) @ pose[:3, :3].T + pose[:3, 3]
+    picked = np.flatnonzero(chosen)
+    starts, directions = (part.reshape(-1, 3) for part in shot.rays)
+    local = directions[picked] * shot.reach.ravel()[picked][:, None]
+    if isinstance(shot.frame.camera.lens, Orthographic):  # the rays of all others start at the camera
+        local += starts[picked]
+    world = local @ pose[:3, :3].T + pose[:3, 3]
     count = len(world)
     normals = np.ones((count, 4), np.float32)
-    normals[:, :3] = shot.need("normals")[chosen]
+    normals[:, :3] = shot.need("normals").reshape(-1, 3)[picked]
     colors = np.full((count, 4), 255, np.uint8)
-    colors[:, :3] = shot.need("rgb")[chosen]
+    colors[:, :3] = shot.need("rgb").reshape(-1, 3)[picked]
     info = {
         "pointNormals": normals.ravel(),
         "pointRgb": colors.ravel(),
-        "pointSemantic": shot.need("semantic_ids")[chosen].astype(np.uint32),
-        "pointInstance": things[chosen].astype(np.uint32),
+        "pointSemantic": shot.need("semantic_ids").ravel()[picked],
+        "pointInstance": things.ravel()[picked],
     }
     return {"data": (world / shot.unit).astype(np.float32), "info": info}
 

@@ -150,6 +150,13 @@ class Shot:
         return np.where(whole > 0, 1.0 - seen / np.maximum(whole, 1), np.nan).astype(np.float32)
 
 
+def present_ids(ids: np.ndarray) -> list[int]:
+    """Return the ids that occur, ascending."""
+    if not ids.size or int(ids.max()) >= 1 << 24:
+        return [int(key) for key in np.unique(ids)]
+    return [int(key) for key in np.flatnonzero(np.bincount(ids.ravel()))]
+
+
 def extents(ids: np.ndarray, count: int, *, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Count the pixels of each id and box them.
 
@@ -173,4 +180,4 @@ def extents(ids: np.ndarray, count: int, *, skip: int = 0) -> tuple[np.ndarray, 
     return np.bincount(ids.ravel(), minlength=count)[skip:], boxes[skip:]
 
 
-__all__ = ["AnnotatorOptions", "Color", "Shot", "extents", "hashed_color"]
+__all__ = ["AnnotatorOptions", "Color", "Shot", "extents", "hashed_color", "present_ids"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmos.bridge.render.annotators.options import Shot
+from cosmos.bridge.render.annotators.options import Shot, present_ids
 from cosmos.bridge.render.annotators.things import FIRST
 from cosmos.bridge.types import Orthographic
 
@@ -63,7 +63,7 @@ def motion_vectors(shot: Shot) -> np.ndarray:
 def semantic_segmentation(shot: Shot) -> dict[str, Any]:
     """Semantic id or its colour at each pixel; info ``idToLabels``."""
     ids = shot.need("semantic_ids")
-    present = [int(key) for key in np.unique(ids)]
+    present = present_ids(ids)
     labels = {key: shot.labels.get(key, {}) for key in present if key > 1}
     named = {key: dict(value) for key, value in labels.items() if value}
     ids = _keep(ids, present, named)
@@ -75,7 +75,7 @@ def semantic_segmentation(shot: Shot) -> dict[str, Any]:
 def instance_segmentation(shot: Shot) -> dict[str, Any]:
     """Labelled thing at each pixel; info ``idToLabels`` (prim paths) and ``idToSemantics``."""
     ids, things = shot.thing_ids, shot.things
-    present = [int(key) for key in np.unique(ids) if key >= FIRST]
+    present = [key for key in present_ids(ids) if key >= FIRST]
     paths = {key: things.items[key - FIRST].prim_path for key in present}
     semantics = {key: dict(things.items[key - FIRST].labels) for key in present}
     special = {key: {"class": name} for key, name in _SPECIAL.items()}
@@ -89,7 +89,7 @@ def instance_segmentation(shot: Shot) -> dict[str, Any]:
 def instance_id_segmentation(shot: Shot) -> dict[str, Any]:
     """Drawn leaf prim at each pixel, labelled or not; info ``idToLabels`` (prim paths)."""
     ids, instances = shot.need("instance_ids"), shot.frame.instances
-    present = [int(key) for key in np.unique(ids) if key > 0]
+    present = [key for key in present_ids(ids) if key > 0]
     paths = {key: instances[key].prim_path if key in instances else f"/unknown[{key}]" for key in present}
     return _segmentation(shot, ids, paths, {"idToLabels": {0: "BACKGROUND", **paths}}, leaves=True)
 
@@ -111,7 +111,7 @@ def _segmentation(
     leaves: bool = False,
 ) -> dict[str, Any]:
     """Return ids or colours with their tables, whose keys are ids or colours as text."""
-    present = {int(key) for key in np.unique(ids)}
+    present = set(present_ids(ids))
     if not shot.options.colorize:
         return {"data": np.array(ids, np.uint32), "info": {name: dict(table) for name, table in tables.items()}}
     colors: dict[int, Rgba] = {0: _BACKGROUND} if leaves else {0: _BACKGROUND, 1: _UNLABELLED}
