@@ -316,3 +316,36 @@ def test_wrong_numbers_are_refused(yard):
         picture(yard, samples=0)
     with pytest.raises(ValueError, match="must not be negative"):
         picture(yard, seed=-1)
+
+
+def test_a_hole_is_seen_through_and_lets_light_through(device, tmp_path):
+    """A board whose image is clear in its left half, before an even sky: the left half of the picture is sky."""
+    import cv2
+
+    image = np.full((8, 8, 4), 255, np.uint8)
+    image[:, :4, 3] = 0
+    cv2.imwrite(str(tmp_path / "board.png"), image)
+    stage = new_stage()
+    board = UsdGeom.Mesh.Define(stage, "/World/Board")
+    board.CreatePointsAttr([(-1, 0, -1), (1, 0, -1), (1, 0, 1), (-1, 0, 1)])
+    board.CreateFaceVertexCountsAttr([4])
+    board.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+    uvs = UsdGeom.PrimvarsAPI(board).CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, "vertex")
+    uvs.Set([(0, 0), (1, 0), (1, 1), (0, 1)])
+    paint(stage, board.GetPrim(), diffuseColor=(0.0, 0.0, 0.0), opacityThreshold=0.5, roughness=1.0)
+    surface = UsdShade.Shader.Get(stage, "/World/Looks/Board/Surface")
+    texture = UsdShade.Shader.Define(stage, "/World/Looks/Board/Image")
+    texture.CreateIdAttr("UsdUVTexture")
+    texture.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(str(tmp_path / "board.png"))
+    coordinates = UsdShade.Shader.Define(stage, "/World/Looks/Board/Place")
+    coordinates.CreateIdAttr("UsdPrimvarReader_float2")
+    coordinates.CreateInput("varname", Sdf.ValueTypeNames.String).Set("st")
+    place = coordinates.CreateOutput("result", Sdf.ValueTypeNames.Float2)
+    texture.CreateInput("st", Sdf.ValueTypeNames.Float2).ConnectToSource(place)
+    alpha = texture.CreateOutput("a", Sdf.ValueTypeNames.Float)
+    surface.CreateInput("opacity", Sdf.ValueTypeNames.Float).ConnectToSource(alpha)
+    UsdLux.DomeLight.Define(stage, "/World/Sky").CreateIntensityAttr(1.0)
+    look_from(stage, (0, -1.0, 0), focal=40.0)
+    seen = radiance(stage, device, samples=16)
+    np.testing.assert_allclose(seen[:, :17], 1.0, atol=1e-4)
+    assert seen[:, 20:].max() < 0.2

@@ -19,7 +19,7 @@ from cosmos.bridge.render.draw.atlas import OPACITY_SLOT, Atlas
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import sun_along
-from cosmos.bridge.render.draw.matter import surface_at
+from cosmos.bridge.render.draw.matter import is_seen, surface_at
 from cosmos.bridge.render.draw.rays import light_along, step_past
 from cosmos.bridge.render.draw.sky import Air, through_haze
 from cosmos.bridge.render.draw.surface import skin_of
@@ -52,6 +52,8 @@ wp.set_module_options({"enable_backward": False})
 MAX_BOUNCES = 12
 """Times that a path scatters at most; roulette ends most of them sooner."""
 _MOST_STEPS = 96
+_CEILING = 2.5
+"""Most that light of a later bounce may bring to one sample, in exposed light, of which about 1 is white."""
 _STRIDE = wp.constant(6)
 """Pairs of numbers that one surface uses."""
 _FAINT = wp.constant(wp.float32(0.008))
@@ -117,6 +119,7 @@ def _lit(
     body: Body,
     p: wp.vec3,
     toward: wp.vec3,
+    finish: wp.vec3,
     total: wp.float32,
     sample: wp.uint32,
     pixel: wp.uint32,
@@ -136,13 +139,13 @@ def _lit(
                 share = share * _power(density, found[3])
             light += wp.cw_mul(wp.vec3(found[0], found[1], found[2]), sun_radiance(air)) * share
     if lamps.count > 0:
-        k = pick_lamp(lamps, p, body.normal, total, picks[0])
+        k = pick_lamp(lamps, p, body.normal, toward, finish, total, picks[0])
         aim = lamp_aim(lamps, atlas, k, p, draw_pair(sample, pixel, dimension + 2))
         if aim.density > 0.0:
             found = scattered(body, toward, aim.direction)
             gain = luma(aim.light) * (found[0] + found[1] + found[2])
             if found[3] > 0.0 and gain > 0.0:
-                chance = lamp_chance(lamps, k, p, body.normal, total)
+                chance = lamp_chance(lamps, k, p, body.normal, toward, finish, total)
                 share = wp.float32(1.0 / (aim.density * chance))
                 if lamps.shadows[k] == 1:
                     share = share * _power(aim.density * chance, found[3])
@@ -181,6 +184,8 @@ def _met_lamps(
     atlas: Atlas,
     p: wp.vec3,
     n: wp.vec3,
+    toward: wp.vec3,
+    finish: wp.vec3,
     direction: wp.vec3,
     start: wp.float32,
     end: wp.float32,
@@ -194,7 +199,7 @@ def _met_lamps(
             aim = lamp_met(lamps, atlas, k, p, direction)
             far = wp.max(aim.distance * 0.995 - 0.02, 0.0)
             if aim.density > 0.0 and far >= start and far < end:
-                chance = lamp_chance(lamps, k, p, n, total)
+                chance = lamp_chance(lamps, k, p, n, toward, finish, total)
                 light += aim.light * _power(density, aim.density * chance)
     return light
 
@@ -214,13 +219,13 @@ def _sky_light(air: Air, atlas: Atlas, tracing: Tracing, direction: wp.vec3, dir
 
 
 @wp.func
-def _is_hole(world: WorldArrays, f: wp.int32, opacity: wp.float32, presence: wp.float32):
-    """Whether a surface of this opacity is not there at all."""
+def _is_hole(world: WorldArrays, f: wp.int32, p: wp.vec3, opacity: wp.float32, presence: wp.float32):
+    """Whether a surface of this opacity is not there at all at ``p``."""
     row = world.materials[f]
     if world.atlas.rows[row, 24] == 0.0:
         return False
     if world.atlas.rows[row, 24] == 1.0:
-        return opacity <= 0.0
+        return not is_seen(world, f, p)
     return opacity < _FAINT and (presence > 0.0 or world.atlas.rows[row, OPACITY_SLOT] != -1.0)
 
 
@@ -254,6 +259,8 @@ def path_light(
     total = wp.float32(0.0)
     from_p = start
     from_n = toward
+    from_toward = toward
+    finish = wp.vec3(1.0, 1.0, 1.0)
     travelled = wp.float32(0.0)
     walked = wp.float32(0.0)
     for _step in range(tracing.steps):
@@ -264,7 +271,9 @@ def path_light(
             light += wp.cw_mul(weight, veil)
             weight = wp.cw_mul(weight, clear)
         if bounce > 0 and lamps.count > 0:
-            shining = _met_lamps(lamps, atlas, from_p, from_n, direction, walked, walked + t, density, total)
+            shining = _met_lamps(
+                lamps, atlas, from_p, from_n, from_toward, finish, direction, walked, walked + t, density, total
+            )
             light += _held(wp.cw_mul(weight, shining), tracing.ceiling, bounce - 1)
         directly = wp.int32(0)
         if bounce == 0:
@@ -280,7 +289,7 @@ def path_light(
         base = _STRIDE * _step + 1
         lift = 1.0e-4 + 2.0e-5 * (travelled + t)
         draws = draw_pair(sample, pixel, base + 1)
-        passes = _is_hole(world, f, matter.opacity, matter.presence)
+        passes = _is_hole(world, f, p, matter.opacity, matter.presence)
         opacity = matter.opacity
         if matter.presence > 0.0 and opacity < 1.0 and not passes:
             passes = draws[0] >= opacity
@@ -313,9 +322,10 @@ def path_light(
         )
         lifted = p + matter.geometric * lift
         here = wp.float32(0.0)
+        worth = wp.vec3(body.alpha, luma(body.diffuse), luma(body.f0))
         if lamps.count > 0:
-            here = lamps_total(lamps, lifted, body.normal)
-        arrived = _lit(world, atlas, air, lamps, tracing, body, lifted, back, here, sample, pixel, base + 2)
+            here = lamps_total(lamps, lifted, body.normal, back, worth)
+        arrived = _lit(world, atlas, air, lamps, tracing, body, lifted, back, worth, here, sample, pixel, base + 2)
         if air.headlight > 0.0:
             arrived += _headlit(world, air, tracing, body, lifted, back, directly)
         light += _held(wp.cw_mul(weight, arrived), tracing.ceiling, bounce)
@@ -341,6 +351,8 @@ def path_light(
         total = here
         from_n = body.normal
         from_p = lifted
+        from_toward = back
+        finish = worth
         walked = wp.float32(0.0)
         origin = lifted
         direction = goes.direction
@@ -451,7 +463,7 @@ class PathTracer:
         tracing = Tracing()
         tracing.table, tracing.sky = self._table, self._sky(air.dome)
         tracing.seed, tracing.bounces, tracing.steps = (seed ^ (seed >> 31)) & 0x7FFFFFFF, MAX_BOUNCES, _MOST_STEPS
-        tracing.ceiling = 40.0 / max(air.exposure, 1e-12)
+        tracing.ceiling = _CEILING / max(air.exposure, 1e-12)
         turn = view.camera_to_world
         aim = [-0.06 * turn[axis, 1] - turn[axis, 2] for axis in range(3)]
         length = sum(part * part for part in aim) ** 0.5

@@ -20,6 +20,7 @@ from cosmos.bridge.render.draw.lamp import (
     Lamps,
     lamp_irradiance,
     lamp_shaping,
+    lamp_vector,
 )
 from cosmos.bridge.render.draw.light import PI, frame_x
 from cosmos.bridge.render.draw.sky import Air, sky_radiance
@@ -28,7 +29,7 @@ from cosmos.bridge.render.scene import Texture
 wp.set_module_options({"enable_backward": False})
 
 _MAP_ROWS, _MAP_COLUMNS = 64, 128
-_EVEN = wp.constant(wp.float32(0.05))
+_EVEN = wp.constant(wp.float32(0.1))
 """Share of lamp picks that go to any lamp alike, so that none is ever missed."""
 
 
@@ -90,30 +91,58 @@ def sun_radiance(air: Air):
 
 
 @wp.func
-def lamps_total(lamps: Lamps, p: wp.vec3, n: wp.vec3):
-    """Sum of the lamps' unshadowed light at a place, by which one is picked."""
+def _worth(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3, toward: wp.vec3, finish: wp.vec3):
+    """Root of about how much light of lamp ``k`` a surface at ``p`` sends ``toward`` the viewer, shadows aside.
+
+    The root, because the lamp that is worth most may be hidden: then the others must not be left with rare picks.
+    """
+    to = lamp_vector(lamps, k, p)
+    far = wp.max(wp.length(to), 1.0e-6)
+    w = to / far
+    reach = wp.float32(0.0)
+    if lamps.kinds[k] != DISTANT:
+        reach = wp.min(0.5 * wp.sqrt(lamps.areas[k]) / far, 1.0)
+    nl = wp.max(wp.dot(n, w), 0.3 * reach)
+    if nl <= 0.0:
+        return wp.float32(0.0)
+    alpha = wp.clamp(finish[0] + 0.5 * reach, 0.01, 1.0)
+    h = wp.normalize(toward + w)
+    nh = wp.max(wp.dot(n, h), 0.0)
+    d = nh * nh * (alpha * alpha - 1.0) + 1.0
+    fresnel = wp.pow(1.0 - wp.clamp(wp.dot(w, h), 0.0, 1.0), 5.0)
+    gloss = (finish[2] + (1.0 - finish[2]) * fresnel) * alpha * alpha / wp.max(PI * d * d, 1.0e-9)
+    gloss = gloss * 0.25 / wp.max(wp.max(nl, wp.dot(n, toward)), 0.05)
+    return wp.sqrt(luma(lamp_irradiance(lamps, k, p, w)) * nl * (finish[1] / PI + gloss + 0.01))
+
+
+@wp.func
+def lamps_total(lamps: Lamps, p: wp.vec3, n: wp.vec3, toward: wp.vec3, finish: wp.vec3):
+    """Sum of what the lamps are worth at a place, by which one is picked.
+
+    ``finish`` holds the width of the highlight (alpha) and how bright the diffuse part and the highlight are.
+    """
     total = wp.float32(0.0)
     for k in range(lamps.count):
-        total += luma(lamp_irradiance(lamps, k, p, n))
+        total += _worth(lamps, k, p, n, toward, finish)
     return total
 
 
 @wp.func
-def lamp_chance(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3, total: wp.float32):
+def lamp_chance(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3, toward: wp.vec3, finish: wp.vec3, total: wp.float32):
     """Chance that lamp ``k`` is picked."""
     even = 1.0 / wp.float32(lamps.count)
     if total <= 0.0:
         return even
-    return (1.0 - _EVEN) * luma(lamp_irradiance(lamps, k, p, n)) / total + _EVEN * even
+    return (1.0 - _EVEN) * _worth(lamps, k, p, n, toward, finish) / total + _EVEN * even
 
 
 @wp.func
-def pick_lamp(lamps: Lamps, p: wp.vec3, n: wp.vec3, total: wp.float32, u: wp.float32):
+def pick_lamp(lamps: Lamps, p: wp.vec3, n: wp.vec3, toward: wp.vec3, finish: wp.vec3, total: wp.float32, u: wp.float32):
     """The lamp that ``u`` in [0, 1) picks."""
     rest = u
     last = wp.int32(lamps.count - 1)
     for k in range(lamps.count):
-        chance = lamp_chance(lamps, k, p, n, total)
+        chance = lamp_chance(lamps, k, p, n, toward, finish, total)
         if rest < chance:
             return k
         rest -= chance
