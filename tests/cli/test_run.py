@@ -357,6 +357,10 @@ def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):
     assert code == 0, err
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["World_Camera", "World_Side"]
     assert len(list((tmp_path / "frames" / "World_Side").iterdir())) == 2
+    words[-1] = tmp_path / "none"
+    code, _, err = cli(*words, "--camera", "/World/Camera", "--camera", "/None")
+    assert code == 3 and "has no camera '/None'" in err
+    assert not list(tmp_path.glob("none/*"))  # a wrong camera is told before any work
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.look import Look
-from cosmos.bridge.sources import FrameSource, StageSource, open_source, read_clip
+from cosmos.bridge.sources import CameraRig, FrameSource, StageSource, open_source, read_clip
 
 SIZE = (18, 32)
 
@@ -157,3 +157,48 @@ def test_opener_picks_by_what_the_path_is(tmp_path):
         open_source(tmp_path / "none.usda")
     with pytest.raises(SourceError, match="is a stage and takes no clip; it takes camera, frames, size, device"):
         open_source(path, clip=1, size=SIZE)
+
+
+def two_cameras(path):
+    """The wall, seen by a second, orthographic camera too."""
+    author(path)
+    stage = Usd.Stage.Open(str(path))
+    top = UsdGeom.Camera.Define(stage, "/World/Flat")
+    top.CreateProjectionAttr("orthographic")
+    top.CreateClippingRangeAttr(Gf.Vec2f(0.1, 1000))
+    top.AddTranslateOp().Set(Gf.Vec3d(0, 0, 7))
+    stage.GetRootLayer().Save()
+    return path
+
+
+def test_another_camera_of_the_stage_is_not_loaded_again(tmp_path, monkeypatch):
+    import cosmos.bridge.render.renderer as rendering
+
+    made, closed = [], []
+
+    class Counting(rendering.Renderer):
+        def __init__(self, *args, **options):
+            made.append(self)
+            super().__init__(*args, **options)
+
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    monkeypatch.setattr(rendering, "Renderer", Counting)
+    first = StageSource(two_cameras(tmp_path / "two.usda"), frames=range(0, 2), size=SIZE, device="cpu")
+    assert isinstance(first, CameraRig) and any("2 cameras" in note for note in first.notes)
+    second = first.beside("/World/Flat")
+    assert second.describe()["camera"] == "/World/Flat" and not any("was taken" in note for note in second.notes)
+    np.testing.assert_allclose(read_clip(second).depth.numpy(), 7.0, rtol=1e-5)
+    np.testing.assert_allclose(read_clip(first).depth.numpy(), 4.0, rtol=1e-5)
+    first.close()
+    first.close()
+    assert len(made) == 1 and not closed
+    np.testing.assert_allclose(read_clip(second).depth.numpy(), 7.0, rtol=1e-5)
+    with pytest.raises(SourceError, match="is closed"):
+        first.beside("/World/Flat")
+    with pytest.raises(SourceError, match="has no camera '/World/Nope'"):
+        second.beside("/World/Nope")
+    second.close()
+    assert closed == made

@@ -22,7 +22,7 @@ from cosmos.bridge.runs.clock import Clock
 from cosmos.bridge.runs.plan import PlannedClip, plan_clips
 from cosmos.bridge.runs.record import RunRecord
 from cosmos.bridge.runs.summary import RunSummary
-from cosmos.bridge.sources.base import FrameSource, read_clip
+from cosmos.bridge.sources.base import CameraRig, FrameSource, read_clip
 from cosmos.bridge.transfer.base import TransferModel, TransferSpec
 from cosmos.bridge.types import (
     EXTRA_BUFFERS,
@@ -321,7 +321,8 @@ class _Opened:
 
     def describe(self, camera: Optional[str]) -> Mapping[str, Any]:
         """Return what the source of a camera says of itself, as plain values."""
-        source = self._open_source(camera)
+        rig = None if self._kept is None else self._kept[1]
+        source = rig.beside(camera) if camera is not None and isinstance(rig, CameraRig) else self._open_source(camera)
         if self._kept is None:
             self._kept = camera, source
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -19,6 +21,7 @@ from cosmos.bridge.types import Progress
 
 if TYPE_CHECKING:
     from cosmos.bridge.render.annotators import AnnotatorOptions
+    from cosmos.bridge.sources import FrameSource
 
 _DEFAULT = (
     "rgb,distance_to_image_plane,normals,motion_vectors,semantic_segmentation,instance_id_segmentation,camera_params"
@@ -159,19 +162,19 @@ class _Rendering:
         """Render until done or asked to stop."""
         from cosmos.bridge.render.annotators import annotate
         from cosmos.bridge.sinks.basic import BasicFiles
-        from cosmos.bridge.sources import open_source
 
         frames = num_bytes = planned = 0
         mapped = "hdmap" not in self._annotators
         notes: dict[str, None] = {}
         progress(CLIPS, 0, len(self._cameras))
-        for done, camera in enumerate(self._cameras):
-            drawing = {**self._traced, "progress": progress} if self._traced else {}
-            source = open_source(self._source, camera=camera, **self._options, **drawing)
-            try:
+        with ExitStack() as opened:
+            sources = list(self._sources(opened, progress))  # a wrong camera fails here, before any work
+            for done, source in enumerate(sources):
                 planned += source.num_frames
                 notes.update(dict.fromkeys(source.notes))
-                folder = self._out if len(self._cameras) == 1 else self._out / _folder_name(camera, done)
+                folder = self._out
+                if len(self._cameras) > 1:
+                    folder = self._out / _folder_name(self._cameras[done], done)
                 files = BasicFiles(folder)
                 for index, frame in enumerate(source.read()):
                     given = annotate(frame, self._annotators, self._annotated)
@@ -181,11 +184,9 @@ class _Rendering:
                     progress("render", index + 1, source.num_frames)
                     if stop.finishing:
                         break
-            finally:
-                source.close()
-            progress(CLIPS, done + 1, len(self._cameras))
-            if stop.finishing:
-                break
+                progress(CLIPS, done + 1, len(self._cameras))
+                if stop.finishing:
+                    break
         if not mapped:
             notes["No lane, pole or box of an HD map was in view, so hdmap is black; label them."] = None
         return {
@@ -196,6 +197,21 @@ class _Rendering:
             "bytes": num_bytes,
             "notes": list(notes),
         }
+
+    def _sources(self, opened: ExitStack, progress: Progress) -> Iterator[FrameSource]:
+        """Yield the source of each camera; a stage is loaded once for all of them."""
+        from cosmos.bridge.sources import CameraRig, open_source
+
+        drawing = {**self._traced, "progress": progress} if self._traced else {}
+        first: Optional[FrameSource] = None
+        for camera in self._cameras:
+            if camera is not None and isinstance(first, CameraRig):
+                source = first.beside(camera)
+            else:
+                source = open_source(self._source, camera=camera, **self._options, **drawing)
+            opened.callback(source.close)
+            first = first or source
+            yield source
 
 
 def _folder_name(camera: Optional[str], index: int) -> str:

@@ -40,6 +40,15 @@ class FrameSource(Protocol):
         ...
 
 
+@runtime_checkable
+class CameraRig(Protocol):
+    """A source whose other cameras need no loading of their own."""
+
+    def beside(self, camera: str) -> FrameSource:
+        """Return the source of another camera, which the caller closes; read one camera after the other."""
+        ...
+
+
 def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
     """Read a whole source into a Clip that owns its memory.
 
@@ -57,4 +66,4 @@ def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
     return gather(counted(), fps=source.fps, num_frames=source.num_frames)
 
 
-__all__ = ["FrameSource", "read_clip"]
+__all__ = ["CameraRig", "FrameSource", "read_clip"]

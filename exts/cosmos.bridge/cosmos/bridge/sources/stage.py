@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,7 @@ class StageSource:
         self._look, self._rgb, self._closed = look, rgb, False
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
         self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted)
+        self._sharers = [1]
         try:
             scene = self._renderer.scene
             self._ranged = bool(scene.end_time > scene.start_time)
@@ -102,6 +104,7 @@ class StageSource:
                 self._notes.append(NO_MAP)
             self._frames = frames
             self._times = self._time_codes(frames)
+            self._common = len(self._notes)
             self._still = self._choose_camera(camera)
             self._describe_layer(path)
         except BaseException:
@@ -216,11 +219,32 @@ class StageSource:
             return {}
         return {"quality": "reference", **asdict(self._reference), "progress": self._progress}
 
+    def beside(self, camera: str) -> StageSource:
+        """Return the source of another camera of this stage, drawn by the same renderer.
+
+        Frames of both borrow one memory: read one source after the other. The caller closes it, in any order.
+
+        Args:
+            camera: Path of a camera prim.
+
+        Raises:
+            SourceError: If there is no such camera, or this source is closed.
+        """
+        if self._closed:
+            raise SourceError(f"The source of {self._name} is closed; open it again.")
+        other = copy(self)
+        other._notes = self._notes[: self._common]
+        other._still = other._choose_camera(camera)
+        self._sharers[0] += 1
+        return other
+
     def close(self) -> None:
-        """Release the renderer; safe to call twice."""
+        """Release the renderer, unless another camera's source still draws with it; safe to call twice."""
         if not self._closed:
             self._closed = True
-            self._renderer.close()
+            self._sharers[0] -= 1
+            if self._sharers[0] == 0:
+                self._renderer.close()
 
 
 def _range_text(frames: range) -> str:
