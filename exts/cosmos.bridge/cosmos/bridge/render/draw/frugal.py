@@ -13,6 +13,7 @@ from __future__ import annotations
 import warp as wp
 
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light import PI, flat_albedo, frame_x, sun_along
 from cosmos.bridge.render.draw.rays import hit_along, light_along
@@ -21,7 +22,7 @@ from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.terminator import lift_of
 from cosmos.bridge.render.draw.world import WorldArrays
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(fast_options())
 
 _UNSEEN = wp.constant(wp.float32(-2.0))
 """Sun of a cell that has no opinion: sky, or a face turned away."""
@@ -109,7 +110,7 @@ def gather_frugally_kernel(
     rays: wp.int32,
     lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
     gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
-    picks_out: wp.array(dtype=wp.vec4i),  # the four strongest lamps, -1 for none
+    picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
     sun_out: wp.array(dtype=wp.float32),  # share of the sun somewhere in the cell, or _UNSEEN
 ):
@@ -123,7 +124,7 @@ def gather_frugally_kernel(
     order = _order(row, column)
     lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
     gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
-    picks_out[cell] = wp.vec4i(-1, -1, -1, -1)
+    picks_out[cell] = wp.vec2i(-1, -1)
     rest_out[cell] = wp.float32(1.0)
     sun_out[cell] = _UNSEEN
     if air.sun_color[0] + air.sun_color[2] > 0.0:
@@ -149,8 +150,8 @@ def gather_frugally_kernel(
     gathered_out[cell] = _surroundings(world, atlas, air, p, n, g, order, rays)
     full = wp.vec3(0.0, 0.0, 0.0)
     total = wp.float32(0.0)
-    values = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    picks = wp.vec4i(-1, -1, -1, -1)
+    values = wp.vec2(0.0, 0.0)
+    picks = wp.vec2i(-1, -1)
     # Two lamps of the cell's own, chosen by their light in one pass; sixteen cells divide all light evenly.
     ua = (wp.float32((order * 7) % 16) + 0.5) / 32.0
     ub = ua + 0.5
@@ -173,23 +174,16 @@ def gather_frugally_kernel(
                 ub = ub / odds
             else:
                 ub = (ub - odds) / (1.0 - odds)
-            if value > values[3]:
-                if value > values[0]:
-                    values = wp.vec4(value, values[0], values[1], values[2])
-                    picks = wp.vec4i(k, picks[0], picks[1], picks[2])
-                elif value > values[1]:
-                    values = wp.vec4(values[0], value, values[1], values[2])
-                    picks = wp.vec4i(picks[0], k, picks[1], picks[2])
-                elif value > values[2]:
-                    values = wp.vec4(values[0], values[1], value, values[2])
-                    picks = wp.vec4i(picks[0], picks[1], k, picks[2])
-                else:
-                    values = wp.vec4(values[0], values[1], values[2], value)
-                    picks = wp.vec4i(picks[0], picks[1], picks[2], k)
+            if value > values[0]:
+                values = wp.vec2(value, values[0])
+                picks = wp.vec2i(k, picks[0])
+            elif value > values[1]:
+                values = wp.vec2(values[0], value)
+                picks = wp.vec2i(picks[0], k)
     if total <= 0.0:
         return
     picks_out[cell] = picks
-    rest_out[cell] = total / (values[0] + values[1] + values[2] + values[3])
+    rest_out[cell] = total / (values[0] + values[1])
     # What a shadow takes away is all that varies from cell to cell: light that reaches every cell stays exact.
     if ka >= 0:
         part = lamp_irradiance(lamps, ka, p, n)

@@ -228,7 +228,10 @@ def smooth_light_kernel(
                     if dx == -2 or dx == 2:
                         weight *= 0.5
                     off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
-                    weight *= wp.exp(-off * off) * wp.pow(wp.max(0.0, wp.dot(n, surfaces.normals[j])), 8.0)
+                    alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
+                    alike = alike * alike
+                    alike = alike * alike
+                    weight *= wp.exp(-off * off) * alike * alike
                     q = qr * columns + qc
                     sum_lit += lit[q] * weight
                     sum_gathered += gathered[q] * weight

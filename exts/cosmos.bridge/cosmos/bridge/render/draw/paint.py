@@ -239,7 +239,7 @@ class Painter:
         rays = effort.gather * (2 if roofed else 1)
         grid.frugal = int(effort.frugal)
         if effort.frugal:
-            grid.picks = wp.empty(cells, dtype=wp.vec4i, device=device)
+            grid.picks = wp.empty(cells, dtype=wp.vec2i, device=device)
             grid.rest, grid.sun, sun = (wp.empty(cells, dtype=wp.float32, device=device) for _ in range(3))
             inputs = [*scene, *layout, rays * (1 + step // 4), lit, gathered, grid.picks, grid.rest, sun]
             self._bands.launch(gather_frugally_kernel, cells, inputs, chunk=512)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import lattice
+from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.surface import Surfaces
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(fast_options())
 
 
 @wp.kernel

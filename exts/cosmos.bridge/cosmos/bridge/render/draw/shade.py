@@ -6,6 +6,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
@@ -17,7 +18,7 @@ from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(fast_options())
 
 
 @wp.struct
@@ -31,7 +32,7 @@ class LightGrid:
     lit: wp.array(dtype=wp.vec3)
     gathered: wp.array(dtype=wp.vec4)
     frugal: wp.int32  # 1: the following hold, and spare rays and lamps at each sample
-    picks: wp.array(dtype=wp.vec4i)  # the four strongest lamps, -1 for none
+    picks: wp.array(dtype=wp.vec2i)  # the two strongest lamps, -1 for none
     rest: wp.array(dtype=wp.float32)  # light of all lamps over that of these
     sun: wp.array(dtype=wp.float32)  # share of the sun that all around agree on; -1 where they do not
 
@@ -207,7 +208,7 @@ def shade_kernel(
         facing = wp.dot(n, air.sun)
         if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
             share = wp.float32(-1.0)
-            if grid.frugal == 1 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
+            if grid.frugal == 1 and layer == 0 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
                 share = grid.sun[cell]
             if share < 0.0:
                 lift = lift_of(world, surfaces.triangles[i], p, g)
@@ -226,10 +227,11 @@ def shade_kernel(
         if lamps.count > 0:
             full = wp.vec3(0.0, 0.0, 0.0)
             glint = wp.vec3(0.0, 0.0, 0.0)
-            few = grid.frugal == 1 and roughness > 0.3 and finish[0] == 0.0  # sharp glints may come from any lamp
+            # Sharp glints may come from any lamp.
+            few = grid.frugal == 1 and layer == 0 and roughness > 0.3 and finish[0] == 0.0
             count = lamps.count
             if few:
-                count = wp.min(count, 4)
+                count = wp.min(count, 2)
             for m in range(count):
                 k = m
                 if few:

@@ -10,13 +10,14 @@ from typing import Any
 import warp as wp
 
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.matter import Matter, surface_at
 from cosmos.bridge.render.draw.sky import Air, z_up
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_side, pixel_start
 from cosmos.bridge.render.draw.weather import Skin, aged, ground_height, weathered
 from cosmos.bridge.render.draw.world import WorldArrays
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(fast_options())
 
 
 @wp.struct
