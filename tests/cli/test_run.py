@@ -344,11 +344,13 @@ def test_a_map_control_reaches_the_dataset_and_models_without_it_say_so(cli, tmp
     code, _, err = cli(*changed(words, "--out", tmp_path / "other"), "--transfer", "embedded")
     assert code == 3 and "embedded does not know the control hdmap and lidar; it knows" in err
     frames = ["render", scene, "--size", "36x64", "--frames", "0:2", "--camera", "/World/Camera", "--out"]
-    assert cli(*frames, tmp_path / "frames")[0] == 0
-    folder = changed(words, "--out", tmp_path / "third")
-    folder = [folder[0], str(tmp_path / "frames"), "--prompt", "rain", "--weights", "hdmap=1", "--out", folder[-1]]
-    code, _, err = cli(*folder, "--transfer", "identity")
-    assert code == 3 and "which has no hdmap; only a stage can draw that" in err
+    assert cli(*frames, tmp_path / "frames", "--annotators", "rgb,distance_to_image_plane,hdmap")[0] == 0
+    folder = ["augment", tmp_path / "frames", "--prompt", "rain", "--transfer", "identity"]
+    code, _, err = cli(*folder, "--weights", "hdmap=1", "--out", tmp_path / "third")
+    assert code == 0, err
+    assert (tmp_path / "third/clip_0000/control_hdmap.mp4").exists()
+    code, _, err = cli(*folder, "--weights", "lidar=1", "--out", tmp_path / "fourth")
+    assert code == 3 and "holds no lidar_0000.png; draw it from a stage" in err
 
 
 def test_render_of_two_cameras_is_a_folder_each(cli, stage, tmp_path):

@@ -75,6 +75,14 @@ def author():
     camera.CreateClippingRangeAttr(Gf.Vec2f(5, 100000))
     eye = Gf.Matrix4d().SetLookAt(Gf.Vec3d(60, -420, 190), Gf.Vec3d(0, 40, 40), Gf.Vec3d(0, 0, 1)).GetInverse()
     camera.AddTransformOp().Set(eye)
+    flag = UsdGeom.Mesh.Define(stage, "/World/Flag")
+    flag.CreateFaceVertexCountsAttr([4])
+    flag.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+    for time, out in ((0.0, 0), (10.0, 30)):
+        points = [(-90, -90, 100), (-60, -90, 100), (-60, -90 - out, 130), (-90, -90 - out, 130)]
+        flag.CreatePointsAttr().Set(points, time)
+        flag.CreateExtentAttr().Set([(-90, -90 - out, 100), (-60, -90, 130)], time)
+    label(flag.GetPrim(), "flag")
     slide = UsdGeom.Xformable(stage.GetPrimAtPath("/World/Near")).GetOrderedXformOps()[0]
     slide.Set(Gf.Vec3d(0, 0, 50), 0.0)
     slide.Set(Gf.Vec3d(20, 0, 50), 10.0)
@@ -248,7 +256,7 @@ def test_tight_boxes_are_those_of_the_ids(given):
     for row, key in zip(data, seen, strict=True):
         y, x = np.nonzero(things["data"] == key)
         assert [row[name] for name in ("x_min", "y_min", "x_max", "y_max")] == [x.min(), y.min(), x.max(), y.max()]
-        assert info["idToLabels"][str(row["semanticId"])]["class"] in ("crate", "robot", "bolt")
+        assert info["idToLabels"][str(row["semanticId"])]["class"] in ("crate", "robot", "bolt", "flag")
     assert "/World/Hidden" not in info["primPaths"]
 
 
@@ -268,7 +276,7 @@ def test_loose_boxes_and_occlusion_are_embree_s_of_each_thing_alone(given, rende
         hidden = 1.0 - np.isin(ids, keys).sum() / alone.sum()
         assert row["occlusionRatio"] == pytest.approx(hidden, abs=2.0 / alone.sum()), path
         checked += 1
-    assert checked == len(rows) == 6
+    assert checked == len(rows) == 7
     assert rows["/World/Hidden"]["occlusionRatio"] == 1.0
     assert rows["/World/Near"]["occlusionRatio"] == 0.0
     assert 0.1 < rows["/World/Far"]["occlusionRatio"] < 0.9
@@ -426,6 +434,8 @@ def test_a_moved_thing_is_boxed_where_it_is(renderer):
     then = renderer.annotate("/World/Camera", 10.0, ["bounding_box_3d"], size=SIZE)["bounding_box_3d"]
     rows = dict(zip(then["info"]["primPaths"], then["data"], strict=True))
     np.testing.assert_allclose(rows["/World/Near"]["transform"][3, :3], (0.2, 0.0, 0.5), atol=1e-6)
+    flag = [[rows["/World/Flag"][f"{axis}_{end}"] for axis in "xyz"] for end in ("min", "max")]
+    np.testing.assert_allclose(flag, [(-0.9, -1.2, 1.0), (-0.6, -0.9, 1.3)], atol=1e-6)  # its points moved
 
 
 def test_a_frame_that_is_gone_says_so(renderer):

@@ -295,9 +295,15 @@ class Bridge:
 
     def _drawn_besides(self) -> dict[str, Any]:
         """Return what the source must draw for the controls that cannot be derived from its buffers."""
+        from cosmos.bridge.sources import STAGE_ENDINGS
+
         kinds = tuple(kind for kind in _weighted(self.config.weights) if kind in EXTRA_BUFFERS)
+        if not kinds:
+            return {}
+        if Path(self.config.source).suffix.lower() not in STAGE_ENDINGS:
+            return {"controls": kinds}  # recorded pictures are as they are
         styles = {"lidar": self.config.controls.lidar, "hdmap": self.config.controls.hdmap}
-        return {"controls": kinds, **{kind: styles[kind] for kind in kinds}} if kinds else {}
+        return {"controls": kinds, **{kind: styles[kind] for kind in kinds}}
 
 
 class _Opened:

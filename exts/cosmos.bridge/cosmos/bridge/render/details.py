@@ -33,6 +33,7 @@ class Details:
         reader: Any,
         paint_linear: Callable[[wp.array], None],
         prepare: Callable[[], bool],
+        memory: dict[Any, Any],
     ):
         """Remember what the frame was drawn from.
 
@@ -45,11 +46,13 @@ class Details:
             reader: What the scene was read with.
             paint_linear: Fills float32 [H, W, 3] with the picture before tone mapping.
             prepare: Places the world at the pose; false once the memory of the frame was drawn over.
+            memory: What annotators keep between frames.
         """
         self._camera, self._pose, self._scene, self._world = camera, pose, scene, world
         self._bands, self._reader = bands, reader
         self._paint_linear, self._prepare = paint_linear, prepare
         self.meters_per_unit = float(scene.meters_per_unit)
+        self.memory = memory
 
     def _check(self) -> None:
         if not self._prepare():

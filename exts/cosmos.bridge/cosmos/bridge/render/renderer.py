@@ -83,6 +83,7 @@ class Renderer:
         self._poses: dict[float, Pose] = {}
         self._targets: dict[tuple[int, int, int], _Target] = {}
         self._serials: dict[int, int] = {}
+        self._memory: dict[Any, Any] = {}
         self._tiles: Optional[tuple[Any, Tiles]] = None
         self._bands = Bands(device, threads)
         pose = self._pose(self.scene.start_time)
@@ -241,6 +242,7 @@ class Renderer:
             reader=self._reader,
             paint_linear=paint_linear,
             prepare=prepare,
+            memory=self._memory,
         )
 
     def _meter(self, camera: Camera, time_code: float, exposure_of: Union[str, Camera, None]) -> Camera:

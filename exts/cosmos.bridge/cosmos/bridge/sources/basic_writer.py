@@ -22,7 +22,7 @@ from cosmos.bridge.sources.layouts import (
     relabel,
     unbroken,
 )
-from cosmos.bridge.types import Instance
+from cosmos.bridge.types import EXTRA_BUFFERS, Instance
 
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "distance_to_image_plane": (".npy",),
@@ -37,6 +37,8 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "instance_id_segmentation": (".png", ".npy"),
     "instance_id_segmentation_mapping": (".json",),
     "camera_params": (".json",),
+    "hdmap": (".png",),
+    "lidar": (".png",),
 }
 _TUPLE = re.compile(r"^\s*\(?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)?\s*$")
 
@@ -86,6 +88,11 @@ class BasicWriterClip:
             return ("Depth was computed from distance_to_camera through the lens.",)
         return ()
 
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Which further controls the files hold."""
+        return tuple(name for name in EXTRA_BUFFERS if name in self._files)
+
     def read(self, numbers: range | tuple[int, ...]) -> Iterator[RawFrame]:
         """Yield the frames of these numbers in order.
 
@@ -94,6 +101,10 @@ class BasicWriterClip:
         """
         for number in numbers:
             buffers: dict[str, np.ndarray] = {"rgb": read_rgb(self._rgb[number], size=self.size)}
+            for name in EXTRA_BUFFERS:
+                file = self._file(name, number)
+                if file is not None:
+                    buffers[name] = read_rgb(file, size=self.size)
             self._read_geometry(number, buffers)
             labels = self._read_semantics(number, buffers)
             instances = self._read_instances(number, buffers)

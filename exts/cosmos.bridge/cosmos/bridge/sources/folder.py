@@ -15,7 +15,7 @@ from cosmos.bridge.sources.basic_writer import BasicWriterClip, is_basic_folder
 from cosmos.bridge.sources.cosmos_writer import CosmosWriterClip, is_cosmos_clip
 from cosmos.bridge.sources.layouts import Layout, RawFrame
 from cosmos.bridge.sources.video import VideoClip
-from cosmos.bridge.types import BUFFERS, Camera, Frame
+from cosmos.bridge.types import BUFFERS, EXTRA_BUFFERS, Camera, Frame
 
 if TYPE_CHECKING:
     import warp as wp
@@ -39,6 +39,7 @@ class FolderSource:
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         device: str | None = None,
+        controls: tuple[str, ...] = (),
     ) -> None:
         """Find the frames; nothing but the first is read yet.
 
@@ -50,6 +51,7 @@ class FolderSource:
             size: Height and width [px] to resize to, of the same shape within 1 px; ``None`` keeps the files' size.
             fps: Frames a second; ``None`` takes what the files say, else 24.
             device: Warp device; Warp's preferred one when ``None``.
+            controls: Which of ``hdmap`` and ``lidar`` the files must hold.
 
         Raises:
             SourceError: If nothing readable is there, files are missing, or an option does not fit.
@@ -58,6 +60,13 @@ class FolderSource:
         self._notes: list[str] = []
         self._part, self._layout = self._open(clip, camera)
         self._notes += self._layout.notes
+        missing = [name for name in controls if name not in getattr(self._layout, "extras", ())]
+        if missing:
+            files = " and no ".join(f"{name}_0000.png" for name in missing)
+            raise SourceError(
+                f"Source {path} holds no {files}; draw it from a stage "
+                "(cosmos-bridge render --annotators ...), or leave its weight out."
+            )
         self._numbers = self._choose_numbers(frames)
         self._step = frames.step if frames is not None else 1
         self._size = self._choose_size(size)
@@ -222,7 +231,7 @@ class FolderSource:
         device = wp.get_preferred_device() if self._device is None else wp.get_device(self._device)
         uploaded = {}
         for name, array in buffers.items():
-            dtype = BUFFERS[name][0]
+            dtype = (BUFFERS.get(name) or EXTRA_BUFFERS[name])[0]
             plain = np.ascontiguousarray(array, dtype=_DEVICE_DTYPES[dtype])
             uploaded[name] = wp.array(plain, dtype=getattr(wp, dtype), device=device)
         return uploaded
@@ -256,7 +265,7 @@ def _resize(name: str, array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     height, width = size
     old_height, old_width = array.shape[:2]
-    if name == "rgb":
+    if name == "rgb" or name in EXTRA_BUFFERS:
         smooth = cv2.INTER_AREA if width < old_width else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(array, (width, height), interpolation=smooth))
     rows = np.minimum(((np.arange(height) + 0.5) * old_height / height).astype(int), old_height - 1)

@@ -22,7 +22,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
         *("camera", "frames", "size", "device", "look", "untrusted", "quality", "samples", "seed", "progress"),
         *("controls", "lidar", "hdmap", "rgb"),
     ),
-    "folder": ("clip", "camera", "frames", "size", "fps", "device"),
+    "folder": ("clip", "camera", "frames", "size", "fps", "device", "controls"),
 }
 
 
@@ -42,11 +42,6 @@ def open_source(path: str | os.PathLike[str], **options: Any) -> FrameSource:
         raise SourceError(f"Source {place} does not exist; check the path.")
     kind, opener = _choose(place)
     unknown = sorted(set(given) - set(_OPTIONS[kind]))
-    if "controls" in unknown:
-        raise SourceError(
-            f"Source {place} is a {kind}, which has no {' and no '.join(given['controls'])}; only a stage can draw "
-            "that, so leave its weight out."
-        )
     if unknown:
         raise SourceError(
             f"Source {place} is a {kind} and takes no {', '.join(unknown)}; it takes {', '.join(_OPTIONS[kind])}."

@@ -63,6 +63,8 @@ class FrameDetails(Protocol):
 
     meters_per_unit: float
     """Metres in one unit of the stage."""
+    memory: dict[Any, Any]
+    """Room for what holds for every frame of the stage, so that it is worked out once."""
 
     def linear(self) -> wp.array:
         """Return the picture before tone mapping, float32, shape [H, W, 3]."""

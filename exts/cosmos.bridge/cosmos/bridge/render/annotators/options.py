@@ -109,7 +109,13 @@ class Shot:
     @cached_property
     def things(self) -> Things:
         """The labelled things of the stage."""
-        return Things.of(self.frame.instances, self.counted)
+        details, key = self.frame.details, ("things", self.options.semantic_types)
+        if details is None:
+            return Things.of(self.frame.instances, self.counted)
+        if key not in details.memory:
+            details.memory[key] = Things.of(self.frame.instances, self.counted)
+        found: Things = details.memory[key]
+        return found
 
     @cached_property
     def thing_ids(self) -> np.ndarray:
