@@ -14,6 +14,7 @@ import bars
 import bench_controls
 import bench_layout
 import bench_load
+import bench_reference
 import bench_render
 import bench_tiles
 import bench_weights
@@ -22,7 +23,7 @@ import warp as wp
 from contest import Contest, threads
 
 MODULES = (bench_controls, bench_layout, bench_weights)
-BAR_MODULES = (bench_render, bench_load, bench_tiles)
+BAR_MODULES = (bench_render, bench_load, bench_tiles, bench_reference)
 COPY_BYTES = 256 * 2**20
 
 
