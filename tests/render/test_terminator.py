@@ -93,7 +93,7 @@ def test_flat_polygons_are_not_lifted(device):
 @pytest.mark.parametrize("look", [None, Look(sun_elevation=20.0, sun_azimuth=0.0, detail=0.0, vignette=0.0)])
 def test_a_coarse_ball_darkens_gradually(look):
     """Down a coarse ball lit from the side no polygon near the edge of the light is as dark as the shadow."""
-    renderer = Renderer(ball(10, 16, smooth=True), device="cpu")
+    renderer = Renderer(ball(6, 8, smooth=True), device="cpu")
     frame = renderer.render("/World/Camera", 0.0, size=(120, 160), look=look)
     luma = frame.rgb.numpy().astype(np.float64) @ (0.2126, 0.7152, 0.0722)
     hit, normals = frame.instance_ids.numpy() > 0, frame.normals.numpy()
@@ -101,6 +101,7 @@ def test_a_coarse_ball_darkens_gradually(look):
     toward = np.array([np.cos(elevation), 0.0, np.sin(elevation)])
     facing = normals @ toward
     renderer.close()
-    lit, dark = hit & (facing > 0.1) & (facing < 0.2), hit & (facing < -0.1)
+    lit, dark = hit & (facing > 0.2) & (facing < 0.3), hit & (facing < -0.1)
     assert lit.sum() > 100
-    assert np.percentile(luma[lit], 1) > np.median(luma[dark]) + 6.0
+    shadow, usual = np.median(luma[dark]), np.median(luma[lit])
+    assert np.percentile(luma[lit], 1) > shadow + 0.6 * (usual - shadow)
