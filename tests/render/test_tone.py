@@ -1,0 +1,45 @@
+"""The tone curve, against the fit as S. Hill published it (BakingLab, ACES.hlsl, 2016), in float64."""
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.draw.tone import aces
+
+wp.config.quiet = True
+
+INPUT = np.array([[0.59719, 0.35458, 0.04823], [0.07600, 0.90834, 0.01566], [0.02840, 0.13383, 0.83777]])
+OUTPUT = np.array([[1.60475, -0.53108, -0.07367], [-0.10208, 1.10813, -0.00605], [-0.00327, -0.07276, 1.07602]])
+
+
+@wp.kernel
+def _tone_kernel(colors: wp.array(dtype=wp.vec3), out: wp.array(dtype=wp.vec3)):
+    i = wp.tid()
+    out[i] = aces(colors[i])
+
+
+def toned(device, colors):
+    given = wp.array(np.asarray(colors, dtype=np.float32), dtype=wp.vec3, device=device)
+    out = wp.empty(len(given), dtype=wp.vec3, device=device)
+    wp.launch(_tone_kernel, dim=len(given), inputs=[given, out], device=device)
+    return out.numpy().astype(np.float64)
+
+
+def published(colors):
+    v = colors @ INPUT.T
+    v = (v * (v + 0.0245786) - 0.000090537) / (v * (0.983729 * v + 0.4329510) + 0.238081)
+    return np.clip(v @ OUTPUT.T, 0.0, 1.0)
+
+
+def test_the_curve_is_the_published_fit(device):
+    colors = np.exp(np.random.default_rng(0).uniform(np.log(1e-4), np.log(50.0), (4000, 3)))
+    np.testing.assert_allclose(toned(device, colors), published(colors), atol=2e-6)
+
+
+def test_grey_stays_grey_and_more_light_is_never_darker(device):
+    levels = np.geomspace(1e-3, 100.0, 400)
+    seen = toned(device, np.repeat(levels[:, None], 3, axis=1))
+    assert np.ptp(seen, axis=1).max() < 2e-4
+    assert (np.diff(seen[:, 1]) >= -1e-7).all()
+    assert seen[0, 1] < 1e-3 and seen[-1, 1] == 1.0
+    middle = toned(device, [[0.18, 0.18, 0.18]])[0, 1]
+    assert 0.08 < middle < 0.16  # this fit is darker than ACES by design: scale scene light by 1 / 0.6 to match it
