@@ -186,7 +186,7 @@ def test_another_camera_of_the_stage_is_not_loaded_again(tmp_path, monkeypatch):
             super().close()
 
     monkeypatch.setattr(rendering, "Renderer", Counting)
-    first = StageSource(two_cameras(tmp_path / "two.usda"), frames=range(0, 2), size=SIZE, device="cpu")
+    first = StageSource(two_cameras(tmp_path / "two.usda"), frames=range(2), size=SIZE, device="cpu")
     assert isinstance(first, CameraRig) and any("2 cameras" in note for note in first.notes)
     second = first.beside("/World/Flat")
     assert second.describe()["camera"] == "/World/Flat" and not any("was taken" in note for note in second.notes)
