@@ -108,6 +108,10 @@ def test_unusable_cameras_are_refused(stage):
     camera.GetHorizontalApertureAttr().Set(0)
     with pytest.raises(SourceError, match=r"horizontal aperture 0 .* must be finite"):
         reader.camera("/World/Camera", 0, size=(8, 8))
+    camera.GetHorizontalApertureAttr().Set(1e-30)
+    with pytest.raises(SourceError, match=r"/World/Camera at time 0.* finite intrinsics below 1e\+12"):
+        reader.camera("/World/Camera", 0, size=(8, 8))
+    camera.GetHorizontalApertureAttr().Set(0)
     camera.CreateProjectionAttr("orthographic")
     with pytest.raises(SourceError, match="horizontal aperture 0"):
         reader.camera("/World/Camera", 0, size=(8, 8))

@@ -28,6 +28,12 @@ def test_matrices_are_copied_to_float64_and_read_only():
         ({"cam_to_world": np.eye(3)}, "cam_to_world of shape"),
         ({"near": 0.0}, "0 < near < far"),
         ({"near": 2.0, "far": 1.0}, "0 < near < far"),
+        ({"intrinsics": np.diag([0.0, 1.0, 1.0])}, "positive focal lengths"),
+        ({"intrinsics": np.full((3, 3), np.nan)}, "finite intrinsics"),
+        ({"cam_to_world": np.diag([1.0, 0.0, 1.0, 1.0])}, "has an inverse"),
+        ({"cam_to_world": np.full((4, 4), np.inf)}, "finite cam_to_world"),
+        ({"exposure": np.nan}, "exposure in"),
+        ({"exposure_scale": 0.0}, "positive exposure_scale"),
     ],
 )
 def test_impossible_cameras_are_refused(changes, match):

@@ -7,6 +7,9 @@ import numpy as np
 
 from cosmos.bridge.types.lens import Lens, Orthographic, Pinhole
 
+_MOST = 1e12
+"""Intrinsics that float32 cannot hold make no picture."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Camera:
@@ -58,6 +61,13 @@ class Camera:
             matrix = np.array(getattr(self, name), dtype=np.float64)
             matrix.setflags(write=False)
             object.__setattr__(self, name, matrix)
+        k, pose = self.intrinsics, self.cam_to_world
+        if not (np.all(np.abs(k) < _MOST) and k[0, 0] > 0.0 < k[1, 1]):
+            raise ValueError(
+                f"Camera needs finite intrinsics below {_MOST:g} with positive focal lengths, got {k.tolist()}."
+            )
+        if not (np.isfinite(pose).all() and abs(np.linalg.det(pose[:3, :3])) > 1e-12):
+            raise ValueError(f"Camera needs a finite cam_to_world that has an inverse, got {pose.tolist()}.")
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Return the image points [px] of world points, float64 [..., 2]; NaN where the lens does not see them.

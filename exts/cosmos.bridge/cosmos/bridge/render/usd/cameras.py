@@ -49,18 +49,21 @@ def read_camera(prim: Usd.Prim, time: Usd.TimeCode, scale: float, size: tuple[in
     cam_to_world[:3, 3] *= scale
     near, far = _clipping(camera, time, scale)
     exposure, exposure_scale = _exposure(camera, time)
-    return Camera(
-        prim_path=str(path),
-        height=size[0],
-        width=size[1],
-        intrinsics=intrinsics,
-        cam_to_world=cam_to_world,
-        near=near,
-        far=far,
-        lens=lens,
-        exposure=exposure,
-        exposure_scale=exposure_scale,
-    )
+    try:
+        return Camera(
+            prim_path=str(path),
+            height=size[0],
+            width=size[1],
+            intrinsics=intrinsics,
+            cam_to_world=cam_to_world,
+            near=near,
+            far=far,
+            lens=lens,
+            exposure=exposure,
+            exposure_scale=exposure_scale,
+        )
+    except ValueError as error:
+        raise SourceError(f"Camera {path} at time {time} cannot be drawn with: {str(error).rstrip('.')}.") from error
 
 
 def _plain_lens(camera: Any, time: Usd.TimeCode, scale: float, size: tuple[int, int]) -> tuple[Lens, np.ndarray]:
