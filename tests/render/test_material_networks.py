@@ -383,3 +383,65 @@ def test_untrusted_materialx_files_are_judged(stage, tmp_path):
     (tmp_path / "brass.mtlx").write_text(MTLX.format(file="../image.png"))
     with pytest.raises(SourceError, match=r"'\.\./image\.png' in .*brass\.mtlx"):
         check_trust(str(tmp_path / "scene.usda"))
+
+
+@pytest.mark.parametrize(("alpha", "threshold", "used"), [(255, 0.0, False), (254, 0.0, True), (200, 0.5, False)])
+def test_an_opacity_image_that_is_solid_all_over_costs_nothing(stage, tmp_path, alpha, threshold, used):
+    cv2.imwrite(str(tmp_path / "solid.png"), np.full((4, 4, 4), alpha, np.uint8))
+    image = node(stage, "T", "UsdUVTexture", "a", file=("Asset", "solid.png"))
+    surface = node(stage, "S", "UsdPreviewSurface", opacity=image, opacityThreshold=("Float", threshold))
+    material = bound(stage, surface)[2]
+    assert (material.opacity_slot.used, material.blended or material.cut_out) == (used, used)
+
+
+def colored(stage, path, red):
+    material = UsdShade.Material.Define(stage, path)
+    surface = UsdShade.Shader.Define(stage, f"{path}/S")
+    surface.CreateIdAttr("UsdPreviewSurface")
+    surface.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set((red, 0.0, 0.0))
+    material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
+    return material
+
+
+def test_collections_and_strength_decide_the_binding(stage):
+    parent = UsdGeom.Xform.Define(stage, "/Set").GetPrim()
+    for name in ("A", "B"):
+        UsdGeom.Cube.Define(stage, f"/Set/{name}")
+    weak, strong, picked = (colored(stage, f"/L{k}", k / 4.0) for k in (1, 2, 3))
+    for name in ("A", "B"):
+        UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath(f"/Set/{name}")).Bind(weak)
+    api = UsdShade.MaterialBindingAPI.Apply(parent)
+    api.Bind(strong, UsdShade.Tokens.strongerThanDescendants)
+
+    def red(name):
+        scene = StageReader(stage).scene
+        row = [item.prim_path for item in scene.drawn].index(f"/Set/{name}")
+        index = int(scene.material_of[row])
+        return scene.materials[index if index >= 0 else int(scene.meshes[scene.mesh_of[row]].materials[0])].base_color[
+            0
+        ]
+
+    assert (red("A"), red("B")) == (0.5, 0.5)
+    collection = Usd.CollectionAPI.Apply(parent, "some")
+    collection.IncludePath("/Set/B")
+    api.Bind(collection, picked, "some", UsdShade.Tokens.strongerThanDescendants)
+    assert (red("A"), red("B")) == (0.5, 0.75)
+
+
+def test_primvars_survive_in_prototypes_of_point_instancers(stage):
+    reader = node(stage, "A", "UsdPrimvarReader_float", "result", varname=("String", "rough"))
+    bound(stage, node(stage, "S", "UsdPreviewSurface", roughness=reader))
+    instancer = UsdGeom.PointInstancer.Define(stage, "/Many")
+    for name, value in (("One", 0.25), ("Two", 0.75)):
+        mesh = UsdGeom.Mesh.Define(stage, f"/Many/Tree/{name}")
+        mesh.CreatePointsAttr([(0, 0, 0), (1, 0, 0), (1, 1, 0)])
+        mesh.CreateFaceVertexCountsAttr([3])
+        mesh.CreateFaceVertexIndicesAttr([0, 1, 2])
+        primvar(stage, "rough", Sdf.ValueTypeNames.FloatArray, [value], "constant", prim=f"/Many/Tree/{name}")
+        UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(UsdShade.Material.Get(stage, "/M"))
+    instancer.CreatePrototypesRel().SetTargets(["/Many/Tree"])
+    instancer.CreateProtoIndicesAttr([0])
+    instancer.CreatePositionsAttr([(0, 0, 0)])
+    scene = StageReader(stage).scene
+    row = [item.prim_path for item in scene.drawn].index("/Many[0]")
+    np.testing.assert_allclose(scene.meshes[scene.mesh_of[row]].more_colors[0][:, 0, 0], [0.25, 0.75])

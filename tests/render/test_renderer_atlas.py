@@ -125,3 +125,11 @@ def test_slots_scale_turn_and_shift_before_and_after_reading(device, image):
     plain = read(scene_of(texture), placed, device)
     got = read(scene_of(texture, slot), uv, device, slot=int(BASE_SLOT))
     np.testing.assert_allclose(got, plain * slot.scale + slot.bias, atol=2e-4)
+
+
+def test_udim_tiles_are_read_at_whole_uvs(device, image):
+    uv = np.random.default_rng(11).uniform((1.0, 2.0), (3.0, 5.0), (50, 2))
+    plain = Texture(path="t", texels=image, srgb=False, wrap_s="clamp", wrap_t="clamp")
+    tiled = Texture(path="t", texels=image, srgb=False, wrap_s="clamp", wrap_t="clamp", tiles=(1, 2, 2, 3))
+    want = read(scene_of(plain), (uv - (1.0, 2.0)) / (2.0, 3.0), device)
+    np.testing.assert_allclose(read(scene_of(tiled), uv, device), want, atol=1e-4)

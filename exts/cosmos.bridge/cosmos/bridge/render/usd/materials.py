@@ -76,9 +76,23 @@ class MaterialLibrary:
             own = type(material)(prim)
             if not _has_surface(own):
                 own = material_at(prim.GetStage(), prim.GetPath()) or own
-            read = self._read(own, str(material.GetPath()), network)
+            read = self._solid(self._read(own, str(material.GetPath()), network))
             self._keep(key, read, network.uv_names, network.colors)
         return self._index[key]
+
+    def _solid(self, material: Material) -> Material:
+        """Return a material without its opacity image where that is solid all over, as exporters like to write it."""
+        slot = material.opacity_slot
+        if slot.texture < 0:
+            return material
+        texture = self._textures.textures[slot.texture]
+        if (texture.srgb and slot.channel < 3) or "black" in (texture.wrap_s, texture.wrap_t):
+            return material
+        least = float(texture.texels[..., slot.channel].min()) / 255.0
+        most = float(texture.texels[..., slot.channel].max()) / 255.0
+        values = [slot.scale[slot.channel] * value + slot.bias[slot.channel] for value in (least, most)]
+        needed = material.opacity_threshold if material.opacity_threshold > 0.0 else 1.0
+        return replace(material, opacity=1.0, opacity_slot=TextureSlot()) if min(values) >= needed else material
 
     def _keep(
         self, key: Any, material: Material, uv_names: tuple[str, ...], colors: tuple[tuple[str, Color], ...]
