@@ -272,6 +272,62 @@ def test_a_fisheye_bends_the_map(renderer):
         np.testing.assert_allclose(color_at(picture, camera, (-1.5, along, 0.01)), COLOR["lane_line"], atol=3)
 
 
+def test_with_y_up_a_prim_looks_along_minus_z():
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
+    floor = UsdGeom.Cube.Define(stage, "/World/Floor")
+    floor.AddTranslateOp().Set(Gf.Vec3d(0, -1, 0))
+    floor.AddScaleOp().Set(Gf.Vec3f(50, 1, 50))
+    mark = UsdGeom.Cube.Define(stage, "/World/Ahead")
+    mark.AddTranslateOp().Set(Gf.Vec3d(0, 1, -10))
+    car = UsdGeom.Xform.Define(stage, "/World/Car")
+    car.AddScaleOp().Set(Gf.Vec3f(2, 2, 2))
+    renderer = Renderer(stage, device="cpu", threads=1)
+    frame = renderer.render(renderer.frame_camera((9, 16)), 0.0, rgb=False)
+    for mount in ("/World/Car", None):
+        scan = frame.details.lidar(
+            Lidar(mount=mount, offset=(0.0, 0.0, 1.0), channels=3, top=0.0, bottom=-30.0, steps=90)
+        )
+        pose = scan.sensor_to_world
+        np.testing.assert_allclose(pose[:3, 2], (0.0, 1.0, 0.0), atol=1e-9)
+        assert np.linalg.det(pose[:3, :3]) == pytest.approx(1.0)
+        if mount:
+            np.testing.assert_allclose(pose[:3, 0], (0.0, 0.0, -1.0), atol=1e-9)
+            np.testing.assert_allclose(pose[:3, 3], (0.0, 1.0, 0.0), atol=1e-9)
+            np.testing.assert_allclose(scan.ranges[0, 44:46], 9.0 / np.cos(np.radians(2.0)), rtol=1e-5)
+            assert np.isinf(scan.ranges[0, 0]) and np.isfinite(scan.ranges[2]).all()
+            np.testing.assert_allclose(scan.ranges[2, 10:30], 2.0, rtol=1e-4)
+    assert not renderer.has_map(MapStyle())
+    renderer.close()
+
+
+def test_broken_lines_are_left_out_and_good_ones_drawn():
+    stage = author()
+    broken = UsdGeom.BasisCurves.Define(stage, "/World/Map/Broken")
+    broken.CreateTypeAttr("linear")
+    broken.CreatePointsAttr([(0, 300, 1), (float("nan"), 400, 1)])
+    broken.CreateCurveVertexCountsAttr([2])
+    label(broken.GetPrim(), "lane line")
+    short = UsdGeom.BasisCurves.Define(stage, "/World/Map/Short")
+    short.CreatePointsAttr([(0, 300, 1)])
+    short.CreateCurveVertexCountsAttr([7])
+    label(short.GetPrim(), "lane line")
+    flat = UsdGeom.Cube.Define(stage, "/World/Flat")
+    flat.AddTranslateOp().Set(Gf.Vec3d(100, 600, 50))
+    flat.AddScaleOp().Set(Gf.Vec3f(50, 0, 50))
+    label(flat.GetPrim(), "car")
+    renderer = Renderer(stage, device="cpu", threads=1)
+    frame = renderer.render("/World/Camera", 0.0, size=SIZE, rgb=False)
+    np.testing.assert_allclose(color_at(drawn(frame), frame.camera, (-1.5, 8.0, 0.01)), COLOR["lane_line"], atol=3)
+    boxes = annotate(frame, ["bounding_box_3d"])["bounding_box_3d"]
+    rows = dict(zip(boxes["info"]["primPaths"], boxes["data"], strict=True))
+    row = rows["/World/Flat"]  # no way into its own axes, so it is boxed in the world's
+    np.testing.assert_allclose([row["x_min"], row["y_min"], row["z_max"]], (0.5, 6.0, 1.0), atol=1e-6)
+    np.testing.assert_allclose(row["transform"], np.eye(4))
+    renderer.close()
+
+
 def test_closed_meshes_have_no_rim():
     points = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
     faces = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
