@@ -8,12 +8,16 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.errors import SourceError
 from cosmos.bridge.kernels.surface_noise import path_tag
 from cosmos.bridge.render.draw.atlas import Atlas, make_atlas
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Pose, Scene
 
 wp.set_module_options({"enable_backward": False})
+
+MOST_TRIANGLES = 100_000_000
+"""A stage that draws more is refused: each triangle of each instance takes some 60 bytes, and twice that on loading."""
 
 
 @wp.struct
@@ -172,6 +176,11 @@ class World:
         drawn_points, drawn_faces = point_counts[mesh_of], face_counts[mesh_of]
         world_starts = _starts(drawn_points)
         self.num_instances, self.num_triangles = len(mesh_of), int(drawn_faces.sum())
+        if self.num_triangles > MOST_TRIANGLES:
+            raise SourceError(
+                f"Stage {scene.path} draws {self.num_triangles} triangles in all, more than {MOST_TRIANGLES}; "
+                "hide or simplify some."
+            )
         faces = _expand(face_starts[mesh_of], drawn_faces)
         owners = np.repeat(np.arange(self.num_instances), drawn_faces)
         corners = np.concatenate([mesh.triangles for mesh in scene.meshes]).reshape(-1, 3).astype(np.int64)

@@ -126,6 +126,7 @@ def _note_the_stage(stage: Usd.Stage, notes: Notes) -> None:
         )
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is found and left out
 def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -> tuple[Scene, Tracks]:
     """Read a stage.
 

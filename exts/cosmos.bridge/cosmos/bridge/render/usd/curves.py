@@ -284,7 +284,7 @@ def read_curves(curves: Curves, time: Usd.TimeCode, notes: Notes) -> Optional[Su
     widths, interpolation = authored_widths(prim, time)
     if curves.fit(widths, interpolation) is None or not np.isfinite(widths).all():
         notes.add("Curves and points without widths that fit are drawn one stage unit wide", path)
-    uv_primvars, color_primvar = primvar_arrays(prim, time)
+    uv_primvars, color_primvar = primvar_arrays(prim, time, notes)
     parts: list[_Part] = []
     offset = 0
     for bundle, (points, normals) in zip(curves.bundles, rings, strict=True):
@@ -294,7 +294,9 @@ def read_curves(curves: Curves, time: Usd.TimeCode, notes: Notes) -> Optional[Su
     uvs = {"st": np.concatenate([part.uvs for part in parts])}
     for name, (values, interpolation) in uv_primvars.items():
         array = _corner_values(curves, parts, values, interpolation)
-        if array is not None:
+        if array is None:
+            notes.add("Primvars with too few values are not used", path)
+        else:
             uvs[name] = np.nan_to_num(array)
     colors = None
     if color_primvar and color_primvar.HasAuthoredValue() and color_primvar.GetInterpolation() != "constant":

@@ -104,7 +104,7 @@ def _counts_problem(points: np.ndarray, counts: np.ndarray, indices: np.ndarray)
     return ""
 
 
-def primvar_arrays(prim: Usd.Prim, time: Usd.TimeCode) -> tuple[dict[str, tuple[np.ndarray, str]], Any]:
+def primvar_arrays(prim: Usd.Prim, time: Usd.TimeCode, notes: Notes) -> tuple[dict[str, tuple[np.ndarray, str]], Any]:
     """Return the uv-like primvars (name -> flattened values, interpolation) and the primvar of displayColor."""
     from pxr import Sdf, UsdGeom
 
@@ -119,6 +119,8 @@ def primvar_arrays(prim: Usd.Prim, time: Usd.TimeCode) -> tuple[dict[str, tuple[
     for primvar in api.FindPrimvarsWithInheritance():
         if primvar.GetTypeName() in uv_types:
             values = primvar.ComputeFlattened(time)
+            if values is None and primvar.IsIndexed() and primvar.HasAuthoredValue():
+                notes.add("Primvars whose indices point past their values are not used", str(prim.GetPath()))
             if values is not None and len(values):
                 array = np.array(values, np.float32).reshape(-1, 2)
                 found[primvar.GetPrimvarName()] = (array, primvar.GetInterpolation())
@@ -181,11 +183,13 @@ def read_mesh(mesh: UsdGeom.Mesh, time: Usd.TimeCode, scale: float, notes: Notes
         normals = crease_normals(points, triangles, smooth_all=smooth and _is_authored_smooth(mesh))
     else:
         normals = _repair(normals, points, triangles)
-    uv_primvars, color_primvar = primvar_arrays(mesh.GetPrim(), time)
+    uv_primvars, color_primvar = primvar_arrays(mesh.GetPrim(), time, notes)
     uvs = {}
     for name, (values, interpolation) in uv_primvars.items():
         array = spread(values, interpolation, triangles, corners, faces)
-        if array is not None:
+        if array is None:
+            notes.add("Primvars with too few values are not used", path)
+        else:
             uvs[name] = np.nan_to_num(np.asarray(array, np.float32))
     return Surface(
         points=points,

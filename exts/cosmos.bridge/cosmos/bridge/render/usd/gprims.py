@@ -50,10 +50,10 @@ def read_gprim(key: tuple[str, str, tuple[float, ...]]) -> Optional[Surface]:
         key: Kind, axis and sizes [m], of ``gprim_key``.
 
     Returns:
-        The surface; ``None`` where a size is not finite.
+        The surface; ``None`` where a size is below zero or not finite.
     """
     kind, axis, sizes = key
-    if not np.isfinite(sizes).all():
+    if not np.isfinite(sizes).all() or min(sizes) < 0.0:
         return None
     return _turned(_SHAPES[kind](*sizes), axis)
 

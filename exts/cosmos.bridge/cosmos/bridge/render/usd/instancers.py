@@ -125,6 +125,8 @@ def read_slots(instancer: UsdGeom.PointInstancer, time: Usd.TimeCode, notes: Not
     Returns:
         Its slots, or ``None`` where it cannot be drawn.
     """
+    from pxr import Tf
+
     path, prim = str(instancer.GetPath()), instancer.GetPrim()
     count = len(instancer.GetPrototypesRel().GetForwardedTargets())
     indices = _array(instancer.GetProtoIndicesAttr().Get(time))
@@ -145,7 +147,13 @@ def read_slots(instancer: UsdGeom.PointInstancer, time: Usd.TimeCode, notes: Not
     moves = changing or any(
         attribute and attribute.ValueMightBeTimeVarying() for attribute in map(prim.GetAttribute, _PLACING)
     )
-    return Slots(instancer=instancer, keys=keys, prototypes=prototypes, by_id=by_id, changing=changing, moves=moves)
+    slots = Slots(instancer=instancer, keys=keys, prototypes=prototypes, by_id=by_id, changing=changing, moves=moves)
+    try:
+        slots.place(time)
+    except Tf.ErrorException:
+        notes.add("Point instancers with a prototype that USD cannot place are left out", path)
+        return None
+    return slots
 
 
 def _over_time(instancer: UsdGeom.PointInstancer, time: Usd.TimeCode) -> tuple[np.ndarray, np.ndarray, bool]:

@@ -189,12 +189,14 @@ def read_cloud(cloud: Cloud, time: Usd.TimeCode, notes: Notes) -> Optional[Surfa
     owners = np.repeat(np.arange(size), len(faces))
     corners = np.repeat(owners[:, None], 3, axis=1)
     normals = np.broadcast_to(unit(shape)[faces], (size, len(faces), 3, 3)).reshape(-1, 3, 3)
-    uv_primvars, color_primvar = primvar_arrays(prim, time)
+    uv_primvars, color_primvar = primvar_arrays(prim, time, notes)
     slots = cloud.slots(time, cloud.number(time))
     uvs = {}
     for name, (values, interpolation) in uv_primvars.items():
         array = _at_balls(values, interpolation, slots, size, corners)
-        if array is not None:
+        if array is None:
+            notes.add("Primvars with too few values are not used", path)
+        else:
             uvs[name] = np.nan_to_num(array)
     colors = None
     if color_primvar and color_primvar.HasAuthoredValue() and color_primvar.GetInterpolation() != "constant":

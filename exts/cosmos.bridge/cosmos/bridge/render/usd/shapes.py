@@ -74,6 +74,16 @@ def read_shape(
     Returns:
         The shape, or ``None`` where nothing can be drawn of it.
     """
+    shape = _read(prim, time, scale, skin, notes)
+    if shape is not None and not np.isfinite(shape.surface.points).all():
+        notes.add("Shapes too large for 32-bit numbers are left out", str(prim.GetPath()))
+        return None
+    return shape
+
+
+def _read(
+    prim: Usd.Prim, time: Usd.TimeCode, scale: float, skin: Optional[SkinnedPoints], notes: Notes
+) -> Optional[Shape]:
     kind = str(prim.GetTypeName())
     if kind in IMPLICIT:
         return _implicit(prim, time, scale, notes)
@@ -106,7 +116,7 @@ def _varies(prim: Usd.Prim, *names: str) -> bool:
 def _implicit(prim: Usd.Prim, time: Usd.TimeCode, scale: float, notes: Notes) -> Optional[Shape]:
     surface = read_gprim(gprim_key(prim, time, scale))
     if surface is None or not len(surface.triangles):
-        notes.add("Shapes without a finite size are left out", str(prim.GetPath()))
+        notes.add("Shapes without a finite size above zero are left out", str(prim.GetPath()))
         return None
     moves = _varies(prim, "size", "radius", "height", "width", "length", "radiusTop", "radiusBottom")
     return Shape(surface=surface, moving=ImplicitPoints(prim=prim, scale=scale) if moves else None)

@@ -86,6 +86,7 @@ class StageReader:
         self._transforms.close()
         self._stage, self._tracks, self._map = None, Tracks(), None
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found and hidden
     def pose(self, time_code: float) -> Pose:
         """Return where everything is at a time code; only what has time samples is read anew.
 
@@ -146,7 +147,7 @@ class StageReader:
         Raises:
             SourceError: If there is no such camera, or it cannot be drawn with.
         """
-        from pxr import Sdf, Usd, UsdGeom
+        from pxr import Sdf, Tf, Usd, UsdGeom
 
         valid = Sdf.Path.IsValidPathString(str(prim_path)) and str(prim_path).startswith("/")
         prim = self.stage.GetPrimAtPath(str(prim_path)) if valid else None
@@ -155,7 +156,12 @@ class StageReader:
             more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
             there = f"it has {', '.join(paths[:_LISTED])}{more}" if paths else "it has none"
             raise SourceError(f"Stage {self._scene.path} has no camera {prim_path!r}; {there}.")
-        return read_camera(prim, Usd.TimeCode(float(time_code)), self._scale, _checked(size))
+        try:
+            return read_camera(prim, Usd.TimeCode(float(time_code)), self._scale, _checked(size))
+        except Tf.ErrorException as error:
+            raise SourceError(
+                f"Camera {prim_path} has no place: USD cannot read the xformOpOrder of it or above it; repair that."
+            ) from error
 
     def frame_camera(self, size: tuple[int, int]) -> Camera:
         """Return a camera that frames what is visible at the start, for a stage without one.
@@ -195,6 +201,7 @@ class StageReader:
         names = ("focalLength", "horizontalAperture", "focusDistance", "fStop")
         return {name: float(prim.GetAttribute(name).Get(float(time_code))) for name in names}
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _rest_pose(self) -> Pose:
         """Return the pose at the first time, in which all that can be seen is visible."""
         tracks, count = self._tracks, len(self._scene.drawn)

@@ -40,7 +40,7 @@ def basis_strand(count: int, *, kind: str, basis: str, wrap: str, per_segment: i
         per_segment: Samples a segment; linear ones need and take one.
 
     Returns:
-        The stencil, or ``None`` where the points are too few for a segment.
+        The stencil, or ``None`` where the points are too few for a segment, or there is no such basis.
     """
     closed = wrap == "periodic"
     if kind == "linear":
@@ -55,6 +55,8 @@ def basis_strand(count: int, *, kind: str, basis: str, wrap: str, per_segment: i
             segments=segments,
             closed=closed,
         )
+    if basis not in _BASES:
+        return None
     step = 3 if basis == "bezier" else 1
     pinned = wrap == "pinned" and basis != "bezier"
     if closed:

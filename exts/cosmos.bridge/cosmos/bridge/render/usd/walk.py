@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Optional
 
 from cosmos.bridge.render.usd.labels import Labels, direct_labels, inherit
 from cosmos.bridge.render.usd.lights import is_light
@@ -12,7 +12,7 @@ from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.shapes import SHAPES
 
 if TYPE_CHECKING:
-    from pxr import Usd
+    from pxr import Usd, UsdGeom
 
 _UNDRAWN = ("NurbsPatch", "TetMesh", "Volume", "ParticleField3DGaussianSplat")
 
@@ -67,7 +67,7 @@ def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, prototype: bool = 
         prototype: Whether the root is a prototype: it counts itself, and ``over`` and ``class`` prims do too.
     """
     found = Findings()
-    for item in _visit(root, time, prototype):
+    for item in _visit(root, time, notes, prototype):
         prim, kind = item.prim, str(item.prim.GetTypeName())
         if kind == "Camera":
             found.cameras.append(str(prim.GetPath()))
@@ -87,7 +87,7 @@ def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, prototype: bool = 
     return found
 
 
-def _visit(root: Usd.Prim, time: Usd.TimeCode, prototype: bool) -> Iterator[Found]:
+def _visit(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, prototype: bool) -> Iterator[Found]:
     """Yield each prim below the root in stage order, with what it inherits."""
     from pxr import Usd
 
@@ -95,42 +95,64 @@ def _visit(root: Usd.Prim, time: Usd.TimeCode, prototype: bool) -> Iterator[Foun
     predicate = Usd.TraverseInstanceProxies(drawable)
     start = Found(prim=root)
     # An instancer moves the prototype's root itself.
-    pending = [replace(_inherited(start, root, time), moves=False)] if prototype else []
+    pending = [replace(_inherited(start, root, time, notes), moves=False)] if prototype else []
     if not prototype:
-        pending = [_inherited(start, child, time) for child in reversed(root.GetFilteredChildren(predicate))]
+        pending = [_inherited(start, child, time, notes) for child in reversed(root.GetFilteredChildren(predicate))]
     while pending:
         item = pending.pop()
         yield item
         if item.prim.GetTypeName() != "PointInstancer":
             children = item.prim.GetFilteredChildren(predicate)
-            pending.extend(_inherited(item, child, time) for child in reversed(children))
+            pending.extend(_inherited(item, child, time, notes) for child in reversed(children))
 
 
-def _inherited(parent: Found, prim: Usd.Prim, time: Usd.TimeCode) -> Found:
+def _inherited(parent: Found, prim: Usd.Prim, time: Usd.TimeCode, notes: Notes) -> Found:
     """Return a child with what it inherits from its parent."""
     from pxr import UsdGeom
 
-    changes: dict[str, Any] = {"prim": prim}
     own_labels = direct_labels(prim, time)
-    if own_labels:
-        changes["labels"] = inherit(parent.labels, own_labels)
-        changes["owner"] = str(prim.GetPath())
+    gates, hidden, purpose, moves = parent.gates, parent.hidden, parent.purpose, parent.moves
     imageable = UsdGeom.Imageable(prim)
     if imageable:
         visibility = imageable.GetVisibilityAttr()
         if visibility.HasAuthoredValue():
             if visibility.ValueMightBeTimeVarying():
-                changes["gates"] = (*parent.gates, visibility)
+                gates = (*gates, visibility)
             elif visibility.Get(time) == UsdGeom.Tokens.invisible:
-                changes["hidden"] = True
-        purpose = imageable.GetPurposeAttr()
-        if purpose.HasAuthoredValue():
-            changes["purpose"] = str(purpose.Get())
+                hidden = True
+        authored = imageable.GetPurposeAttr()
+        if authored.HasAuthoredValue():
+            purpose = str(authored.Get())
     xformable = UsdGeom.Xformable(prim)
     if xformable:
-        inherits = not xformable.GetResetXformStack()
-        changes["moves"] = (parent.moves and inherits) or xformable.TransformMightBeTimeVarying()
-    return replace(parent, **changes)
+        motion = _motion(xformable, time)
+        if motion is None:
+            notes.add("Prims whose xformOpOrder USD cannot read are left out, with all below", str(prim.GetPath()))
+            hidden = True
+        else:
+            moves = (moves and motion[0]) or motion[1]
+    return Found(
+        prim=prim,
+        labels=inherit(parent.labels, own_labels) if own_labels else parent.labels,
+        owner=str(prim.GetPath()) if own_labels else parent.owner,
+        gates=gates,
+        moves=moves,
+        hidden=hidden,
+        purpose=purpose,
+    )
+
+
+def _motion(xformable: UsdGeom.Xformable, time: Usd.TimeCode) -> Optional[tuple[bool, bool]]:
+    """Return whether a prim stands on its parent, and whether it may move; ``None`` where its ops make no transform."""
+    from pxr import Tf, UsdGeom
+
+    if not xformable.GetXformOpOrderAttr().HasAuthoredValue():
+        return True, False
+    try:
+        UsdGeom.XformCache(time).GetLocalTransformation(xformable.GetPrim())  # alone finds ops that are none
+        return not xformable.GetResetXformStack(), xformable.TransformMightBeTimeVarying()
+    except Tf.ErrorException:
+        return None
 
 
 __all__ = ["Findings", "Found", "walk"]
