@@ -136,13 +136,13 @@ def test_the_sun_stands_where_the_look_says(y_up):
     np.testing.assert_allclose(direction_of(30.0, 90.0, y_up), toward, atol=1e-12)
 
 
-def weather(device, look, normals, places, *, roughness=0.8, roof=None):
+def weather(device, look, normals, places, *, roughness=0.8, roofs=()):
     points = np.array([[900.0, 900, 900], [901, 900, 900], [900, 901, 900]])
-    if roof is not None:
-        points = np.array([[-99.0, -99, roof], [299, -99, roof], [-99, 299, roof]])
+    if roofs:
+        points = np.concatenate([[[-99.0, -99, roof], [299, -99, roof], [-99, 299, roof]] for roof in roofs])
     mesh = wp.Mesh(
         points=wp.array(points.astype(np.float32), dtype=wp.vec3, device=device),
-        indices=wp.array(np.arange(3, dtype=np.int32), dtype=wp.int32, device=device),
+        indices=wp.array(np.arange(len(points), dtype=np.int32), dtype=wp.int32, device=device),
     )
     world = WorldArrays()
     world.mesh = mesh.id
@@ -195,9 +195,11 @@ def test_snow_has_soft_borders(device):
 
 def test_nothing_falls_under_a_roof(device):
     bare = weather(device, Look(), facing(0), spots())
-    snowed = weather(device, Look(snow=1.0), facing(0), spots(), roof=4.0)
+    snowed = weather(device, Look(snow=1.0), facing(0), spots(), roofs=(4.0,))
     np.testing.assert_allclose(snowed[:, 0], bare[:, 0], rtol=1e-6)
-    rained = [weather(device, Look(rain=1.0), facing(0), spots(), roof=roof) for roof in (4.0, None)]
+    under_a_table = weather(device, Look(snow=1.0), facing(0), spots(), roofs=(0.15, 4.0))
+    np.testing.assert_allclose(under_a_table[:, 0], bare[:, 0], rtol=1e-6)
+    rained = [weather(device, Look(rain=1.0), facing(0), spots(), roofs=roofs) for roofs in ((4.0,), ())]
     assert rained[0][:, 2].mean() < 0.4 * rained[1][:, 2].mean()
 
 

@@ -55,6 +55,8 @@ def _room(builder: StageBuilder) -> None:
     builder.mesh("/World/Room/Back", merge(window), brick, label="wall", physics="collider")
     builder.mesh("/World/Room/Left", box((0.16, 8, 2.9), (-4.4, -1.2, 0)), wall, label="wall", physics="collider")
     builder.mesh("/World/Room/Right", box((0.16, 8, 2.9), (4.4, -1.2, 0)), wall, label="wall", physics="collider")
+    builder.mesh("/World/Room/Front", box((9, 0.16, 2.9), (0, -5.2, 0)), wall, label="wall", physics="collider")
+    builder.mesh("/World/Room/Ceiling", box((9, 8.1, 0.16), (0, -1.2, 2.9)), wall, label="ceiling")
     frame = builder.material("Frame", color=(0.92, 0.92, 0.9), roughness=0.4)
     bars = [box((0.06, 0.1, 1.4), (x, 2.6, 0.95)) for x in (-1.87, -0.4, 1.07)]
     bars += [box((3.0, 0.1, 0.06), (-0.4, 2.6, z)) for z in (0.95, 2.29)]

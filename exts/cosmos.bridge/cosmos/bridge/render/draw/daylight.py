@@ -101,10 +101,10 @@ def _mix(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return np.asarray(a) * (1.0 - share) + np.asarray(b) * share
 
 
-def _haze(look: Look) -> tuple[float, float]:
-    """Return the extinction of fog (with the veil of rain and snow) and of dust [1/m]."""
+def _haze(look: Look, openness: float) -> tuple[float, float]:
+    """Return the extinction of fog (with the veil of falling rain and snow) and of dust [1/m]."""
     fog = 3.9 / (8.0 * look.fog**-1.9) if look.fog > 0.0 else 0.0
-    fog += 0.010 * look.rain + 0.012 * look.snow + 0.0002
+    fog += (0.010 * look.rain + 0.012 * look.snow) * openness + 0.0002
     dust = 3.9 / (30.0 * look.dust**-1.4) if look.dust > 0.0 else 0.0
     return fog, dust
 
@@ -146,7 +146,7 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     elevation = look.sun_elevation
     cover = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow + 0.55 * look.fog)
     clouds = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow)
-    fog, dust = _haze(look)
+    fog, dust = _haze(look, openness)
     height = _haze_height(look)
     zenith, horizon, glow, sun = (_key(name, elevation) for name in ("zenith", "horizon", "glow", "sun"))
     moonlit = elevation < NIGHT_ELEVATION

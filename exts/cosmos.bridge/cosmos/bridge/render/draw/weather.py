@@ -93,6 +93,10 @@ def weathered(
         roof, above = hit_along(world, p + geometric * lift, zenith, 200.0)
         if roof >= 0:
             sheltered = smooth_step(0.2, 1.6, above)  # what blows in under low things
+            if above < 1.6:
+                higher, _gap = hit_along(world, p + zenith * 1.6, zenith, 200.0)
+                if higher >= 0:  # but not where a roof is over them
+                    sheltered = wp.float32(1.0)
     if air.wet > 0.0:
         wet = air.wet * (1.0 - 0.75 * sheltered) * (0.75 + 0.25 * wp.max(flat, 0.0))
         porous = wp.clamp(out.roughness * 1.4 - 0.2, 0.0, 1.0) * (1.0 - out.metallic)
