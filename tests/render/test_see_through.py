@@ -255,3 +255,48 @@ def test_bands_do_not_change_a_blended_pixel():
     one, five = draw(stage, threads=1), draw(stage, threads=5)
     for a, b in zip(one[2:], five[2:], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def middle_of(**fence):
+    picture, camera = exposed(author(**fence))
+    return picture[behind(camera, margin=0.15)].mean()
+
+
+def test_highlights_grow_with_the_specular_colour():
+    """Schlick's Fresnel is linear in the reflectance at normal incidence, and so is every highlight."""
+    matt = {"diffuseColor": (0.0, 0.0, 0.0), "useSpecularWorkflow": 1.0, "roughness": 0.4}
+    levels = [middle_of(specularColor=(s, s, s), **matt) for s in (0.0, 0.2, 0.4)]
+    assert (levels[2] - levels[0]) / (levels[1] - levels[0]) == pytest.approx(2.0, rel=0.02)
+
+
+def test_ior_sets_the_highlight_as_its_reflectance_does():
+    """An ior of 2 reflects ((2 - 1) / (2 + 1))^2 at normal incidence."""
+    matt = {"diffuseColor": (0.0, 0.0, 0.0), "roughness": 0.4}
+    by_ior = middle_of(ior=2.0, **matt)
+    by_color = middle_of(useSpecularWorkflow=1.0, specularColor=(1.0 / 9.0,) * 3, **matt)
+    assert by_ior == pytest.approx(by_color, rel=1e-3)
+
+
+def test_a_clear_coat_shines_on_its_own_and_takes_from_below():
+    matt = {"diffuseColor": (0.0, 0.0, 0.0), "useSpecularWorkflow": 1.0, "roughness": 1.0}
+    bare = middle_of(specularColor=(0.0, 0.0, 0.0), **matt)
+    coats = [middle_of(specularColor=(0.0, 0.0, 0.0), clearcoat=c, clearcoatRoughness=0.4, **matt) for c in (0.5, 1.0)]
+    smooth = {"diffuseColor": (0.0, 0.0, 0.0), "useSpecularWorkflow": 1.0, "roughness": 0.4}
+    same = middle_of(specularColor=(0.04, 0.04, 0.04), **smooth)
+    assert coats[1] - bare == pytest.approx(2.0 * (coats[0] - bare), rel=0.05)
+    assert coats[1] - bare == pytest.approx(same, rel=0.15)
+
+
+def test_occlusion_takes_from_surrounding_light_only():
+    matt = {"diffuseColor": (0.6, 0.6, 0.6), "useSpecularWorkflow": 1.0, "specularColor": (0.0,) * 3, "roughness": 1.0}
+
+    def level(occlusion, dome):
+        stage = author(occlusion=occlusion, **matt)
+        if dome:
+            stage.RemovePrim("/Sun")
+            UsdLux.DomeLight.Define(stage, "/Dome").CreateIntensityAttr(1.0)
+        picture, camera = exposed(stage)
+        return picture[behind(camera, margin=0.15)].mean()
+
+    assert level(0.5, True) / level(1.0, True) == pytest.approx(0.5, abs=0.03)
+    assert level(0.5, False) / level(1.0, False) > 0.85
