@@ -366,6 +366,10 @@ def test_solid_boxes_are_usd_s(stage, frame, units):
         np.testing.assert_allclose([row[f"{a}_min"] for a in "xyz"], np.array(oracle.GetMin()) * scale, **close)
         np.testing.assert_allclose([row[f"{a}_max"] for a in "xyz"], np.array(oracle.GetMax()) * scale, **close)
         np.testing.assert_allclose(row["transform"], world, rtol=1e-6, atol=1e-6)
+    around = annotate(frame, ["bounding_box_3d_360"], AnnotatorOptions(units=units))["bounding_box_3d_360"]
+    others = dict(zip(around["info"]["primPaths"], around["data"], strict=True))
+    assert set(others) - set(rows) == {"/World/Behind"} and np.isnan(others["/World/Behind"]["occlusionRatio"])
+    assert all(others[path] == rows[path] for path in rows)
     assert "/World/Bolts[1]" in rows
     np.testing.assert_allclose(rows["/World/Bolts[1]"]["transform"][3, :3], np.array([115, -30, 12]) * scale, rtol=1e-5)
     np.testing.assert_allclose(rows["/World/Bolts[1]"]["x_max"], 12 * scale, rtol=1e-3)

@@ -14,7 +14,15 @@ from cosmos.bridge.sinks.basic import BasicFiles
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 from fake_line import DrawnSource
 
-_ASK_THE_RENDERER = ("HdrColor", "bounding_box_2d_loose", "bounding_box_3d", "occlusion", "lidar", "hdmap")
+_ASK_THE_RENDERER = (
+    "HdrColor",
+    "bounding_box_2d_loose",
+    "bounding_box_3d",
+    "bounding_box_3d_360",
+    "occlusion",
+    "lidar",
+    "hdmap",
+)
 RECORDED = tuple(name for name in ANNOTATORS if name not in _ASK_THE_RENDERER)
 COLORED = AnnotatorOptions(colorize=True, color_of=color_of)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 import bars
+import bench_annotators
 import bench_controls
 import bench_layout
 import bench_load
@@ -23,7 +24,7 @@ import warp as wp
 from contest import Contest, threads
 
 MODULES = (bench_controls, bench_layout, bench_weights)
-BAR_MODULES = (bench_render, bench_load, bench_tiles, bench_reference)
+BAR_MODULES = (bench_render, bench_annotators, bench_load, bench_tiles, bench_reference)
 COPY_BYTES = 256 * 2**20
 
 

@@ -149,6 +149,7 @@ _FORMATS: dict[str, Callable[[Any], Files]] = {
     "bounding_box_2d_tight": _boxes,
     "bounding_box_2d_loose": _boxes,
     "bounding_box_3d": _boxes,
+    "bounding_box_3d_360": _boxes,
     "occlusion": _array,
     "camera_params": _values,
     "pointcloud": _points,

@@ -79,16 +79,26 @@ def _table(shot: Shot, data: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
 
 def solid(shot: Shot) -> dict[str, Any]:
     """Boxes along the axes of each prim in view, hidden or not."""
-    rows = np.nonzero(_whole(shot)[0] > 0)[0]
-    things = [shot.things.items[row] for row in rows]
-    data = np.zeros(len(rows), BOX_3D_DTYPE)
-    for row, (own, low, high) in enumerate(local_boxes(shot, things)):
+    return _solid(shot, np.nonzero(_whole(shot)[0] > 0)[0])
+
+
+def solid_around(shot: Shot) -> dict[str, Any]:
+    """Boxes along the axes of each visible prim of the stage, in view or not; occlusionRatio is NaN out of view."""
+    return _solid(shot, np.arange(len(shot.things)))
+
+
+def _solid(shot: Shot, rows: np.ndarray) -> dict[str, Any]:
+    found = local_boxes(shot, [shot.things.items[row] for row in rows])
+    seen = [index for index, (_, low, _) in enumerate(found) if np.isfinite(low).all()]
+    data = np.zeros(len(seen), BOX_3D_DTYPE)
+    if seen:
+        own, low, high = (np.stack([found[index][part] for index in seen]) for part in range(3))
         for axis, name in enumerate("xyz"):
-            data[f"{name}_min"][row], data[f"{name}_max"][row] = low[axis] / shot.unit, high[axis] / shot.unit
-        matrix = own.T.copy()
-        matrix[3, :3] /= shot.unit
-        data["transform"][row] = matrix
-    return _table(shot, data, rows)
+            data[f"{name}_min"], data[f"{name}_max"] = low[:, axis] / shot.unit, high[:, axis] / shot.unit
+        matrices = np.swapaxes(own, 1, 2).copy()
+        matrices[:, 3, :3] /= shot.unit
+        data["transform"] = matrices
+    return _table(shot, data, rows[seen])
 
 
 def local_boxes(shot: Shot, things: Sequence[Thing]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -134,4 +144,14 @@ def occlusion(shot: Shot) -> np.ndarray:
     return data
 
 
-__all__ = ["BOX_2D_DTYPE", "BOX_3D_DTYPE", "OCCLUSION_DTYPE", "local_boxes", "loose", "occlusion", "solid", "tight"]
+__all__ = [
+    "BOX_2D_DTYPE",
+    "BOX_3D_DTYPE",
+    "OCCLUSION_DTYPE",
+    "local_boxes",
+    "loose",
+    "occlusion",
+    "solid",
+    "solid_around",
+    "tight",
+]

@@ -27,6 +27,7 @@ _MAKERS: dict[str, Callable[[Shot], Any]] = {
     "bounding_box_2d_tight": boxes.tight,
     "bounding_box_2d_loose": boxes.loose,
     "bounding_box_3d": boxes.solid,
+    "bounding_box_3d_360": boxes.solid_around,
     "occlusion": boxes.occlusion,
     "camera_params": geometry.camera_params,
     "pointcloud": geometry.pointcloud,
