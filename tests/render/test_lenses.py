@@ -130,8 +130,10 @@ def test_what_cameras_ask_for_in_vain_is_said_once():
     for name in ("A", "B"):
         camera = UsdGeom.Camera.Define(stage, f"/World/{name}")
         camera.CreateFStopAttr(2.8)
+        camera.CreateFocusDistanceAttr(3.0)
         camera.CreateClippingPlanesAttr([(0, 0, 1, 0)])
         camera.CreateShutterCloseAttr(0.5)
+    UsdGeom.Camera.Define(stage, "/World/Sharp").CreateFStopAttr(5.6)  # focused at no distance: nothing to blur
     notes = StageReader(stage).scene.notes
     assert sum("without depth of field: /World/A and 1 more" in note for note in notes) == 1
     assert sum("clippingPlanes" in note for note in notes) == 1

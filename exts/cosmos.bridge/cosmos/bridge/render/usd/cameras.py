@@ -137,8 +137,8 @@ def note_cameras(cameras: list[Usd.Prim], time: Usd.TimeCode, notes: Notes) -> N
         camera, path = UsdGeom.Camera(prim), str(prim.GetPath())
         if camera.GetClippingPlanesAttr().Get(time):
             notes.add("Cameras with clippingPlanes are drawn without them, clipped by clippingRange only", path)
-        if (camera.GetFStopAttr().Get(time) or 0.0) > 0.0:
-            notes.add("Cameras with an fStop are drawn sharp everywhere, without depth of field", path)
+        if (camera.GetFStopAttr().Get(time) or 0.0) > 0.0 and (camera.GetFocusDistanceAttr().Get(time) or 0.0) > 0.0:
+            notes.add("Cameras with fStop and focusDistance are drawn sharp everywhere, without depth of field", path)
         if (camera.GetShutterCloseAttr().Get(time) or 0.0) > (camera.GetShutterOpenAttr().Get(time) or 0.0):
             notes.add("Cameras with an open shutter are drawn without motion blur", path)
         if any(prim.GetAttribute(f"exposure:{name}").HasAuthoredValue() for name in _EXPOSURE):
