@@ -260,6 +260,7 @@ def test_tiles_match_embree_and_follow_time(stage):
     renderer = Renderer(stage, device="cpu")
     for time in (0.0, 10.0):
         cameras = rig(time)
+        length = renderer.render_tiles(cameras, time, annotators=("distance_to_camera",))["distance_to_camera"].numpy()
         tiles = renderer.render_tiles(cameras, time)
         assert list(tiles) == ["depth", "instance_ids"]
         depth, got = tiles["depth"].numpy(), tiles["instance_ids"].numpy()
@@ -271,6 +272,9 @@ def test_tiles_match_embree_and_follow_time(stage):
             seen = inside & lit & np.isfinite(distance)
             forward = -(camera.rays()[1] @ camera.cam_to_world[:3, 2])
             np.testing.assert_allclose(depth[index][seen], (distance * forward)[seen], rtol=2e-5, atol=2e-5)
+            starts, rays = camera.rays()
+            away = np.linalg.norm((starts + rays * distance[..., None])[seen] - camera.cam_to_world[:3, 3], axis=-1)
+            np.testing.assert_allclose(length[index][seen], away, rtol=2e-5, atol=2e-5)
     renderer.close()
 
 
@@ -287,7 +291,7 @@ def test_tiles_are_one_array_that_torch_reads_in_place(stage):
 
 def test_tiles_refuse_what_they_cannot_draw(stage):
     renderer = Renderer(stage, device="cpu")
-    with pytest.raises(ValueError, match="semantic_ids, instance_ids and rgb, got 5 cameras and motion"):
+    with pytest.raises(ValueError, match="instance_ids, distance_to_camera and rgb, got 5 cameras and motion"):
         renderer.render_tiles(rig(0.0), 0.0, annotators=("depth", "motion"))
     with pytest.raises(ValueError, match="got 0 cameras"):
         renderer.render_tiles([], 0.0)

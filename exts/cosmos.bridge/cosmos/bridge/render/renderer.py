@@ -362,8 +362,8 @@ class Renderer:
             cameras: N paths of cameras of the stage, or N cameras of one size.
             time_code: USD time code.
             size: Height and width of each picture [px]; needed for paths, must agree with Cameras.
-            annotators: Of ``depth``, ``normals``, ``semantic_ids``, ``instance_ids`` and ``rgb``; the picture is
-                painted camera by camera and costs most.
+            annotators: Of ``depth``, ``distance_to_camera``, ``normals``, ``semantic_ids``, ``instance_ids`` and
+                ``rgb``; the picture is painted camera by camera and costs most.
             look: For ``rgb``, as in ``render``.
 
         Returns:

@@ -19,8 +19,10 @@ from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 
-TILE_BUFFERS = ("depth", "normals", "semantic_ids", "instance_ids")
-"""What a tile may hold besides its picture, named as in Frame."""
+TILE_BUFFERS = ("depth", "normals", "semantic_ids", "instance_ids", "distance_to_camera")
+"""What a tile may hold besides its picture: names of Frame, and Replicator's distance to the camera."""
+
+_LENGTHS = ("depth", "distance_to_camera")
 
 
 @wp.kernel
@@ -30,12 +32,13 @@ def _tiles_kernel(
     views: wp.array(dtype=View),
     width: wp.int32,
     pixels: wp.int32,  # of one tile
-    wanted: wp.vec4i,  # which of TILE_BUFFERS
+    wanted: wp.int32,  # bits, in the order of TILE_BUFFERS
     keep: wp.int32,
     depth_out: wp.array3d(dtype=wp.float32),
     normals_out: wp.array4d(dtype=wp.float32),
     semantics_out: wp.array3d(dtype=wp.uint32),
     instances_out: wp.array3d(dtype=wp.uint32),
+    distance_out: wp.array3d(dtype=wp.float32),
     triangles_out: wp.array3d(dtype=wp.int32),
     lengths_out: wp.array3d(dtype=wp.float32),
 ):
@@ -52,26 +55,31 @@ def _tiles_kernel(
         triangles_out[n, y, x] = f
         lengths_out[n, y, x] = hit.t
     if f < 0:
-        if wanted[0] == 1:
+        if wanted & 1 != 0:
             depth_out[n, y, x] = wp.float32(wp.inf)
-        if wanted[1] == 1:
+        if wanted & 2 != 0:
             for axis in range(3):
                 normals_out[n, y, x, axis] = wp.float32(0.0)
-        if wanted[2] == 1:
+        if wanted & 4 != 0:
             semantics_out[n, y, x] = wp.uint32(0)
-        if wanted[3] == 1:
+        if wanted & 8 != 0:
             instances_out[n, y, x] = wp.uint32(0)
+        if wanted & 16 != 0:
+            distance_out[n, y, x] = wp.float32(wp.inf)
         return
     owner = world.instances[f]
     ray = pixel_ray(view, u, v)
-    if wanted[0] == 1:
+    here = pixel_start(view, u, v) + ray * hit.t
+    if wanted & 1 != 0:
         depth_out[n, y, x] = -ray[2] * hit.t
-    if wanted[2] == 1:
+    if wanted & 4 != 0:
         semantics_out[n, y, x] = world.semantics[owner]
-    if wanted[3] == 1:
+    if wanted & 8 != 0:
         instances_out[n, y, x] = wp.uint32(owner + 1)
-    if wanted[1] == 1:
-        p = wp.transform_point(view.camera_to_world, pixel_start(view, u, v) + ray * hit.t)
+    if wanted & 16 != 0:
+        distance_out[n, y, x] = wp.length(here)
+    if wanted & 2 != 0:
+        p = wp.transform_point(view.camera_to_world, here)
         a = world.points[world.triangles[3 * f]]
         b = world.points[world.triangles[3 * f + 1]]
         c = world.points[world.triangles[3 * f + 2]]
@@ -97,12 +105,12 @@ class Tiles:
         """
         self.count, self.size = count, size
         shape, none = (count, *size), (0, 0, 0)
-        kinds = {"depth": wp.float32, "semantic_ids": wp.uint32, "instance_ids": wp.uint32}
+        kinds = {name: wp.float32 if name in _LENGTHS else wp.uint32 for name in TILE_BUFFERS if name != "normals"}
         self._all = {
             name: wp.empty(shape if name in names else none, dtype=kind, device=device) for name, kind in kinds.items()
         }
         self._all["normals"] = wp.empty((*(shape if "normals" in names else none), 3), dtype=wp.float32, device=device)
-        self._wanted = wp.vec4i(*(int(name in names) for name in TILE_BUFFERS))
+        self._wanted = sum(1 << bit for bit, name in enumerate(TILE_BUFFERS) if name in names)
         self._keep = "rgb" in names
         kept = shape if self._keep else none
         self.triangles = wp.empty(kept, dtype=wp.int32, device=device)
