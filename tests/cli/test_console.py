@@ -33,6 +33,11 @@ def test_a_line_says_clip_part_steps_and_time_left():
     assert line == "[1 min 05 s] clip 2/4: render 3/24, about 2 min 10 s left"
 
 
+def test_a_line_counts_where_the_end_is_not_known():
+    line = describe(at(stage="prims found", done=20000, total=0, clips_done=0, clips_total=1, seconds=2.0))
+    assert line == "[2.0 s] clip 1/1: prims found 20000"
+
+
 def test_plain_lines_come_with_news_only(monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])

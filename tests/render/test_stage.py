@@ -333,3 +333,26 @@ def test_a_tiny_thing_fills_the_view():
     distance = np.linalg.norm(camera.cam_to_world[:3, 3])
     radius = camera.intrinsics[0, 0] * 1e-4 / distance
     assert radius > 20.0
+
+
+def test_progress_is_told_while_a_large_stage_is_read_and_can_end_it():
+    stage = new_stage()
+    layer = stage.GetRootLayer()
+    with Sdf.ChangeBlock():
+        for k in range(5200):
+            spec = Sdf.CreatePrimInLayer(layer, f"/C{k}")
+            spec.specifier, spec.typeName = Sdf.SpecifierDef, "Cube"
+    told = []
+    StageReader(stage, progress=lambda *now: told.append(now))
+    assert told == [
+        ("prims found", 0, 0),
+        ("prims found", 5000, 0),
+        ("prims read", 0, 5200),
+        ("prims read", 5000, 5200),
+    ]
+
+    def stop(name, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        StageReader(stage, progress=stop)

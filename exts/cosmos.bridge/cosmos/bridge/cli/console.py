@@ -169,7 +169,7 @@ class RichDisplay:
 
 def describe(progress: JobProgress) -> str:
     """Write a snapshot as one line."""
-    steps = f" {progress.done}/{progress.total}" if progress.total else ""
+    steps = f" {progress.done}/{progress.total}" if progress.total else f" {progress.done}" if progress.done else ""
     left = "" if progress.eta is None else f", about {seconds_text(progress.eta)} left"
     now = f"[{seconds_text(progress.seconds)}]"
     if progress.clips_total and progress.clips_done == progress.clips_total:

@@ -154,7 +154,8 @@ class _Rendering:
         self._source, self._cameras, self._annotators, self._out = source, cameras, annotators, out
         self._annotated = options
         self._options = opened
-        if Path(source).suffix.lower() in STAGE_SUFFIXES:
+        self._reading = Path(source).suffix.lower() in STAGE_SUFFIXES
+        if self._reading:
             self._options = {**opened, "rgb": needs_picture(annotators)}
         self._traced = traced
 
@@ -202,7 +203,7 @@ class _Rendering:
         """Yield the source of each camera; a stage is loaded once for all of them."""
         from cosmos.bridge.sources import CameraRig, open_source
 
-        drawing = {**self._traced, "progress": progress} if self._traced else {}
+        drawing = {**self._traced, "progress": progress} if self._reading or self._traced else {}
         first: Optional[FrameSource] = None
         for camera in self._cameras:
             if camera is not None and isinstance(first, CameraRig):

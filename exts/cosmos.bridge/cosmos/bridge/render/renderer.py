@@ -60,6 +60,7 @@ class Renderer:
         device: Optional[str] = None,
         threads: Optional[int] = None,
         untrusted: bool = False,
+        progress: Optional[Progress] = None,
         reader: Any = None,
     ):
         """Load a stage.
@@ -69,6 +70,8 @@ class Renderer:
             device: Warp device (``cpu``, ``cuda:0``); Warp's preferred device when ``None``.
             threads: CPU threads; as many as the process may use, at most 8, when ``None``.
             untrusted: Refuse a stage that names anything outside its own folder, before any of that is resolved.
+            progress: Told ("prims found", number, 0), then ("prims read", number, all), while a stage is read; what it
+                raises ends the loading.
             reader: What gives ``scene``, ``pose`` and ``camera`` instead of a StageReader on ``stage``.
 
         Raises:
@@ -77,7 +80,7 @@ class Renderer:
         if reader is None:
             from cosmos.bridge.render.usd.stage import StageReader
 
-            reader = StageReader(stage, untrusted=untrusted)
+            reader = StageReader(stage, untrusted=untrusted, progress=progress)
         self._reader = reader
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}

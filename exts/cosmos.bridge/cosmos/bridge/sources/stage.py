@@ -66,7 +66,8 @@ class StageSource:
             quality: ``interactive`` for quick shading, ``reference`` for path-traced global illumination.
             samples: Paths a pixel of reference quality.
             seed: Decides the paths of reference quality.
-            progress: Told ("samples", done, all) within a frame of reference quality; what it raises ends the frame.
+            progress: Told how many prims are found and read while the stage loads, and ("samples", done, all) within a
+                frame of reference quality; what it raises ends the loading or the frame.
             controls: Which of ``hdmap`` and ``lidar`` are drawn into each frame besides.
             lidar: Sensor of ``lidar``; one of 64 channels at the camera when ``None``.
             hdmap: How ``hdmap`` is drawn.
@@ -93,7 +94,7 @@ class StageSource:
         self._size = (int(height), int(width))
         self._look, self._rgb, self._closed = look, rgb, False
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-        self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted)
+        self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted, progress=progress)
         self._sharers = [1]
         try:
             scene = self._renderer.scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from cosmos.bridge.render.usd.mtlx import parse_mtlx
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.rows import Rows
 from cosmos.bridge.render.usd.textures import TextureLibrary
-from cosmos.bridge.render.usd.walk import Found, walk
-from cosmos.bridge.types import Instance
+from cosmos.bridge.render.usd.walk import TOLD_EVERY, Found, walk
+from cosmos.bridge.types import Instance, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -59,9 +59,12 @@ class _Assembly:
         self.rows = Rows()
         self.tracks = Tracks()
 
-    def add_gprims(self, gprims: list[Found]) -> None:
+    def add_gprims(self, gprims: list[Found], progress: Optional[Progress]) -> None:
         """Add each gprim as one instance."""
-        for found, bound in zip(gprims, bound_materials([found.prim for found in gprims]), strict=True):
+        bindings = bound_materials([found.prim for found in gprims])
+        for number, (found, bound) in enumerate(zip(gprims, bindings, strict=True)):
+            if progress is not None and number % TOLD_EVERY == 0:
+                progress("prims read", number, len(gprims))
             look = self.meshes.add(found.prim, bound)
             if look is None:
                 continue
@@ -94,12 +97,13 @@ class _Assembly:
         """Number the labels and return the drawn instances."""
         rows = self.rows
         labels, numbers = number_labels(rows.labels)
+        texts = {key: numbers[label_text(one)] for key, one in {id(one): one for one in rows.labels}.items()}
         bounds = self.meshes.bounds()
         drawn = tuple(
             Instance(
                 id=row + 1,
                 prim_path=path,
-                semantic_id=numbers[label_text(rows.labels[row])],
+                semantic_id=texts[id(rows.labels[row])],
                 labels=rows.labels[row],
                 bounds=bounds[rows.mesh_of[row]],
                 owner=rows.owners[row],
@@ -127,7 +131,9 @@ def _note_the_stage(stage: Usd.Stage, notes: Notes) -> None:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is found and left out
-def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -> tuple[Scene, Tracks]:
+def assemble(
+    stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str, progress: Optional[Progress] = None
+) -> tuple[Scene, Tracks]:
     """Read a stage.
 
     Args:
@@ -135,15 +141,16 @@ def assemble(stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str) -
         time: When everything that does not follow time is read.
         scale: Metres per stage unit.
         path: Name of the stage in the scene.
+        progress: Told how many prims are found, then read; what it raises ends the reading.
     """
     from pxr import UsdGeom
 
     assembly = _Assembly(stage, time, scale)
     _note_the_stage(stage, assembly.notes)
-    found = walk(stage.GetPseudoRoot(), time, assembly.notes)
+    found = walk(stage.GetPseudoRoot(), time, assembly.notes, progress=progress)
     for skeleton in found.skeletons:
         assembly.meshes.skins.add(skeleton.prim)
-    assembly.add_gprims(found.gprims)
+    assembly.add_gprims(found.gprims, progress)
     crowds = Crowds(assembly.rows, assembly.meshes, time, assembly.notes)
     assembly.tracks.instancers = [track for track in map(crowds.add, found.instancers) if track is not None]
     assembly.tracks.gates = assembly.rows.gates

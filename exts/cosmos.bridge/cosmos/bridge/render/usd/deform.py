@@ -153,7 +153,7 @@ class Skins:
 
     def get(self, prim: Usd.Prim) -> Any:
         """Return the ``SkinnedPoints`` of a mesh, or ``None``."""
-        return self._skins.get(str(prim.GetPath()))
+        return self._skins.get(str(prim.GetPath())) if self._skins else None
 
     def add(self, root: Usd.Prim) -> None:
         """Find the skinned meshes below a SkelRoot."""

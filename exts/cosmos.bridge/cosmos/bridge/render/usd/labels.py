@@ -61,7 +61,8 @@ def number_labels(all_labels: Iterable[Labels]) -> tuple[dict[int, Labels], dict
     Returns:
         Semantic id -> labels (0 background, 1 unlabelled, 2.. in the order of their text), and text -> semantic id.
     """
-    by_text = {label_text(labels): labels for labels in all_labels if labels}
+    distinct = {id(labels): labels for labels in all_labels if labels}  # most share the object of what is above them
+    by_text = {label_text(labels): labels for labels in distinct.values()}
     ids: dict[int, Labels] = {0: BACKGROUND, 1: UNLABELLED}
     numbers = {label_text({}): 1}
     for text in sorted(by_text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from cosmos.bridge.render.usd.lights import light_at
 from cosmos.bridge.render.usd.roadmap import RoadMap
 from cosmos.bridge.render.usd.transforms import Transforms
 from cosmos.bridge.render.usd.trust import check_trust
-from cosmos.bridge.types import Camera, MapLine
+from cosmos.bridge.types import Camera, MapLine, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -36,12 +36,20 @@ class StageReader:
     points that have time samples, and nowhere else.
     """
 
-    def __init__(self, stage: Union[str, os.PathLike, Usd.Stage], *, untrusted: bool = False) -> None:
+    def __init__(
+        self,
+        stage: Union[str, os.PathLike, Usd.Stage],
+        *,
+        untrusted: bool = False,
+        progress: Optional[Progress] = None,
+    ) -> None:
         """Open and read a stage.
 
         Args:
             stage: Path of a usd, usda, usdc or usdz file, or an open stage.
             untrusted: Refuse a file that names anything outside its folder, before any of that is resolved.
+            progress: Told ("prims found", number, 0), then ("prims read", number, all), now and then; what it raises
+                ends the reading.
 
         Raises:
             SourceError: If it is missing, cannot be parsed, holds nothing that can be drawn, or is refused.
@@ -58,7 +66,7 @@ class StageReader:
         ranged = self._stage.HasAuthoredTimeCodeRange()
         start = self._stage.GetStartTimeCode() if ranged else None
         self._time = Usd.TimeCode.EarliestTime() if start is None else Usd.TimeCode(start)
-        self._scene, self._tracks = assemble(self._stage, self._time, self._scale, path=name)
+        self._scene, self._tracks = assemble(self._stage, self._time, self._scale, path=name, progress=progress)
         if not self._scene.drawn:
             said = " ".join(self._scene.notes)
             raise SourceError(

@@ -10,11 +10,15 @@ from cosmos.bridge.render.usd.labels import Labels, direct_labels, inherit
 from cosmos.bridge.render.usd.lights import is_light
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.shapes import SHAPES
+from cosmos.bridge.types import Progress
 
 if TYPE_CHECKING:
     from pxr import Usd, UsdGeom
 
 _UNDRAWN = ("NurbsPatch", "TetMesh", "Volume", "ParticleField3DGaussianSplat")
+
+TOLD_EVERY = 5000
+"""Prims between two calls of a progress."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +61,14 @@ class Findings:
     """Paths of all cameras, hidden ones too."""
 
 
-def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, prototype: bool = False) -> Findings:
+def walk(
+    root: Usd.Prim,
+    time: Usd.TimeCode,
+    notes: Notes,
+    *,
+    prototype: bool = False,
+    progress: Optional[Progress] = None,
+) -> Findings:
     """Find what is to be drawn of a stage, or of a prototype of a point instancer.
 
     Args:
@@ -65,9 +76,12 @@ def walk(root: Usd.Prim, time: Usd.TimeCode, notes: Notes, *, prototype: bool = 
         time: When labels and static visibility are read.
         notes: Told about prims that are left out.
         prototype: Whether the root is a prototype: it counts itself, and ``over`` and ``class`` prims do too.
+        progress: Told ("prims found", number, 0) now and then; what it raises ends the walk.
     """
     found = Findings()
-    for item in _visit(root, time, notes, prototype):
+    for number, item in enumerate(_visit(root, time, notes, prototype)):
+        if progress is not None and number % TOLD_EVERY == 0:
+            progress("prims found", number, 0)
         prim, kind = item.prim, str(item.prim.GetTypeName())
         if kind == "Camera":
             found.cameras.append(str(prim.GetPath()))
@@ -155,4 +169,4 @@ def _motion(xformable: UsdGeom.Xformable, time: Usd.TimeCode) -> Optional[tuple[
         return None
 
 
-__all__ = ["Findings", "Found", "walk"]
+__all__ = ["TOLD_EVERY", "Findings", "Found", "walk"]
