@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import OpenEXR  # noqa: TID253
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
@@ -445,3 +446,31 @@ def test_primvars_survive_in_prototypes_of_point_instancers(stage):
     scene = StageReader(stage).scene
     row = [item.prim_path for item in scene.drawn].index("/Many[0]")
     np.testing.assert_allclose(scene.meshes[scene.mesh_of[row]].more_colors[0][:, 0, 0], [0.25, 0.75])
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".hdr", ".exr", ".tga"])
+def test_images_that_were_damaged_never_raise(stage, tmp_path, ending):
+    """Some bytes are changed or cut off: the image is read, or a checker stands for it."""
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    if ending == ".exr":
+        pixels = {"RGB": image.astype(np.float32)}
+        OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, pixels).write(
+            str(tmp_path / "sound.exr")
+        )
+        sound = (tmp_path / "sound.exr").read_bytes()
+    elif ending == ".tga":
+        sound = tga(image, packed=True, top_down=True)
+    else:
+        sound = cv2.imencode(ending, image.astype(np.float32) if ending == ".hdr" else image)[1].tobytes()
+    node(stage, "T", "UsdUVTexture", "rgb", file=("Asset", "broken" + ending))
+    image = UsdShade.Shader.Get(stage, "/M/T").GetOutput("rgb")
+    surface = node(stage, "S", "UsdPreviewSurface", diffuseColor=image)
+    for cut in range(24):
+        broken = bytearray(sound if cut % 2 else sound[: int(rng.integers(1, len(sound)))])
+        for place in rng.integers(0, min(len(broken), 400), 4):
+            broken[place] = rng.integers(0, 256)
+        (tmp_path / f"broken{ending}").write_bytes(bytes(broken))
+        scene, _, material = bound(stage, surface)
+        texels = scene.textures[material.base_color_slot.texture].texels
+        assert texels.dtype == np.uint8 and texels.ndim == 3 and texels.shape[2] == 4

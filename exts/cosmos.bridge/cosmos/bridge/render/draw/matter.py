@@ -175,7 +175,9 @@ def _unit_range(color: wp.vec3):
 
 
 @wp.func
-def _facing_normal(world: WorldArrays, f: wp.int32, s: wp.int32, weights: wp.vec3, geometric: wp.vec3):
+def facing_normal(world: WorldArrays, f: wp.int32, weights: wp.vec3, geometric: wp.vec3):
+    """Interpolated unit normal in world space, on the side of ``geometric``."""
+    s = world.sources[f]
     n = (
         weights[0] * world.corner_normals[s, 0]
         + weights[1] * world.corner_normals[s, 1]
@@ -224,7 +226,7 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
     if world.atlas.rows[row, EMISSIVE_SLOT] != -1.0:
         glow = _read(world, row, EMISSIVE_SLOT, s, weights, span)
         emissive = wp.vec3(glow[0], glow[1], glow[2])
-    normal = _facing_normal(world, f, s, weights, geometric)
+    normal = facing_normal(world, f, weights, geometric)
     if world.atlas.rows[row, NORMAL_SLOT] != -1.0:
         texel = _read(world, row, NORMAL_SLOT, s, weights, span)
         normal = _perturbed(world, row, s, normal, edge_u, edge_v, texel)
@@ -271,4 +273,4 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
     return matter
 
 
-__all__ = ["Matter", "corner_weights", "is_seen", "opacity_at", "surface_at", "weights_at"]
+__all__ = ["Matter", "corner_weights", "facing_normal", "is_seen", "opacity_at", "surface_at", "weights_at"]

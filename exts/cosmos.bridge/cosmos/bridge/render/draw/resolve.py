@@ -12,32 +12,13 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.matter import corner_weights
+from cosmos.bridge.render.draw.matter import corner_weights, facing_normal
 from cosmos.bridge.render.draw.view import View, image_point, make_view, moves_sky, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays, inverses
 from cosmos.bridge.render.scene import Pose
 from cosmos.bridge.types import Camera
 
 wp.set_module_options({"enable_backward": False})
-
-
-@wp.func
-def facing_normal(world: WorldArrays, f: wp.int32, weights: wp.vec3, geometric: wp.vec3):
-    """Interpolated unit normal in world space, on the side of ``geometric``."""
-    s = world.sources[f]
-    n = (
-        weights[0] * world.corner_normals[s, 0]
-        + weights[1] * world.corner_normals[s, 1]
-        + weights[2] * world.corner_normals[s, 2]
-    )
-    n = world.normal_to_world[world.instances[f]] * n
-    length = wp.length(n)
-    if length < 1.0e-12:
-        return geometric
-    n = n / length
-    if wp.dot(n, geometric) < 0.0:
-        n = -n
-    return n
 
 
 @wp.kernel

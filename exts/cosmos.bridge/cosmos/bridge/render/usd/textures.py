@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional, Union, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union, cast
 
 import numpy as np
 
@@ -232,7 +232,7 @@ def _decode_image(encoded: bytes) -> Optional[np.ndarray]:
 
 
 def _decode_exr(encoded: bytes) -> Optional[np.ndarray]:
-    """Decode an OpenEXR image to float32 [H, W, C], or ``None``."""
+    """Decode an OpenEXR image of at most 16384 x 16384 pixels to float32 [H, W, C], or ``None``."""
     import tempfile
 
     import OpenEXR
@@ -241,15 +241,22 @@ def _decode_exr(encoded: bytes) -> Optional[np.ndarray]:
         file.write(encoded)
         file.flush()
         try:
-            channels = OpenEXR.File(file.name).channels()
-        except (RuntimeError, OSError):
+            low, high = OpenEXR.File(file.name, header_only=True).header()["dataWindow"]
+            if int(high[0] - low[0] + 1) * int(high[1] - low[1] + 1) > _MOST_PIXELS:
+                return None
+            return _exr_pixels(OpenEXR.File(file.name).channels())
+        except (RuntimeError, OSError, ValueError, KeyError, TypeError):  # a broken file may name things wrongly
             return None
-        for name in ("RGBA", "RGB", "Y"):
-            if name in channels:
-                pixels = np.array(channels[name].pixels, np.float32)
-                return pixels if pixels.ndim == 3 else pixels[..., None]
-        if all(name in channels for name in "RGB"):
-            return np.stack([np.array(channels[name].pixels, np.float32) for name in "RGB"], axis=-1)
+
+
+def _exr_pixels(channels: Any) -> Optional[np.ndarray]:
+    """Return the colour of an OpenEXR image, float32 [H, W, C], or ``None`` where it has none."""
+    for name in ("RGBA", "RGB", "Y"):
+        if name in channels:
+            pixels = np.array(channels[name].pixels, np.float32)
+            return pixels if pixels.ndim == 3 else pixels[..., None]
+    if all(name in channels for name in "RGB"):
+        return np.stack([np.array(channels[name].pixels, np.float32) for name in "RGB"], axis=-1)
     return None
 
 
