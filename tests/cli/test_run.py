@@ -339,6 +339,8 @@ def test_a_map_control_reaches_the_dataset_and_models_without_it_say_so(cli, tmp
     assert code == 0, err
     clip = json.loads((tmp_path / "out/clip_0000/clip.json").read_text())
     assert set(clip["controls"]) == {"hdmap", "lidar"}
+    told = json.dumps(json.loads((tmp_path / "out/manifest.json").read_text()))
+    assert '"channels": 16' in told and '"depth_test": false' in told
     for kind in ("hdmap", "lidar"):
         assert (tmp_path / f"out/clip_0000/control_{kind}.mp4").stat().st_size > 500
     code, _, err = cli(*changed(words, "--out", tmp_path / "other"), "--transfer", "embedded")

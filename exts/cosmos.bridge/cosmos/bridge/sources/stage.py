@@ -178,7 +178,17 @@ class StageSource:
             "up_axis": self._renderer.scene.up_axis,
             "reference": None if self._reference is None else asdict(self._reference),
             "look": None if self._look is None else asdict(self._look),
+            **self._describe_extras(),
         }
+
+    def _describe_extras(self) -> dict[str, Any]:
+        """Return how the pictures besides are drawn, as plain values."""
+        sensor, style = self._annotated.lidar, self._annotated.hdmap
+        drawn = {
+            "lidar": asdict(sensor),
+            "hdmap": {**asdict(style), "classes": [item.name for item in style.classes]},
+        }
+        return {"controls": {name: drawn[name] for name in self._extras}} if self._extras else {}
 
     def _camera_at(self, time: float) -> Camera:
         return self._still or self._renderer.camera(self._camera_path, time, size=self._size)

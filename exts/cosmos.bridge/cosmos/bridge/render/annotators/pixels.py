@@ -111,9 +111,9 @@ def _segmentation(
     leaves: bool = False,
 ) -> dict[str, Any]:
     """Return ids or colours with their tables, whose keys are ids or colours as text."""
-    present = set(present_ids(ids))
     if not shot.options.colorize:
         return {"data": np.array(ids, np.uint32), "info": {name: dict(table) for name, table in tables.items()}}
+    present = set(present_ids(ids))
     colors: dict[int, Rgba] = {0: _BACKGROUND} if leaves else {0: _BACKGROUND, 1: _UNLABELLED}
     for key, name in names.items():
         colors[key] = _free(shot.options.color_of(name), colors)
