@@ -66,6 +66,7 @@ def test_glow_of_a_lamp_is_single_scattering(device, haze):
         time_code=0.0, local_to_world=np.zeros((0, 4, 4)), visible=np.zeros(0, bool), light_to_world=matrix[None]
     )
     air = Air()
+    air.haze_tint = wp.vec3(1.0, 0.5, 0.25)
     air.haze, air.haze_height, air.floor, air.exposure = haze, 1.0e9, -1.0e3, 1.0e6
     mesh = wp.Mesh(
         points=wp.array(np.eye(3, dtype=np.float32) * 1e-3 + 900.0, dtype=wp.vec3, device=device),
@@ -89,6 +90,7 @@ def test_glow_of_a_lamp_is_single_scattering(device, haze):
         phase = (1 - g * g) / (1 + g * g - 2 * g * cosine) ** 1.5 / (4 * math.pi)
         sent = math.pi * radius**2 * radiance / reach**2
         expected.append((sent * phase * haze * np.exp(-haze * (t + reach))).sum() * distance / steps)
+    np.testing.assert_allclose(out.numpy()[:, 1:], out.numpy()[:, :1] * [[0.5, 0.25]], rtol=1e-5)
     got = out.numpy()[:, 0].astype(np.float64)
     aside = np.linalg.norm(np.cross(place - starts, directions), axis=1)
     clear = aside > 0.5  # nearer, the lamp's own size tames it

@@ -185,6 +185,7 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     share = dust / max(fog + dust, 1e-9)
     air.haze, air.haze_color = fog + dust, _vec(_mix(veil, dusty, share) * dim)
     air.haze_glow = _vec((towards_sun * (1.0 - 0.6 * look.dust) + 0.1 * glow * (1.0 - cover)) * dim)
+    air.haze_tint = _vec(_mix(np.ones(3), tint / tint.max(), share))
     air.haze_height, air.floor = height, floor
     air.detail, air.seed, air.vignette = look.detail, look.seed & 0x7FFFFFFF, look.vignette
     air.wet, air.snow = look.rain, look.snow

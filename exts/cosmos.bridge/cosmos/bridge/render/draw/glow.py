@@ -78,7 +78,7 @@ def lamp_glow(world: WorldArrays, air: Air, lamps: Lamps, eye: wp.vec3, directio
                     if lamps.shadows[k] == 1 and far > 0.6:
                         clear = light_along(world, brightest, way / far, far - 0.4)
                     total += glow * clear
-    return total
+    return wp.cw_mul(total, air.haze_tint)
 
 
 __all__ = ["haze_at", "lamp_glow", "phase_of"]

@@ -36,6 +36,7 @@ class Air:
     haze: wp.float32  # extinction at the ground [1/m]
     haze_color: wp.vec3
     haze_glow: wp.vec3  # added towards the sun
+    haze_tint: wp.vec3  # share of white light that it scatters, by colour
     haze_height: wp.float32  # scale height [m]
     floor: wp.float32  # height of the ground, relative to the world's origin [m]
     detail: wp.float32
