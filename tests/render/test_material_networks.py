@@ -474,3 +474,78 @@ def test_images_that_were_damaged_never_raise(stage, tmp_path, ending):
         scene, _, material = bound(stage, surface)
         texels = scene.textures[material.base_color_slot.texture].texels
         assert texels.dtype == np.uint8 and texels.ndim == 3 and texels.shape[2] == 4
+
+
+BAD = [
+    ("String", "much"),
+    ("Float", float("nan")),
+    ("Float2", Gf.Vec2f(1, float("inf"))),
+    ("Asset", "image.png"),
+    ("FloatArray", [1.0]),
+    ("Bool", True),
+    ("Matrix4d", Gf.Matrix4d(1)),
+]
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_inputs_of_any_type_never_raise(stage, value):
+    reader = node(stage, "R", "UsdPrimvarReader_float2", "result", varname=value, fallback=value)
+    place = node(
+        stage, "P", "UsdTransform2d", "result", **{"in": reader}, scale=value, rotation=value, translation=value
+    )
+    image = node(
+        stage,
+        "T",
+        "UsdUVTexture",
+        "rgb",
+        file=("Asset", "image.png"),
+        st=place,
+        scale=value,
+        bias=value,
+        wrapS=value,
+        sourceColorSpace=value,
+    )
+    lost = node(stage, "L", "UsdUVTexture", "r", file=value, fallback=value)
+    names = ("metallic", "clearcoat", "ior", "opacityThreshold", "opacityMode", "useSpecularWorkflow", "occlusion")
+    inputs = dict.fromkeys(names, value)
+    surface = node(stage, "S", "UsdPreviewSurface", diffuseColor=image, roughness=lost, normal=image, **inputs)
+    material = bound(stage, surface)[2]
+    numbers = [*material.base_color, material.ior, material.metallic, *material.base_color_slot.scale]
+    assert np.isfinite(numbers).all()
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_materialx_and_mdl_inputs_of_any_type_never_raise(stage, value):
+    place = node(stage, "P", "ND_place2d_vector2", "out", scale=value, rotate=value, offset=value, pivot=value)
+    image = node(
+        stage,
+        "I",
+        "ND_tiledimage_color3",
+        "out",
+        file=("Asset", "image.png"),
+        texcoord=place,
+        uvtiling=value,
+        uvoffset=value,
+        realworldimagesize=value,
+        default=value,
+    )
+    part = node(stage, "E", "ND_extract_color3", "out", **{"in": image}, index=value)
+    product = node(stage, "X", "ND_multiply_color3", "out", in1=image, in2=value)
+    reader = node(stage, "G", "ND_geompropvalue_float", "out", geomprop=value, default=value)
+    surface = node(
+        stage,
+        "S",
+        "ND_standard_surface_surfaceshader",
+        base_color=product,
+        specular_roughness=part,
+        metalness=reader,
+        base=value,
+        specular_IOR=value,
+        transmission=value,
+        opacity=value,
+        emission=value,
+        coat=value,
+    )
+    bound(stage, surface)
+    names = ("diffuse_texture", "texture_scale", "texture_rotate", "diffuse_color_constant", "enable_opacity")
+    mdl(stage, "OmniPBR", **dict.fromkeys(names, value))

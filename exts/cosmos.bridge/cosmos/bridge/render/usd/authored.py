@@ -20,6 +20,17 @@ def number(value: Any, default: float, notes: Notes, path: str) -> float:
     return default
 
 
+def vector(value: Any, default: tuple[float, ...], notes: Notes, path: str) -> tuple[float, ...]:
+    """Return as many authored numbers as the default has, or the default where they are not that many finite ones."""
+    if value is None:
+        return default
+    numbers = tuple(value) if hasattr(value, "__len__") and not isinstance(value, str) else ()
+    if len(numbers) >= len(default) and all(isinstance(it, (int, float)) and math.isfinite(it) for it in numbers):
+        return tuple(float(part) for part in numbers[: len(default)])
+    notes.add(_SENTENCE, path)
+    return default
+
+
 def color(value: Any, default: tuple[float, float, float], notes: Notes, path: str) -> tuple[float, float, float]:
     """Return an authored colour, or the default where it is missing, of another type, or not finite."""
     if value is None:
@@ -31,4 +42,4 @@ def color(value: Any, default: tuple[float, float, float], notes: Notes, path: s
     return default
 
 
-__all__ = ["color", "number"]
+__all__ = ["color", "number", "vector"]

@@ -80,8 +80,9 @@ class Network:
     def number(self, shader: UsdShade.Shader, name: str, default: float) -> tuple[float, TextureSlot]:
         """Return a scalar input as (constant, slot); of an authored colour the mean counts."""
         value = self.constant(shader, name)
-        if hasattr(value, "__len__") and not isinstance(value, str) and len(value) >= 3:
-            value = sum(float(part) for part in value[:3]) / 3.0
+        parts = tuple(value)[:3] if hasattr(value, "__len__") and not isinstance(value, str) else ()
+        if len(parts) == 3 and all(isinstance(part, (int, float)) for part in parts):
+            value = sum(parts) / 3.0
         slot, fallback = self._follow(shader, name, 0)
         number = authored.number(value, default, self.notes, str(shader.GetPath()))
         if slot is not None and slot.color_set == 0:
@@ -147,13 +148,14 @@ class Network:
             if channel is None:
                 letter = output.replace("out", "") or str(self.constant(node, "channels") or "r")
                 channel = _CHANNELS.get(letter[:1], 0)
-            return (None if slot is None else replace(slot, channel=int(channel))), value
+            channel = int(authored.number(channel, 0.0, self.notes, str(node.GetPath())))
+            return (None if slot is None else replace(slot, channel=min(max(channel, 0), 3))), value
         if kind.startswith("ND_multiply"):
             for image, factor in (("in1", "in2"), ("in2", "in1")):
                 slot, value = self._follow(node, image, depth + 1, data=data)
                 by = self.constant(node, factor)
                 if slot is not None and by is not None:
-                    return _scaled(slot, by), value
+                    return _scaled(slot, by if isinstance(by, (int, float)) else self._values(by, node)), value
         if kind.startswith("ND_invert"):
             slot, _ = self._follow(node, "in", depth + 1, data=data)
             if slot is not None:
@@ -181,17 +183,18 @@ class Network:
             fallback = self.constant(node, "fallback")
             if fallback is None:
                 return None, None
-            values = [float(value) for value in fallback]
+            values = authored.vector(fallback, (0.0, 0.0, 0.0, 1.0), self.notes, str(node.GetPath()))
             return None, ((values[channel],) * 3 if output in _CHANNELS else (values[0], values[1], values[2]))
         texture, gain = found
-        scale, bias = self.constant(node, "scale"), self.constant(node, "bias")
-        x, y, z, w = (float(v) for v in (scale if scale is not None else (1.0,) * 4))
+        path = str(node.GetPath())
+        x, y, z, w = authored.vector(self.constant(node, "scale"), (1.0,) * 4, self.notes, path)
+        bias = authored.vector(self.constant(node, "bias"), (0.0,) * 4, self.notes, path)
         placement = self._placement(node, "st")
         return (
             TextureSlot(
                 texture=texture,
                 scale=(x * gain, y * gain, z * gain, w),
-                bias=tuple(float(v) for v in (bias if bias is not None else (0.0,) * 4)),  # type: ignore[arg-type]
+                bias=(bias[0], bias[1], bias[2], bias[3]),
                 channel=channel,
                 **placement,
             ),
@@ -215,8 +218,7 @@ class Network:
             value = self.constant(node, "default")
             if value is None:
                 return None, None
-            values = [float(value)] * 3 if isinstance(value, (int, float)) else [float(part) for part in value]
-            return None, (values[0], values[min(1, len(values) - 1)], values[min(2, len(values) - 1)])
+            return None, self._values(value, node)
         texture, gain = found
         placement = self._placement(node, "texcoord")
         if kind.startswith("ND_tiledimage"):
@@ -231,8 +233,19 @@ class Network:
         return TextureSlot(texture=texture, scale=(gain, gain, gain, 1.0), channel=channel, **placement), None
 
     def _pair(self, node: UsdShade.Shader, name: str, default: tuple[float, float]) -> tuple[float, float]:
-        value = self.constant(node, name)
-        return default if value is None else (float(value[0]), float(value[1]))
+        pair = authored.vector(self.constant(node, name), default, self.notes, str(node.GetPath()))
+        return pair[0], pair[1]
+
+    def _number(self, node: UsdShade.Shader, name: str, default: float) -> float:
+        return authored.number(self.constant(node, name), default, self.notes, str(node.GetPath()))
+
+    def _values(self, value: Any, node: UsdShade.Shader) -> Color:
+        """Return an authored number, pair or colour as a colour; black where it is none of them."""
+        if isinstance(value, (bool, int, float)):
+            value = (value,) * 3
+        elif hasattr(value, "__len__") and not isinstance(value, str) and len(value) == 2:
+            value = (*value, 0.0)
+        return authored.color(value, (0.0, 0.0, 0.0), self.notes, str(node.GetPath()))
 
     def _placement(self, node: UsdShade.Shader, name: str) -> dict[str, Any]:
         """Return the uv transform of a texture node and its uv set."""
@@ -242,7 +255,7 @@ class Network:
         if source is not None and _kind(source) in ("UsdTransform2d", "ND_UsdTransform2d"):
             placed["uv_scale"] = self._pair(source, "scale", (1.0, 1.0))
             placed["uv_offset"] = self._pair(source, "translation", (0.0, 0.0))
-            placed["uv_rotation"] = float(self.constant(source, "rotation") or 0.0)
+            placed["uv_rotation"] = self._number(source, "rotation", 0.0)
             attribute = _source(source, "in")
             source = _shader_of(attribute) if attribute is not None and _is_output(attribute) else None
         elif source is not None and _kind(source).startswith("ND_place2d"):
@@ -257,7 +270,7 @@ class Network:
             elif kind.startswith("ND_geompropvalue"):
                 uv_name = str(self.constant(source, "geomprop") or "st")
             elif kind.startswith("ND_texcoord"):
-                index = int(self.constant(source, "index") or 0)
+                index = int(self._number(source, "index", 0.0))
                 uv_name = f"st{index}" if index else "st"
             else:
                 self.notes.add("Computed texture coordinates are left out", str(source.GetPath()))
@@ -271,7 +284,7 @@ class Network:
         pivot = self._pair(node, "pivot", (0.0, 0.0))
         size = tuple(part or 1.0 for part in self._pair(node, "scale", (1.0, 1.0)))
         offset = self._pair(node, "offset", (0.0, 0.0))
-        turn = float(self.constant(node, "rotate") or 0.0)
+        turn = self._number(node, "rotate", 0.0)
         if pivot != (0.0, 0.0) and (turn or size != (1.0, 1.0)):
             self.notes.add("The pivot of texture placements is taken as the origin", str(node.GetPath()))
         return {
@@ -290,11 +303,8 @@ class Network:
         if name == "displayColor":
             return TextureSlot(color_set=0), None
         fallback = self.constant(node, "default" if kind.startswith("ND_geomprop") else "fallback")
-        if fallback is None:
-            fallback = 0.0
-        values = [float(fallback)] * 3 if isinstance(fallback, (bool, int, float)) else [float(v) for v in fallback]
-        red, green, blue = [*values, 0.0, 0.0, 0.0][:3]
-        return self._primvar(name, (red, green, blue)), (red, green, blue)
+        values = (0.0, 0.0, 0.0) if fallback is None else self._values(fallback, node)
+        return self._primvar(name, values), values
 
     def _primvar(self, name: str, fallback: Color) -> TextureSlot:
         if (name, fallback) not in self._colors:

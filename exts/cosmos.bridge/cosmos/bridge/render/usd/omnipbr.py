@@ -201,8 +201,8 @@ class _Inputs:
         return authored.color(self._value(name), default, self._notes, str(self._shader.GetPath()))
 
     def pair(self, name: str, default: tuple[float, float]) -> tuple[float, float]:
-        value = self._value(name)
-        return default if value is None else (float(value[0]), float(value[1]))
+        pair = authored.vector(self._value(name), default, self._notes, str(self._shader.GetPath()))
+        return pair[0], pair[1]
 
     def influenced(
         self, constant_name: str, default: float, image_name: str, influence_name: str, orm_channel: int
