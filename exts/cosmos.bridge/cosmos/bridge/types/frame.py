@@ -144,7 +144,10 @@ class Frame:
     rgb: wp.array
     """sRGB colour, uint8, shape [H, W, 3]."""
     depth: Optional[wp.array] = None
-    """Distance to the image plane [m], float32, shape [H, W]; ``inf`` where no hit."""
+    """Distance to the image plane [m], float32, shape [H, W]; ``inf`` where no hit.
+
+    Zero or negative beside and behind a fisheye that sees more than 180 degrees.
+    """
     normals: Optional[wp.array] = None
     """World-space unit normals in [-1, 1], float32, shape [H, W, 3]; zero where no hit."""
     semantic_ids: Optional[wp.array] = None
