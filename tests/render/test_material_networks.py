@@ -549,3 +549,25 @@ def test_materialx_and_mdl_inputs_of_any_type_never_raise(stage, value):
     bound(stage, surface)
     names = ("diffuse_texture", "texture_scale", "texture_rotate", "diffuse_color_constant", "enable_opacity")
     mdl(stage, "OmniPBR", **dict.fromkeys(names, value))
+
+
+def test_materialx_documents_that_turn_on_themselves_end(stage, tmp_path):
+    deep = "<a>" * 50_000 + "</a>" * 50_000
+    loop = (
+        '<nodegraph name="G"><add name="n" type="color3"><input name="in1" type="color3" nodename="n"/></add>'
+        '<output name="o" type="color3" nodegraph="G" nodename="n"/></nodegraph>'
+        '<standard_surface name="S" type="surfaceshader">'
+        '<input name="base_color" type="color3" nodegraph="G" output="o"/>'
+        '<input name="bad name!" type="float" value="x"/><input name="coat" type="float" value="1 2 3"/>'
+        '<input name="emission_color" type="color3" value="1 2"/><input name="n" type="integer" value="inf"/>'
+        '</standard_surface><surfacematerial name="Loop" type="material">'
+        '<input name="surfaceshader" type="surfaceshader" nodename="S"/></surfacematerial>'
+    )
+    (tmp_path / "loop.mtlx").write_text(f'<materialx version="1.38">{loop}{deep}</materialx>')
+    stage.DefinePrim("/Looks", "Scope").GetReferences().AddReference("./loop.mtlx", "/MaterialX/Materials")
+    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath("/Quad"))
+    stage.GetPrimAtPath("/Quad").CreateRelationship("material:binding").SetTargets(["/Looks/Loop"])
+    stage.Save()
+    check_trust(str(tmp_path / "scene.usda"))
+    scene = StageReader(stage).scene
+    assert scene.materials[int(scene.meshes[0].materials[0])].name == "/MaterialX/Materials/Loop"

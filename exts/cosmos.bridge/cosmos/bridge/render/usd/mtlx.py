@@ -48,18 +48,15 @@ def parse_mtlx(path: str) -> Optional[ElementTree.Element]:
 
 def file_values(root: ElementTree.Element) -> list[str]:
     """Return every file that a MaterialX document names, prefixes applied, includes among them."""
-    found = []
-
-    def visit(element: ElementTree.Element, prefix: str) -> None:
-        prefix = element.get("fileprefix", prefix)
+    found, pending = [], [(root, "")]
+    while pending:
+        element, above = pending.pop()
+        prefix = element.get("fileprefix", above)
         if element.get("type") == "filename" and element.get("value"):
             found.append(prefix + str(element.get("value")))
         if element.get("href"):
             found.append(str(element.get("href")))
-        for child in element:
-            visit(child, prefix)
-
-    visit(root, "")
+        pending += [(child, prefix) for child in element]
     return found
 
 
@@ -148,7 +145,7 @@ class _Document:
             kind = getattr(Sdf.ValueTypeNames, _TYPES.get(str(given.get("type")), ""), None)
             if kind is None:
                 continue
-            made = shader.CreateInput(str(given.get("name")), kind)
+            made = shader.CreateInput(_plain(given.get("name")), kind)
             authored = self._interface(scope, given)
             source = self._source(self._root if authored is not given and scope is self._root else scope, authored)
             if source is not None:
@@ -170,21 +167,24 @@ class _Document:
         return given
 
     def _source(self, scope: ElementTree.Element, given: ElementTree.Element) -> Any:
-        """Return the output that an input is connected to, or ``None``."""
+        """Return the output that an input is connected to, through a node graph's output, or ``None``."""
+        graph = self._graphs.get(str(given.get("nodegraph")))
+        if graph is None:
+            return self._output(scope, given)
+        name = given.get("output")
+        wanted = [item for item in graph.findall("output") if name is None or item.get("name") == name]
+        return self._output(graph, wanted[0]) if wanted else None
+
+    def _output(self, scope: ElementTree.Element, given: ElementTree.Element) -> Any:
+        """Return the output of the node that an element names, in its scope or the document, or ``None``."""
         from pxr import Sdf, UsdShade
 
-        graph = self._graphs.get(str(given.get("nodegraph")))
-        output = given.get("output")
-        if graph is not None:
-            wanted = [item for item in graph.findall("output") if output is None or item.get("name") == output]
-            return self._source(graph, wanted[0]) if wanted and wanted[0].get("nodename") else None
         if not given.get("nodename"):
             return None
         inside = any(item.get("name") == given.get("nodename") for item in scope)
-        path = self._path(scope if inside else self._root, given.get("nodename"))
-        prim = UsdShade.Shader.Define(self._stage, path)
+        shader = UsdShade.Shader.Define(self._stage, self._path(scope if inside else self._root, given.get("nodename")))
         kind = getattr(Sdf.ValueTypeNames, _TYPES.get(str(given.get("type")), ""), Sdf.ValueTypeNames.Token)
-        return prim.CreateOutput(output or "out", kind)
+        return shader.CreateOutput(_plain(given.get("output") or "out"), kind)
 
     def _value(self, scope: ElementTree.Element, element: ElementTree.Element, given: ElementTree.Element) -> Any:
         """Return the value of an input as USD has it; ``None`` where it has none or it cannot be read."""
@@ -206,8 +206,9 @@ class _Document:
                 return int(numbers[0])
             if kind == "float":
                 return numbers[0]
-            return {2: Gf.Vec2f, 3: Gf.Vec3f, 4: Gf.Vec4f}[len(numbers)](*numbers)
-        except (ValueError, IndexError, KeyError):
+            count = int(kind[-1])
+            return {2: Gf.Vec2f, 3: Gf.Vec3f, 4: Gf.Vec4f}[count](*numbers) if len(numbers) == count else None
+        except (ValueError, IndexError, KeyError, OverflowError):
             return None
 
 
