@@ -73,3 +73,18 @@ def test_still_skeleton_poses_the_mesh_once(stage):
     reader = StageReader(stage)
     np.testing.assert_allclose(reader.scene.meshes[0].points, moved, atol=1e-7)
     assert reader.pose(3).points == {}
+
+
+def test_authored_normals_of_a_skinned_mesh_turn_with_it(stage):
+    mesh = UsdGeom.Mesh.Get(stage, "/World/Person/Body")
+    mesh.CreateNormalsAttr([(0, 0.6, 0.8)] * 6)
+    turns = UsdSkel.Animation.Get(stage, "/World/Person/Walk").GetRotationsAttr()
+    turns.Clear()
+    whole = Gf.Rotation((1, 0, 0), 50)
+    turns.Set([Gf.Quatf(whole.GetQuat()), Gf.Quatf(1)])
+    scene = StageReader(stage).scene
+    world = np.array(UsdGeom.Imageable(mesh).ComputeLocalToWorldTransform(0))[:3, :3]
+    bones = np.array(UsdGeom.Imageable(stage.GetPrimAtPath("/World/Person/Bones")).ComputeLocalToWorldTransform(0))
+    want = np.array(whole.TransformDir((0, 0.6, 0.8))) @ bones[:3, :3] @ np.linalg.inv(world)
+    want /= np.linalg.norm(want)
+    np.testing.assert_allclose(scene.meshes[0].normals, np.broadcast_to(want, (4, 3, 3)), atol=1e-5)

@@ -269,3 +269,54 @@ def test_crowded_point_of_a_cone_keeps_its_sides_smooth():
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
     assert ((normals * flat[:, None]).sum(-1) > np.cos(np.radians(40))).all()
     np.testing.assert_allclose(normals[:, 2], flat, atol=1e-6)
+
+
+def test_creases_of_a_smooth_mesh_stay_sharp(stage):
+    mesh = cube_mesh(stage)
+    mesh.GetSubdivisionSchemeAttr().Set("catmullClark")
+    mesh.CreateCreaseIndicesAttr([4, 5, 7, 6, 4])  # the rim of the top
+    mesh.CreateCreaseLengthsAttr([5])
+    mesh.CreateCreaseSharpnessesAttr([10.0])
+    surface = read_mesh(mesh, NOW, 1.0, Notes())
+    flat = flat_normals(surface)
+    top = flat[:, 2] > 0.5
+    np.testing.assert_allclose(surface.normals[top], np.broadcast_to((0, 0, 1), (2, 3, 3)), atol=1e-6)
+    corners = surface.points[surface.triangles]
+    upper = (corners[..., 2] > 0) & ~top[:, None]
+    sides = surface.normals[upper]
+    np.testing.assert_allclose(np.abs(sides[:, 2]), 0, atol=1e-6)
+    assert np.abs(sides[:, :2]).min() > 0.44  # round the upright edges, weighted by area: (2, 1) or (1, 1)
+    lower = surface.normals[corners[..., 2] < 0]
+    assert (np.abs(lower).min(axis=1) > 0.3).all()  # without creases: smooth over all three faces
+    mesh.GetCreaseSharpnessesAttr().Set([1.0])
+    soft = read_mesh(mesh, NOW, 1.0, Notes())
+    assert (np.abs(soft.normals).min(axis=(0, 1)) > 0.3).all()
+
+
+@pytest.mark.parametrize(
+    ("indices", "lengths", "sharpness"),
+    [([0, 1], [3], [5]), ([0, 99], [2], [5]), ([0, 1], [2], [5, 5]), ([0, 1], [], [5]), ([-1, 1], [2], [5])],
+)
+def test_creases_that_do_not_add_up_are_said(stage, indices, lengths, sharpness):
+    mesh = cube_mesh(stage)
+    mesh.CreateCreaseIndicesAttr(indices)
+    mesh.CreateCreaseLengthsAttr(lengths)
+    mesh.CreateCreaseSharpnessesAttr(sharpness)
+    notes = Notes()
+    surface = read_mesh(mesh, NOW, 1.0, notes)
+    assert notes.sentences() == ("Creases that do not add up are not used: /Cube.",)
+    np.testing.assert_allclose(surface.normals, np.repeat(flat_normals(surface)[:, None], 3, axis=1), atol=1e-6)
+
+
+def test_primvars_are_inherited_from_what_is_above(stage):
+    parent = UsdGeom.Xform.Define(stage, "/Parent")
+    mesh = cube_mesh(stage, "/Parent/Cube")
+    above = UsdGeom.PrimvarsAPI(parent)
+    above.CreatePrimvar("decal", Sdf.ValueTypeNames.TexCoord2fArray, "constant").Set([(0.25, 0.75)])
+    above.CreatePrimvar("st", Sdf.ValueTypeNames.TexCoord2fArray, "constant").Set([(0.9, 0.9)])
+    own = np.random.default_rng(2).uniform(size=(24, 2)).astype(np.float32)
+    primvar = UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", Sdf.ValueTypeNames.Float2Array, "faceVarying")
+    primvar.Set([tuple(map(float, v)) for v in own])
+    surface = read_mesh(mesh, NOW, 1.0, Notes())
+    np.testing.assert_allclose(surface.uv("decal"), np.broadcast_to((0.25, 0.75), (12, 3, 2)))
+    np.testing.assert_allclose(surface.uv("st"), own[surface.corners])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import warp as wp
 
+from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.resolve import find_motion, resolve
 from cosmos.bridge.render.draw.visibility import Visibility, make_view
-from cosmos.bridge.render.draw.world import World, bent_normals
+from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.render.scene import Light, Material, Mesh, Pose, Scene

@@ -10,6 +10,7 @@ import warp as wp
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.kernels.surface_noise import path_tag
+from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.draw.atlas import Atlas, make_atlas
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Pose, Scene
@@ -120,28 +121,6 @@ def inverses(matrices: np.ndarray) -> np.ndarray:
     singular = ~np.isfinite(scale) | (np.abs(np.linalg.det(matrices)) <= 1e-30)
     safe = np.where(singular[:, None, None], np.eye(size), matrices)
     return np.linalg.inv(safe)
-
-
-def bent_normals(rest: np.ndarray, moved: np.ndarray, triangles: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Return corner normals after each triangle turned from its rest place to its moved one.
-
-    Args:
-        rest: Points at rest [m], shape [V, 3].
-        moved: The same points now [m], shape [V, 3].
-        triangles: int32, shape [F, 3].
-        normals: Corner normals at rest, shape [F, 3, 3].
-    """
-    turns = _frames(moved, triangles) @ np.swapaxes(_frames(rest, triangles), 1, 2)
-    return np.einsum("fij,fcj->fci", turns, normals).astype(np.float32)
-
-
-def _frames(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return an orthonormal frame of each triangle as columns; zeros for one without area."""
-    a, b, c = (points[triangles[:, corner]].astype(np.float64) for corner in range(3))
-    along, normal = b - a, np.cross(b - a, c - a)
-    along /= np.maximum(np.linalg.norm(along, axis=1), 1e-20)[:, None]
-    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-30)[:, None]
-    return np.stack([along, np.cross(normal, along), normal], axis=2)
 
 
 def _sets(of_meshes: list[tuple[np.ndarray, ...]]) -> np.ndarray:
@@ -304,4 +283,4 @@ class World:
         return self.arrays
 
 
-__all__ = ["World", "WorldArrays", "bent_normals", "inverses", "turn_of"]
+__all__ = ["World", "WorldArrays", "inverses", "turn_of"]

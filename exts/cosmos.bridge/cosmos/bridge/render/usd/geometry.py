@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.render.usd.normals import crease_normals, unit
+from cosmos.bridge.render.usd.normals import crease_normals, split_at_creases, unit
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.polygons import triangulate
 
 if TYPE_CHECKING:
     from pxr import Usd, UsdGeom
 
+_SHARP = 2.0
+"""Creases of less sharpness are rounded so much that they are drawn smooth."""
 GREY = 0.5
 """Colour of a corner that has no displayColor."""
 
@@ -181,6 +183,9 @@ def read_mesh(mesh: UsdGeom.Mesh, time: Usd.TimeCode, scale: float, notes: Notes
     normals = _corner_normals(mesh, time, (triangles, corners, faces))
     if normals is None:
         normals = crease_normals(points, triangles, smooth_all=smooth and _is_authored_smooth(mesh))
+        creases = _sharp_edges(mesh, time, len(points), notes)
+        if len(creases):
+            normals = split_at_creases(normals, points, triangles, creases)
     else:
         normals = _repair(normals, points, triangles)
     uv_primvars, color_primvar = primvar_arrays(mesh.GetPrim(), time, notes)
@@ -202,6 +207,30 @@ def read_mesh(mesh: UsdGeom.Mesh, time: Usd.TimeCode, scale: float, notes: Notes
         subsets=_material_subsets(mesh, time, len(counts), notes),
         num_faces=len(counts),
     )
+
+
+def _sharp_edges(mesh: UsdGeom.Mesh, time: Usd.TimeCode, num_points: int, notes: Notes) -> np.ndarray:
+    """Return the edges that the mesh says are sharp, int64 [E, 2]."""
+    arrays = [
+        np.array(attribute.Get(time) or (), np.float64)
+        for attribute in (mesh.GetCreaseIndicesAttr(), mesh.GetCreaseLengthsAttr(), mesh.GetCreaseSharpnessesAttr())
+    ]
+    indices, lengths, sharpness = arrays[0].astype(np.int64), arrays[1].astype(np.int64), arrays[2]
+    nothing = np.zeros((0, 2), np.int64)
+    if not len(indices):
+        return nothing
+    fits = len(lengths) and lengths.min() >= 2 and int(lengths.sum()) == len(indices)
+    edges_of = lengths - 1 if fits else lengths
+    if fits and len(sharpness) == len(lengths):
+        sharpness = np.repeat(sharpness, edges_of)
+    if not fits or len(sharpness) != edges_of.sum() or indices.min() < 0 or int(indices.max()) >= num_points:
+        notes.add("Creases that do not add up are not used", str(mesh.GetPath()))
+        return nothing
+    starts = np.ones(len(indices), bool)
+    starts[np.cumsum(lengths) - 1] = False  # the last point of a crease begins no edge
+    begin = np.flatnonzero(starts)
+    edges = np.stack([indices[begin], indices[begin + 1]], axis=1)
+    return edges[sharpness >= _SHARP]
 
 
 def _is_authored_smooth(mesh: UsdGeom.Mesh) -> bool:

@@ -50,6 +50,59 @@ def crease_normals(
     return normals.astype(np.float32)
 
 
+def split_at_creases(normals: np.ndarray, points: np.ndarray, triangles: np.ndarray, creases: np.ndarray) -> np.ndarray:
+    """Keep the edges sharp that a mesh says are: faces share a normal only where they meet over an edge that is not.
+
+    Args:
+        normals: Smooth normals of each corner, shape [F, 3, 3].
+        points: Shape [V, 3].
+        triangles: Shape [F, 3], counter-clockwise.
+        creases: Point indices of the two ends of each sharp edge, int64 [E, 2].
+
+    Returns:
+        float32 [F, 3, 3].
+    """
+    out = np.array(normals, np.float32)
+    a, b, c = (points[triangles[:, k]].astype(np.float64) for k in range(3))
+    weighted = np.cross(b - a, c - a)
+    sharp = {(int(min(edge)), int(max(edge))) for edge in creases}
+    on_crease = np.zeros(len(points), bool)
+    on_crease[creases.reshape(-1)] = True
+    corner = np.flatnonzero(on_crease[triangles.reshape(-1)])
+    corner = corner[np.argsort(triangles.reshape(-1)[corner], kind="stable")]
+    vertices, first = np.unique(triangles.reshape(-1)[corner], return_index=True)
+    for vertex, members in zip(vertices.tolist(), np.split(corner, first[1:]), strict=True):
+        for fan in _fans(vertex, (members // 3).tolist(), triangles, sharp):
+            total = weighted[fan].sum(0)
+            length = float(np.sqrt(total @ total))
+            if length > 0.0:
+                out[fan, (triangles[fan] == vertex).argmax(1)] = total / length
+    return out
+
+
+def _fans(vertex: int, faces: list[int], triangles: np.ndarray, sharp: set[tuple[int, int]]) -> list[list[int]]:
+    """Part the triangles around a point into those that hang together over edges that are not sharp."""
+    beside: dict[int, list[int]] = {}
+    for face in faces:
+        for other in triangles[face].tolist():
+            if other != vertex and (min(vertex, other), max(vertex, other)) not in sharp:
+                beside.setdefault(other, []).append(face)
+    ends = {face: [other for other in triangles[face].tolist() if other in beside] for face in faces}
+    fans, left = [], dict.fromkeys(faces)
+    while left:
+        fan, pending = [], [left.popitem()[0]]
+        while pending:
+            face = pending.pop()
+            fan.append(face)
+            for other in ends[face]:
+                for neighbour in beside[other]:
+                    if neighbour in left:
+                        del left[neighbour]
+                        pending.append(neighbour)
+        fans.append(fan)
+    return fans
+
+
 def _split(
     normals: np.ndarray, flat: np.ndarray, weighted: np.ndarray, vertex: np.ndarray, rough: np.ndarray, limit: float
 ) -> np.ndarray:
@@ -80,4 +133,4 @@ def _split(
     return out.reshape(normals.shape)
 
 
-__all__ = ["CREASE_ANGLE", "crease_normals", "unit"]
+__all__ = ["CREASE_ANGLE", "crease_normals", "split_at_creases", "unit"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
+from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.usd.curves import CURVES, arrange, read_curves
 from cosmos.bridge.render.usd.deform import MovingPoints, SampledPoints, SkinnedPoints
 from cosmos.bridge.render.usd.geometry import Surface, read_mesh
@@ -133,8 +134,15 @@ def _skinned(prim: Usd.Prim, time: Usd.TimeCode, scale: float, skin: SkinnedPoin
     if points.shape != surface.points.shape or not np.isfinite(points).all():
         notes.add("Skinned meshes that USD cannot pose are drawn at rest", str(prim.GetPath()))
         return Shape(surface=surface)
-    posed = replace(surface, points=points, normals=crease_normals(points, surface.triangles))
+    posed = replace(surface, points=points, normals=_turned(surface, points))
     return Shape(surface=posed, moving=skin if skin.moves or _varies(prim, "points") else None)
+
+
+def _turned(surface: Surface, points: np.ndarray) -> np.ndarray:
+    """Return the normals of each corner after its triangle was turned into its pose."""
+    normals = bent_normals(surface.points, points, surface.triangles, surface.normals)
+    lost = (normals * normals).sum(-1) < 0.5  # of triangles without area at rest
+    return np.where(lost[..., None], crease_normals(points, surface.triangles), normals) if lost.any() else normals
 
 
 def _version(prim: Usd.Prim, time: Usd.TimeCode, scale: float, notes: Notes) -> Optional[Shape]:
