@@ -442,6 +442,26 @@ def test_a_moved_thing_is_boxed_where_it_is(renderer):
     np.testing.assert_allclose(flag, [(-0.9, -1.2, 1.0), (-0.6, -0.9, 1.3)], atol=1e-6)  # its points moved
 
 
+def test_every_point_lies_in_the_3d_box_of_its_thing():
+    from cosmos.bridge.scenes import street
+
+    renderer = Renderer(street(None, num_frames=24), device="cpu", threads=2)
+    names = ["pointcloud", "bounding_box_3d", "instance_segmentation_fast"]
+    given = renderer.annotate("/World/Camera", 20.0, names, size=(90, 160))
+    boxes, cloud = given["bounding_box_3d"], given["pointcloud"]
+    rows = dict(zip(boxes["info"]["primPaths"], boxes["data"], strict=True))
+    paths, ids = given["instance_segmentation_fast"]["info"]["idToLabels"], cloud["info"]["pointInstance"]
+    outside = 0
+    for key in np.unique(ids):
+        row = rows[paths[int(key)]]
+        world = np.concatenate([cloud["data"][ids == key], np.ones(((ids == key).sum(), 1))], axis=1)
+        local = (world @ np.linalg.inv(row["transform"].astype(np.float64)))[:, :3]
+        low, high = (np.array([row[f"{axis}_{end}"] for axis in "xyz"]) for end in ("min", "max"))
+        outside += (np.maximum(low - local, local - high).max(axis=1) > 1e-4).sum()
+    assert outside <= 3 and len(np.unique(ids)) > 15  # a triangle seen edge-on may put its depth a little off
+    renderer.close()
+
+
 def test_a_frame_that_is_gone_says_so(renderer):
     frame = renderer.render("/World/Camera", 0.0, size=SIZE)
     renderer.render("/World/Camera", 1.0, size=SIZE)
