@@ -199,3 +199,25 @@ def test_the_schema_of_a_textured_material_is_covered(place):
     stage.Save()
     with pytest.raises(SourceError, match=r"\.\./secret\.png"):
         check_trust(str(place / "scene.usda"))
+
+
+def test_a_link_is_judged_where_it_stands(place):
+    """USD anchors what a layer names to the link by which it came to it, not to where the link leads."""
+    (place / "a" / "b").mkdir(parents=True)
+    author(place, 'def "Q" (references = @../../secret.usda@</A>) {}', name="a/b/deep.usda")
+    (place / "link.usda").symlink_to(place / "a" / "b" / "deep.usda")
+    path = author(place, 'def "P" (references = @./link.usda@</Q>) {}')
+    with pytest.raises(SourceError, match="climbs above"):
+        check_trust(path)
+    (place / "secret.usda").write_text(CUBE)
+    check_trust(author(place, 'def "P" (references = @./a/b/deep.usda@</Q>) {}'))
+
+
+def test_a_stage_behind_a_link_is_judged_there(place, tmp_path):
+    real = author(place, 'def "P" { asset f = @./own.png@ }')
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "scene.usda").symlink_to(real)
+    check_trust(str(tmp_path / "else" / "scene.usda"))
+    (tmp_path / "else" / "own.png").symlink_to(place / "own.png")
+    with pytest.raises(SourceError, match="link out of"):
+        check_trust(str(tmp_path / "else" / "scene.usda"))

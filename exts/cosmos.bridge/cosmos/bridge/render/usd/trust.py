@@ -37,7 +37,7 @@ class _Place:
     """Where a layer lies: a file, or inside a package."""
 
     file: str
-    """Path of the file or package, absolute, links resolved."""
+    """Path of the file or package as USD anchors to it: absolute, links not followed."""
     inside: str = ""
     """Path of the layer in the package; empty for a plain file."""
 
@@ -60,7 +60,7 @@ def check_trust(path: str) -> None:
     Raises:
         SourceError: If something is refused; the sentence names the first such path, its layer and the reason.
     """
-    start = os.path.realpath(path)
+    start = os.path.abspath(path)
     root = os.path.dirname(start)
     if start.lower().endswith(".usdz"):
         pending = [_Place(file=start, inside=name) for name in _layers_in(start)]
@@ -130,13 +130,12 @@ def _judge_file(outer: str, authored: str, place: _Place, root: str) -> list[_Pl
             )
     found = []
     for file in there:
-        real = os.path.realpath(file)
-        if not _is_below(real, root):
+        if not _is_below(os.path.realpath(file), os.path.realpath(root)):
             raise _refuse(authored, place, "is a link out of the folder of the stage")
-        if real.lower().endswith(".usdz"):
-            found += [_Place(file=real, inside=name) for name in _layers_in(real)]
-        elif real.lower().endswith((*_LAYERS, _MATERIALX)):
-            found.append(_Place(file=real))
+        if file.lower().endswith(".usdz"):
+            found += [_Place(file=file, inside=name) for name in _layers_in(file)]
+        elif file.lower().endswith((*_LAYERS, _MATERIALX)):
+            found.append(_Place(file=file))
     return found
 
 
@@ -194,11 +193,19 @@ def _authored_paths(place: _Place) -> Iterator[str]:
             continue
         values = not isinstance(spec, Sdf.AttributeSpec) or spec.typeName.scalarType == Sdf.ValueTypeNames.Asset
         for key in spec.ListInfoKeys():
-            if key not in ("subLayerOffsets", *(() if values else ("default", "timeSamples"))):
-                yield from _paths_in(spec.GetInfo(key), key)
+            if values or key not in ("default", "timeSamples"):
+                yield from _paths_in(_info(spec, key), key)
         if values and isinstance(spec, Sdf.AttributeSpec):
             for time in layer.ListTimeSamplesForPath(path):
                 yield from _paths_in(layer.QueryTimeSample(path, time), "timeSamples")
+
+
+def _info(spec: Any, key: str) -> Any:
+    """Return a field of a spec; ``None`` for one whose type Python does not know, which holds no paths."""
+    try:
+        return spec.GetInfo(key)
+    except TypeError:
+        return None
 
 
 def _paths_in(value: Any, key: str) -> Iterator[str]:
