@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance
+from cosmos.bridge.render.draw.lamp import DISK, DISTANT, RECT, Lamps, lamp_irradiance
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.sky import Air, height_of
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -52,6 +52,11 @@ def lamp_glow(world: WorldArrays, air: Air, lamps: Lamps, eye: wp.vec3, directio
             most = wp.max(power[0], wp.max(power[1], power[2])) * air.haze * (high - low) / (4.0 * PI * aside)
             if most * air.exposure > _FAINT:
                 width = (high - low) / wp.float32(_STEPS)
+                edge = wp.float32(-2.0)  # cosine off the lamp's axis below which it sends nothing
+                if lamps.kinds[k] == RECT or lamps.kinds[k] == DISK:
+                    edge = wp.float32(0.0)
+                if lamps.shapings[k][3] > 0.0:
+                    edge = wp.max(edge, wp.cos(wp.min(lamps.shapings[k][1], PI)))
                 glow = wp.vec3(0.0, 0.0, 0.0)
                 best = wp.float32(0.0)
                 brightest = eye
@@ -60,16 +65,17 @@ def lamp_glow(world: WorldArrays, air: Air, lamps: Lamps, eye: wp.vec3, directio
                     q = eye + direction * t
                     away = lamps.places[k] - q
                     reach = wp.sqrt(wp.max(wp.dot(away, away), aside * aside))
-                    sigma = haze_at(air, q)
-                    onwards = sigma * phase_of(wp.dot(away / reach, direction))
-                    # Irradiance times the squared reach is what the lamp sends here; the angles take care of the rest.
-                    sent = lamp_irradiance(lamps, k, q, away / reach) * (reach * reach * onwards)
-                    sent = sent * wp.exp(-wp.min(sigma * (t + reach), 40.0))
-                    glow += sent
-                    strength = sent[0] + sent[1] + sent[2]
-                    if strength > best:
-                        best = strength
-                        brightest = q
+                    if wp.dot(away, lamps.aims[k]) < -edge * reach:
+                        sigma = haze_at(air, q)
+                        onwards = sigma * phase_of(wp.dot(away / reach, direction))
+                        # Irradiance times the squared reach is what the lamp sends here; the angles do the rest.
+                        sent = lamp_irradiance(lamps, k, q, away / reach) * (reach * reach * onwards)
+                        sent = sent * wp.exp(-wp.min(sigma * (t + reach), 40.0))
+                        glow += sent
+                        strength = sent[0] + sent[1] + sent[2]
+                        if strength > best:
+                            best = strength
+                            brightest = q
                 glow = glow * (width / (4.0 * PI * aside))
                 if (glow[0] + glow[1] + glow[2]) * air.exposure > _FAINT:
                     way = lamps.places[k] - brightest
