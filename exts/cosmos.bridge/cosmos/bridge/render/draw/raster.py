@@ -145,10 +145,11 @@ def _bound_kernel(
         box = _grow_by_edge(box, c, a, limit, view)
     width = wp.float32(view.width)
     height = wp.float32(view.height)
-    x0 = wp.int32(wp.clamp(wp.floor(box[0] - 0.501), 0.0, width))
-    x1 = wp.int32(wp.clamp(wp.ceil(box[1] + 0.501), 0.0, width))
-    y0 = wp.int32(wp.clamp(wp.floor(box[2] - 0.501), 0.0, height))
-    y1 = wp.int32(wp.clamp(wp.ceil(box[3] + 0.501), 0.0, height))
+    # Pixels whose centre lies in the box, with room for rounding; most tiny triangles hold none.
+    x0 = wp.int32(wp.clamp(wp.ceil(box[0] - 0.52), 0.0, width))
+    x1 = wp.int32(wp.clamp(wp.floor(box[1] - 0.48) + 1.0, 0.0, width))
+    y0 = wp.int32(wp.clamp(wp.ceil(box[2] - 0.52), 0.0, height))
+    y1 = wp.int32(wp.clamp(wp.floor(box[3] - 0.48) + 1.0, 0.0, height))
     if x1 > x0 and y1 > y0:
         boxes_out[f] = wp.vec4i(x0, x1, y0, y1)
         nearest_out[f] = wp.max(view.near, -highest) * 0.99999
