@@ -309,6 +309,20 @@ def test_progress_is_told_and_may_end_the_frame(yard):
     assert picture(yard, samples=1).any()
 
 
+def test_the_linear_picture_is_the_traced_one(yard):
+    """HdrColor tone-mapped (S. Hill's fit of ACES) and encoded gives rgb."""
+    got = yard.annotate(
+        "/World/Camera", 0.0, ("rgb", "HdrColor"), size=(36, 64), quality="reference", samples=4, seed=5
+    )
+    linear = np.asarray(got["HdrColor"], np.float64)[..., :3]
+    into = np.array([[0.59719, 0.35458, 0.04823], [0.07600, 0.90834, 0.01566], [0.02840, 0.13383, 0.83777]])
+    out = np.array([[1.60475, -0.53108, -0.07367], [-0.10208, 1.10813, -0.00605], [-0.00327, -0.07276, 1.07602]])
+    v = linear @ into.T
+    v = np.clip((v * (v + 0.0245786) - 0.000090537) / (v * (0.983729 * v + 0.4329510) + 0.238081) @ out.T, 0, 1)
+    encoded = np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1 / 2.4) - 0.055) * 255
+    assert np.abs(encoded - np.asarray(got["rgb"])[..., :3].astype(float)).max() < 1.5
+
+
 def test_wrong_numbers_are_refused(yard):
     with pytest.raises(ValueError, match="quality must be"):
         yard.render("/World/Camera", 0.0, size=(8, 8), quality="best")
