@@ -280,7 +280,11 @@ class Bridge:
 
         config = self.config
         traced = config.quality == "reference"
-        drawing = {"quality": "reference", "samples": config.samples, "seed": config.seed} if traced else {}
+        drawing = (
+            {"quality": "reference", "samples": config.samples, "seed": config.seed, "denoise": config.denoise}
+            if traced
+            else {}
+        )
         return open_source(
             config.source,
             camera=camera,

@@ -115,6 +115,8 @@ class BridgeConfig:
     """How a stage is drawn: quick shading, or path-traced global illumination."""
     samples: int = 64
     """Paths a pixel of reference quality, in [1, 65536]; ``seed`` decides them."""
+    denoise: bool = False
+    """Whether what noise reference quality leaves is filtered out along the surfaces."""
     weights: Optional[WeightSpec] = None
     """How strongly each control acts, where and when; ``None`` gives edge and depth half each (vis instead of
     depth where the source has no depth)."""

@@ -34,6 +34,7 @@ _PLAIN_OPTIONS = {
     "untrusted": "untrusted",
     "quality": "quality",
     "samples": "samples",
+    "denoise": "denoise",
     "negative_prompt": "negative_prompt",
     "transfer": "transfer",
     "num_steps": "num_steps",
@@ -68,6 +69,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--quality", choices=("interactive", "reference"), help="how the stage is drawn: quickly, or path-traced"
     )
     parser.add_argument("--samples", type=int, metavar="N", help="paths a pixel of reference quality (default: 64)")
+    parser.add_argument(
+        "--denoise", action="store_true", default=None, help="filter what noise reference quality leaves"
+    )
     parser.add_argument("--prompt", action="append", metavar="TEXT", help="look to make; may be repeated")
     parser.add_argument(
         "--prompts", metavar="FILE", help="one prompt a line, 'name: text' allowed, # comments; or a .json/.toml table"

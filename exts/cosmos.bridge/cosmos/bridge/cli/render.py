@@ -66,6 +66,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="how rgb is drawn: quickly, or by tracing paths of light (default: interactive)",
     )
     parser.add_argument("--samples", type=int, metavar="N", help="paths a pixel of reference quality (default: 64)")
+    parser.add_argument("--denoise", action="store_true", help="filter what noise reference quality leaves")
     parser.add_argument("--seed", type=int, metavar="N", help="decides the paths of reference quality (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files; must be empty or absent")
@@ -108,12 +109,13 @@ def run(args: argparse.Namespace) -> int:
 def _traced(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of reference quality; none for interactive quality."""
     if args.quality != "reference":
-        given = [f"--{name}" for name in ("samples", "seed") if getattr(args, name) is not None]
+        given = [f"--{name}" for name in ("samples", "seed", "denoise") if getattr(args, name) not in (None, False)]
         if given:
             raise ConfigError(f"{given[0]} is for reference quality; add --quality reference.")
         return {}
     try:
-        reference = Reference(samples=64 if args.samples is None else args.samples, seed=args.seed or 0)
+        samples = 64 if args.samples is None else args.samples
+        reference = Reference(samples=samples, seed=args.seed or 0, denoise=args.denoise)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return {"quality": "reference", **asdict(reference)}

@@ -18,6 +18,8 @@ class Reference:
     """Paths a pixel, in [1, 65536]."""
     seed: int = 0
     """Decides the paths, from 0."""
+    denoise: bool = False
+    """Whether what noise is left is filtered out along the surfaces; blurs fine shadows a little."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.samples <= MOST_SAMPLES:
@@ -26,7 +28,7 @@ class Reference:
             raise ValueError(f"The seed of reference quality must not be negative, got {self.seed!r}.")
 
 
-def reference_of(quality: str, samples: int, seed: int) -> Reference | None:
+def reference_of(quality: str, samples: int, seed: int, denoise: bool) -> Reference | None:
     """Return how paths are traced; ``None`` for interactive quality.
 
     Raises:
@@ -34,7 +36,7 @@ def reference_of(quality: str, samples: int, seed: int) -> Reference | None:
     """
     if quality not in ("interactive", "reference"):
         raise ValueError(f"quality must be 'interactive' or 'reference', got {quality!r}.")
-    return Reference(samples=samples, seed=seed) if quality == "reference" else None
+    return Reference(samples=samples, seed=seed, denoise=denoise) if quality == "reference" else None
 
 
 __all__ = ["MOST_SAMPLES", "Quality", "Reference", "reference_of"]

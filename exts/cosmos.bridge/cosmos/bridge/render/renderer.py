@@ -149,6 +149,7 @@ class Renderer:
         quality: Quality = "interactive",
         samples: int = 64,
         seed: int = 0,
+        denoise: bool = False,
         progress: Optional[Progress] = None,
     ) -> Frame:
         """Draw one frame.
@@ -166,6 +167,7 @@ class Renderer:
             quality: ``interactive`` for quick shading, ``reference`` for path-traced global illumination.
             samples: Paths a pixel of reference quality; four times as many halve the noise.
             seed: Decides the paths; one seed, one picture, on any number of threads.
+            denoise: Whether what noise reference quality leaves is filtered out along the surfaces.
             progress: Told ("samples", done, all) between samples of reference quality; what it raises ends the frame.
 
         Returns:
@@ -175,7 +177,7 @@ class Renderer:
             SourceError: If there is no such camera.
             ValueError: If ``size`` is missing or disagrees, or ``quality``, ``samples`` or ``seed`` is out of range.
         """
-        reference = reference_of(quality, samples, seed)
+        reference = reference_of(quality, samples, seed, denoise)
         camera = self._camera_of(camera, time_code, size)
         pose = self._pose(time_code)
         self._world.place(pose)
@@ -300,6 +302,7 @@ class Renderer:
         quality: Quality = "interactive",
         samples: int = 64,
         seed: int = 0,
+        denoise: bool = False,
         progress: Optional[Progress] = None,
     ) -> list[Frame]:
         """Draw one step of several cameras: a rig, or the two eyes of a stereo pair.
@@ -318,6 +321,7 @@ class Renderer:
             quality: As in ``render``.
             samples: As in ``render``.
             seed: As in ``render``.
+            denoise: As in ``render``.
             progress: As in ``render``.
 
         Returns:
@@ -345,6 +349,7 @@ class Renderer:
                 quality=quality,
                 samples=samples,
                 seed=seed,
+                denoise=denoise,
                 progress=progress,
             )
             for slot, camera in enumerate(cameras)

@@ -19,7 +19,19 @@ VIDEO_ENDINGS = (".mp4",)
 
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "stage": (
-        *("camera", "frames", "size", "device", "look", "untrusted", "quality", "samples", "seed", "progress"),
+        *(
+            "camera",
+            "frames",
+            "size",
+            "device",
+            "look",
+            "untrusted",
+            "quality",
+            "samples",
+            "seed",
+            "denoise",
+            "progress",
+        ),
         *("controls", "lidar", "hdmap", "rgb"),
     ),
     "folder": ("clip", "camera", "frames", "size", "fps", "device", "controls"),

@@ -47,6 +47,7 @@ class StageSource:
         quality: Quality = "interactive",
         samples: int = 64,
         seed: int = 0,
+        denoise: bool = False,
         progress: Progress | None = None,
         controls: tuple[str, ...] = (),
         lidar: Lidar | None = None,
@@ -66,6 +67,7 @@ class StageSource:
             quality: ``interactive`` for quick shading, ``reference`` for path-traced global illumination.
             samples: Paths a pixel of reference quality.
             seed: Decides the paths of reference quality.
+            denoise: Whether what noise reference quality leaves is filtered out along the surfaces.
             progress: Told how many prims are found and read while the stage loads, and ("samples", done, all) within a
                 frame of reference quality; what it raises ends the loading or the frame.
             controls: Which of ``hdmap`` and ``lidar`` are drawn into each frame besides.
@@ -82,7 +84,7 @@ class StageSource:
         from cosmos.bridge.render.quality import reference_of
         from cosmos.bridge.render.renderer import Renderer
 
-        self._reference, self._progress = reference_of(quality, samples, seed), progress
+        self._reference, self._progress = reference_of(quality, samples, seed, denoise), progress
         strange = [name for name in controls if name not in EXTRA_BUFFERS]
         if strange:
             raise SourceError(f"A stage draws {' and '.join(EXTRA_BUFFERS)} besides, not {' and '.join(strange)}.")

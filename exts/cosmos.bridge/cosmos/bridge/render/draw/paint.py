@@ -18,6 +18,7 @@ from cosmos.bridge.render.draw.borrow import (
     put_back_kernel,
 )
 from cosmos.bridge.render.draw.daylight import plain_sky
+from cosmos.bridge.render.draw.denoise import denoise
 from cosmos.bridge.render.draw.frugal import agree_on_sun_kernel, gather_frugally_kernel
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
@@ -181,7 +182,7 @@ class Painter:
             self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
             self._refine_edges(frame, grid)
         else:
-            self._trace(frame, pose, look, reference, progress)
+            self._trace(frame, seen, pose, look, reference, progress)
         if linear:
             flat = wp.array(ptr=rgb.ptr, shape=(count,), dtype=wp.vec3, device=rgb.device, copy=False)
             wp.copy(flat, canvas.colors)
@@ -196,7 +197,13 @@ class Painter:
         self._bands.launch(encode_kernel, count, [width, colors, noise, seed, moment, rgb], chunk=4096)
 
     def _trace(
-        self, frame: _Frame, pose: Pose, look: Optional[Look], reference: Reference, progress: Optional[Progress]
+        self,
+        frame: _Frame,
+        seen: tuple[wp.array, wp.array],
+        pose: Pose,
+        look: Optional[Look],
+        reference: Reference,
+        progress: Optional[Progress],
     ) -> None:
         """Fill the canvas by tracing paths; what was traced last is kept, for its linear picture."""
         if self._tracer is None:
@@ -207,7 +214,13 @@ class Painter:
         asked = (frame.camera, pose, look, reference)
         if self._traced is None or any(a is not b for a, b in zip(self._traced[0], asked, strict=True)):
             scene = (frame.world, self._atlas, air, frame.lamps, view)
-            total = self._tracer.trace(*scene, samples=reference.samples, seed=reference.seed, progress=progress)
+            sums = self._tracer.trace(*scene, samples=reference.samples, seed=reference.seed, progress=progress)
+            total = sums[0]
+            if reference.denoise:
+                count = view.width * view.height
+                self._bands.launch(fill_centres_kernel, count, [view.width, *seen, frame.canvas.home], chunk=4096)
+                self._read(frame, frame.canvas.home, count)
+                total = denoise(self._bands, view.width, reference.samples, sums, frame.canvas.home)
             self._traced = (asked, total)
         self._tracer.expose(air, view, self._traced[1], reference.samples, frame.canvas.colors, toned=frame.toned)
 

@@ -244,12 +244,15 @@ def path_light(
     sample: wp.uint32,
     pixel: wp.uint32,
 ):
-    """Radiance that arrives along one path from ``start`` towards the unit direction ``toward``.
+    """Radiance that arrives along one path from ``start`` towards the unit direction ``toward``, and what it met first.
+
+    The second value is the colour of the first surface that scattered it, highlight and all; white for the sky.
 
     ``first_reach`` is how far the first ray sees [m]; ``spread`` and ``width`` give the side of its footprint:
     ``spread`` times the way [m] plus ``width`` [m].
     """
     light = wp.vec3(0.0, 0.0, 0.0)
+    color = wp.vec3(1.0, 1.0, 1.0)
     weight = wp.vec3(1.0, 1.0, 1.0)
     origin = start
     direction = toward
@@ -320,6 +323,8 @@ def path_light(
             matter.transmission,
             matter.through,
         )
+        if bounce == 0:
+            color = body.diffuse + body.shine
         lifted = p + matter.geometric * lift
         here = wp.float32(0.0)
         worth = wp.vec3(body.alpha, luma(body.diffuse), luma(body.f0))
@@ -358,7 +363,7 @@ def path_light(
         direction = goes.direction
         reach = wp.float32(1.0e5)
         travelled = (travelled + t) * 4.0 + 1.0
-    return light
+    return light, color
 
 
 @wp.kernel
@@ -373,13 +378,17 @@ def trace_kernel(
     sample_start: wp.int32,
     samples: wp.int32,
     total_out: wp.array(dtype=wp.vec3),
+    squares_out: wp.array(dtype=wp.float32),
+    colors_out: wp.array(dtype=wp.vec3),
 ):
-    """Add the radiance of ``samples`` more paths to each pixel's sum."""
+    """Add ``samples`` more paths to each pixel's sums: radiance, its luminance squared, colour of what was met."""
     i = first + wp.tid()
     y = i // view.width
     x = i - y * view.width
     pixel = mix_bits(wp.uint32(i) + mix_bits(tracing.seed + wp.uint32(77)))
     total = total_out[i]
+    squares = squares_out[i]
+    colors = colors_out[i]
     for k in range(samples):
         sample = wp.uint32(sample_start + k)
         jitter = draw_pair(sample, pixel, 0)
@@ -393,10 +402,15 @@ def trace_kernel(
             reach = wp.min((view.far - view.near) * length, 1.0e6)
             width = pixel_side(view, view.near) * 0.5
             spread = (pixel_side(view, 1.0) - pixel_side(view, 0.0)) / length * 0.5
-            total += path_light(
+            light, color = path_light(
                 world, atlas, air, lamps, tracing, start, direction, reach, spread, width, sample, pixel
             )
+            total += light
+            squares += luma(light) * luma(light)
+            colors += color
     total_out[i] = total
+    squares_out[i] = squares
+    colors_out[i] = colors
 
 
 @wp.kernel
@@ -447,8 +461,8 @@ class PathTracer:
         samples: int,
         seed: int,
         progress: Optional[Progress] = None,
-    ) -> wp.array:
-        """Return the sum of each pixel's radiance over ``samples`` paths, shape [H W].
+    ) -> tuple[wp.array, wp.array, wp.array]:
+        """Return sums over ``samples`` paths of each pixel, shape [H W]: radiance, its luminance squared, colour met.
 
         Args:
             world: Arrays with a ray hierarchy.
@@ -470,13 +484,13 @@ class PathTracer:
         tracing.camera_down = wp.vec3(*(part / length for part in aim))
         tracing.eye = wp.vec3(*(turn[axis, 3] for axis in range(3)))
         count = view.width * view.height
-        total = wp.zeros(count, dtype=wp.vec3, device=self._bands.device)
+        sums = tuple(wp.zeros(count, dtype=kind, device=self._bands.device) for kind in (wp.vec3, wp.float32, wp.vec3))
         for done in range(samples):
-            inputs = [world, atlas, air, lamps, view, tracing, done, 1, total]
+            inputs = [world, atlas, air, lamps, view, tracing, done, 1, *sums]
             self._bands.launch(trace_kernel, count, inputs, chunk=128)
             if progress is not None:
                 progress("samples", done + 1, samples)
-        return total
+        return sums
 
     def expose(self, air: Any, view: Any, total: wp.array, samples: int, colors: wp.array, *, toned: bool) -> None:
         """Fill ``colors`` with the picture of a sum over ``samples`` paths: display-linear, or exposed light."""
