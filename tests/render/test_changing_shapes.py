@@ -89,6 +89,16 @@ def test_each_version_of_a_mesh_has_its_own_colours():
         assert len(colors) == 2 * count
 
 
+def test_a_primvar_of_one_moment_is_not_read_for_another():
+    stage = new_stage()
+    mesh = fluid(stage)
+    opacity = mesh.CreateDisplayOpacityPrimvar("faceVarying")
+    opacity.Set([0.25 + 0.01 * k for k in range(16)])
+    reader = StageReader(stage)
+    assert any("displayOpacity" in note and "/Fluid" in note for note in reader.scene.notes)
+    assert (reader.scene.meshes[0].more_colors[0] == 1.0).all()
+
+
 def test_motion_over_a_change_of_polygons_is_that_of_the_body(device):
     stage = new_stage()
     move = UsdGeom.Xformable(fluid(stage)).AddTranslateOp()

@@ -218,6 +218,7 @@ def _stacked(surfaces: list[Surface]) -> Surface:
         return surfaces[0]
     shifts = np.cumsum([0] + [len(surface.points) for surface in surfaces[:-1]])
     face_shifts = np.cumsum([0] + [surface.num_faces for surface in surfaces[:-1]])
+    corner_shifts = np.cumsum([0] + [int(surface.corners.max()) + 1 for surface in surfaces[:-1]])
     names = dict.fromkeys(name for surface in surfaces for name in surface.uvs)
     colors = None
     if any(surface.colors is not None for surface in surfaces):
@@ -231,7 +232,9 @@ def _stacked(surfaces: list[Surface]) -> Surface:
         triangles=np.concatenate(
             [surface.triangles + shift for surface, shift in zip(surfaces, shifts, strict=True)]
         ).astype(np.int32),
-        corners=np.concatenate([surface.corners for surface in surfaces]),
+        corners=np.concatenate(
+            [surface.corners + shift for surface, shift in zip(surfaces, corner_shifts, strict=True)]
+        ),
         faces=np.concatenate([surface.faces + shift for surface, shift in zip(surfaces, face_shifts, strict=True)]),
         normals=np.concatenate([surface.normals for surface in surfaces]),
         uvs={
