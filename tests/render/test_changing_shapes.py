@@ -93,7 +93,7 @@ def test_a_primvar_of_one_moment_is_not_read_for_another():
     stage = new_stage()
     mesh = fluid(stage)
     opacity = mesh.CreateDisplayOpacityPrimvar("faceVarying")
-    opacity.Set([0.25 + 0.01 * k for k in range(16)])
+    opacity.Set([0.2 + 0.01 * k for k in range(64)])
     reader = StageReader(stage)
     assert any("displayOpacity" in note and "/Fluid" in note for note in reader.scene.notes)
     assert (reader.scene.meshes[0].more_colors[0] == 1.0).all()
