@@ -356,3 +356,20 @@ def test_progress_is_told_while_a_large_stage_is_read_and_can_end_it():
 
     with pytest.raises(KeyboardInterrupt):
         StageReader(stage, progress=stop)
+
+
+def test_edits_of_what_moves_are_followed(moving_stage):
+    reader = StageReader(moving_stage)
+    row = row_of(reader.scene, "/World/Parent/Child")
+    before = reader.pose(5.0).local_to_world[row]
+    turn = UsdGeom.Xformable(moving_stage.GetPrimAtPath("/World/Parent")).GetOrderedXformOps()[0]
+    turn.Set((90, 0, 0), 5)
+    with Usd.EditContext(moving_stage, moving_stage.GetSessionLayer()):
+        for time in (0, 10):
+            UsdGeom.Xformable(moving_stage.GetPrimAtPath("/World/Parent")).GetOrderedXformOps()[0].Set(
+                (time, 5, 0), time
+            )
+    after = reader.pose(5.0).local_to_world[row]
+    want = world_oracle(moving_stage.GetPrimAtPath("/World/Parent/Child"), 5.0, 0.01)
+    np.testing.assert_allclose(after, want, atol=1e-12)
+    assert np.abs(after - before).max() > 0.1
