@@ -183,8 +183,16 @@ def test_what_has_no_effect_is_said(stage):
     UsdLux.ShapingAPI.Apply(lamp.GetPrim()).CreateShapingIesFileAttr("lamp.ies")
     UsdLux.PortalLight.Define(stage, "/World/Portal")
     UsdLux.GeometryLight.Define(stage, "/World/Geometry")
+    UsdLux.MeshLightAPI.Apply(UsdGeom.Mesh.Define(stage, "/World/Shining").GetPrim())
     notes = " ".join(StageReader(stage).scene.notes)
-    for word in ("Light linking is ignored", "Specular multipliers", "IES profiles", "PortalLight", "GeometryLight"):
+    for word in (
+        "Light linking is ignored",
+        "Specular multipliers",
+        "IES profiles",
+        "PortalLight",
+        "GeometryLight",
+        "Meshes that are lights",
+    ):
         assert word in notes
 
 

@@ -92,6 +92,8 @@ def walk(
             continue
         elif kind in SHAPES:
             found.gprims.append(item)
+            if prim.HasAttribute("inputs:intensity"):
+                notes.add("Meshes that are lights are drawn, but do not shine", str(prim.GetPath()))
         elif kind == "PointInstancer":
             found.instancers.append(item)
         elif kind in _UNDRAWN:
