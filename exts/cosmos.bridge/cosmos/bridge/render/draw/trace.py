@@ -440,8 +440,7 @@ class PathTracer:
     def __init__(self, scene: Scene, bands: Bands):
         """Prepare for one scene."""
         self._scene, self._bands = scene, bands
-        table = highlight_table()
-        self._table = wp.array(table, dtype=wp.vec2, device=bands.device)
+        self._table = wp.array(highlight_table(), dtype=wp.vec2, device=bands.device)
         self._skies: dict[int, Any] = {}
 
     def _sky(self, texture: int) -> Any:
