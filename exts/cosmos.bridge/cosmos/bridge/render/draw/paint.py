@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 import warp as wp
@@ -35,7 +35,6 @@ from cosmos.bridge.render.draw.picture import (
 )
 from cosmos.bridge.render.draw.shade import LightGrid, shade_kernel
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
-from cosmos.bridge.render.draw.trace import PathTracer
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
@@ -43,6 +42,9 @@ from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.quality import Reference
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera, Progress
+
+if TYPE_CHECKING:
+    from cosmos.bridge.render.draw.trace import PathTracer
 
 _SMALL, _MIDDLE = 100_000, 500_000
 """Pixels up to which slow light is gathered at every pixel, and at every second one a side."""
@@ -206,6 +208,8 @@ class Painter:
         progress: Optional[Progress],
     ) -> None:
         """Fill the canvas by tracing paths; what was traced last is kept, for its linear picture."""
+        from cosmos.bridge.render.draw.trace import PathTracer  # its kernels take a while to read, and few need them
+
         if self._tracer is None:
             self._tracer = PathTracer(self._scene, self._bands)
         air, view = frame.air, frame.view
