@@ -10,8 +10,6 @@ import warp as wp
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.silhouettes import silhouettes
-from cosmos.bridge.render.draw.sweep import sweep
 from cosmos.bridge.render.draw.visibility import make_view
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.lidar import Lidar, LidarScan, level_pose, mount_pose
@@ -71,6 +69,8 @@ class Details:
 
     def silhouettes(self, groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the pixels and boxes of groups of instances as if nothing stood before them."""
+        from cosmos.bridge.render.draw.silhouettes import silhouettes  # its kernels take a while to read
+
         self._check()
         view = make_view(self._camera, self._world.origin)
         return silhouettes(self._bands, self._world, view, groups, count)
@@ -126,6 +126,8 @@ class Details:
         Raises:
             SourceError: If there is no prim at its mount.
         """
+        from cosmos.bridge.render.draw.sweep import sweep  # its kernels take a while to read
+
         self._check()
         pose = self._sensor_pose(sensor)
         directions = sensor.directions @ pose[:3, :3].T

@@ -14,7 +14,6 @@ from cosmos.bridge.render.details import Details
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.paint import Painter
 from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
-from cosmos.bridge.render.draw.tiles import TILE_BUFFERS, Tiles
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
@@ -26,6 +25,8 @@ from cosmos.bridge.types import BUFFERS, Camera, Frame, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
+
+    from cosmos.bridge.render.draw.tiles import Tiles
 
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
 
@@ -382,6 +383,8 @@ class Renderer:
             SourceError: If there is no such camera.
             ValueError: If there is no camera or no such annotator, or sizes are missing or differ.
         """
+        from cosmos.bridge.render.draw.tiles import TILE_BUFFERS, Tiles  # its kernels take a while to read
+
         names = tuple(dict.fromkeys(annotators))
         unknown = [name for name in names if name not in (*TILE_BUFFERS, "rgb")]
         if unknown or not names or not cameras:

@@ -1,4 +1,7 @@
-"""Draws the colour picture of a frame: samples, slow light, shading, edges, particles, bytes."""
+"""Draws the colour picture of a frame: samples, slow light, shading, edges, particles, bytes.
+
+Kernels take a while to read: those that few pictures need are imported where they are needed.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,10 @@ from cosmos.bridge.render.draw.borrow import (
     put_back_kernel,
 )
 from cosmos.bridge.render.draw.daylight import plain_sky
-from cosmos.bridge.render.draw.denoise import denoise
 from cosmos.bridge.render.draw.frugal import agree_on_sun_kernel, gather_frugally_kernel
 from cosmos.bridge.render.draw.lamps import MAX_LAMPS
-from cosmos.bridge.render.draw.layers import LayerPainter, draw_layers, mark_layered
-from cosmos.bridge.render.draw.lens import dirty_lens
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import ROOFED, Lighting, expose_for
-from cosmos.bridge.render.draw.particles import draw_particles_kernel, roof_kernel
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
     encode_kernel,
@@ -44,6 +43,7 @@ from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera, Progress
 
 if TYPE_CHECKING:
+    from cosmos.bridge.render.draw.layers import LayerPainter
     from cosmos.bridge.render.draw.trace import PathTracer
 
 _SMALL, _MIDDLE = 100_000, 500_000
@@ -208,7 +208,7 @@ class Painter:
         progress: Optional[Progress],
     ) -> None:
         """Fill the canvas by tracing paths; what was traced last is kept, for its linear picture."""
-        from cosmos.bridge.render.draw.trace import PathTracer  # its kernels take a while to read, and few need them
+        from cosmos.bridge.render.draw.trace import PathTracer
 
         if self._tracer is None:
             self._tracer = PathTracer(self._scene, self._bands)
@@ -221,6 +221,8 @@ class Painter:
             sums = self._tracer.trace(*scene, samples=reference.samples, seed=reference.seed, progress=progress)
             total = sums[0]
             if reference.denoise:
+                from cosmos.bridge.render.draw.denoise import denoise
+
                 count = view.width * view.height
                 self._bands.launch(fill_centres_kernel, count, [view.width, *seen, frame.canvas.home], chunk=4096)
                 self._read(frame, frame.canvas.home, count)
@@ -295,6 +297,8 @@ class Painter:
         self._read(frame, fine, samples)
         self._shade(frame, grid, canvas.home, fine, samples, shaded)
         if layered is not None:
+            from cosmos.bridge.render.draw.layers import draw_layers
+
             painter = self._layer_painter(frame, grid)
             draw_layers(painter, layered, marked, fine, canvas.colors, shaded)
         bands.launch(average_kernel, len(marked), [pixels, shaded, canvas.colors], chunk=4096)
@@ -322,6 +326,8 @@ class Painter:
         """Return which pixels hold clear things, bool [H W], their rims marked as edges; ``None`` where none does."""
         if self._world.blended is None:
             return None
+        from cosmos.bridge.render.draw.layers import mark_layered
+
         canvas = frame.canvas
         marks = wp.empty(canvas.fine_depths.shape, dtype=wp.uint8, device=self._bands.device)
         self._visibility.mark_blended(fine_view, canvas.fine_depths, marks)
@@ -329,6 +335,8 @@ class Painter:
         return layered if layered.any() else None
 
     def _layer_painter(self, frame: _Frame, grid: Any) -> LayerPainter:
+        from cosmos.bridge.render.draw.layers import LayerPainter
+
         return LayerPainter(
             bands=self._bands,
             world=frame.world,
@@ -348,6 +356,8 @@ class Painter:
         snow, rain = look.snow * outdoors, look.rain * outdoors
         if snow <= 0.0 and rain <= 0.0:
             return
+        from cosmos.bridge.render.draw.particles import draw_particles_kernel
+
         nearest = _ROOF_DEPTH if self._sheltered(camera) else 0.0
         glow = 0.03 * air.headlight
         light = [(air.haze_color[axis] + 0.5 * air.sky_light[axis] + glow) * 0.8 * air.exposure for axis in range(3)]
@@ -358,6 +368,8 @@ class Painter:
 
     def _dirty(self, frame: _Frame, pose: Pose, look: Look) -> wp.array:
         """Return the picture through the dirt of the look's lens; rain leaves drops on one under the open sky."""
+        from cosmos.bridge.render.draw.lens import dirty_lens
+
         camera = frame.camera
         drops = look.lens_dirt * look.rain * _outdoors(frame.air)
         if drops > 0.0 and self._sheltered(camera):
@@ -374,6 +386,8 @@ class Painter:
 
     def _sheltered(self, camera: Camera) -> bool:
         """Return whether the camera stands under a roof."""
+        from cosmos.bridge.render.draw.particles import roof_kernel
+
         eye = np.asarray(camera.cam_to_world)[:3, 3] - self._world.origin
         roof = wp.zeros(1, dtype=wp.int32, device=self._bands.device)
         up = wp.vec3(0.0, 1.0, 0.0) if self._scene.up_axis == "Y" else wp.vec3(0.0, 0.0, 1.0)

@@ -276,7 +276,7 @@ class MeshLibrary:
         colors: Optional[np.ndarray],
         constant: tuple[float, float, float] = _NO_COLOR,
     ) -> Mesh:
-        used = [int(material) for material in np.unique(faces)]
+        used = np.flatnonzero(np.bincount(faces)).tolist()
         shape = surface.triangles.shape
         num_uvs = max(len(self._materials.uv_names(index)) for index in used)
         num_colors = max(len(self._materials.colors(index)) for index in used)

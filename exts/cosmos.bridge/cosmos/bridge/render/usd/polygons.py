@@ -43,7 +43,8 @@ def _mend_concave(
 ) -> np.ndarray:
     """Cut anew each polygon in which a triangle of the fan turns against the polygon."""
     a, b, c = (points[indices[corners[:, k]]].astype(np.float64) for k in range(3))
-    normals = np.cross(b - a, c - a)
+    p, q = (b - a).T, (c - a).T  # not np.cross, which costs more than all the rest on a small mesh
+    normals = np.stack([p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]], axis=1)
     whole = np.zeros((len(counts), 3))
     np.add.at(whole, faces, normals)
     against = (normals * whole[faces]).sum(-1) < 0.0
