@@ -218,3 +218,31 @@ def test_an_image_of_high_range_keeps_its_brightest_texel(stage, tmp_path):
     assert reader.scene.textures[0].texels.max() == pytest.approx(30000.0, rel=0.01)
     air = stage_air(reader.scene, reader.pose(0.0), floor=0.0)
     assert air.sky_light[1] == pytest.approx(sky[..., 1].mean(), rel=0.01)
+
+
+def test_a_broad_sun_leaves_half_shadows(stage, device):
+    """Under a half plane the share of the sun's disk that is seen is that of a circle cut by a line."""
+    stage.RemovePrim("/World/Cube")
+    for path, height, start in (("/World/Floor", 0.0, -20.0), ("/World/Roof", 2.0, 0.0)):
+        mesh = UsdGeom.Mesh.Define(stage, path)
+        mesh.CreatePointsAttr([(start, -20, height), (20, -20, height), (20, 20, height), (start, 20, height)])
+        mesh.CreateFaceVertexCountsAttr([4])
+        mesh.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+    sun = UsdLux.DistantLight.Define(stage, "/World/Sun")
+    sun.CreateAngleAttr(20.0)
+    camera = UsdGeom.Camera.Define(stage, "/World/Camera")
+    camera.AddTranslateOp().Set(Gf.Vec3d(0.0, 0.0, 1.0))
+    camera.CreateFocalLengthAttr(18.0)
+    camera.CreateClippingRangeAttr(Gf.Vec2f(0.01, 100.0))
+    renderer = Renderer(stage, device=device)
+    hdr = renderer.annotate("/World/Camera", 0.0, ("HdrColor",), size=(64, 256))["HdrColor"]
+    row = np.asarray(hdr, dtype=np.float64)[32, :, 1]
+    eye = renderer.camera("/World/Camera", 0.0, size=(64, 256))
+    across = (np.arange(256) + 0.5 - eye.intrinsics[0, 2]) / eye.intrinsics[0, 0]  # metres on the floor, 1 m below
+    x = np.clip(-across / (2.0 * np.tan(np.radians(10.0))), -1.0, 1.0)
+    share = 0.5 + (x * np.sqrt(1.0 - x * x) + np.arcsin(x)) / np.pi
+    found = (row - row.min()) / (row.max() - row.min())
+    assert (np.abs(x) < 0.9).sum() > 100
+    assert np.abs(found - share).max() < 0.2  # eight rays, and some light from the sky
+    assert np.abs(found - share).mean() < 0.05
+    renderer.close()

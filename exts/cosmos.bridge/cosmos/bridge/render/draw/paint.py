@@ -52,6 +52,10 @@ _ROOF_DEPTH = 25.0
 """From under a roof, weather is seen only before things farther than this [m]."""
 
 
+_BROAD_SUN, _BROAD_SUN_RAYS = 0.012, 8
+"""A sun above this tangent of its angular radius (the true one has 0.005) has half-shadows that show; rays for it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Effort:
     """How many rays are spent, and how sparsely slow light is gathered in large pictures."""
@@ -238,7 +242,8 @@ class Painter:
         self, frame: _Frame, grid: Any, home: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
     ) -> None:
         scene = [frame.world, self._atlas, frame.air, frame.lamps, frame.view, grid, home]
-        inputs = [*scene, surfaces, frame.effort.sun, int(layer), int(frame.toned), colors]
+        sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
+        inputs = [*scene, surfaces, sun, int(layer), int(frame.toned), colors]
         self._bands.launch(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:

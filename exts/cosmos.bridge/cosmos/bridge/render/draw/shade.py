@@ -208,7 +208,7 @@ def shade_kernel(
         facing = wp.dot(n, air.sun)
         if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
             share = wp.float32(-1.0)
-            if grid.frugal == 1 and layer == 0 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
+            if grid.frugal == 1 and sun_rays == 1 and layer == 0 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
                 share = grid.sun[cell]
             if share < 0.0:
                 lift = lift_of(world, surfaces.triangles[i], p, g)
