@@ -247,13 +247,18 @@ def srgb_to_linear(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
+_LINEAR = srgb_to_linear(np.arange(256) / 255.0)
+"""What each byte of an sRGB image stands for."""
+
+
 def mean_color(texture: Texture) -> np.ndarray:
     """Return the mean linear RGB of a texture, shape [3]."""
     step = max(1, max(texture.texels.shape[:2]) // 128)
     if texture.texels.dtype != np.uint8:
         return np.asarray(texture.texels[..., :3].mean(axis=(0, 1), dtype=np.float64))
-    values = texture.texels[::step, ::step, :3].astype(np.float64) / 255.0
-    return (srgb_to_linear(values) if texture.srgb else values).reshape(-1, 3).mean(axis=0)
+    texels = texture.texels[::step, ::step, :3]
+    values = _LINEAR[texels] if texture.srgb else texels.astype(np.float64) / 255.0
+    return np.asarray(values.reshape(-1, 3).mean(axis=0))
 
 
 def _flat(slot: TextureSlot, constant: tuple[float, float, float], scene: Scene) -> np.ndarray:

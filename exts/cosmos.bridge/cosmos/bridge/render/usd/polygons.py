@@ -51,7 +51,7 @@ def _mend_concave(
     if not against.any():
         return corners
     corners = corners.copy()
-    starts = np.searchsorted(faces, np.unique(faces[against]))
+    starts = np.searchsorted(faces, np.flatnonzero(np.bincount(faces[against])))
     for start in starts:
         face = int(faces[start])
         first, count = int(offsets[face]), int(counts[face])

@@ -278,7 +278,7 @@ def _to_rgba8(image: np.ndarray) -> tuple[np.ndarray, bool, float]:
     elif image.dtype != np.uint8:
         image, gain = _compress(np.nan_to_num(image.astype(np.float32), posinf=65504.0, neginf=0.0))
         looks_srgb = True
-    image = image.astype(np.uint8)
+    image = image.astype(np.uint8, copy=False)
     height, width, channels = image.shape
     rgba = np.empty((height, width, 4), np.uint8)
     if channels == 3:
@@ -287,7 +287,8 @@ def _to_rgba8(image: np.ndarray) -> tuple[np.ndarray, bool, float]:
         rgba[..., :3] = image[..., :1]
         rgba[..., 3] = image[..., 1] if channels == 2 else 255
     else:
-        rgba[..., : min(channels, 4)] = image[..., :4]
+        for channel in range(min(channels, 4)):  # one by one: NumPy is slow on innermost axes this short
+            rgba[..., channel] = image[..., channel]
     return rgba, looks_srgb, gain
 
 
