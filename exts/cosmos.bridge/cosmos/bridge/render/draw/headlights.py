@@ -58,7 +58,7 @@ def find_headlamps(scene: Scene) -> tuple[Headlamp, ...]:
             lit = named[mesh.materials]
         else:
             continue
-        corners = np.unique(mesh.triangles[lit])
+        corners = np.flatnonzero(np.bincount(mesh.triangles[lit].reshape(-1)))
         if len(corners):
             parent = path.rsplit("/", 1)[0] + "/"
             body = [other for other in labelled if scene.drawn[other].prim_path.startswith(parent)]

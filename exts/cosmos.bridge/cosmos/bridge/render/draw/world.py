@@ -218,7 +218,10 @@ class World:
         """Return a point near the geometry, whole metres, so that float32 world coordinates stay small."""
         places = pose.local_to_world[:, :3, 3]
         places = places[np.isfinite(places).all(axis=1)]
-        return np.round(np.median(places, axis=0)) if len(places) else np.zeros(3)
+        if not len(places):
+            return np.zeros(3)
+        middle = np.sort(places, axis=0)[[(len(places) - 1) // 2, len(places) // 2]]
+        return np.asarray(np.round(middle.mean(axis=0)))  # np.median would import numpy.ma
 
     def place(self, pose: Pose) -> None:
         """Move every instance to ``pose``; does nothing where nothing moved."""
