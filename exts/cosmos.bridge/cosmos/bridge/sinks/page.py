@@ -81,7 +81,7 @@ def _hero(manifest: Mapping[str, Any], clips: Sequence[ClipView], pictures_left_
     terms = " + ".join(f"{counts[key]} {key}" for key in _OUTCOMES)
     made = "1 attempt was made" if counts["attempts"] == 1 else f"{counts['attempts']} attempts were made"
     tries = (
-        f"{made}; {counts['rejected_attempts']} of them were rejected and are kept apart in rejected/."
+        f"{made}; {counts['rejected_attempts']} of them rejected and kept apart in rejected/."
         if counts["rejected_attempts"]
         else f"{made}, none was rejected."
     )
