@@ -76,7 +76,7 @@ def test_the_page_says_all_of_it(out):
     page = Page(write_report(out))
     assert page.open == [] and "2 of 5 clips accepted" in page.said
     assert "5 planned = 2 accepted + 1 rejected + 1 refused + 0 failed + 1 pending" in page.said
-    assert "4 attempts were made; 2 of them were rejected" in page.said
+    assert "4 attempts were made; 2 of them rejected and kept apart" in page.said
     assert "The boundary of the forklift lies 4.2 px beside" in page.said
     assert "/World/Forklift · frames 1–2 · instance boundaries" in page.said
     assert "Boundary shift 4.2 px ≤ 2 fail" in page.said and "Edges kept 0.93 ≥ 0.7 pass" in page.said
