@@ -107,10 +107,11 @@ def spawn():
     """Start the command line as a process of its own."""
     children = []
 
-    def start(*argv, **options):
+    def start(*argv, announce=False, **options):
+        code = f"print('begun', flush=True); {COMMAND}" if announce else COMMAND
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         child = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *[str(word) for word in argv]],
+            [sys.executable, "-c", code, *[str(word) for word in argv]],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

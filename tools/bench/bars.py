@@ -5,6 +5,7 @@ A module of bars lists them in ``BARS``; ``run.py`` prints them in one table. Ea
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +29,7 @@ def best_seconds(work: Callable[[int], object], *, budget: float, at_least: int 
     return float(np.min(walls)), float(np.min(costs))
 
 
-class Bar:
+class Bar(ABC):
     """One figure. Subclasses set the class attributes and ``measure``."""
 
     title = ""
@@ -39,9 +40,9 @@ class Bar:
     budget = 2.0
     """Seconds of measuring."""
 
+    @abstractmethod
     def measure(self) -> tuple[float, str]:
         """Return the figure in ``unit``, and what else belongs to it, in a few words."""
-        raise NotImplementedError
 
     def track_figure(self) -> float:
         """The figure, for asv."""

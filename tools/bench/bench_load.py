@@ -4,6 +4,7 @@ Figures are seconds of CPU, all threads together: loading runs on one thread but
 """
 
 import functools
+from abc import abstractmethod
 
 import bars
 import numpy as np
@@ -80,8 +81,9 @@ class _Load(Bar):
 
     unit, more_is_better, budget = "s CPU", False, 3.0
 
+    @abstractmethod
     def stage(self):
-        raise NotImplementedError
+        """Return the open stage."""
 
     def measure(self):
         stage, last = self.stage(), []

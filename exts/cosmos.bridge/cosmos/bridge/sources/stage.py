@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -98,7 +99,8 @@ class StageSource:
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
         self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted, progress=progress)
         self._sharers = [1]
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(self._renderer.close)
             scene = self._renderer.scene
             self._ranged = bool(scene.end_time > scene.start_time)
             self._origin, self._end = float(scene.start_time), float(scene.end_time)
@@ -110,9 +112,7 @@ class StageSource:
             self._common = len(self._notes)
             self._still = self._choose_camera(camera)
             self._describe_layer(path)
-        except BaseException:
-            self._renderer.close()
-            raise
+            on_failure.pop_all()
 
     def _describe_layer(self, path: Any) -> None:
         if self._path is not None:
