@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import OpenEXR  # noqa: TID253
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
@@ -10,47 +9,7 @@ from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.usd.stage import StageReader
 from cosmos.bridge.render.usd.targa import decode_tga
 from cosmos.bridge.render.usd.trust import check_trust
-
-PIXELS = np.array([[[255, 0, 0, 255], [0, 255, 0, 128]], [[0, 0, 255, 0], [9, 8, 7, 255]]], np.uint8)  # RGBA
-
-
-@pytest.fixture
-def stage(tmp_path):
-    made = Usd.Stage.CreateNew(str(tmp_path / "scene.usda"))
-    UsdGeom.SetStageMetersPerUnit(made, 1.0)
-    mesh = UsdGeom.Mesh.Define(made, "/Quad")
-    mesh.CreatePointsAttr([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)])
-    mesh.CreateFaceVertexCountsAttr([3, 3])
-    mesh.CreateFaceVertexIndicesAttr([0, 1, 2, 0, 2, 3])
-    cv2.imwrite(str(tmp_path / "image.png"), PIXELS[..., [2, 1, 0, 3]])
-    return made
-
-
-def primvar(stage, name, kind, values, interpolation="vertex", prim="/Quad"):
-    api = UsdGeom.PrimvarsAPI(stage.GetPrimAtPath(prim))
-    api.CreatePrimvar(name, kind, interpolation).Set(values)
-
-
-def node(stage, name, kind, output=None, **inputs):
-    """A shader node; inputs are (type, value) pairs, or another node's output to connect to."""
-    shader = UsdShade.Shader.Define(stage, f"/M/{name}")
-    shader.CreateIdAttr(kind)
-    for key, value in inputs.items():
-        if isinstance(value, UsdShade.Output):
-            shader.CreateInput(key, value.GetTypeName()).ConnectToSource(value)
-        else:
-            shader.CreateInput(key, getattr(Sdf.ValueTypeNames, value[0])).Set(value[1])
-    return shader.CreateOutput(output, Sdf.ValueTypeNames.Float3) if output else shader
-
-
-def bound(stage, shader, context="", prim="/Quad"):
-    material = UsdShade.Material.Define(stage, "/M")
-    material.CreateSurfaceOutput(context).ConnectToSource(shader.ConnectableAPI(), "surface")
-    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath(prim)).Bind(material)
-    scene = StageReader(stage).scene
-    mesh = scene.meshes[scene.mesh_of[0]]
-    index = int(scene.material_of[0]) if scene.material_of[0] >= 0 else int(mesh.materials[0])
-    return scene, mesh, scene.materials[index]
+from shader_networks import PIXELS, bound, mdl, node, primvar, tga
 
 
 def test_each_texture_reads_its_own_uv_set(stage):
@@ -207,13 +166,6 @@ def test_channels_products_and_inversions_of_images(stage):
     assert slot.scale[1] == -0.5 and slot.bias[1] == 1.0
 
 
-def mdl(stage, kind, **inputs):
-    shader = node(stage, "S", "x", **inputs)
-    shader.GetPrim().RemoveProperty("info:id")
-    shader.GetPrim().CreateAttribute("info:mdl:sourceAsset:subIdentifier", Sdf.ValueTypeNames.Token).Set(kind)
-    return bound(stage, shader, "mdl")[2]
-
-
 def test_omni_glass(stage):
     material = mdl(
         stage,
@@ -279,29 +231,6 @@ def test_opacity_that_varies_is_read_at_the_corners(stage):
     np.testing.assert_allclose(mesh.more_colors[0][:, :, 0], [[0.0, 0.25, 0.5], [0.0, 0.5, 1.0]])
 
 
-def test_cyclic_networks_end(stage):
-    first = node(stage, "A", "ND_convert_color3_vector3", "out")
-    second = node(stage, "B", "ND_convert_vector3_color3", "out", **{"in": first})
-    UsdShade.Shader.Get(stage, "/M/A").CreateInput("in", Sdf.ValueTypeNames.Float3).ConnectToSource(second)
-    surface = node(stage, "S", "ND_standard_surface_surfaceshader", base_color=second)
-    assert bound(stage, surface)[2].base_color == (0.8, 0.8, 0.8)
-
-
-def tga(image, *, packed, top_down):
-    """Write a TGA image by its specification."""
-    rows = image if top_down else image[::-1]
-    texels = np.ascontiguousarray(rows[..., [2, 1, 0, *range(3, image.shape[2])]] if image.shape[2] > 1 else rows)
-    kind = (2 if image.shape[2] > 1 else 3) + (8 if packed else 0)
-    head = bytes([0, 0, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    head += image.shape[1].to_bytes(2, "little") + image.shape[0].to_bytes(2, "little")
-    head += bytes([8 * image.shape[2], 0x20 if top_down else 0])
-    if not packed:
-        return head + texels.tobytes()
-    flat = texels.reshape(-1, image.shape[2])
-    body = b"".join(b"\x80" + flat[i].tobytes() if i % 3 else b"\x00" + flat[i].tobytes() for i in range(len(flat)))
-    return head + body
-
-
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("top_down", [False, True])
@@ -363,17 +292,6 @@ def test_materials_of_referenced_materialx_files(stage, tmp_path, arc, target, n
     np.testing.assert_array_equal(scene.textures[slot.texture].texels, PIXELS)
     assert scene.textures[slot.texture].srgb
     assert not [note for note in scene.notes if "mtlx" in note]
-
-
-@pytest.mark.parametrize("text", ["", "<materialx", "<other/>", '<!DOCTYPE x [<!ENTITY a "b">]><materialx/>'])
-def test_broken_materialx_files_leave_their_prims_plain_and_are_said(stage, tmp_path, text):
-    (tmp_path / "brass.mtlx").write_text(text)
-    stage.DefinePrim("/Looks", "Scope").GetReferences().AddReference("./brass.mtlx", "/MaterialX/Materials")
-    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath("/Quad"))
-    stage.GetPrimAtPath("/Quad").CreateRelationship("material:binding").SetTargets(["/Looks/Brass"])
-    scene = StageReader(stage).scene
-    assert int(scene.meshes[0].materials[0]) == 0
-    assert [note for note in scene.notes if "brass.mtlx" in note]
 
 
 def test_untrusted_materialx_files_are_judged(stage, tmp_path):
@@ -446,128 +364,3 @@ def test_primvars_survive_in_prototypes_of_point_instancers(stage):
     scene = StageReader(stage).scene
     row = [item.prim_path for item in scene.drawn].index("/Many[0]")
     np.testing.assert_allclose(scene.meshes[scene.mesh_of[row]].more_colors[0][:, 0, 0], [0.25, 0.75])
-
-
-@pytest.mark.parametrize("ending", [".png", ".jpg", ".hdr", ".exr", ".tga"])
-def test_images_that_were_damaged_never_raise(stage, tmp_path, ending):
-    """Some bytes are changed or cut off: the image is read, or a checker stands for it."""
-    rng = np.random.default_rng(5)
-    image = rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)
-    if ending == ".exr":
-        pixels = {"RGB": image.astype(np.float32)}
-        OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, pixels).write(
-            str(tmp_path / "sound.exr")
-        )
-        sound = (tmp_path / "sound.exr").read_bytes()
-    elif ending == ".tga":
-        sound = tga(image, packed=True, top_down=True)
-    else:
-        sound = cv2.imencode(ending, image.astype(np.float32) if ending == ".hdr" else image)[1].tobytes()
-    node(stage, "T", "UsdUVTexture", "rgb", file=("Asset", "broken" + ending))
-    image = UsdShade.Shader.Get(stage, "/M/T").GetOutput("rgb")
-    surface = node(stage, "S", "UsdPreviewSurface", diffuseColor=image)
-    for cut in range(24):
-        broken = bytearray(sound if cut % 2 else sound[: int(rng.integers(1, len(sound)))])
-        for place in rng.integers(0, min(len(broken), 400), 4):
-            broken[place] = rng.integers(0, 256)
-        (tmp_path / f"broken{ending}").write_bytes(bytes(broken))
-        scene, _, material = bound(stage, surface)
-        texels = scene.textures[material.base_color_slot.texture].texels
-        assert texels.dtype == np.uint8 and texels.ndim == 3 and texels.shape[2] == 4
-
-
-BAD = [
-    ("String", "much"),
-    ("Float", float("nan")),
-    ("Float2", Gf.Vec2f(1, float("inf"))),
-    ("Asset", "image.png"),
-    ("FloatArray", [1.0]),
-    ("Bool", True),
-    ("Matrix4d", Gf.Matrix4d(1)),
-]
-
-
-@pytest.mark.parametrize("value", BAD)
-def test_inputs_of_any_type_never_raise(stage, value):
-    reader = node(stage, "R", "UsdPrimvarReader_float2", "result", varname=value, fallback=value)
-    place = node(
-        stage, "P", "UsdTransform2d", "result", **{"in": reader}, scale=value, rotation=value, translation=value
-    )
-    image = node(
-        stage,
-        "T",
-        "UsdUVTexture",
-        "rgb",
-        file=("Asset", "image.png"),
-        st=place,
-        scale=value,
-        bias=value,
-        wrapS=value,
-        sourceColorSpace=value,
-    )
-    lost = node(stage, "L", "UsdUVTexture", "r", file=value, fallback=value)
-    names = ("metallic", "clearcoat", "ior", "opacityThreshold", "opacityMode", "useSpecularWorkflow", "occlusion")
-    inputs = dict.fromkeys(names, value)
-    surface = node(stage, "S", "UsdPreviewSurface", diffuseColor=image, roughness=lost, normal=image, **inputs)
-    material = bound(stage, surface)[2]
-    numbers = [*material.base_color, material.ior, material.metallic, *material.base_color_slot.scale]
-    assert np.isfinite(numbers).all()
-
-
-@pytest.mark.parametrize("value", BAD)
-def test_materialx_and_mdl_inputs_of_any_type_never_raise(stage, value):
-    place = node(stage, "P", "ND_place2d_vector2", "out", scale=value, rotate=value, offset=value, pivot=value)
-    image = node(
-        stage,
-        "I",
-        "ND_tiledimage_color3",
-        "out",
-        file=("Asset", "image.png"),
-        texcoord=place,
-        uvtiling=value,
-        uvoffset=value,
-        realworldimagesize=value,
-        default=value,
-    )
-    part = node(stage, "E", "ND_extract_color3", "out", **{"in": image}, index=value)
-    product = node(stage, "X", "ND_multiply_color3", "out", in1=image, in2=value)
-    reader = node(stage, "G", "ND_geompropvalue_float", "out", geomprop=value, default=value)
-    surface = node(
-        stage,
-        "S",
-        "ND_standard_surface_surfaceshader",
-        base_color=product,
-        specular_roughness=part,
-        metalness=reader,
-        base=value,
-        specular_IOR=value,
-        transmission=value,
-        opacity=value,
-        emission=value,
-        coat=value,
-    )
-    bound(stage, surface)
-    names = ("diffuse_texture", "texture_scale", "texture_rotate", "diffuse_color_constant", "enable_opacity")
-    mdl(stage, "OmniPBR", **dict.fromkeys(names, value))
-
-
-def test_materialx_documents_that_turn_on_themselves_end(stage, tmp_path):
-    deep = "<a>" * 50_000 + "</a>" * 50_000
-    loop = (
-        '<nodegraph name="G"><add name="n" type="color3"><input name="in1" type="color3" nodename="n"/></add>'
-        '<output name="o" type="color3" nodegraph="G" nodename="n"/></nodegraph>'
-        '<standard_surface name="S" type="surfaceshader">'
-        '<input name="base_color" type="color3" nodegraph="G" output="o"/>'
-        '<input name="bad name!" type="float" value="x"/><input name="coat" type="float" value="1 2 3"/>'
-        '<input name="emission_color" type="color3" value="1 2"/><input name="n" type="integer" value="inf"/>'
-        '</standard_surface><surfacematerial name="Loop" type="material">'
-        '<input name="surfaceshader" type="surfaceshader" nodename="S"/></surfacematerial>'
-    )
-    (tmp_path / "loop.mtlx").write_text(f'<materialx version="1.38">{loop}{deep}</materialx>')
-    stage.DefinePrim("/Looks", "Scope").GetReferences().AddReference("./loop.mtlx", "/MaterialX/Materials")
-    UsdShade.MaterialBindingAPI.Apply(stage.GetPrimAtPath("/Quad"))
-    stage.GetPrimAtPath("/Quad").CreateRelationship("material:binding").SetTargets(["/Looks/Loop"])
-    stage.Save()
-    check_trust(str(tmp_path / "scene.usda"))
-    scene = StageReader(stage).scene
-    assert scene.materials[int(scene.meshes[0].materials[0])].name == "/MaterialX/Materials/Loop"
