@@ -17,12 +17,26 @@ import warp as wp
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
 from cosmos.bridge.render.draw.parallel import as_pinhole, measure_depths_kernel
-from cosmos.bridge.render.draw.raster import FAR_AWAY, Rasteriser, plane_of
+from cosmos.bridge.render.draw.raster import FAR_AWAY, Plane, Rasteriser, plane_of
 from cosmos.bridge.render.draw.rays import step_past
 from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, PINHOLE, View, make_view, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
+
+
+@wp.func
+def _pinhole_ray(view: View, x: wp.int32, y: wp.int32):
+    return wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
+
+
+@wp.func
+def _depth_on(plane: Plane, ray: wp.vec3):
+    """Depth at which a ray meets a triangle, -1 where it misses."""
+    nd = wp.dot(plane.n, ray)
+    if nd != 0.0 and wp.dot(plane.ea, ray) >= 0.0 and wp.dot(plane.eb, ray) >= 0.0 and wp.dot(plane.ec, ray) >= 0.0:
+        return plane.na / nd
+    return wp.float32(-1.0)
 
 
 @wp.kernel
@@ -45,19 +59,13 @@ def _rasterise_clear_kernel(
     if y0 >= y1:
         return
     plane = plane_of(world, f, points, view)
-    na = plane.na
-    if na == 0.0:
+    if plane.na == 0.0:
         return
-    ea = plane.ea
-    eb = plane.eb
-    ec = plane.ec
-    n = plane.n
     for y in range(y0, y1):
         for x in range(box[0], box[1]):
-            ray = wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
-            nd = wp.dot(n, ray)
-            if nd != 0.0 and wp.dot(ea, ray) >= 0.0 and wp.dot(eb, ray) >= 0.0 and wp.dot(ec, ray) >= 0.0:
-                t = na / nd
+            ray = _pinhole_ray(view, x, y)
+            t = _depth_on(plane, ray)
+            if t > 0.0:
                 old = depths_out[y, x]
                 nearer = t < old or (t == old and f < triangles_out[y, x])
                 if nearer and t >= view.near and t <= view.far:
@@ -90,21 +98,13 @@ def _mark_kernel(
     if y0 >= y1:
         return
     plane = plane_of(world, f, points, view)
-    na = plane.na
-    if na == 0.0:
+    if plane.na == 0.0:
         return
-    ea = plane.ea
-    eb = plane.eb
-    ec = plane.ec
-    n = plane.n
     for y in range(y0, y1):
         for x in range(box[0], box[1]):
-            ray = wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
-            nd = wp.dot(n, ray)
-            if nd != 0.0 and wp.dot(ea, ray) >= 0.0 and wp.dot(eb, ray) >= 0.0 and wp.dot(ec, ray) >= 0.0:
-                t = na / nd
-                if t >= view.near and t <= depths[y, x]:
-                    marks_out[y, x] = wp.uint8(1)
+            t = _depth_on(plane, _pinhole_ray(view, x, y))
+            if t > 0.0 and t >= view.near and t <= depths[y, x]:
+                marks_out[y, x] = wp.uint8(1)
 
 
 @wp.kernel
