@@ -22,10 +22,9 @@ import numpy as np
 
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
-from cosmos.bridge.types import Clip, ControlKind, gather
+from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import sample_conditions
 from cosmos.models.embedded.conditions import Conditions, style_vector
 

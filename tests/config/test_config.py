@@ -18,8 +18,8 @@ from cosmos.bridge.config import (
 )
 from cosmos.bridge.controls.specs import DepthSpec, EdgeSpec, Region, SegSpec, VisSpec, WeightSpec
 from cosmos.bridge.errors import ConfigError
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.settings import format_frames, parse_frames
+from cosmos.bridge.types import Look
 
 BASE = {"source": "scene.usda", "out": "out", "prompts": ["rain"]}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosmos.bridge.render.draw.daylight import _haze
-from cosmos.bridge.render.look import Look
+from cosmos.bridge.types import Look
 from cosmos.models.embedded.conditions import (
     READ_FIELDS,
     STRENGTHS,

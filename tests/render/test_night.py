@@ -13,9 +13,9 @@ from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.lamps import make_lamps
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.world import WorldArrays
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.render.scene import Light, Pose
+from cosmos.bridge.types import Look
 
 wp.config.quiet = True
 SIZE = (72, 128)

@@ -11,10 +11,9 @@ from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.resolve import find_motion, resolve
 from cosmos.bridge.render.draw.visibility import Visibility, make_view
 from cosmos.bridge.render.draw.world import World
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.render.scene import Light, Material, Mesh, Pose, Scene
-from cosmos.bridge.types import BUFFERS, Camera, Instance
+from cosmos.bridge.types import BUFFERS, Camera, Instance, Look
 
 wp.config.quiet = True
 

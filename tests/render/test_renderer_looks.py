@@ -5,8 +5,8 @@ import pytest
 import warp as wp
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
 
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import Look
 
 wp.config.quiet = True
 

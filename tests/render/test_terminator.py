@@ -7,8 +7,8 @@ from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
 
 from cosmos.bridge.render.draw.terminator import lift_of
 from cosmos.bridge.render.draw.world import WorldArrays
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import Look
 
 wp.config.quiet = True
 

@@ -9,8 +9,8 @@ from cosmos.bridge.render.draw.daylight import plain_sky
 from cosmos.bridge.render.draw.trace import PathTracer
 from cosmos.bridge.render.draw.trace_draws import draw_pair
 from cosmos.bridge.render.draw.view import make_view
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import Look
 
 wp.config.quiet = True
 wp.set_module_options({"enable_backward": False})

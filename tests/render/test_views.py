@@ -12,9 +12,8 @@ from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade, Vt  # noqa: TID253
 from cosmos.bridge.render.draw.parallel import as_pinhole
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
-from cosmos.bridge.types import BUFFERS, Camera, FTheta, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
+from cosmos.bridge.types import BUFFERS, Camera, FTheta, Look, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
 
 SIZE = (66, 88)
 FISHEYE = [[30.0, 0.0, 45.0], [0.0, 29.0, 32.5], [0.0, 0.0, 1.0]]

@@ -12,7 +12,7 @@ from cosmos.bridge.render.draw.meter import Reading
 from cosmos.bridge.render.draw.sky import Air, through_haze
 from cosmos.bridge.render.draw.weather import Skin, weathered
 from cosmos.bridge.render.draw.world import WorldArrays
-from cosmos.bridge.render.look import Look
+from cosmos.bridge.types import Look
 
 wp.config.quiet = True
 

@@ -8,8 +8,8 @@ import pytest
 from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.sources import CameraRig, FrameSource, StageSource, open_source, read_clip
+from cosmos.bridge.types import Look
 
 SIZE = (18, 32)
 

@@ -7,8 +7,8 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.render.draw.daylight import direction_of, teacher_air
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.transfer.light import clip_hints, direction, ground_height, key_light, view_azimuth
+from cosmos.bridge.types import Look
 from cosmos.models.embedded.conditions import Conditions
 
 

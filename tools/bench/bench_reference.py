@@ -8,8 +8,8 @@ from bars import Bar, best_seconds
 from bench_render import CAMERA, renderer
 
 from cosmos.bridge import scenes
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import Look
 
 SIZE, SAMPLES = (176, 320), 8
 

@@ -19,10 +19,9 @@ from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSp
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.render.lidar import Lidar
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.roadmap import MapStyle
 from cosmos.bridge.settings import format_frames, from_plain, parse_frames, to_plain
-from cosmos.bridge.types import ControlKind
+from cosmos.bridge.types import ControlKind, Look
 
 PROMPT_LIMIT = 4000
 """Longest prompt [characters]; text encoders of Transfer models read about 512 tokens and drop the rest silently."""

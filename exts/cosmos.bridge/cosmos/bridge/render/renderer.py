@@ -17,11 +17,10 @@ from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.quality import Quality, Reference, reference_of
 from cosmos.bridge.render.roadmap import MapStyle
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import BUFFERS, Camera, Frame, Progress
+from cosmos.bridge.types import BUFFERS, Camera, Frame, Look, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd

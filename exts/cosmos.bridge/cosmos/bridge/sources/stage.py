@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from pxr import Usd
 
     from cosmos.bridge.render.lidar import Lidar
-    from cosmos.bridge.render.look import Look
     from cosmos.bridge.render.quality import Quality
     from cosmos.bridge.render.roadmap import MapStyle
-    from cosmos.bridge.types import Camera, Progress
+    from cosmos.bridge.types import Camera, Look, Progress
 
 DEFAULT_SIZE = (704, 1280)
 """Height and width [px] that a stage is drawn at when nobody says: the size Transfer models like best."""

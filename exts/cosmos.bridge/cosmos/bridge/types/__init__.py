@@ -14,6 +14,7 @@ from cosmos.bridge.types.frame import (
     gather,
 )
 from cosmos.bridge.types.lens import FTheta, Lens, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
+from cosmos.bridge.types.look import Look
 from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
 from cosmos.bridge.types.verdict import Augmentation, Finding, FindingKind, GuardReport, Measurement, Severity, Verdict
 
@@ -35,6 +36,7 @@ __all__ = [
     "GuardReport",
     "Instance",
     "Lens",
+    "Look",
     "MapLine",
     "Measurement",
     "OpenCvFisheye",

@@ -11,8 +11,8 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import mean_color
 from cosmos.bridge.render.draw.sky import Air
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Light, Pose, Scene
+from cosmos.bridge.types import Look
 
 _ELEVATIONS = (-18.0, -12.0, -6.0, -2.0, 0.0, 3.0, 8.0, 20.0, 45.0, 90.0)
 _KEYS = {

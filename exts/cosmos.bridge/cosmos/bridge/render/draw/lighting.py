@@ -15,9 +15,8 @@ from cosmos.bridge.render.draw.lamps import make_lamps
 from cosmos.bridge.render.draw.meter import Reading, measure
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.world import World
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.scene import Light, Pose, Scene
-from cosmos.bridge.types import Camera
+from cosmos.bridge.types import Camera, Look
 
 _MOST_READINGS = 256
 _VEIL_LEVEL = 0.48

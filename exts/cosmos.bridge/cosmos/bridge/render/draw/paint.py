@@ -37,10 +37,9 @@ from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kerne
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
-from cosmos.bridge.render.look import Look
 from cosmos.bridge.render.quality import Reference
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import Camera, Progress
+from cosmos.bridge.types import Camera, Look, Progress
 
 if TYPE_CHECKING:
     from cosmos.bridge.render.draw.layers import LayerPainter
