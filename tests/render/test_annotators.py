@@ -332,7 +332,8 @@ def test_rays_and_rasteriser_see_the_same_silhouettes(renderer, frame):
     groups = np.arange(len(frame.instances))
     view = make_view(frame.camera, renderer._world.origin)
     arguments = (renderer._bands, renderer._world, view, groups, len(groups))
-    drawn, cast = silhouettes._rasterised(*arguments), silhouettes._cast(*arguments)
+    drawn = silhouettes.silhouettes(*arguments, renderer._visibility.rasteriser)
+    cast = silhouettes._cast(*arguments)
     assert (drawn[0] > 8).sum() >= 8
     np.testing.assert_allclose(drawn[0], cast[0], atol=2)
     np.testing.assert_allclose(drawn[1], cast[1], atol=1)
@@ -342,8 +343,11 @@ def test_masks_in_small_batches_are_the_same(frame, monkeypatch):
     from cosmos.bridge.render.draw import silhouettes
 
     whole = annotate(frame, ["bounding_box_2d_loose"])["bounding_box_2d_loose"]["data"]
-    monkeypatch.setattr(silhouettes, "_ROOM", 500)
+    rooms, split = [], silhouettes._batches
+    monkeypatch.setattr(silhouettes, "_batches", lambda areas: rooms.append(split(areas)) or rooms[-1])
+    monkeypatch.setattr(silhouettes, "_ROOM", 50)
     parts = annotate(frame, ["bounding_box_2d_loose"])["bounding_box_2d_loose"]["data"]
+    assert len(rooms[0]) > 1
     np.testing.assert_array_equal(whole, parts)
 
 

@@ -10,7 +10,7 @@ import warp as wp
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.visibility import make_view
+from cosmos.bridge.render.draw.raster import Rasteriser
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.lidar import Lidar, LidarScan, level_pose, mount_pose
 from cosmos.bridge.render.scene import Pose, Scene
@@ -28,6 +28,8 @@ class Details:
         scene: Scene,
         world: World,
         bands: Bands,
+        view: Any,
+        rasteriser: Rasteriser,
         reader: Any,
         paint_linear: Callable[[wp.array], None],
         prepare: Callable[[], bool],
@@ -41,13 +43,15 @@ class Details:
             scene: What was drawn.
             world: The world.
             bands: Where to launch.
+            view: The camera for kernels.
+            rasteriser: What draws the world; cheapest if it drew this frame last.
             reader: What the scene was read with.
             paint_linear: Fills float32 [H, W, 3] with the picture before tone mapping.
             prepare: Places the world at the pose; false once the memory of the frame was drawn over.
             memory: What annotators keep between frames.
         """
         self._camera, self._pose, self._scene, self._world = camera, pose, scene, world
-        self._bands, self._reader = bands, reader
+        self._bands, self._view, self._rasteriser, self._reader = bands, view, rasteriser, reader
         self._paint_linear, self._prepare = paint_linear, prepare
         self.meters_per_unit = float(scene.meters_per_unit)
         self.memory = memory
@@ -72,8 +76,7 @@ class Details:
         from cosmos.bridge.render.draw.silhouettes import silhouettes  # its kernels take a while to read
 
         self._check()
-        view = make_view(self._camera, self._world.origin)
-        return silhouettes(self._bands, self._world, view, groups, count)
+        return silhouettes(self._bands, self._world, self._view, groups, count, self._rasteriser)
 
     def prim_poses(self, prim_paths: Sequence[str]) -> np.ndarray:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""

@@ -210,13 +210,14 @@ class Renderer:
             instances={instance.id: instance for instance in self.scene.drawn},
             poses={instance.id: pose.local_to_world[index] for index, instance in enumerate(self.scene.drawn)},
             up_axis=self.scene.up_axis,
-            details=self._details(camera, target, pose, look, exposure_of, reference),
+            details=self._details(camera, view, target, pose, look, exposure_of, reference),
             **target.buffers,
         )
 
     def _details(
         self,
         camera: Camera,
+        view: Any,
         target: _Target,
         pose: Pose,
         look: Optional[Look],
@@ -244,6 +245,8 @@ class Renderer:
             scene=self.scene,
             world=self._world,
             bands=self._bands,
+            view=view,
+            rasteriser=self._visibility.rasteriser,
             reader=self._reader,
             paint_linear=paint_linear,
             prepare=prepare,

@@ -338,6 +338,7 @@ class Rasteriser:
         self.points = wp.empty(len(world.arrays.points), dtype=wp.vec3, device=device)
         """The world's points in camera space of the picture drawn last [m]."""
         self._tiles: dict[tuple[int, int], wp.array] = {}
+        self._bound: tuple[Any, int] = (None, -1)
 
     def draw(self, view: Any, depths: wp.array, triangles: wp.array) -> np.ndarray:
         """Fill ``depths`` and ``triangles`` with what is nearest of the opaque triangles.
@@ -369,15 +370,17 @@ class Rasteriser:
         return left_out
 
     def bound(self, view: Any) -> np.ndarray:
-        """Fill ``points`` and, of the triangles in the picture, ``boxes``.
+        """Fill ``points`` and, of the triangles in the picture, ``boxes``; they last until another view is drawn.
 
         Returns:
             0 for a triangle that is not in the picture, 1 for a small, 2 for a large one; uint8, shape [F].
         """
         bands, world, arrays = self._bands, self._world, self._world.arrays
-        bands.launch(_to_camera_kernel, len(self.points), [arrays.points, view, self.points], chunk=4096)
-        bounds = [arrays, self.points, view, self.boxes, self._nearest, self._kinds]
-        bands.launch(_bound_kernel, world.num_triangles, bounds, chunk=4096)
+        if self._bound[0] is not view or self._bound[1] != world.version:
+            self._bound = (view, world.version)
+            bands.launch(_to_camera_kernel, len(self.points), [arrays.points, view, self.points], chunk=4096)
+            bounds = [arrays, self.points, view, self.boxes, self._nearest, self._kinds]
+            bands.launch(_bound_kernel, world.num_triangles, bounds, chunk=4096)
         return np.asarray(self._kinds.numpy()[: world.num_triangles])
 
     def draw_rows(self, kernel: Any, drawn: np.ndarray, height: int, inputs: list) -> None:

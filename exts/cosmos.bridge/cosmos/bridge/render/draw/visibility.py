@@ -211,7 +211,8 @@ class Visibility:
             rays: Cast rays instead of rasterising; the only choice on CUDA and for bent lenses.
         """
         self._world, self._bands, self._rays = world, bands, rays or bands.device.is_cuda
-        self._rasteriser = Rasteriser(world, bands)
+        self.rasteriser = Rasteriser(world, bands)
+        """Draws where rays are not cast."""
         self._clear = np.zeros(0, dtype=np.int64)
 
     def find(self, view: Any, depths: wp.array, triangles: wp.array) -> None:
@@ -224,7 +225,7 @@ class Visibility:
             world = self._world.ray_ready()
             bands.launch(_cast_kernel, view.width * view.height, [world, view, depths, triangles])
             return
-        raster = self._rasteriser
+        raster = self.rasteriser
         self._clear = raster.draw(flat, depths, triangles)
         arguments = [self._world.arrays, raster.points, flat, depths, triangles]
         raster.draw_rows(_rasterise_clear_kernel, self._clear, view.height, arguments)
@@ -245,8 +246,8 @@ class Visibility:
             inputs = [self._world.ray_ready(), view, depths, marks]
             self._bands.launch(_mark_cast_kernel, view.width * view.height, inputs)
             return
-        arguments = [self._world.arrays, self._rasteriser.points, view, depths, marks]
-        self._rasteriser.draw_rows(_mark_kernel, self._clear[blended[self._clear]], view.height, arguments)
+        arguments = [self._world.arrays, self.rasteriser.points, view, depths, marks]
+        self.rasteriser.draw_rows(_mark_kernel, self._clear[blended[self._clear]], view.height, arguments)
 
 
 __all__ = ["FAR_AWAY", "View", "Visibility", "first_seen", "make_view", "pixel_ray"]

@@ -179,6 +179,8 @@ class World:
         self._matrices: Optional[np.ndarray] = None
         self._shown: Optional[np.ndarray] = None
         self._mesh_stale = False
+        self.version = 0
+        """Counts how often anything has moved."""
         self.atlas = make_atlas(scene, self.device)
         """Materials and textures."""
         self.origin = self._find_origin(scene, pose)
@@ -234,6 +236,7 @@ class World:
         if known and np.array_equal(matrices, np.asarray(before)) and np.array_equal(shown, np.asarray(seen)):
             return
         self._matrices, self._shown = matrices, shown
+        self.version += 1
         if deformed:
             self._deformed = bool(pose.points)
             self._local = self._points_of(pose)
