@@ -21,6 +21,7 @@ from cosmos.bridge.sinks.screen import (
     screen_grid,
 )
 from cosmos.bridge.sinks.stage import StageSink
+from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.types import Camera, FTheta, OpenCvPinhole, Orthographic
 
 
@@ -380,3 +381,15 @@ def test_two_thousand_frames_are_authored_within_a_second(tmp_path, augmentation
     assert time.process_time() - start < 1.0
     stage = Usd.Stage.Open(str(tmp_path / "out" / "stage.usda"))
     assert len(stage.GetPrimAtPath("/World/Camera").GetAttribute("cosmos:augmented:frames").GetTimeSamples()) == count
+
+
+def test_a_stage_that_is_open_elsewhere_needs_not_be_opened_again(tmp_path, augmentation, clip):
+    scene = write_stage(tmp_path / "scene.usda", up="Y", metres=0.01, rate=30.0)
+    made = augmentation(clip=clip(5, 35, 63))
+    facts = StageFacts.of(Usd.Stage.Open(str(scene)), str(scene), ["/World/Camera", "no path"])
+    assert facts.cameras == {"/World/Camera": "prim", "no path": "missing"}
+    StageSink(tmp_path / "opened", stage_path=scene).write(made)
+    scene.unlink()  # the facts must do
+    StageSink(tmp_path / "told", stage_path=facts).write(made)
+    for name in ("cosmos_bridge_results.usda", "stage.usda"):
+        assert (tmp_path / "told" / name).read_bytes() == (tmp_path / "opened" / name).read_bytes()

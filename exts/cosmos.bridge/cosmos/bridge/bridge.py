@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from cosmos.bridge.types import (
     TransferResult,
 )
 
+if TYPE_CHECKING:
+    from cosmos.bridge.sinks.stage_facts import StageFacts
+
 GEOMETRY = ("edge", "depth", "seg")
 """Controls that hold the geometry; a retry with stronger weights raises these."""
 
@@ -52,6 +55,7 @@ class Bridge:
         transfer: Transfer model; ``None`` takes the one that ``config.transfer`` names.
         guard: Guard; ``None`` takes the one that ``config.guard`` names.
         critic: Critic; ``None`` takes the one that ``config.critic`` names.
+        stage: What is known of a stage that an application has open; ``None`` lets the stage sink open the source.
 
     Raises:
         ModelError: If a named model does not exist or is not installed.
@@ -65,8 +69,9 @@ class Bridge:
         transfer: Optional[TransferModel] = None,
         guard: Optional[Guard] = None,
         critic: Optional[Critic] = None,
+        stage: Optional[StageFacts] = None,
     ) -> None:
-        self.config = config
+        self.config, self._stage = config, stage
         self._open_source = open_source or self._open_named_source
         self._transfer = transfer or _create("transfer", config.transfer)
         self._guard = guard or _create("guard", config.guard)
@@ -101,7 +106,9 @@ class Bridge:
         stop, clock, tell = stop or StopSignal(), Clock(), progress or _silent
         with _Opened(self._open_source) as opened:
             plan, described = plan_clips(self.config), self._preflight(opened, check_out=not resume)
-            with RunRecord(self.config, plan, described, clock, resume=resume, command=command) as record:
+            with RunRecord(
+                self.config, plan, described, clock, resume=resume, command=command, stage=self._stage
+            ) as record:
                 tell(CLIPS, record.num_settled, len(plan))
                 if record.open_clips():
                     with clock("load"):

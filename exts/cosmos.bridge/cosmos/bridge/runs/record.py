@@ -19,6 +19,7 @@ from cosmos.bridge.types import Augmentation, Progress
 if TYPE_CHECKING:
     from cosmos.bridge.sinks.base import Sink
     from cosmos.bridge.sinks.dataset import DatasetSink
+    from cosmos.bridge.sinks.stage_facts import StageFacts
 
 STAGE_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 _FINAL = ("accepted", "rejected", "refused")
@@ -37,6 +38,7 @@ class RunRecord:
         clock: Measures the parts of the line.
         resume: Go on in the folder of an earlier run.
         command: Shell command that reproduces the run.
+        stage: What the stage sink needs to know of a stage that an application has open; ``None`` opens the source.
 
     Raises:
         ConfigError: If a sink does not fit the source.
@@ -52,7 +54,9 @@ class RunRecord:
         *,
         resume: bool = False,
         command: str = "",
+        stage: Optional[StageFacts] = None,
     ) -> None:
+        self._stage = stage
         self._config, self._plan, self._sources, self._clock = config, plan, sources, clock
         self._resumed, self._out = resume, Path(config.out)
         self._command = command or f"cosmos-bridge augment --config {self._out / CONFIG_NAME} --out NEW_FOLDER"
@@ -157,7 +161,7 @@ class RunRecord:
             if "stage" in self._names:
                 from cosmos.bridge.sinks.stage import StageSink
 
-                others = (StageSink(self._out, stage_path=self._config.source),)
+                others = (StageSink(self._out, stage_path=self._stage or self._config.source),)
             run = {
                 "planned": len(self._plan),
                 "command": self._command,

@@ -18,13 +18,12 @@ from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.files import cannot_write, check_name, new_folder, plain, remove_partials, write_bytes
 from cosmos.bridge.sinks.images import encode_png
 from cosmos.bridge.sinks.screen import Screen, author_camera, author_frames, author_screen, screen_distance
+from cosmos.bridge.sinks.stage_facts import PrimKind, StageFacts, open_stage, prim_kind
 from cosmos.bridge.types import Augmentation, Clip, Progress
 
 RESULTS_NAME = "cosmos_bridge_results.usda"
 STAGE_NAME = "stage.usda"
 FRAMES_FOLDER = "frames"
-
-_STAGE_METADATA = ("startTimeCode", "endTimeCode", "kilogramsPerUnit", "colorConfiguration", "renderSettingsPrimPath")
 
 
 class StageSink:
@@ -35,23 +34,26 @@ class StageSink:
     the place of the one before.
     """
 
-    def __init__(self, out_dir: str | Path, *, stage_path: str | Path) -> None:
+    def __init__(self, out_dir: str | Path, *, stage_path: str | Path | StageFacts) -> None:
         """Open an output folder, new or of an earlier run that is continued.
 
         Args:
             out_dir: Output folder; made if it does not exist.
-            stage_path: The user's stage (usda, usdc, usd or usdz); it is read, never written.
+            stage_path: The user's stage (usda, usdc, usd or usdz); it is read, never written. Or what must be known
+                of it, where an application has it open: then the file is not touched at all.
 
         Raises:
             SinkError: If the stage cannot be opened, is one of the files that this sink writes, or the folder or the
                 results layer in it cannot be used.
         """
         self._out_dir = Path(out_dir)
-        self._stage_path = os.fspath(stage_path)
+        known = stage_path if isinstance(stage_path, StageFacts) else None
+        self._stage_path = known.path if known is not None else os.fspath(stage_path)  # type: ignore[arg-type]
         ours = {(self._out_dir / name).resolve() for name in (RESULTS_NAME, STAGE_NAME)}
         if "://" not in self._stage_path and Path(self._stage_path).resolve() in ours:
             raise SinkError(f"{self._stage_path} would be written over by its own results; choose another folder.")
-        self._stage = _open_stage(self._stage_path)
+        self._stage = None if known is not None else open_stage(self._stage_path)
+        self._facts = known if known is not None else StageFacts.of(self._stage, self._stage_path)
         try:
             self._out_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -98,7 +100,7 @@ class StageSink:
 
     def _open_results(self) -> Any:
         """Return the results layer of an earlier run, or a new one with the stage's unit, axis and rate."""
-        from pxr import Sdf, Tf, UsdGeom
+        from pxr import Sdf, Tf
 
         layer = Sdf.Layer.CreateAnonymous(RESULTS_NAME)
         path = self._out_dir / RESULTS_NAME
@@ -110,12 +112,10 @@ class StageSink:
             if "cosmosBridge" not in layer.customLayerData:
                 raise SinkError(f"{path} is no results layer of ours; move it away.")
             return layer
-        layer.pseudoRoot.SetInfo("metersPerUnit", UsdGeom.GetStageMetersPerUnit(self._stage))
-        layer.pseudoRoot.SetInfo("upAxis", UsdGeom.GetStageUpAxis(self._stage))
-        layer.timeCodesPerSecond = self._stage.GetTimeCodesPerSecond()
+        self._say_units(layer)
         root = "CosmosBridge"
         number = 1
-        while self._stage.GetPrimAtPath(f"/{root}"):
+        while root in self._facts.roots:
             number += 1
             root = f"CosmosBridge_{number}"
         layer.customLayerData = {
@@ -139,11 +139,11 @@ class StageSink:
 
     def _author(self, augmentation: Augmentation, frames: tuple[str, ...]) -> None:
         """Write the prims of one clip and its line in the layer's provenance."""
-        from pxr import Sdf, UsdGeom
+        from pxr import Sdf
 
         clip, name = augmentation.request.clip, augmentation.name
         camera_path = clip.cameras[0].prim_path
-        unit = UsdGeom.GetStageMetersPerUnit(self._stage)
+        unit = self._facts.metres_per_unit
         book = self._book()
         path = f"{book['root']}/{_prim_name(name)}"
         first = next((key for key, entry in book["clips"].items() if entry["camera"] == camera_path), name)
@@ -161,14 +161,24 @@ class StageSink:
         author_frames(scope, "cosmos:augmented:frames", frames, clip.time_codes)
         target = Sdf.RelationshipSpec(scope, "cosmos:camera", True)
         target.targetPathList.explicitItems = [Sdf.Path(camera_path)]
-        prim = self._stage.GetPrimAtPath(camera_path)
-        if not prim:
+        kind = self._kind_of(camera_path)
+        if kind == "missing":
             author_camera(self._layer, camera_path, clip.cameras, clip.time_codes, unit)
-        if first == name and not (prim and prim.IsInstanceProxy()):
+        if first == name and kind != "proxy":
             over = Sdf.CreatePrimInLayer(self._layer, camera_path)
             author_frames(over, "cosmos:augmented:frames", frames, clip.time_codes)
         book["clips"][name] = _provenance(augmentation, path)
         self._layer.customLayerData = {"cosmosBridge": book}
+
+    def _say_units(self, layer: Any) -> None:
+        layer.pseudoRoot.SetInfo("metersPerUnit", self._facts.metres_per_unit)
+        layer.pseudoRoot.SetInfo("upAxis", self._facts.up_axis)
+        layer.timeCodesPerSecond = self._facts.time_codes_per_second
+
+    def _kind_of(self, camera_path: str) -> PrimKind:
+        if self._stage is None:
+            return self._facts.cameras.get(camera_path, "missing")
+        return prim_kind(self._stage, camera_path)
 
     def _book(self) -> dict[str, Any]:
         book = self._layer.customLayerData["cosmosBridge"]
@@ -199,34 +209,18 @@ class StageSink:
 
     def _annotated_stage(self) -> str:
         """Return the root layer that puts the results over the user's stage."""
-        from pxr import Sdf, UsdGeom
+        from pxr import Sdf
 
         layer = Sdf.Layer.CreateAnonymous(STAGE_NAME)
-        source = self._stage.GetRootLayer()
-        for key in _STAGE_METADATA:
-            if source.pseudoRoot.HasInfo(key):
-                layer.pseudoRoot.SetInfo(key, source.pseudoRoot.GetInfo(key))
-        layer.pseudoRoot.SetInfo("metersPerUnit", UsdGeom.GetStageMetersPerUnit(self._stage))
-        layer.pseudoRoot.SetInfo("upAxis", UsdGeom.GetStageUpAxis(self._stage))
-        layer.timeCodesPerSecond = self._stage.GetTimeCodesPerSecond()
-        layer.framesPerSecond = self._stage.GetFramesPerSecond()
-        default = self._stage.GetDefaultPrim() or next(iter(self._stage.GetPseudoRoot().GetChildren()), None)
-        if default:
-            layer.defaultPrim = default.GetName()
+        for key, value in self._facts.metadata.items():
+            layer.pseudoRoot.SetInfo(key, value)
+        self._say_units(layer)
+        layer.framesPerSecond = self._facts.frames_per_second
+        if self._facts.default_prim:
+            layer.defaultPrim = self._facts.default_prim
         layer.comment = f"Remove the sublayer {RESULTS_NAME} and every result of cosmos.bridge is gone."
         layer.subLayerPaths = [f"./{RESULTS_NAME}", _relative(self._stage_path, self._out_dir)]
         return layer.ExportToString()
-
-
-def _open_stage(stage_path: str) -> Any:
-    """Open the user's stage for reading."""
-    from pxr import Tf, Usd
-
-    try:
-        stage = Usd.Stage.Open(stage_path)
-    except Tf.ErrorException as error:
-        raise SinkError(f"{stage_path} cannot be opened as a USD stage; give the stage that was rendered.") from error
-    return stage
 
 
 def _relative(stage_path: str, out_dir: Path) -> str:

@@ -49,13 +49,24 @@ class CameraRig(Protocol):
         ...
 
 
+@runtime_checkable
+class ClipHolder(Protocol):
+    """A source whose frames lie in memory as one clip already, so that reading it copies nothing."""
+
+    def clip(self, progress: Progress | None = None) -> Clip:
+        """Return the clip; the source keeps it."""
+        ...
+
+
 def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
-    """Read a whole source into a Clip that owns its memory.
+    """Read a whole source into a Clip that owns its memory, or take the clip that the source holds.
 
     Args:
         source: Where the frames come from.
         progress: Told ``("render", done, total)`` after each frame.
     """
+    if isinstance(source, ClipHolder):
+        return source.clip(progress)
 
     def counted() -> Iterator[Frame]:
         for index, frame in enumerate(source.read()):
@@ -66,4 +77,4 @@ def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
     return gather(counted(), fps=source.fps, num_frames=source.num_frames)
 
 
-__all__ = ["CameraRig", "FrameSource", "read_clip"]
+__all__ = ["CameraRig", "ClipHolder", "FrameSource", "read_clip"]

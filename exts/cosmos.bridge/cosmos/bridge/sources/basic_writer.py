@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.sources.camera_params import read_camera_params
+from cosmos.bridge.sources.identities import Identities, id_of_key, label_of, rgba_of_key
 from cosmos.bridge.sources.layouts import (
     RawFrame,
     check_run,
@@ -19,7 +21,6 @@ from cosmos.bridge.sources.layouts import (
     read_array,
     read_picture,
     read_rgb,
-    relabel,
     unbroken,
 )
 from cosmos.bridge.types import EXTRA_BUFFERS, Instance
@@ -40,7 +41,6 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "hdmap": (".png",),
     "lidar": (".png",),
 }
-_TUPLE = re.compile(r"^\s*\(?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)?\s*$")
 
 _OPAQUE_BLACK = np.uint32(255 << 24)
 """Value of what is unlabelled in a colourised picture."""
@@ -78,8 +78,7 @@ class BasicWriterClip:
             check_run(name, self.numbers, files, folder)
         first = read_rgb(self._rgb[self.numbers[0]])
         self.size = (first.shape[0], first.shape[1])
-        self._semantics = _Allocator({"BACKGROUND": 0, "UNLABELLED": 1}, first_free=2)
-        self._things = _Allocator({"BACKGROUND": 0}, first_free=1)
+        self._identities = Identities()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -135,19 +134,11 @@ class BasicWriterClip:
         if file is None:
             return {}
         named = {
-            key: _label(entry) for key, entry in _json_of(self._file("semantic_segmentation_labels", number)).items()
+            key: label_of(entry) for key, entry in _json_of(self._file("semantic_segmentation_labels", number)).items()
         }
         values, tell = _ids(file, self.size, named)
-        table: dict[int, int] = {}
-        labels: dict[int, Mapping[str, str]] = {}
         texts = {tell(key): label for key, label in named.items()}
-        for value in sorted(np.unique(values).tolist(), key=lambda v: (str(texts.get(v, "")), v)):
-            label = texts.get(value) or ({"class": "BACKGROUND"} if value == 0 else {"class": f"id {value:#x}"})
-            only = label.get("class", "")
-            key = only.upper() if only.upper() in ("BACKGROUND", "UNLABELLED") else json.dumps(label, sort_keys=True)
-            table[value] = self._semantics.id_of(key)
-            labels[table[value]] = label
-        buffers["semantic_ids"] = relabel(values, table)
+        buffers["semantic_ids"], labels = self._identities.label_picture(values, texts)
         return labels
 
     def _read_instances(self, number: int, buffers: dict[str, np.ndarray]) -> dict[int, Instance]:
@@ -161,46 +152,15 @@ class BasicWriterClip:
         meanings = {}
         if name == "instance_segmentation":
             entries = _json_of(self._file(f"{name}_semantics_mapping", number))
-            meanings = {tell(key): _label(entry) for key, entry in entries.items()}
-        table, instances = {}, {}
-        for value in sorted(np.unique(values).tolist(), key=lambda v: (paths.get(v, ""), v)):
-            path = paths.get(value, "BACKGROUND" if value == 0 else f"/instance/id_{value:08x}")
-            nothing = path.upper() in ("BACKGROUND", "INVALID", "UNLABELLED")
-            table[value] = self._things.id_of("BACKGROUND" if nothing else path)
-            if table[value]:
-                labels = meanings.get(value, {})
-                free = {key: text for key, text in labels.items() if text.upper() not in ("BACKGROUND", "UNLABELLED")}
-                instances[table[value]] = Instance(
-                    id=table[value], prim_path=path, labels=free, semantic_id=self._meaning(labels)
-                )
-        buffers["instance_ids"] = relabel(values, table)
+            meanings = {tell(key): label_of(entry) for key, entry in entries.items()}
+        buffers["instance_ids"], instances = self._identities.thing_picture(values, paths, meanings)
         return instances
-
-    def _meaning(self, labels: Mapping[str, str]) -> int:
-        """Return the semantic id of these labels where the semantic pictures showed it, else 1 (unlabelled)."""
-        return self._semantics.known(json.dumps(dict(labels), sort_keys=True), 1)
 
     def _read_camera(self, number: int) -> dict[str, Any]:
         file = self._file("camera_params", number)
         if file is None:
             return {}
-        return _camera(_json_of(file), file, self.size)
-
-
-class _Allocator:
-    """Gives each name a small id that stays the same in all frames."""
-
-    def __init__(self, fixed: Mapping[str, int], *, first_free: int) -> None:
-        self._ids, self._next = dict(fixed), first_free
-
-    def id_of(self, name: str) -> int:
-        if name not in self._ids:
-            self._ids[name] = self._next
-            self._next += 1
-        return self._ids[name]
-
-    def known(self, name: str, default: int) -> int:
-        return self._ids.get(name, default)
+        return read_camera_params(_json_of(file), f"File {file}", self.size)
 
 
 def _json_of(file: Path | None) -> dict[str, Any]:
@@ -213,13 +173,6 @@ def _json_of(file: Path | None) -> dict[str, Any]:
     if not isinstance(entries, dict):
         raise SourceError(f"File {file} must hold a JSON object, got a {type(entries).__name__}; write it again.")
     return entries
-
-
-def _label(entry: Any) -> dict[str, str]:
-    """Return ``{taxonomy: label}``; a bare string is a class."""
-    if isinstance(entry, dict):
-        return {str(key): str(text) for key, text in entry.items()}
-    return {"class": str(entry)}
 
 
 def _ids(file: Path, size: tuple[int, int], keys: Iterable[str]) -> tuple[np.ndarray, Any]:
@@ -242,14 +195,10 @@ def _ids(file: Path, size: tuple[int, int], keys: Iterable[str]) -> tuple[np.nda
         values = np.where((values == 0) & (image[..., 3] == 255), _OPAQUE_BLACK, values)
 
     def tell(key: str) -> int:
-        match = _TUPLE.match(key)
-        if match:
-            red, green, blue, alpha = (int(part) for part in match.groups())
-            if colored and image.shape[2] == 4 and _is_opaque_black(key):
-                return int(_OPAQUE_BLACK)
-            return red | green << 8 | blue << 16 | (0 if colored else alpha << 24)
+        if colored and image.shape[2] == 4 and _is_opaque_black(key):
+            return int(_OPAQUE_BLACK)
         try:
-            return int(key)
+            return id_of_key(key) & (0xFFFFFF if colored and rgba_of_key(key) else 0xFFFFFFFF)
         except ValueError as error:
             raise SourceError(
                 f"The labels beside {file} have the key {key!r}, which is neither an id nor a colour; write them again."
@@ -259,8 +208,7 @@ def _ids(file: Path, size: tuple[int, int], keys: Iterable[str]) -> tuple[np.nda
 
 
 def _is_opaque_black(key: str) -> bool:
-    match = _TUPLE.match(key)
-    return match is not None and match.groups() == ("0", "0", "0", "255")
+    return rgba_of_key(key) == (0, 0, 0, 255)
 
 
 def _normals(file: Path, size: tuple[int, int]) -> np.ndarray:
@@ -275,41 +223,6 @@ def _normals(file: Path, size: tuple[int, int]) -> np.ndarray:
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
     surface = (length > 0.5) & (length < 1.5)  # the corners of the colour cube are no directions
     return np.where(surface, normals / np.maximum(length, 1.0e-6), 0.0).astype(np.float32)
-
-
-def _camera(params: Mapping[str, Any], file: Path, size: tuple[int, int]) -> dict[str, Any]:
-    """Turn ``camera_params`` (row vectors, world to camera, scene units) into intrinsics and a pose in metres."""
-    model = str(params.get("cameraModel") or "pinhole")
-    if model != "pinhole":
-        raise SourceError(
-            f"File {file} tells of a {model} lens, but folders are read with pinholes only; read the stage itself."
-        )
-    try:
-        unit = float(params.get("metersPerSceneUnit", 1.0))
-        view = np.array(params["cameraViewTransform"], dtype=np.float64).reshape(4, 4)
-        wide, high = (int(value) for value in params.get("renderProductResolution", (size[1], size[0])))
-        near, far = (float(value) * unit for value in params.get("cameraNearFar", (0.0, 0.0)))
-        pose = np.linalg.inv(view.T)
-        intrinsics = _intrinsics(params, wide, high)
-    except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
-        raise SourceError(f"File {file} is no camera_params of BasicWriter ({error!r}); write it again.") from error
-    if (high, wide) != size:
-        raise SourceError(f"File {file} is for {high} x {wide} pixels, but the pictures are {size[0]} x {size[1]}.")
-    pose[:3, 3] *= unit
-    if not (np.isfinite(pose).all() and np.isfinite(intrinsics).all() and intrinsics[0, 0] > 0.0 < intrinsics[1, 1]):
-        raise SourceError(f"File {file} describes a camera without a finite pose and a positive focal length.")
-    clipping = (near, far) if 0.0 < near < far and np.isfinite(far) else None
-    return {"intrinsics": intrinsics, "cam_to_world": pose, "clipping": clipping}
-
-
-def _intrinsics(params: Mapping[str, Any], wide: int, high: int) -> np.ndarray:
-    if "cameraProjection" in params:
-        projection = np.array(params["cameraProjection"], dtype=np.float64).reshape(4, 4)
-        fx, fy = projection[0, 0] * wide / 2.0, projection[1, 1] * high / 2.0
-        cx, cy = wide / 2.0 * (1.0 - projection[2, 0]), high / 2.0 * (1.0 + projection[2, 1])
-        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    focal = float(params["cameraFocalLength"]) / float(params["cameraAperture"][0]) * wide
-    return np.array([[focal, 0.0, wide / 2.0], [0.0, focal, high / 2.0], [0.0, 0.0, 1.0]])
 
 
 __all__ = ["BasicWriterClip", "is_basic_folder"]
