@@ -5,26 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import warp as wp
 
-from cosmos.bridge.render.annotators import AnnotatorOptions, annotate, check_annotator, needs_picture
-from cosmos.bridge.render.details import Details
-from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.paint import Painter
-from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
-from cosmos.bridge.render.draw.view import make_view
-from cosmos.bridge.render.draw.visibility import Visibility
-from cosmos.bridge.render.draw.world import World
-from cosmos.bridge.render.quality import Quality, Reference, reference_of
-from cosmos.bridge.render.roadmap import MapStyle
-from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import BUFFERS, Camera, Frame, Look, Progress
+from cosmos.bridge.render.patience import collector_waits
+
+with collector_waits():
+    from cosmos.bridge.render.annotators import AnnotatorOptions, annotate, check_annotator, needs_picture
+    from cosmos.bridge.render.details import Details
+    from cosmos.bridge.render.draw.bands import Bands
+    from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
+    from cosmos.bridge.render.draw.view import make_view
+    from cosmos.bridge.render.draw.visibility import Visibility
+    from cosmos.bridge.render.draw.world import World
+    from cosmos.bridge.render.quality import Quality, Reference, reference_of
+    from cosmos.bridge.render.remarks import remarks
+    from cosmos.bridge.render.roadmap import MapStyle
+    from cosmos.bridge.render.scene import Pose, Scene
+    from cosmos.bridge.types import BUFFERS, Camera, Frame, Look, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
 
+    from cosmos.bridge.render.draw.paint import Painter
     from cosmos.bridge.render.draw.tiles import Tiles
 
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
@@ -92,8 +97,17 @@ class Renderer:
         pose = self._pose(self.scene.start_time)
         self._world = World(self.scene, pose, self._bands)
         self._visibility = Visibility(self._world, self._bands, rays=False)
-        self._painter = Painter(self.scene, pose, self._world, self._visibility, self._bands)
-        self._notes = (*self.scene.notes, *self._painter.notes)
+        self._notes = (*self.scene.notes, *remarks(self.scene))
+
+    @cached_property
+    def _painter(self) -> Painter:
+        """What draws pictures; its kernels are read while the rays' hierarchy is built, for the start of the stage."""
+        start = self._pose(self.scene.start_time)
+        self._world.place(start)
+        self._world.begin_rays()
+        with collector_waits():
+            from cosmos.bridge.render.draw.paint import Painter
+        return Painter(self.scene, start, self._world, self._visibility, self._bands)
 
     @property
     def fps(self) -> float:
@@ -180,16 +194,17 @@ class Renderer:
         reference = reference_of(quality, samples, seed, denoise)
         camera = self._camera_of(camera, time_code, size)
         pose = self._pose(time_code)
+        painter = self._painter if rgb else None
         self._world.place(pose)
         target = self._target(camera, slot)
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
-        if rgb:
+        if painter is not None:
             metered = self._meter(camera, time_code, exposure_of)
             cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
-            self._painter.paint(
+            painter.paint(
                 camera,
                 target.seen,
                 pose,
@@ -235,7 +250,9 @@ class Renderer:
 
         def paint_linear(linear: wp.array) -> None:
             cameras = self._metering_cameras(self._meter(camera, pose.time_code, exposure_of))
-            self._painter.paint(
+            painter = self._painter
+            self._world.place(pose)
+            painter.paint(
                 camera, target.seen, pose, look, cameras, rgb=linear, particles=False, linear=True, reference=reference
             )
 
@@ -403,13 +420,14 @@ class Renderer:
             self._tiles = None  # the old memory goes before the new comes
             self._tiles = key, Tiles(len(drawn), sizes.pop(), names, self._bands.device)
         tiles, pose = self._tiles[1], self._pose(time_code)
+        painter = self._painter if "rgb" in names else None
         self._world.place(pose)
         tiles.draw(self._bands, self._world, [make_view(camera, self._world.origin) for camera in drawn])
-        if "rgb" in names:
+        if painter is not None:
             for index, camera in enumerate(drawn):
                 seen, picture = (tiles.triangles[index], tiles.lengths[index]), tiles.buffers["rgb"][index]
                 metered = self._metering_cameras(camera)
-                self._painter.paint(camera, seen, pose, look, metered, rgb=picture, particles=True)
+                painter.paint(camera, seen, pose, look, metered, rgb=picture, particles=True)
         return dict(tiles.buffers)
 
     def _camera_of(self, camera: Union[str, Camera], time_code: float, size: Optional[tuple[int, int]]) -> Camera:

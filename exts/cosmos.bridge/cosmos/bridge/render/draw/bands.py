@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Optional
@@ -71,6 +72,17 @@ class Bands:
         ]
         for job in jobs:
             job.result()
+
+    def aside(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        """Begin work that holds no interpreter lock for long, on a thread where there are several.
+
+        Returns:
+            What waits for it and returns its result.
+        """
+        if self._pool is not None:
+            return self._pool.submit(work).result
+        made = work()
+        return lambda: made
 
     def close(self) -> None:
         """Stop the threads; safe to call twice."""

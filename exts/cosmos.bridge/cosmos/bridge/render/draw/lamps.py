@@ -11,10 +11,9 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import mean_color
 from cosmos.bridge.render.draw.lamp import Lamps
+from cosmos.bridge.render.remarks import MAX_LAMPS
 from cosmos.bridge.render.scene import Light, Pose, Scene
 
-MAX_LAMPS = 64
-"""Local lights that are drawn; the brightest are kept."""
 _KINDS = {"distant": 0, "rect": 1, "sphere": 2, "cylinder": 3, "disk": 4}
 _DTYPES = {
     "kinds": wp.int32,
@@ -119,4 +118,4 @@ def make_lamps(
     return lamps
 
 
-__all__ = ["MAX_LAMPS", "make_lamps"]
+__all__ = ["make_lamps"]

@@ -27,6 +27,7 @@ _SKY_RAYS = 24
 
 @wp.kernel
 def _measure_kernel(
+    first: wp.int32,
     world: WorldArrays,
     air: Air,
     lamps: Lamps,
@@ -37,7 +38,7 @@ def _measure_kernel(
     reading_out: wp.array(dtype=wp.vec4),
 ):
     """Per spot: distance [m] (0: sky, -1: outside the lens), openness, sun by its cosine, lamps' irradiance."""
-    i = wp.tid()
+    i = first + wp.tid()
     u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
     v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
     reading_out[i] = wp.vec4(-1.0, 0.0, 0.0, 0.0)
@@ -136,9 +137,9 @@ def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:
     for view in views:
         reading = wp.empty(_ROWS * _COLUMNS, dtype=wp.vec4, device=device)
         inputs = [arrays, air, lamps, view, _ROWS, _COLUMNS, _SKY_RAYS, reading]
-        wp.launch(_measure_kernel, dim=_ROWS * _COLUMNS, inputs=inputs, device=device)
-        readings.append(reading.numpy())
-    rows = np.concatenate(readings).astype(np.float64)
+        world.bands.launch(_measure_kernel, _ROWS * _COLUMNS, inputs, chunk=32)
+        readings.append(reading)
+    rows = np.concatenate([reading.numpy() for reading in readings]).astype(np.float64)
     sky_spots = int((rows[:, 0] == 0.0).sum())
     rows = rows[rows[:, 0] > 0.0]
     return Reading(distances=rows[:, 0], sky_spots=sky_spots, sky=rows[:, 1], sun=rows[:, 2], lamps=rows[:, 3])

@@ -22,7 +22,6 @@ from cosmos.bridge.render.draw.borrow import (
 )
 from cosmos.bridge.render.draw.daylight import plain_sky
 from cosmos.bridge.render.draw.frugal import agree_on_sun_kernel, gather_frugally_kernel
-from cosmos.bridge.render.draw.lamps import MAX_LAMPS
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import ROOFED, Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
@@ -107,17 +106,6 @@ class _Frame:
     lamps: Any
 
 
-def _notes(scene: Scene) -> tuple[str, ...]:
-    """Return what the drawing side adds or leaves out on this scene, one sentence each."""
-    notes = []
-    if not scene.lights:
-        notes.append("The stage has no light; a sky and a sun were added.")
-    local = sum(light.kind not in ("dome", "distant") for light in scene.lights)
-    if local > MAX_LAMPS:
-        notes.append(f"The stage has {local} local lights; the strongest {MAX_LAMPS} are drawn.")
-    return tuple(notes)
-
-
 def _outdoors(air: Any) -> float:
     """Return how much falling weather there is where the light meter looked, in [0, 1]."""
     return float(np.interp(air.open, (0.25, 0.5), (0.0, 1.0)))
@@ -134,7 +122,6 @@ class Painter:
         self._tracer: Optional[PathTracer] = None
         self._traced: Optional[tuple[tuple[Any, ...], wp.array]] = None
         self._canvases: dict[tuple[int, int], _Canvas] = {}
-        self.notes = _notes(scene)
 
     def paint(
         self,

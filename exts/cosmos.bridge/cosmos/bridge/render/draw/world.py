@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -174,6 +175,7 @@ class World:
         self._points = wp.empty(int(drawn_points.sum()), dtype=wp.vec3, device=self.device)
         self._double = np.array([mesh.double_sided for mesh in scene.meshes], dtype=bool)[mesh_of]
         self._mesh: Optional[wp.Mesh] = None
+        self._mesh_begun: Optional[Callable[[], Any]] = None
         self._deformed = False
         self._bent: set[int] = set()
         self._matrices: Optional[np.ndarray] = None
@@ -241,6 +243,7 @@ class World:
             self._deformed = bool(pose.points)
             self._local = self._points_of(pose)
             self._bend_normals(pose)
+        self._end_mesh()
         turns = turn_of(np.where(shown[:, None, None], matrices, np.eye(4)))
         self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, turns.side), -9), wp.int32)
         self.arrays.normal_to_world = self._array(turns.normals.astype(np.float32), wp.mat33)
@@ -278,12 +281,23 @@ class World:
         assert self._matrices is not None
         return self._matrices
 
+    def begin_rays(self) -> None:
+        """Begin to build the bounding volume hierarchy for the present pose, if there is none, and do not wait."""
+        if self._mesh is None and self._mesh_begun is None:
+            self._mesh_begun = self.bands.aside(lambda: wp.Mesh(points=self._points, indices=self.arrays.triangles))
+            self._mesh_stale = False
+
+    def _end_mesh(self) -> None:
+        """Wait for the hierarchy that was begun, which reads the points."""
+        if self._mesh_begun is not None:
+            self._mesh = self._mesh_begun()
+            self._mesh_begun, self.arrays.mesh = None, self._mesh.id
+
     def ray_ready(self) -> Any:
         """Return the arrays with a bounding volume hierarchy that matches the present pose."""
-        if self._mesh is None:
-            self._mesh = wp.Mesh(points=self._points, indices=self.arrays.triangles)
-            self.arrays.mesh = self._mesh.id
-        elif self._mesh_stale:
+        self.begin_rays()
+        self._end_mesh()
+        if self._mesh_stale and self._mesh is not None:
             self._mesh.refit()
         self._mesh_stale = False
         return self.arrays

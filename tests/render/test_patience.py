@@ -1,0 +1,52 @@
+"""The collector waits while kernels are read, and painting that starts late draws what it always draws."""
+
+import gc
+
+import numpy as np
+import pytest
+from pxr import Usd, UsdGeom  # noqa: TID253
+
+from cosmos.bridge.render.patience import collector_waits
+from cosmos.bridge.render.renderer import Renderer
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_is_left_as_it_was(on):
+    was = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        with pytest.raises(KeyError), collector_waits():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() == on
+    finally:
+        (gc.enable if was else gc.disable)()
+
+
+@pytest.fixture
+def moving():
+    """A ball that leaves the middle of the picture, on a floor, seen from above."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    stage.SetStartTimeCode(0)
+    stage.SetEndTimeCode(10)
+    UsdGeom.Cube.Define(stage, "/Floor").AddScaleOp().Set((8.0, 8.0, 0.1))
+    ball = UsdGeom.Sphere.Define(stage, "/Ball").AddTranslateOp()
+    ball.Set((0.0, 0.0, 1.1), 0.0)
+    ball.Set((2.0, 0.0, 1.1), 10.0)
+    camera = UsdGeom.Camera.Define(stage, "/Camera")
+    camera.AddTranslateOp().Set((0.0, 0.0, 12.0))
+    return stage
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_picture_does_not_depend_on_when_painting_began(moving, threads):
+    size = (36, 64)
+    early, late = Renderer(moving, device="cpu", threads=1), Renderer(moving, device="cpu", threads=threads)
+    early.render("/Camera", 0.0, size=size)
+    expected = early.render("/Camera", 8.0, size=size)
+    frame = late.render("/Camera", 8.0, size=size, rgb=False)
+    np.testing.assert_array_equal(frame.details.linear().numpy(), expected.details.linear().numpy())
+    np.testing.assert_array_equal(late.render("/Camera", 8.0, size=size).rgb.numpy(), expected.rgb.numpy())
+    assert expected.instance_ids.numpy()[18, 44] == 2, "the ball has left the middle"
