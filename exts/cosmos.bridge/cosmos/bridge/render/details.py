@@ -51,7 +51,7 @@ class Details:
             memory: What annotators keep between frames.
         """
         self._camera, self._pose, self._scene, self._world = camera, pose, scene, world
-        self._bands, self._view, self._rasteriser, self._reader = bands, view, rasteriser, reader
+        self.bands, self._view, self._rasteriser, self._reader = bands, view, rasteriser, reader
         self._paint_linear, self._prepare = paint_linear, prepare
         self.meters_per_unit = float(scene.meters_per_unit)
         self.memory = memory
@@ -67,7 +67,7 @@ class Details:
         """Return the picture before tone mapping, with exposure: scene-linear Rec. 709, float32, shape [H, W, 3]."""
         self._check()
         shape = (self._camera.height, self._camera.width, 3)
-        linear = wp.empty(shape, dtype=wp.float32, device=self._bands.device)
+        linear = wp.empty(shape, dtype=wp.float32, device=self.bands.device)
         self._paint_linear(linear)
         return linear
 
@@ -76,7 +76,7 @@ class Details:
         from cosmos.bridge.render.draw.silhouettes import silhouettes  # its kernels take a while to read
 
         self._check()
-        return silhouettes(self._bands, self._world, self._view, groups, count, self._rasteriser)
+        return silhouettes(self.bands, self._world, self._view, groups, count, self._rasteriser)
 
     def prim_poses(self, prim_paths: Sequence[str]) -> np.ndarray:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
@@ -84,19 +84,19 @@ class Details:
 
     def local_bounds(self, ids: Sequence[int]) -> np.ndarray:
         """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]; NaN if not visible."""
-        boxes = np.full((len(ids), 2, 3), np.nan)
-        moved: dict[int, np.ndarray] = {}
-        for row, key in enumerate(ids):
-            if not self._pose.visible[key - 1]:
-                continue
-            mesh = int(self._scene.mesh_of[key - 1])
-            points = self._pose.points.get(mesh)
-            if points is not None and mesh not in moved:
+        rest = self.memory.get("bounds")
+        if rest is None:
+            nothing = np.full((2, 3), np.nan)
+            rest = np.stack([nothing if one.bounds is None else one.bounds for one in self._scene.drawn])
+            self.memory["bounds"] = rest
+        rows = np.asarray(ids, np.int64) - 1
+        visible, meshes = np.asarray(self._pose.visible, bool)[rows], np.asarray(self._scene.mesh_of)[rows]
+        boxes = np.where(visible[:, None, None], rest[rows], np.nan)
+        for mesh, points in self._pose.points.items():
+            moved = np.flatnonzero((meshes == mesh) & visible)
+            if len(moved):
                 used = np.asarray(points)[self._scene.meshes[mesh].triangles]
-                moved[mesh] = np.stack([used.min((0, 1)), used.max((0, 1))]).astype(np.float64)
-            known = moved[mesh] if points is not None else self._scene.drawn[key - 1].bounds
-            if known is not None:
-                boxes[row] = known
+                boxes[moved] = np.stack([used.min((0, 1)), used.max((0, 1))])
         return boxes
 
     def upright(self, ids: Sequence[int]) -> np.ndarray:
@@ -136,7 +136,7 @@ class Details:
         directions = sensor.directions @ pose[:3, :3].T
         limits, beam = (sensor.min_range, sensor.max_range), 2.0 * np.pi / sensor.steps
         ranges, intensities, instances, semantics = sweep(
-            self._bands, self._world, pose[:3, 3], directions, limits, beam
+            self.bands, self._world, pose[:3, 3], directions, limits, beam
         )
         return LidarScan(
             sensor=sensor,

@@ -63,6 +63,8 @@ class FrameDetails(Protocol):
 
     meters_per_unit: float
     """Metres in one unit of the stage."""
+    bands: Any
+    """Where kernels are launched that work on the frame (``render.draw.bands.Bands``)."""
     memory: dict[Any, Any]
     """Room for what holds for every frame of the stage, so that it is worked out once."""
 

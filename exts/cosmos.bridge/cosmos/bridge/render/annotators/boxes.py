@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
 
 from cosmos.bridge.render.annotators.options import Shot
-from cosmos.bridge.render.annotators.things import FIRST, Thing
+from cosmos.bridge.render.annotators.things import FIRST
 
 BOX_2D_DTYPE = np.dtype(
     [
@@ -88,50 +86,15 @@ def solid_around(shot: Shot) -> dict[str, Any]:
 
 
 def _solid(shot: Shot, rows: np.ndarray) -> dict[str, Any]:
-    found = local_boxes(shot, [shot.things.items[row] for row in rows])
-    seen = [index for index, (_, low, _) in enumerate(found) if np.isfinite(low).all()]
-    data = np.zeros(len(seen), BOX_3D_DTYPE)
-    if seen:
-        own, low, high = (np.stack([found[index][part] for index in seen]) for part in range(3))
-        for axis, name in enumerate("xyz"):
-            data[f"{name}_min"], data[f"{name}_max"] = low[:, axis] / shot.unit, high[:, axis] / shot.unit
-        matrices = np.swapaxes(own, 1, 2).copy()
-        matrices[:, 3, :3] /= shot.unit
-        data["transform"] = matrices
+    own, low, high = shot.solids(rows)
+    seen = np.isfinite(low).all(axis=1)
+    data = np.zeros(int(seen.sum()), BOX_3D_DTYPE)
+    for axis, name in enumerate("xyz"):
+        data[f"{name}_min"], data[f"{name}_max"] = low[seen, axis] / shot.unit, high[seen, axis] / shot.unit
+    matrices = np.swapaxes(own[seen], 1, 2).copy()
+    matrices[:, 3, :3] /= shot.unit
+    data["transform"] = matrices
     return _table(shot, data, rows[seen])
-
-
-def local_boxes(shot: Shot, things: Sequence[Thing]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Return the pose (own space to world [m], column vectors), least and greatest corner [m] of each thing.
-
-    Corners hold the corners of the parts' own boxes, as USD's bounds do; NaN where no part is visible.
-    """
-    if not things:
-        return []
-    details, known = shot.details("bounding_box_3d"), shot.frame.poses
-    own = details.prim_poses([thing.prim_path for thing in things])
-    for row, thing in enumerate(things):
-        if not _has_inverse(own[row]):  # a point of an instancer is no prim, and a flat thing has no way back
-            leaf = np.asarray(known[thing.members[0]])
-            own[row] = leaf if _has_inverse(leaf) else np.eye(4)
-    counts = [len(thing.members) for thing in things]
-    members = [key for thing in things for key in thing.members]
-    ends, axes = details.local_bounds(members), np.arange(3)
-    picks = np.array(list(product((0, 1), repeat=3)))
-    corners = np.ones((len(members), 8, 4))
-    corners[..., :3] = ends[:, picks, axes]
-    into = np.repeat(np.linalg.inv(own), counts, axis=0) @ np.stack([np.asarray(known[key]) for key in members])
-    local = np.einsum("mij,mkj->mki", into, corners)[..., :3]
-    there = np.isfinite(local).all(axis=(1, 2))[:, None]
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    low = np.minimum.reduceat(np.where(there, local.min(axis=1), np.inf), starts)
-    high = np.maximum.reduceat(np.where(there, local.max(axis=1), -np.inf), starts)
-    seen = np.isfinite(low)
-    return list(zip(own, np.where(seen, low, np.nan), np.where(seen, high, np.nan), strict=True))
-
-
-def _has_inverse(matrix: np.ndarray) -> bool:
-    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3])) > 1e-30)
 
 
 def occlusion(shot: Shot) -> np.ndarray:
@@ -148,7 +111,6 @@ __all__ = [
     "BOX_2D_DTYPE",
     "BOX_3D_DTYPE",
     "OCCLUSION_DTYPE",
-    "local_boxes",
     "loose",
     "occlusion",
     "solid",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cosmos.bridge.render.annotators.boxes import local_boxes
 from cosmos.bridge.render.annotators.options import Shot
+from cosmos.bridge.render.annotators.solids import local_boxes
 from cosmos.bridge.render.annotators.things import Thing
 from cosmos.bridge.render.lidar import shown
 from cosmos.bridge.render.roadmap import MapBox, MapPole, draw_map
@@ -21,9 +21,10 @@ def hdmap(shot: Shot) -> np.ndarray:
         kind = style.class_of(thing.labels)
         if kind is not None:
             kinds[kind.kind].append(thing)
+    solids = local_boxes(details, shot.frame.poses, kinds["box"])
     boxes = [
         MapBox(labels=thing.labels, low=low, high=high, to_world=own)
-        for thing, (own, low, high) in zip(kinds["box"], local_boxes(shot, kinds["box"]), strict=True)
+        for thing, own, low, high in zip(kinds["box"], *solids, strict=True)
         if np.isfinite(low).all()
     ]
     poles = [MapPole(labels=thing.labels, ends=details.upright(thing.members)) for thing in kinds["pole"]]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from cosmos.bridge.render.annotators.options import Shot
+from cosmos.bridge.render.annotators.sight import points
+from cosmos.bridge.render.annotators.things import FIRST
 from cosmos.bridge.types import Camera, FTheta, Lens, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
 
 _NOMINAL = {"focalLength": 24.0, "focusDistance": 0.0, "fStop": 0.0}
@@ -114,26 +116,16 @@ def _bent(camera: Camera) -> dict[str, Any]:
 
 def pointcloud(shot: Shot) -> dict[str, Any]:
     """World points of the pixels that see a labelled thing, row by row."""
-    things, pose = shot.thing_ids, shot.frame.camera.cam_to_world
-    chosen = np.isfinite(shot.reach) & ((things > 0) if shot.options.include_unlabelled else (things > 1))
-    picked = np.flatnonzero(chosen)
-    starts, directions = (part.reshape(-1, 3) for part in shot.rays)
-    local = directions[picked] * shot.reach.ravel()[picked][:, None]
-    if isinstance(shot.frame.camera.lens, Orthographic):  # the rays of all others start at the camera
-        local += starts[picked]
-    world = local @ pose[:3, :3].T + pose[:3, 3]
-    count = len(world)
-    normals = np.ones((count, 4), np.float32)
-    normals[:, :3] = shot.need("normals").reshape(-1, 3)[picked]
-    colors = np.full((count, 4), 255, np.uint8)
-    colors[:, :3] = shot.need("rgb").reshape(-1, 3)[picked]
+    buffers = {name: shot.buffer(name) for name in ("depth", "normals", "rgb", "semantic_ids")}
+    least = 1 if shot.options.include_unlabelled else FIRST
+    found = points(shot.bands, shot.frame.camera, buffers, shot.thing_survey.shown, least, shot.unit)
     info = {
-        "pointNormals": normals.ravel(),
-        "pointRgb": colors.ravel(),
-        "pointSemantic": shot.need("semantic_ids").ravel()[picked],
-        "pointInstance": things.ravel()[picked],
+        "pointNormals": found.normals.ravel(),
+        "pointRgb": found.colors.ravel(),
+        "pointSemantic": found.semantics,
+        "pointInstance": found.things,
     }
-    return {"data": (world / shot.unit).astype(np.float32), "info": info}
+    return {"data": found.places, "info": info}
 
 
 __all__ = ["camera_params", "pointcloud"]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal, Optional
 
 import numpy as np
+import warp as wp
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.render.annotators.things import Things
+from cosmos.bridge.render.annotators.solids import local_boxes
+from cosmos.bridge.render.annotators.survey import Survey, survey
+from cosmos.bridge.render.annotators.things import FIRST, Things
+from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.lidar import Lidar
 from cosmos.bridge.render.roadmap import MapStyle
-from cosmos.bridge.types import Camera, Frame, FrameDetails, Lens
+from cosmos.bridge.types import Frame, FrameDetails
 
 Color = tuple[int, int, int]
 
@@ -50,14 +54,6 @@ class AnnotatorOptions:
             raise ValueError(f"AnnotatorOptions.units must be 'metres' or 'scene', got {self.units!r}.")
 
 
-@lru_cache(maxsize=2)
-def _camera_rays(lens: Lens, intrinsics: bytes, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rays of a camera at the origin; the same for every frame of a clip."""
-    matrix = np.frombuffer(intrinsics, np.float64).reshape(3, 3)
-    camera = Camera(prim_path="", height=height, width=width, intrinsics=matrix, cam_to_world=np.eye(4), lens=lens)
-    return camera.rays()
-
-
 class Shot:
     """One frame as NumPy arrays, each fetched once, and what several annotators share."""
 
@@ -65,19 +61,32 @@ class Shot:
         self.frame, self.options = frame, options
         self._arrays: dict[str, np.ndarray] = {}
 
+    def buffer(self, name: str) -> wp.array:
+        """Return a buffer of the frame where it lies; ids as uint32.
+
+        Raises:
+            SourceError: If the source does not give it.
+        """
+        buffer: Optional[Any] = getattr(self.frame, name)
+        if buffer is None:
+            raise SourceError(f"The source gives no {name}; leave out the annotators that need it.")
+        return buffer.view(wp.uint32) if buffer.dtype == wp.int32 else buffer
+
     def need(self, name: str) -> np.ndarray:
-        """Return a buffer of the frame; ids as uint32.
+        """Return a buffer of the frame as an array; ids as uint32.
 
         Raises:
             SourceError: If the source does not give it.
         """
         if name not in self._arrays:
-            buffer: Optional[Any] = getattr(self.frame, name)
-            if buffer is None:
-                raise SourceError(f"The source gives no {name}; leave out the annotators that need it.")
-            array: np.ndarray = buffer.numpy()
-            self._arrays[name] = array.view(np.uint32) if array.dtype == np.int32 else array
+            self._arrays[name] = self.buffer(name).numpy()
         return self._arrays[name]
+
+    @cached_property
+    def bands(self) -> Bands:
+        """Where passes over the pixels are launched: where the frame was drawn, with as many threads."""
+        found: Bands = self.frame.details.bands if self.frame.details else Bands(self.frame.rgb.device, 1)
+        return found
 
     def details(self, wanted_by: str) -> FrameDetails:
         """Return what the renderer can still tell.
@@ -118,23 +127,17 @@ class Shot:
         return found
 
     @cached_property
+    def thing_survey(self) -> Survey:
+        """What instances there are, and where which thing is: 0 background, 1 unlabelled."""
+        return survey(
+            self.bands, self.buffer("instance_ids"), self.things.table, beyond=1, count=len(self.things) + FIRST
+        )
+
+    @cached_property
     def thing_ids(self) -> np.ndarray:
         """Thing at each pixel: 0 background, 1 unlabelled, uint32, shape [H, W]."""
-        return self.things.look_up(self.need("instance_ids"))
-
-    @cached_property
-    def rays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the ray of each pixel starts [m] and its unit direction, in camera axes, float64, each [H, W, 3]."""
-        camera = self.frame.camera
-        return _camera_rays(camera.lens, camera.intrinsics.tobytes(), camera.height, camera.width)
-
-    @cached_property
-    def reach(self) -> np.ndarray:
-        """How far along its ray [m] each pixel sees, float64, shape [H, W]; NaN where no hit."""
-        depth, deep = self.need("depth").astype(np.float64), -self.rays[1][..., 2]
-        # A ray at a right angle to the axis keeps its depth at 0, which tells nothing of how far it went.
-        known = np.isfinite(depth) & (np.abs(deep) > 1e-6)
-        return np.asarray(np.divide(depth, deep, out=np.full_like(depth, np.nan), where=known))
+        shown: np.ndarray = self.thing_survey.shown.numpy()
+        return shown
 
     @cached_property
     def unoccluded(self) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +147,22 @@ class Shot:
     @cached_property
     def visible(self) -> tuple[np.ndarray, np.ndarray]:
         """Pixels and inclusive boxes x_min, y_min, x_max, y_max of each thing as it is seen; -1 where it is not."""
-        return extents(self.thing_ids, len(self.things) + 2, skip=2)
+        return self.thing_survey.pixels[FIRST:], self.thing_survey.boxes[FIRST:]
+
+    def solids(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return pose, least and greatest corner of some things, as ``local_boxes`` does; each is worked out once."""
+        own, low, high, known = self._solids
+        missing = rows[~known[rows]]
+        things = [self.things.items[row] for row in missing]
+        details = self.details("bounding_box_3d")
+        own[missing], low[missing], high[missing] = local_boxes(details, self.frame.poses, things)
+        known[missing] = True
+        return own[rows], low[rows], high[rows]
+
+    @cached_property
+    def _solids(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        count = len(self.things)
+        return np.zeros((count, 4, 4)), np.zeros((count, 3)), np.zeros((count, 3)), np.zeros(count, bool)
 
     @cached_property
     def occlusion(self) -> np.ndarray:
@@ -156,34 +174,4 @@ class Shot:
         return np.where(whole > 0, 1.0 - seen / np.maximum(whole, 1), np.nan).astype(np.float32)
 
 
-def present_ids(ids: np.ndarray) -> list[int]:
-    """Return the ids that occur, ascending."""
-    if not ids.size or int(ids.max()) >= 1 << 24:
-        return [int(key) for key in np.unique(ids)]
-    return [int(key) for key in np.flatnonzero(np.bincount(ids.ravel()))]
-
-
-def extents(ids: np.ndarray, count: int, *, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Count the pixels of each id and box them.
-
-    Args:
-        ids: Below ``count``, shape [H, W].
-        count: Number of ids.
-        skip: How many of the first ids are left out.
-
-    Returns:
-        Pixels, int64, shape [count - skip]; inclusive x_min, y_min, x_max, y_max, int32, -1 where there is no pixel.
-    """
-    height, width = ids.shape
-    rows = np.broadcast_to(np.arange(height, dtype=np.int32)[:, None], ids.shape)
-    columns = np.broadcast_to(np.arange(width, dtype=np.int32)[None, :], ids.shape)
-    boxes = np.full((count, 4), -1, np.int32)
-    # Of several writes to one slot the last one stays, so the scan order makes the minimum or the maximum.
-    boxes[ids.T.ravel()[::-1], 0] = columns.T.ravel()[::-1]
-    boxes[ids.ravel()[::-1], 1] = rows.ravel()[::-1]
-    boxes[ids.T.ravel(), 2] = columns.T.ravel()
-    boxes[ids.ravel(), 3] = rows.ravel()
-    return np.bincount(ids.ravel(), minlength=count)[skip:], boxes[skip:]
-
-
-__all__ = ["AnnotatorOptions", "Color", "Shot", "extents", "hashed_color", "present_ids"]
+__all__ = ["AnnotatorOptions", "Color", "Shot", "hashed_color"]

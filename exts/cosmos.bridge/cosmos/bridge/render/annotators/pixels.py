@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import warp as wp
 
-from cosmos.bridge.render.annotators.options import Shot, present_ids
+from cosmos.bridge.render.annotators.options import Shot
+from cosmos.bridge.render.annotators.sight import darken, distances, widen
+from cosmos.bridge.render.annotators.survey import survey
 from cosmos.bridge.render.annotators.things import FIRST
-from cosmos.bridge.types import Orthographic
 
 Rgba = tuple[int, int, int, int]
 
@@ -44,76 +46,68 @@ def to_plane(shot: Shot) -> np.ndarray:
 
 def to_camera(shot: Shot) -> np.ndarray:
     """Distance to the camera's place, float32 [H, W], inf where no hit."""
-    away = shot.reach
-    if isinstance(shot.frame.camera.lens, Orthographic):
-        away = np.linalg.norm(shot.rays[0] + shot.rays[1] * away[..., None], axis=-1)
-    return np.where(np.isnan(away), np.inf, away / shot.unit).astype(np.float32)
+    return distances(shot.bands, shot.frame.camera, shot.buffer("depth"), shot.unit)
 
 
 def normals(shot: Shot) -> np.ndarray:
     """World normals, float32 [H, W, 4]: xyz, then 1; zero where no hit."""
-    return _with_fourth(shot.need("normals"), 1.0)
+    return widen(shot.bands, shot.buffer("normals"), 1.0)
 
 
 def motion_vectors(shot: Shot) -> np.ndarray:
     """Previous minus current position [px], float32 [H, W, 4]: +x moved left, +y moved up; zw are 0."""
-    return _with_fourth(shot.need("motion"), 0.0)
+    return widen(shot.bands, shot.buffer("motion"), 0.0)
 
 
 def semantic_segmentation(shot: Shot) -> dict[str, Any]:
     """Semantic id or its colour at each pixel; info ``idToLabels``."""
-    ids = shot.need("semantic_ids")
-    present = present_ids(ids)
-    labels = {key: shot.labels.get(key, {}) for key in present if key > 1}
-    named = {key: dict(value) for key, value in labels.items() if value}
-    ids = _keep(ids, present, named)
+    counted = [key for key, labels in shot.labels.items() if labels]
+    table = np.full(max((1, *shot.labels)) + 1, 1, np.uint32)
+    table[[0, *counted]] = [0, *counted]
+    found = survey(shot.bands, shot.buffer("semantic_ids"), table, beyond=1)
+    named = {key: dict(shot.labels[key]) for key in found.present if key > 1 and shot.labels.get(key)}
     names = {key: json.dumps(value, sort_keys=True) for key, value in named.items()}
     meanings: dict[int, Any] = {0: {"class": "BACKGROUND"}, 1: {"class": "UNLABELLED"}, **named}
-    return _segmentation(shot, ids, names, {"idToLabels": meanings})
+    present = [key if key in named or key == 0 else 1 for key in found.present]
+    return _segmentation(shot, found.shown, present, names, {"idToLabels": meanings})
 
 
 def instance_segmentation(shot: Shot) -> dict[str, Any]:
     """Labelled thing at each pixel; info ``idToLabels`` (prim paths) and ``idToSemantics``."""
-    ids, things = shot.thing_ids, shot.things
-    present = [key for key in present_ids(ids) if key >= FIRST]
-    paths = {key: things.items[key - FIRST].prim_path for key in present}
-    semantics = {key: dict(things.items[key - FIRST].labels) for key in present}
+    found, things = shot.thing_survey, shot.things
+    present = np.flatnonzero(found.pixels).tolist()
+    keys = [key for key in present if key >= FIRST]
+    paths = {key: things.items[key - FIRST].prim_path for key in keys}
+    semantics = {key: dict(things.items[key - FIRST].labels) for key in keys}
     special = {key: {"class": name} for key, name in _SPECIAL.items()}
     tables: dict[str, dict[int, Any]] = {
         "idToLabels": {**_SPECIAL, **paths},
         "idToSemantics": {**special, **semantics},
     }
-    return _segmentation(shot, ids, paths, tables)
+    return _segmentation(shot, wp.clone(found.shown), present, paths, tables)
 
 
 def instance_id_segmentation(shot: Shot) -> dict[str, Any]:
     """Drawn leaf prim at each pixel, labelled or not; info ``idToLabels`` (prim paths)."""
-    ids, instances = shot.need("instance_ids"), shot.frame.instances
-    present = [key for key in present_ids(ids) if key > 0]
-    paths = {key: instances[key].prim_path if key in instances else f"/unknown[{key}]" for key in present}
-    return _segmentation(shot, ids, paths, {"idToLabels": {0: "BACKGROUND", **paths}}, leaves=True)
-
-
-def _keep(ids: np.ndarray, present: list[int], kept: Mapping[int, Any]) -> np.ndarray:
-    """Turn ids without a label that counts into 1, unlabelled."""
-    if all(key in kept for key in present if key > 1):
-        return ids
-    table = np.array([key if key == 0 or key in kept else 1 for key in present], np.uint32)
-    return np.asarray(table[np.searchsorted(np.array(present), ids)])
+    instances, present = shot.frame.instances, shot.thing_survey.present
+    paths = {key: instances[key].prim_path if key in instances else f"/unknown[{key}]" for key in present if key > 0}
+    ids = wp.clone(shot.buffer("instance_ids"))
+    return _segmentation(shot, ids, present, paths, {"idToLabels": {0: "BACKGROUND", **paths}}, leaves=True)
 
 
 def _segmentation(
     shot: Shot,
-    ids: np.ndarray,
+    ids: wp.array,
+    present: Iterable[int],
     names: Mapping[int, str],
     tables: Mapping[str, Mapping[int, Any]],
     *,
     leaves: bool = False,
 ) -> dict[str, Any]:
-    """Return ids or colours with their tables, whose keys are ids or colours as text."""
+    """Return ids, in memory of their own, or colours with their tables, whose keys are ids or colours as text."""
     if not shot.options.colorize:
-        return {"data": np.array(ids, np.uint32), "info": {name: dict(table) for name, table in tables.items()}}
-    present = set(present_ids(ids))
+        return {"data": ids.numpy(), "info": {name: dict(table) for name, table in tables.items()}}
+    present = set(present)
     colors: dict[int, Rgba] = {0: _BACKGROUND} if leaves else {0: _BACKGROUND, 1: _UNLABELLED}
     for key, name in names.items():
         colors[key] = _free(shot.options.color_of(name), colors)
@@ -121,7 +115,7 @@ def _segmentation(
         name: {str(colors[key]): value for key, value in table.items() if key in present}
         for name, table in tables.items()
     }
-    return {"data": paint(ids, colors), "info": info}
+    return {"data": paint(ids.numpy(), colors), "info": info}
 
 
 def _free(color: tuple[int, int, int], taken: Mapping[int, Rgba]) -> Rgba:
@@ -142,11 +136,7 @@ def paint(ids: np.ndarray, colors: Mapping[int, Rgba]) -> np.ndarray:
 
 def shaded(colored: np.ndarray, shot: Shot) -> np.ndarray:
     """Darken colours where the surface turns away from the camera, uint8 [H, W, 4]."""
-    turned = shot.need("normals") @ shot.frame.camera.cam_to_world[:3, :3].astype(np.float32)
-    facing = np.nan_to_num(np.abs(np.einsum("hwc,hwc->hw", shot.rays[1], turned)))
-    result = colored.copy()
-    result[..., :3] = np.rint(colored[..., :3] * (0.35 + 0.65 * facing)[..., None])
-    return result
+    return darken(shot.bands, shot.frame.camera, colored, shot.buffer("normals"))
 
 
 __all__ = [

@@ -58,10 +58,10 @@ class Things:
     def __len__(self) -> int:
         return len(self.items)
 
-    def look_up(self, instance_ids: np.ndarray) -> np.ndarray:
-        """Return the thing of each instance id: 0 background, 1 unlabelled, else index + 2; uint32."""
-        table = np.concatenate(([0], np.where(self.group_of < 0, 1, self.group_of + FIRST))).astype(np.uint32)
-        return table[np.minimum(instance_ids, len(self.group_of))]
+    @property
+    def table(self) -> np.ndarray:
+        """The thing of each instance id from 0: 0 background, 1 unlabelled, else index + 2; uint32, shape [N + 1]."""
+        return np.concatenate(([0], np.where(self.group_of < 0, 1, self.group_of + FIRST))).astype(np.uint32)
 
 
 __all__ = ["FIRST", "Thing", "Things"]

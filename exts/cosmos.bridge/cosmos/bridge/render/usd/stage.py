@@ -181,14 +181,14 @@ class StageReader:
 
     def prim_poses(self, prim_paths: Sequence[str], time_code: float) -> np.ndarray:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
-        from pxr import Sdf, Usd, UsdGeom
+        from pxr import Sdf, Usd
 
-        cache = UsdGeom.XformCache(Usd.TimeCode(float(time_code)))
         poses = np.full((len(prim_paths), 4, 4), np.nan)
-        for row, path in enumerate(prim_paths):
-            prim = self.stage.GetPrimAtPath(path) if Sdf.Path.IsValidPathString(path) else None
-            if prim:
-                poses[row] = self._columns(np.array(cache.GetLocalToWorldTransform(prim), np.float64)[None])[0]
+        found = [self.stage.GetPrimAtPath(path) if Sdf.Path.IsValidPathString(path) else None for path in prim_paths]
+        rows = [row for row, prim in enumerate(found) if prim]
+        if rows:
+            cache = self._transforms.at(Usd.TimeCode(float(time_code)))
+            poses[rows] = self._world_matrices(cache, [found[row] for row in rows])
         return poses
 
     def map_lines(self, time_code: float, wanted: Callable[[Labels], bool]) -> tuple[MapLine, ...]:
