@@ -5,7 +5,7 @@ import pytest
 import warp as wp
 
 from cosmos.bridge import scenes
-from cosmos.bridge.render.draw import paint
+from cosmos.bridge.render.draw import gather, paint
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.types import BUFFERS
 
@@ -35,8 +35,8 @@ def frugal(stage):
 
 
 def test_shared_rays_draw_the_same_picture(stage, frugal, monkeypatch):
-    monkeypatch.setattr(paint, "_SIMULATION", paint._Effort(gather=16, lamp=4, sun=1, coarsest=1))
-    monkeypatch.setattr(paint, "_MIDDLE", 0)
+    monkeypatch.setattr(paint, "SIMULATION", gather.Effort(gather=16, lamp=4, sun=1, coarsest=1))
+    monkeypatch.setattr(gather, "_MIDDLE", 0)
     full = picture(stage)["rgb"].astype(float)
     apart = np.abs(frugal["rgb"] - full).max(axis=-1)
     assert full.std() > 20.0

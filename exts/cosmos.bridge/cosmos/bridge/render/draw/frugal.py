@@ -1,8 +1,10 @@
-"""The interactive picture's slow light: few rays a cell, and what spares rays at each pixel.
+"""The interactive picture's slow light: few rays a cell, fewer cells where light hardly changes.
 
 Each cell of the grid spends its rays on directions and lamps of its own, sixteen cells together on a whole pattern that
-``smooth_light_kernel`` averages; nothing is random. A cell also tells whether all around it agree on the sun, and which
-lamps matter.
+``smooth_light_kernel`` averages; nothing is random. First every second cell a side is lit; ``spread_light_kernel``
+carries that to the cells between and marks those it does not do for: near other things (Ward, Rubinstein, Clear 1988:
+the closer they are, the faster light changes), where light differs, where no lit cell lies on the same surface. They
+are lit in their turn. Cells also tell whether all around them agree on the sun, and which lamps matter.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -28,6 +30,14 @@ _UNSEEN = wp.constant(wp.float32(-2.0))
 """Sun of a cell that has no opinion: sky, or a face turned away."""
 _APART = wp.constant(wp.float32(-1.0))
 """Sun of a cell whose neighbours disagree."""
+LIGHT_MARK = wp.constant(wp.uint8(1))
+"""Mark of a cell that must gather its own light."""
+SUN_MARK = wp.constant(wp.uint8(2))
+"""Mark of a cell around which not all agree on the sun."""
+_NEAR = wp.constant(wp.float32(0.5))
+"""Way between cells over the (harmonic) mean distance of what surrounds them, above which light changes too fast."""
+_CONTRAST = wp.constant(wp.float32(0.2))
+"""Difference of the light of neighbouring cells over its sum, from which they are too far apart."""
 
 
 @wp.func
@@ -36,6 +46,12 @@ def _order(row: wp.int32, column: wp.int32):
     low = 2 * ((row ^ column) & 1) + (row & 1)
     high = 2 * (((row >> 1) ^ (column >> 1)) & 1) + ((row >> 1) & 1)
     return 4 * low + high
+
+
+@wp.func
+def _pixel_of(row: wp.int32, column: wp.int32, step: wp.int32, width: wp.int32, height: wp.int32):
+    """The pixel in the middle of a cell."""
+    return wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
 
 
 @wp.func
@@ -49,11 +65,15 @@ def _surroundings(
     order: wp.int32,
     rays: wp.int32,
 ):
-    """Irradiance from sky and surroundings, and openness, by ``rays`` of a cosine-weighted spiral of 16 times more."""
+    """Irradiance from sky and surroundings with openness, and closeness: mean of 1 / distance [1/m].
+
+    By ``rays`` of a cosine-weighted spiral of 16 times more.
+    """
     tx = frame_x(n)
     ty = wp.cross(n, tx)
     total = wp.vec3(0.0, 0.0, 0.0)
     clear = wp.float32(0.0)
+    closeness = wp.float32(0.0)
     ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
     for r in range(rays):
         m = wp.float32(order + 16 * r)
@@ -66,93 +86,26 @@ def _surroundings(
         face, far = hit_along(world, p, d, 60.0)
         if face >= 0:
             clear += wp.min(1.0, far * far / 4.0)
+            closeness += 1.0 / wp.max(far, 1.0e-4)
             total += wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far)
         else:
             clear += 1.0
             total += sky_radiance(air, atlas, d, 0.0)
     share = 1.0 / wp.float32(wp.max(rays, 1))
-    return wp.vec4(total[0] * PI * share, total[1] * PI * share, total[2] * PI * share, clear * share)
+    light = total * (PI * share)
+    return wp.vec4(light[0], light[1], light[2], clear * share), closeness * share
 
 
 @wp.func
-def _lamp_seen(
-    world: WorldArrays,
-    lamps: Lamps,
-    k: wp.int32,
-    p: wp.vec3,
-    g: wp.vec3,
-    a: wp.float32,
-    b: wp.float32,
-):
-    """Share of lamp ``k``'s light that comes from its point ``(a, b)``."""
-    if lamps.shadows[k] == 0:
-        return wp.float32(1.0)
-    to = lamp_point(lamps, k, a, b) - p
-    if lamps.kinds[k] == DISTANT:
-        to = lamps.aims[k] * -1.0e4
-    distance = wp.length(to)
-    if wp.dot(to, g) <= 0.0:
-        return wp.float32(0.0)
-    return light_along(world, p, to / distance, distance * 0.995 - 0.02)
+def _pick_lamps(lamps: Lamps, p: wp.vec3, n: wp.vec3, order: wp.int32):
+    """Light of all lamps without shadows, its sum; two lamps chosen by their light; the two strongest and their sum.
 
-
-@wp.kernel
-def gather_frugally_kernel(
-    first: wp.int32,
-    world: WorldArrays,
-    atlas: Atlas,
-    air: Air,
-    lamps: Lamps,
-    surfaces: Surfaces,
-    width: wp.int32,
-    step: wp.int32,
-    columns: wp.int32,
-    rays: wp.int32,
-    lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
-    gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
-    picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
-    rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
-    sun_out: wp.array(dtype=wp.float32),  # share of the sun somewhere in the cell, or _UNSEEN
-):
-    """Slow light of each cell of ``step`` pixels a side."""
-    cell = first + wp.tid()
-    row = cell // columns
-    column = cell - row * columns
-    height = surfaces.triangles.shape[0] // width
-    i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
-    pattern = (row & 3) * 4 + (column & 3)
-    order = _order(row, column)
-    lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
-    gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
-    picks_out[cell] = wp.vec2i(-1, -1)
-    rest_out[cell] = wp.float32(1.0)
-    sun_out[cell] = _UNSEEN
-    if air.sun_color[0] + air.sun_color[2] > 0.0:
-        # Somewhere else in each cell, so that a thin shadow is met by some cell along it.
-        y = wp.min(row * step + (5 * pattern + row) % step, height - 1)
-        x = wp.min(column * step + (3 * pattern + pattern // 4) % step, width - 1)
-        j = y * width + x
-        if surfaces.triangles[j] >= 0:
-            h = surfaces.geometric[j]
-            if wp.dot(h, air.sun) > 0.0 and wp.dot(surfaces.normals[j], air.sun) > 0.0:
-                q = surfaces.positions[j] + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
-                q += lift_of(world, surfaces.triangles[j], surfaces.positions[j], h)
-                sun_out[cell] = sun_along(world, air, q, air.sun)
-    if surfaces.triangles[i] < 0:
-        return
-    n = surfaces.normals[i]
-    g = surfaces.geometric[i]
-    p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-    turn = wp.float32(order) * 0.75487767 + 0.5
-    lift = wp.float32(order) * 0.56984029 + 0.5
-    turn = turn - wp.floor(turn)
-    lift = lift - wp.floor(lift)
-    gathered_out[cell] = _surroundings(world, atlas, air, p, n, g, order, rays)
+    Sixteen cells with an ``order`` of their own divide all light evenly.
+    """
     full = wp.vec3(0.0, 0.0, 0.0)
     total = wp.float32(0.0)
     values = wp.vec2(0.0, 0.0)
     picks = wp.vec2i(-1, -1)
-    # Two lamps of the cell's own, chosen by their light in one pass; sixteen cells divide all light evenly.
     ua = (wp.float32((order * 7) % 16) + 0.5) / 32.0
     ub = ua + 0.5
     ka = wp.int32(-1)
@@ -180,47 +133,283 @@ def gather_frugally_kernel(
             elif value > values[1]:
                 values = wp.vec2(values[0], value)
                 picks = wp.vec2i(picks[0], k)
+    return full, total, wp.vec2i(ka, kb), picks, values[0] + values[1]
+
+
+@wp.func
+def _lamp_lost(
+    world: WorldArrays,
+    lamps: Lamps,
+    k: wp.int32,
+    p: wp.vec3,
+    n: wp.vec3,
+    g: wp.vec3,
+    a: wp.float32,
+    b: wp.float32,
+):
+    """Share of lamp ``k``'s light that does not come from its point ``(a, b)``, in its colour, whose parts sum to 1."""
+    if k < 0 or lamps.shadows[k] == 0:
+        return wp.vec3(0.0, 0.0, 0.0)
+    to = lamp_point(lamps, k, a, b) - p
+    if lamps.kinds[k] == DISTANT:
+        to = lamps.aims[k] * -1.0e4
+    distance = wp.length(to)
+    gone = wp.float32(1.0)
+    if wp.dot(to, g) > 0.0:
+        gone = 1.0 - light_along(world, p, to / distance, distance * 0.995 - 0.02)
+    if gone <= 0.0:
+        return wp.vec3(0.0, 0.0, 0.0)
+    part = lamp_irradiance(lamps, k, p, n)
+    return part * (gone / (part[0] + part[1] + part[2]))
+
+
+@wp.kernel
+def gather_frugally_kernel(
+    first: wp.int32,
+    cells: wp.array(dtype=wp.int32),
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    surfaces: Surfaces,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    stride: wp.int32,
+    rays: wp.int32,
+    lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
+    gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
+    picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
+    rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
+    closeness_out: wp.array(dtype=wp.float32),  # mean of 1 / distance of what surrounds the cell [1/m]
+):
+    """Slow light of ``cells`` of ``step`` pixels a side, of which every ``stride``-th a side is lit."""
+    cell = cells[first + wp.tid()]
+    row = cell // columns
+    column = cell - row * columns
+    i = _pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
+    order = _order(row // stride, column // stride)
+    lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
+    gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+    picks_out[cell] = wp.vec2i(-1, -1)
+    rest_out[cell] = wp.float32(1.0)
+    closeness_out[cell] = wp.float32(0.0)
+    if surfaces.triangles[i] < 0:
+        return
+    n = surfaces.normals[i]
+    g = surfaces.geometric[i]
+    p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
+    gathered, closeness = _surroundings(world, atlas, air, p, n, g, order, rays)
+    gathered_out[cell] = gathered
+    closeness_out[cell] = closeness
+    full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
     if total <= 0.0:
         return
     picks_out[cell] = picks
-    rest_out[cell] = total / (values[0] + values[1])
+    rest_out[cell] = total / strongest
     # What a shadow takes away is all that varies from cell to cell: light that reaches every cell stays exact.
-    if ka >= 0:
-        part = lamp_irradiance(lamps, ka, p, n)
-        gone = 1.0 - _lamp_seen(world, lamps, ka, p, g, turn, lift)
-        if gone > 0.0:
-            full = full - part * (0.5 * gone * total / (part[0] + part[1] + part[2]))
-    if kb >= 0:
-        part = lamp_irradiance(lamps, kb, p, n)
-        gone = 1.0 - _lamp_seen(world, lamps, kb, p, g, lift, turn)
-        if gone > 0.0:
-            full = full - part * (0.5 * gone * total / (part[0] + part[1] + part[2]))
-    lit_out[cell] = full
+    turn = wp.float32(order) * 0.75487767 + 0.5
+    lift = wp.float32(order) * 0.56984029 + 0.5
+    turn = turn - wp.floor(turn)
+    lift = lift - wp.floor(lift)
+    lost = _lamp_lost(world, lamps, chosen[0], p, n, g, turn, lift)
+    lost += _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)
+    lit_out[cell] = full - lost * (0.5 * total)
+
+
+@wp.kernel
+def find_sun_kernel(
+    first: wp.int32,
+    cells: wp.array(dtype=wp.int32),
+    world: WorldArrays,
+    air: Air,
+    surfaces: Surfaces,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    stride: wp.int32,
+    sun_out: wp.array(dtype=wp.float32),
+):
+    """Share of the sun somewhere in each of ``cells``, or _UNSEEN; where varies, so that one meets a thin shadow."""
+    cell = cells[first + wp.tid()]
+    row = cell // columns
+    column = cell - row * columns
+    height = surfaces.triangles.shape[0] // width
+    span = step * stride
+    pattern = ((row // stride) & 3) * 4 + ((column // stride) & 3)
+    y = wp.min(row * step + (5 * pattern + row // stride) % span, height - 1)
+    x = wp.min(column * step + (3 * pattern + pattern // 4) % span, width - 1)
+    j = y * width + x
+    sun_out[cell] = _UNSEEN
+    if surfaces.triangles[j] < 0 or air.sun_color[0] + air.sun_color[2] <= 0.0:
+        return
+    h = surfaces.geometric[j]
+    if wp.dot(h, air.sun) > 0.0 and wp.dot(surfaces.normals[j], air.sun) > 0.0:
+        q = surfaces.positions[j] + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
+        q += lift_of(world, surfaces.triangles[j], surfaces.positions[j], h)
+        sun_out[cell] = sun_along(world, air, q, air.sun)
+
+
+@wp.func
+def _agreed(
+    sun: wp.array(dtype=wp.float32),
+    columns: wp.int32,
+    bottom: wp.int32,
+    right: wp.int32,
+    top: wp.int32,
+    left: wp.int32,
+    stride: wp.int32,
+):
+    """Share of the sun that every ``stride``-th cell of a rectangle agrees on, _APART, or _UNSEEN if none has any."""
+    low = wp.float32(2.0)
+    high = _UNSEEN
+    for r in range(top, bottom, stride):
+        for c in range(left, right, stride):
+            share = sun[r * columns + c]
+            if share >= 0.0:
+                low = wp.min(low, share)
+                high = wp.max(high, share)
+    if high - low < 1.0e-3:
+        return high
+    return _APART
 
 
 @wp.kernel
 def agree_on_sun_kernel(
     first: wp.int32,
+    cells: wp.array(dtype=wp.int32),
     columns: wp.int32,
     rows: wp.int32,
     sun: wp.array(dtype=wp.float32),
     agreed_out: wp.array(dtype=wp.float32),
 ):
-    """Share of the sun that all cells within two of a cell agree on, or -1."""
+    """Share of the sun that all cells within two of each of ``cells`` agree on, or less than 0."""
+    cell = cells[first + wp.tid()]
+    row = cell // columns
+    column = cell - row * columns
+    bottom = wp.min(row + 3, rows)
+    right = wp.min(column + 3, columns)
+    agreed_out[cell] = _agreed(sun, columns, bottom, right, wp.max(row - 2, 0), wp.max(column - 2, 0), 1)
+
+
+@wp.kernel
+def spread_light_kernel(
+    first: wp.int32,
+    surfaces: Surfaces,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+    lit: wp.array(dtype=wp.vec3),
+    gathered: wp.array(dtype=wp.vec4),
+    picks: wp.array(dtype=wp.vec2i),
+    rest: wp.array(dtype=wp.float32),
+    closeness: wp.array(dtype=wp.float32),
+    sun: wp.array(dtype=wp.float32),
+    lit_out: wp.array(dtype=wp.vec3),
+    gathered_out: wp.array(dtype=wp.vec4),
+    agreed_out: wp.array(dtype=wp.float32),
+    marks_out: wp.array(dtype=wp.uint8),
+):
+    """Carry the light of every second cell a side to those between, and mark where that does not do.
+
+    The cells between are filled in the arrays that are read; ``lit_out`` and ``gathered_out`` become copies.
+    """
     cell = first + wp.tid()
     row = cell // columns
     column = cell - row * columns
-    low = wp.float32(2.0)
-    high = wp.float32(-1.0)
-    for r in range(wp.max(row - 2, 0), wp.min(row + 3, rows)):
-        for c in range(wp.max(column - 2, 0), wp.min(column + 3, columns)):
-            share = sun[r * columns + c]
-            if share >= 0.0:
-                low = wp.min(low, share)
-                high = wp.max(high, share)
-    agreed_out[cell] = _APART
-    if high - low < 1.0e-3 and high >= 0.0:
-        agreed_out[cell] = high
+    r0 = row // 2 * 2
+    c0 = column // 2 * 2
+    height = surfaces.triangles.shape[0] // width
+    i = _pixel_of(row, column, step, width, height)
+    top = wp.max(r0 - 2, 0)
+    left = wp.max(c0 - 2, 0)
+    bottom = wp.min(r0 + 5, rows)
+    right = wp.min(c0 + 5, columns)
+    mark = wp.uint8(0)
+    between = row != r0 or column != c0
+    agreed = _agreed(sun, columns, bottom, right, top, left, 2)
+    agreed_out[cell] = agreed
+    if agreed == _APART:
+        mark = SUN_MARK
+    elif between:
+        sun[cell] = agreed
+    if surfaces.triangles[i] < 0:
+        if between:
+            lit[cell] = wp.vec3(0.0, 0.0, 0.0)
+            gathered[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+            picks[cell] = wp.vec2i(-1, -1)
+            rest[cell] = wp.float32(1.0)
+            closeness[cell] = wp.float32(0.0)
+        lit_out[cell] = lit[cell]
+        gathered_out[cell] = gathered[cell]
+        marks_out[cell] = mark
+        return
+    p = surfaces.positions[i]
+    n = surfaces.normals[i]
+    footprint = surfaces.gloss[i][3] * wp.float32(step)
+    tolerance = 1.0 / (0.02 + 4.0 * footprint)
+    sum_lit = wp.vec3(0.0, 0.0, 0.0)
+    sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    total = wp.float32(0.0)
+    best = wp.float32(-1.0)
+    lender = wp.int32(-1)
+    close = wp.float32(0.0)
+    count = wp.float32(0.0)
+    low = wp.float32(1.0e30)
+    high = wp.float32(0.0)
+    for r in range(top, bottom, 2):
+        for c in range(left, right, 2):
+            q = r * columns + c
+            j = _pixel_of(r, c, step, width, height)
+            if surfaces.triangles[j] >= 0:
+                close += closeness[q]
+                count += 1.0
+                dr = wp.abs(r - row)
+                dc = wp.abs(c - column)
+                if dr <= 2 and dc <= 2:
+                    off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
+                    alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
+                    alike = alike * alike
+                    fit = wp.exp(-off * off) * alike * alike
+                    weight = (1.0 - 0.5 * wp.float32(dr)) * (1.0 - 0.5 * wp.float32(dc)) * fit + 1.0e-5
+                    sum_lit += lit[q] * weight
+                    sum_gathered += gathered[q] * weight
+                    total += weight
+                    if weight > best:
+                        best = weight
+                        lender = q
+                    if fit > 0.5:
+                        bright = lit[q][0] + lit[q][1] + lit[q][2] + gathered[q][0] + gathered[q][1] + gathered[q][2]
+                        low = wp.min(low, bright)
+                        high = wp.max(high, bright)
+    if total < 0.1 or high - low > _CONTRAST * (high + low):
+        mark = mark | LIGHT_MARK
+    if 2.0 * close * footprint > _NEAR * count:
+        mark = mark | LIGHT_MARK
+    if between and lender >= 0:
+        lit[cell] = sum_lit / total
+        gathered[cell] = sum_gathered / total
+        picks[cell] = picks[lender]
+        rest[cell] = rest[lender]
+        closeness[cell] = close / count
+    elif between:
+        mark = mark | LIGHT_MARK
+        lit[cell] = wp.vec3(0.0, 0.0, 0.0)
+        gathered[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+        picks[cell] = wp.vec2i(-1, -1)
+        rest[cell] = wp.float32(1.0)
+        closeness[cell] = wp.float32(0.0)
+    lit_out[cell] = lit[cell]
+    gathered_out[cell] = gathered[cell]
+    marks_out[cell] = mark
 
 
-__all__ = ["agree_on_sun_kernel", "gather_frugally_kernel"]
+__all__ = [
+    "LIGHT_MARK",
+    "SUN_MARK",
+    "agree_on_sun_kernel",
+    "find_sun_kernel",
+    "gather_frugally_kernel",
+    "spread_light_kernel",
+]

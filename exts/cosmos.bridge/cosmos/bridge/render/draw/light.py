@@ -185,6 +185,7 @@ def gather_light_kernel(
 @wp.kernel
 def smooth_light_kernel(
     first: wp.int32,
+    cells: wp.array(dtype=wp.int32),
     surfaces: Surfaces,
     width: wp.int32,
     step: wp.int32,
@@ -196,11 +197,11 @@ def smooth_light_kernel(
     lit_out: wp.array(dtype=wp.vec3),
     gathered_out: wp.array(dtype=wp.vec4),
 ):
-    """Average over 5 x 5 neighbours on the same surface (weights 1 inside, a half at the rim: one whole pattern).
+    """Average each of ``cells`` with 5 x 5 neighbours on the same surface (1 inside, a half at the rim: one pattern).
 
     Neighbours are ``spread`` cells apart.
     """
-    cell = first + wp.tid()
+    cell = cells[first + wp.tid()]
     row = cell // columns
     column = cell - row * columns
     height = surfaces.triangles.shape[0] // width

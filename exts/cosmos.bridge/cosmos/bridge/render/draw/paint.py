@@ -5,7 +5,6 @@ Kernels take a while to read: those that few pictures need are imported where th
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Optional
@@ -21,9 +20,8 @@ from cosmos.bridge.render.draw.borrow import (
     put_back_kernel,
 )
 from cosmos.bridge.render.draw.daylight import plain_sky
-from cosmos.bridge.render.draw.frugal import agree_on_sun_kernel, gather_frugally_kernel
-from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
-from cosmos.bridge.render.draw.lighting import ROOFED, Lighting, expose_for
+from cosmos.bridge.render.draw.gather import SIMULATION, TEACHER, Effort, gather_light
+from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
     encode_kernel,
@@ -31,7 +29,7 @@ from cosmos.bridge.render.draw.picture import (
     fill_fine_kernel,
     mark_edges_kernel,
 )
-from cosmos.bridge.render.draw.shade import LightGrid, shade_kernel
+from cosmos.bridge.render.draw.shade import shade_kernel
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
@@ -44,30 +42,12 @@ if TYPE_CHECKING:
     from cosmos.bridge.render.draw.layers import LayerPainter
     from cosmos.bridge.render.draw.trace import PathTracer
 
-_SMALL, _MIDDLE = 100_000, 500_000
-"""Pixels up to which slow light is gathered at every pixel, and at every second one a side."""
 _ROOF_DEPTH = 25.0
 """From under a roof, weather is seen only before things farther than this [m]."""
 
 
 _BROAD_SUN, _BROAD_SUN_RAYS = 0.012, 8
 """A sun above this tangent of its angular radius (the true one has 0.005) has half-shadows that show; rays for it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Effort:
-    """How many rays are spent, and how sparsely slow light is gathered in large pictures."""
-
-    gather: int
-    lamp: int
-    sun: int
-    coarsest: int
-    frugal: bool = False
-    """Share rays between cells, and colours between samples."""
-
-
-_SIMULATION = _Effort(gather=1, lamp=1, sun=1, coarsest=4, frugal=True)
-_TEACHER = _Effort(gather=6, lamp=1, sun=4, coarsest=2)
 
 
 class _Canvas:
@@ -99,7 +79,7 @@ class _Frame:
     camera: Camera
     view: Any
     canvas: _Canvas
-    effort: _Effort
+    effort: Effort
     toned: bool
     world: Any
     air: Any
@@ -160,7 +140,7 @@ class Painter:
             camera=camera,
             view=make_view(camera, self._world.origin),
             canvas=self._canvases[key],
-            effort=_SIMULATION if look is None else _TEACHER,
+            effort=SIMULATION if look is None else TEACHER,
             toned=not linear,
             world=self._world.ray_ready(),
             air=air,
@@ -234,36 +214,9 @@ class Painter:
 
     def _gather(self, frame: _Frame, home: Any) -> Any:
         """Return the slow light on the surfaces at the pixel centres, on its grid."""
-        camera, effort = frame.camera, frame.effort
-        pixels = camera.width * camera.height
-        step = 1 if pixels <= _SMALL else 2 if pixels <= _MIDDLE else effort.coarsest
-        columns, rows = math.ceil(camera.width / step), math.ceil(camera.height / step)
-        device, cells = self._bands.device, columns * rows
-        lit, gathered = (wp.empty(cells, dtype=kind, device=device) for kind in (wp.vec3, wp.vec4))
-        grid = LightGrid()
-        grid.step, grid.columns, grid.rows, grid.width = step, columns, rows, camera.width
-        grid.lit, grid.gathered = (wp.empty(cells, dtype=kind, device=device) for kind in (wp.vec3, wp.vec4))
-        scene = [frame.world, self._atlas, frame.air, frame.lamps, home]
-        layout = [camera.width, step, columns]
-        roofed = frame.air.open < ROOFED
-        rays = effort.gather * (2 if roofed else 1)
-        grid.frugal = int(effort.frugal)
-        if effort.frugal:
-            grid.picks = wp.empty(cells, dtype=wp.vec2i, device=device)
-            grid.rest, grid.sun, sun = (wp.empty(cells, dtype=wp.float32, device=device) for _ in range(3))
-            inputs = [*scene, *layout, rays * (1 + step // 4), lit, gathered, grid.picks, grid.rest, sun]
-            self._bands.launch(gather_frugally_kernel, cells, inputs, chunk=512)
-            self._bands.launch(agree_on_sun_kernel, cells, [columns, rows, sun, grid.sun], chunk=4096)
-        else:
-            inputs = [*scene, *layout, rays, effort.lamp, lit, gathered]
-            self._bands.launch(gather_light_kernel, cells, inputs, chunk=512)
-        smoothing = [home, *layout, rows, 1, lit, gathered, grid.lit, grid.gathered]
-        self._bands.launch(smooth_light_kernel, cells, smoothing, chunk=1024)
-        if roofed:  # the edges of what comes in through single directions would show as steps
-            again = [home, *layout, rows, 2, grid.lit, grid.gathered, lit, gathered]
-            self._bands.launch(smooth_light_kernel, cells, again, chunk=1024)
-            grid.lit, grid.gathered = lit, gathered
-        return grid
+        size, effort = (frame.camera.height, frame.camera.width), frame.effort
+        scene = (frame.world, self._atlas, frame.air, frame.lamps, home)
+        return gather_light(self._bands, scene, size, effort)
 
     def _refine_edges(self, frame: _Frame, grid: Any) -> None:
         """Shade four samples in each pixel that holds an edge."""

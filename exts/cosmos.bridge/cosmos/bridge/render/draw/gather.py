@@ -1,0 +1,143 @@
+"""Gathers the light that varies slowly, on a grid over the picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.frugal import (
+    LIGHT_MARK,
+    SUN_MARK,
+    agree_on_sun_kernel,
+    find_sun_kernel,
+    gather_frugally_kernel,
+    spread_light_kernel,
+)
+from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
+from cosmos.bridge.render.draw.lighting import ROOFED
+from cosmos.bridge.render.draw.shade import LightGrid
+
+_SMALL, _MIDDLE = 100_000, 500_000
+"""Pixels up to which slow light is gathered at every pixel, and at every second one a side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effort:
+    """How many rays are spent, and how sparsely slow light is gathered in large pictures."""
+
+    gather: int
+    """Directions of a cell, outdoors."""
+    lamp: int
+    """Rays to each lamp, where not frugal."""
+    sun: int
+    """Rays to the sun of a sample."""
+    coarsest: int
+    """Side of a cell in large pictures [px]."""
+    frugal: bool = False
+    """Share rays between cells, and colours between samples."""
+
+
+SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=4, frugal=True)
+TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
+
+
+class _Gathering:
+    """Fills one LightGrid."""
+
+    def __init__(self, bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort):
+        """Lay the grid out; arguments as of ``gather_light``."""
+        height, width = size
+        step = 1 if height * width <= _SMALL else 2 if height * width <= _MIDDLE else effort.coarsest
+        self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[4]
+        self.grid = LightGrid()
+        self.grid.step, self.grid.width = step, width
+        self.grid.columns, self.grid.rows = math.ceil(width / step), math.ceil(height / step)
+        self.grid.frugal = int(effort.frugal)
+        self.layout = [width, step, self.grid.columns]
+        self.cells = np.arange(self.grid.columns * self.grid.rows, dtype=np.int32)
+        self.roofed = scene[2].open < ROOFED
+        self.rays = effort.gather * (2 if self.roofed else 1)
+
+    def empty(self, *dtypes: Any) -> tuple[wp.array, ...]:
+        """Return arrays of one value a cell."""
+        return tuple(wp.empty(len(self.cells), dtype=dtype, device=self.bands.device) for dtype in dtypes)
+
+    def array(self, cells: np.ndarray) -> wp.array:
+        """Return numbers of cells on the device."""
+        return wp.array(cells.astype(np.int32, copy=False), dtype=wp.int32, device=self.bands.device)
+
+    def smooth(self, cells: wp.array, spread: int, light: Sequence[wp.array], out: Sequence[wp.array]) -> None:
+        """Average the light of ``cells`` with that of their neighbours ``spread`` cells apart."""
+        inputs = [cells, self.home, *self.layout, self.grid.rows, spread, *light, *out]
+        self.bands.launch(smooth_light_kernel, len(cells), inputs, chunk=512)
+
+    def finish(self, cells: wp.array, raw: Sequence[wp.array], done: Sequence[wp.array]) -> None:
+        """Smooth ``raw`` into the grid, whose other cells both hold; ``done`` is room for as much."""
+        self.smooth(cells, 1, raw, done)
+        if self.roofed:  # the edges of what comes in through single directions would show as steps
+            self.smooth(cells, 2, done, raw)
+            done = raw
+        self.grid.lit, self.grid.gathered = done
+
+    def fully(self) -> Any:
+        """Light every cell with all its rays; return the grid."""
+        raw, cells = self.empty(wp.vec3, wp.vec4), self.array(self.cells)
+        inputs = [*self.scene, *self.layout, self.rays, self.effort.lamp, *raw]
+        self.bands.launch(gather_light_kernel, len(cells), inputs, chunk=512)
+        self.finish(cells, raw, self.empty(wp.vec3, wp.vec4))
+        return self.grid
+
+    def frugally(self) -> Any:
+        """Light every second cell a side, and those between where that does not do; return the grid."""
+        grid = self.grid
+        raw, done = self.empty(wp.vec3, wp.vec4), self.empty(wp.vec3, wp.vec4)
+        grid.picks, grid.rest, grid.sun, closeness, sun = self.empty(
+            wp.vec2i, wp.float32, wp.float32, wp.float32, wp.float32
+        )
+        lamps = [grid.picks, grid.rest, closeness]
+        cells = sunned = self.array(self.cells)
+        if grid.step > 1:
+            every = self.array(self.cells.reshape(grid.rows, grid.columns)[::2, ::2].reshape(-1))
+            self._light(every, 2, [*raw, *lamps])
+            self._find_sun(every, 2, sun)
+            self.smooth(every, 2, raw, done)
+            (marks,) = self.empty(wp.uint8)
+            inputs = [self.home, *self.layout, grid.rows, *done, *lamps, sun, *raw, grid.sun, marks]
+            self.bands.launch(spread_light_kernel, len(self.cells), inputs, chunk=512)
+            marked = marks.numpy()
+            cells, sunned = (self.array(np.flatnonzero(marked & int(mark))) for mark in (LIGHT_MARK, SUN_MARK))
+        self._light(cells, 1, [*raw, *lamps])
+        self._find_sun(sunned, 1, sun)
+        self.bands.launch(agree_on_sun_kernel, len(sunned), [sunned, grid.columns, grid.rows, sun, grid.sun])
+        self.finish(cells, raw, done)
+        return grid
+
+    def _light(self, cells: wp.array, stride: int, out: list[wp.array]) -> None:
+        inputs = [cells, *self.scene, *self.layout, stride, self.rays * stride, *out]
+        self.bands.launch(gather_frugally_kernel, len(cells), inputs, chunk=128)
+
+    def _find_sun(self, cells: wp.array, stride: int, out: wp.array) -> None:
+        world, _, air, _, home = self.scene
+        self.bands.launch(find_sun_kernel, len(cells), [cells, world, air, home, *self.layout, stride, out])
+
+
+def gather_light(bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort) -> Any:
+    """Return a LightGrid over a picture.
+
+    Args:
+        bands: Where to launch.
+        scene: World, atlas, air, lamps and surfaces at the pixel centres.
+        size: Height and width [px].
+        effort: How many rays are spent.
+    """
+    gathering = _Gathering(bands, scene, size, effort)
+    return gathering.frugally() if effort.frugal else gathering.fully()
+
+
+__all__ = ["SIMULATION", "TEACHER", "Effort", "gather_light"]
