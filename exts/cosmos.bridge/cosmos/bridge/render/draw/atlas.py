@@ -16,6 +16,7 @@ _LEVELS = 14
 _LEVELS_AT = wp.constant(10)
 _WRAPS = {"repeat": 0, "clamp": 1, "mirror": 2, "black": 3}
 _HEAD_WIDTH = 32
+_SLOT_WIDTH = 16
 BASE_SLOT = wp.constant(32)
 ROUGHNESS_SLOT = wp.constant(48)
 METALLIC_SLOT = wp.constant(64)
@@ -36,6 +37,7 @@ class Atlas:
     """Materials (one row each), their mean colours, and every texture with its mip levels in one run of texels."""
 
     rows: wp.array2d(dtype=wp.float32)
+    quads: wp.array2d(dtype=wp.vec4)  # the same memory, four columns at a time
     flat_colors: wp.array(dtype=wp.vec3)  # mean base colour; negative where the mesh's colours hold
     flat_emissive: wp.array(dtype=wp.vec3)
     # width, height, levels, sRGB, wrap s, wrap t, UDIM column, row, columns, rows, first texel of each level
@@ -46,6 +48,8 @@ class Atlas:
 
 @wp.func
 def _wrap(i: wp.int32, n: wp.int32, mode: wp.int32):
+    if i >= 0 and i < n:
+        return i
     if mode == 1:
         return wp.clamp(i, 0, n - 1)
     if mode == 2:
@@ -56,9 +60,7 @@ def _wrap(i: wp.int32, n: wp.int32, mode: wp.int32):
             k = 2 * n - 1 - k
         return k
     if mode == 3:
-        if i < 0 or i >= n:
-            return -1
-        return i
+        return -1
     k = i % n
     if k < 0:
         k += n
@@ -66,88 +68,105 @@ def _wrap(i: wp.int32, n: wp.int32, mode: wp.int32):
 
 
 @wp.func
-def _texel(atlas: Atlas, texture: wp.int32, offset: wp.int32, w: wp.int32, h: wp.int32, x: wp.int32, y: wp.int32):
-    column = _wrap(x, w, atlas.textures[texture, 4])
-    row = _wrap(y, h, atlas.textures[texture, 5])
-    if column < 0 or row < 0:
+def _texel(atlas: Atlas, at: wp.int32, kind: wp.int32):
+    """Texel ``at`` of the run as linear RGBA; all zero for -1, the black outside."""
+    if at < 0:
         return wp.vec4(0.0, 0.0, 0.0, 0.0)
-    packed = atlas.texels[offset + row * w + column]
+    packed = atlas.texels[at]
     r = wp.int32(packed & wp.uint32(255))
     g = wp.int32((packed >> wp.uint32(8)) & wp.uint32(255))
     b = wp.int32((packed >> wp.uint32(16)) & wp.uint32(255))
-    if atlas.textures[texture, 3] == 2:  # shared exponent (G. Ward 1991)
+    if kind == 2:  # shared exponent (G. Ward 1991)
         unit = wp.pow(2.0, wp.float32(packed >> wp.uint32(24)) - 128.0) / 255.0
         return wp.vec4(wp.float32(r) * unit, wp.float32(g) * unit, wp.float32(b) * unit, 1.0)
     a = wp.float32(packed >> wp.uint32(24)) / 255.0
-    if atlas.textures[texture, 3] == 1:
+    if kind == 1:
         return wp.vec4(atlas.linear[r], atlas.linear[g], atlas.linear[b], a)
     return wp.vec4(wp.float32(r) / 255.0, wp.float32(g) / 255.0, wp.float32(b) / 255.0, a)
 
 
 @wp.func
-def _bilinear(atlas: Atlas, texture: wp.int32, level: wp.int32, uv: wp.vec2):
-    w = wp.max(1, atlas.textures[texture, 0] >> level)
-    h = wp.max(1, atlas.textures[texture, 1] >> level)
-    offset = atlas.textures[texture, _LEVELS_AT + level]
-    u = wp.clamp(uv[0], -1.0e4, 1.0e4) * wp.float32(w) - 0.5
-    v = (1.0 - wp.clamp(uv[1], -1.0e4, 1.0e4)) * wp.float32(h) - 0.5
-    fu = wp.floor(u)
-    fv = wp.floor(v)
-    x = wp.int32(fu)
-    y = wp.int32(fv)
-    su = u - fu
-    sv = v - fv
-    top = _texel(atlas, texture, offset, w, h, x, y) * (1.0 - su) + _texel(atlas, texture, offset, w, h, x + 1, y) * su
-    low = (
-        _texel(atlas, texture, offset, w, h, x, y + 1) * (1.0 - su)
-        + _texel(atlas, texture, offset, w, h, x + 1, y + 1) * su
-    )
-    return top * (1.0 - sv) + low * sv
+def _place(offset: wp.int32, width: wp.int32, column: wp.int32, row: wp.int32):
+    """Index of a texel in the run; -1 outside."""
+    if column < 0 or row < 0:
+        return -1
+    return offset + row * width + column
 
 
 @wp.func
-def sample_texture(atlas: Atlas, texture: wp.int32, uv: wp.vec2, footprint: wp.float32):
+def _unwound(x: wp.float32, mode: wp.int32):
+    """A texture coordinate without the whole turns that a repeated image does not see."""
+    place = wp.clamp(x, -1.0e4, 1.0e4)
+    if mode == 0:
+        place = place - wp.floor(place)
+    return place
+
+
+@wp.func
+def _bilinear(atlas: Atlas, texture: wp.array(dtype=wp.int32), level: wp.int32, uv: wp.vec2):
+    w = wp.max(1, texture[0] >> level)
+    h = wp.max(1, texture[1] >> level)
+    kind = texture[3]
+    offset = texture[_LEVELS_AT + level]
+    u = uv[0] * wp.float32(w) - 0.5
+    v = (1.0 - uv[1]) * wp.float32(h) - 0.5
+    fu = wp.floor(u)
+    fv = wp.floor(v)
+    left = _wrap(wp.int32(fu), w, texture[4])
+    right = _wrap(wp.int32(fu) + 1, w, texture[4])
+    top = _wrap(wp.int32(fv), h, texture[5])
+    low = _wrap(wp.int32(fv) + 1, h, texture[5])
+    su = u - fu
+    sv = v - fv
+    above = _texel(atlas, _place(offset, w, left, top), kind) * (1.0 - su)
+    above += _texel(atlas, _place(offset, w, right, top), kind) * su
+    below = _texel(atlas, _place(offset, w, left, low), kind) * (1.0 - su)
+    below += _texel(atlas, _place(offset, w, right, low), kind) * su
+    return above * (1.0 - sv) + below * sv
+
+
+@wp.func
+def sample_texture(atlas: Atlas, number: wp.int32, uv: wp.vec2, footprint: wp.float32):
     """Filtered texel as linear RGBA; ``footprint`` is the side of a pixel in uv."""
-    size = wp.sqrt(wp.float32(atlas.textures[texture, 0]) * wp.float32(atlas.textures[texture, 1]))
-    levels = atlas.textures[texture, 2]
+    texture = atlas.textures[number]
+    size = wp.sqrt(wp.float32(texture[0]) * wp.float32(texture[1]))
+    levels = texture[2]
     place = uv
-    columns = wp.float32(atlas.textures[texture, 8])
-    rows = wp.float32(atlas.textures[texture, 9])
+    columns = wp.float32(texture[8])
+    rows = wp.float32(texture[9])
     if columns * rows != 1.0:
-        corner = wp.vec2(wp.float32(atlas.textures[texture, 6]), wp.float32(atlas.textures[texture, 7]))
+        corner = wp.vec2(wp.float32(texture[6]), wp.float32(texture[7]))
         place = wp.cw_div(uv - corner, wp.vec2(columns, rows))
         size = size / wp.sqrt(columns * rows)
+    place = wp.vec2(_unwound(place[0], texture[4]), _unwound(place[1], texture[5]))
     lod = wp.clamp(wp.log2(wp.max(footprint * size, 1.0e-6)), 0.0, wp.float32(levels - 1))
     level = wp.int32(lod)
-    near = _bilinear(atlas, texture, level, place)
-    rest = lod - wp.float32(level)
-    if rest < 0.02 or level + 1 >= levels:
-        return near
-    return near * (1.0 - rest) + _bilinear(atlas, texture, level + 1, place) * rest
+    share = lod - wp.float32(level)
+    last = level + 1
+    if share < 0.02 or last >= levels:
+        share = wp.float32(0.0)
+        last = level
+    mixed = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    for each in range(level, last + 1):  # a loop, not two calls: long code is what slows a processor down
+        weight = 1.0 - share
+        if each > level:
+            weight = share
+        mixed += _bilinear(atlas, texture, each, place) * weight
+    return mixed
 
 
 @wp.func
 def sample_slot(atlas: Atlas, row: wp.int32, slot: wp.int32, uv: wp.vec2, footprint: wp.float32):
     """What a textured input reads at ``uv``; call only where the slot has a texture."""
-    su = uv[0] * atlas.rows[row, slot + 2]
-    sv = uv[1] * atlas.rows[row, slot + 3]
-    c = atlas.rows[row, slot + 4]
-    s = atlas.rows[row, slot + 5]
-    placed = wp.vec2(c * su - s * sv + atlas.rows[row, slot + 6], s * su + c * sv + atlas.rows[row, slot + 7])
-    grown = footprint * wp.sqrt(wp.abs(atlas.rows[row, slot + 2] * atlas.rows[row, slot + 3]))
-    texel = sample_texture(atlas, wp.int32(atlas.rows[row, slot]), placed, grown)
-    return wp.vec4(
-        texel[0] * atlas.rows[row, slot + 8] + atlas.rows[row, slot + 12],
-        texel[1] * atlas.rows[row, slot + 9] + atlas.rows[row, slot + 13],
-        texel[2] * atlas.rows[row, slot + 10] + atlas.rows[row, slot + 14],
-        texel[3] * atlas.rows[row, slot + 11] + atlas.rows[row, slot + 15],
-    )
-
-
-@wp.func
-def channel_of(atlas: Atlas, row: wp.int32, slot: wp.int32, value: wp.vec4):
-    """The channel that a scalar input reads."""
-    return value[wp.int32(atlas.rows[row, slot + 1]) % 4]
+    at = slot // 4
+    head = atlas.quads[row, at]
+    turn = atlas.quads[row, at + 1]
+    su = uv[0] * head[2]
+    sv = uv[1] * head[3]
+    placed = wp.vec2(turn[0] * su - turn[1] * sv + turn[2], turn[1] * su + turn[0] * sv + turn[3])
+    grown = footprint * wp.sqrt(wp.abs(head[2] * head[3]))
+    texel = sample_texture(atlas, wp.int32(head[0]), placed, grown)
+    return wp.cw_mul(texel, atlas.quads[row, at + 2]) + atlas.quads[row, at + 3]
 
 
 def _slot_row(slot: TextureSlot) -> list[float]:
@@ -200,6 +219,9 @@ def _material_row(material: Material) -> list[float]:
         material.clearcoat_slot,
         material.clearcoat_roughness_slot,
     )
+    first_extra = (OPACITY_SLOT - BASE_SLOT) // _SLOT_WIDTH
+    read = [slot.used and (extras or number < first_extra) for number, slot in enumerate(slots)]
+    head.append(float(sum(1 << number for number, used in enumerate(read) if used)))
     row = head + [0.0] * (_HEAD_WIDTH - len(head))
     for slot in slots:
         row += _slot_row(slot)
@@ -290,7 +312,8 @@ def make_atlas(scene: Scene, device: Any) -> Any:
     emissive = np.array([_flat(item.emissive_slot, item.emissive, scene) for item in materials])
     atlas = Atlas()
     table = np.array([_material_row(item) for item in materials], dtype=np.float32).reshape(-1, _ROW_WIDTH)
-    atlas.rows = wp.array(table, dtype=wp.float32, device=device)
+    atlas.quads = wp.array(table.reshape(len(table), -1, 4), dtype=wp.vec4, device=device)
+    atlas.rows = wp.array(ptr=atlas.quads.ptr, shape=table.shape, dtype=wp.float32, device=device)
     atlas.flat_colors = wp.array(colors.astype(np.float32), dtype=wp.vec3, device=device)
     atlas.flat_emissive = wp.array(emissive.astype(np.float32), dtype=wp.vec3, device=device)
     placed = np.array(rows or [[0] * (10 + _LEVELS)], dtype=np.int32)
@@ -315,7 +338,6 @@ __all__ = [
     "SEEN_OPACITY",
     "SPECULAR_SLOT",
     "Atlas",
-    "channel_of",
     "make_atlas",
     "mean_color",
     "sample_slot",

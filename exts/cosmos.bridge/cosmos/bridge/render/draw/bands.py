@@ -12,6 +12,9 @@ import warp as wp
 
 _MAX_THREADS = 8
 _CHUNKS_PER_THREAD = 4
+_RUN = 64
+"""Items that one thread of a CPU launch works on in a loop of the kernel's own; reading its arguments costs as much as
+a quarter of an item."""
 
 
 def usable_threads() -> int:
@@ -59,6 +62,19 @@ class Bands:
         wp.load_module(module=kernel.module, device=self.device)
         edges = [count * piece // pieces for piece in range(pieces + 1)]
         self.run([(kernel, end - start, [start, *inputs]) for start, end in pairwise(edges)])
+
+    def launch_runs(self, kernel: Any, count: int, inputs: list, *, chunk: int = 256) -> None:
+        """Run ``kernel`` on runs of items: each thread loops over many on the CPU, where a thread's start is dear.
+
+        Args:
+            kernel: Warp kernel whose first arguments are the first run, the length of a run and ``count``; thread ``k``
+                works on the items from ``(first + k) * run`` to the next thread's, below ``count``.
+            count: Number of items.
+            inputs: The other arguments.
+            chunk: Fewest items worth a launch of their own.
+        """
+        run = 1 if self.device.is_cuda else _RUN
+        self.launch(kernel, -(-count // run), [run, count, *inputs], chunk=max(1, chunk // run))
 
     def run(self, launches: list[tuple[Any, int, list]]) -> None:
         """Run independent launches ``(kernel, count, inputs)``, side by side where there are threads."""

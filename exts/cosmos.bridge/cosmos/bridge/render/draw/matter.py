@@ -9,7 +9,6 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import (
     BASE_SLOT,
-    COAT_ROUGHNESS_SLOT,
     COAT_SLOT,
     EMISSIVE_SLOT,
     METALLIC_SLOT,
@@ -83,18 +82,14 @@ def _color_of_set(world: WorldArrays, s: wp.int32, weights: wp.vec3, k: wp.int32
 @wp.func
 def _read(world: WorldArrays, row: wp.int32, slot: wp.int32, s: wp.int32, weights: wp.vec3, span: wp.float32):
     """What a used slot reads; ``span`` is the side of a pixel over the edge of a square of the triangle's area."""
-    source = wp.int32(world.atlas.rows[row, slot])
+    head = world.atlas.quads[row, slot // 4]
+    source = wp.int32(head[0])
     if source < -1:
         color = _color_of_set(world, s, weights, -1 - source)
-        scale = wp.vec3(
-            world.atlas.rows[row, slot + 8], world.atlas.rows[row, slot + 9], world.atlas.rows[row, slot + 10]
-        )
-        bias = wp.vec3(
-            world.atlas.rows[row, slot + 12], world.atlas.rows[row, slot + 13], world.atlas.rows[row, slot + 14]
-        )
-        color = wp.cw_mul(color, scale) + bias
-        return wp.vec4(color[0], color[1], color[2], 1.0)
-    at = s + (wp.int32(world.atlas.rows[row, slot + 1]) // 4) * world.corner_normals.shape[0]
+        scale = world.atlas.quads[row, slot // 4 + 2]
+        bias = world.atlas.quads[row, slot // 4 + 3]
+        return wp.vec4(color[0] * scale[0] + bias[0], color[1] * scale[1] + bias[1], color[2] * scale[2] + bias[2], 1.0)
+    at = s + (wp.int32(head[1]) // 4) * world.corner_normals.shape[0]
     ta = world.corner_uvs[at, 0]
     tb = world.corner_uvs[at, 1] - ta
     tc = world.corner_uvs[at, 2] - ta
@@ -103,32 +98,13 @@ def _read(world: WorldArrays, row: wp.int32, slot: wp.int32, s: wp.int32, weight
 
 
 @wp.func
-def _scalar(
-    world: WorldArrays,
-    row: wp.int32,
-    constant: wp.int32,
-    slot: wp.int32,
-    s: wp.int32,
-    weights: wp.vec3,
-    span: wp.float32,
-):
-    """A scalar input: what its slot reads, or its constant."""
-    value = world.atlas.rows[row, constant]
-    if world.atlas.rows[row, slot] != -1.0:
-        read = _read(world, row, slot, s, weights, span)
-        value = read[wp.int32(world.atlas.rows[row, slot + 1]) % 4]
-    return value
-
-
-@wp.func
-def _opacity(world: WorldArrays, row: wp.int32, s: wp.int32, weights: wp.vec3, span: wp.float32):
-    """Opacity in [0, 1]; 0 or 1 where the material cuts out, which no filter blurs."""
+def _as_opacity(world: WorldArrays, row: wp.int32, found: wp.float32):
+    """Opacity in [0, 1] where ``found`` was read; 0 or 1 where the material cuts out."""
     if world.atlas.rows[row, 24] == 1.0:
-        found = _scalar(world, row, 9, OPACITY_SLOT, s, weights, 0.0)
         if found < world.atlas.rows[row, 10]:
             return wp.float32(0.0)
         return wp.float32(1.0)
-    return wp.clamp(_scalar(world, row, 9, OPACITY_SLOT, s, weights, span), 0.0, 1.0)
+    return wp.clamp(found, 0.0, 1.0)
 
 
 @wp.func
@@ -141,7 +117,11 @@ def opacity_at(world: WorldArrays, f: wp.int32, p: wp.vec3):
         return wp.float32(1.0)
     if world.atlas.rows[row, 24] == 2.0 and world.atlas.rows[row, OPACITY_SLOT] == -1.0:
         return wp.clamp(world.atlas.rows[row, 9], 0.0, 1.0)
-    return _opacity(world, row, world.sources[f], weights_at(world, f, p), 0.0)
+    found = world.atlas.rows[row, 9]
+    if world.atlas.rows[row, OPACITY_SLOT] != -1.0:
+        read = _read(world, row, OPACITY_SLOT, world.sources[f], weights_at(world, f, p), 0.0)
+        found = read[wp.int32(world.atlas.rows[row, OPACITY_SLOT + 1]) % 4]
+    return _as_opacity(world, row, found)
 
 
 @wp.func
@@ -194,13 +174,64 @@ def facing_normal(world: WorldArrays, f: wp.int32, weights: wp.vec3, geometric: 
 
 
 @wp.func
+def _as_matter(
+    world: WorldArrays,
+    row: wp.int32,
+    base: wp.vec3,
+    metallic: wp.float32,
+    roughness: wp.float32,
+    emissive: wp.vec3,
+    specular: wp.vec3,
+    opacity: wp.float32,
+    layers: wp.vec4,
+):
+    """A material's inputs, as constants say and textures read, in the ranges of ``Matter``.
+
+    ``layers`` are the clear coat, its roughness, occlusion and transmission.
+    """
+    matter = Matter()
+    matter.base = _unit_range(base)
+    matter.emissive = wp.vec3(wp.max(emissive[0], 0.0), wp.max(emissive[1], 0.0), wp.max(emissive[2], 0.0))
+    matter.metallic = wp.clamp(metallic, 0.0, 1.0)
+    matter.roughness = wp.clamp(roughness, 0.03, 1.0)
+    matter.opacity = wp.float32(1.0)
+    matter.presence = wp.float32(0.0)
+    matter.transmission = wp.float32(0.0)
+    matter.through = wp.vec3(1.0, 1.0, 1.0)
+    matter.ior = wp.float32(1.5)
+    matter.coat = wp.float32(0.0)
+    matter.coat_roughness = wp.float32(0.03)
+    matter.occlusion = wp.float32(1.0)
+    f0 = wp.vec3(0.04, 0.04, 0.04)
+    if world.atlas.rows[row, 25] > 0.0:
+        matter.ior = wp.max(world.atlas.rows[row, 11], 1.0)
+        part = (matter.ior - 1.0) / (matter.ior + 1.0)
+        f0 = specular * (part * part)
+        if world.atlas.rows[row, 15] > 0.0:
+            f0 = specular
+            matter.metallic = wp.float32(0.0)
+        f0 = _unit_range(f0)
+        through = world.atlas.quads[row, 5]
+        matter.opacity = _as_opacity(world, row, opacity)
+        matter.presence = through[3]
+        matter.transmission = layers[3]
+        matter.through = wp.vec3(through[0], through[1], through[2])
+        matter.coat = wp.clamp(layers[0], 0.0, 1.0)
+        if matter.coat > 0.0:
+            matter.coat_roughness = wp.clamp(layers[1], 0.03, 1.0)
+        matter.occlusion = wp.clamp(layers[2], 0.0, 1.0)
+    matter.specular = f0
+    matter.f0 = f0 * (1.0 - matter.metallic) + matter.base * matter.metallic
+    return matter
+
+
+@wp.func
 def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, side: wp.float32):
     """The surface of triangle ``f`` at the world point ``p``, met by a ray along ``direction`` (any length).
 
     ``side`` is the side of the ray's footprint on the surface [m], over which textures are averaged; 0 reads them
     unfiltered.
     """
-    matter = Matter()
     a = world.points[world.triangles[3 * f]]
     edge_u = world.points[world.triangles[3 * f + 1]] - a
     edge_v = world.points[world.triangles[3 * f + 2]] - a
@@ -214,62 +245,62 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
     s = world.sources[f]
     row = world.materials[f]
     span = side / wp.sqrt(wp.max(wp.length(cross), 1.0e-20))
-    base = wp.vec3(world.atlas.rows[row, 0], world.atlas.rows[row, 1], world.atlas.rows[row, 2])
-    if world.atlas.rows[row, BASE_SLOT] != -1.0:
-        texel = _read(world, row, BASE_SLOT, s, weights, span)
-        base = wp.vec3(texel[0], texel[1], texel[2])
-    elif world.atlas.rows[row, 3] > 0.0:
+    # The row's constants, four at a time; see ``_material_row``.
+    body = world.atlas.quads[row, 0]
+    shine = world.atlas.quads[row, 1]
+    edge = world.atlas.quads[row, 2]
+    kind = world.atlas.quads[row, 6]
+    base = wp.vec3(body[0], body[1], body[2])
+    if body[3] > 0.0:
         base = world.colors[world.instances[f]]
         if base[0] < 0.0:
             base = _color_of_set(world, s, weights, 0)
-    emissive = wp.vec3(world.atlas.rows[row, 6], world.atlas.rows[row, 7], world.atlas.rows[row, 8])
-    if world.atlas.rows[row, EMISSIVE_SLOT] != -1.0:
-        glow = _read(world, row, EMISSIVE_SLOT, s, weights, span)
-        emissive = wp.vec3(glow[0], glow[1], glow[2])
+    emissive = wp.vec3(shine[2], shine[3], edge[0])
+    specular = wp.vec3(1.0, 1.0, 1.0)
+    layers = wp.vec4(0.0, 0.0, 1.0, 0.0)
+    if kind[1] > 0.0:
+        tint = world.atlas.quads[row, 3]
+        specular = wp.vec3(tint[0], tint[1], tint[2])
+        layers = world.atlas.quads[row, 4]
     normal = facing_normal(world, f, weights, geometric)
-    if world.atlas.rows[row, NORMAL_SLOT] != -1.0:
-        texel = _read(world, row, NORMAL_SLOT, s, weights, span)
-        normal = _perturbed(world, row, s, normal, edge_u, edge_v, texel)
+    metallic = shine[0]
+    roughness = shine[1]
+    opacity = edge[1]
+    slot = wp.int32(BASE_SLOT)
+    used = wp.int32(kind[2])
+    while used > 0:  # one place in the code that reads textures, whichever input they are for
+        if used % 2 == 1:
+            width = span
+            if slot == OPACITY_SLOT and kind[0] == 1.0:
+                width = wp.float32(0.0)  # no filter blurs what is cut out
+            texel = _read(world, row, slot, s, weights, width)
+            value = texel[wp.int32(world.atlas.rows[row, slot + 1]) % 4]
+            if slot == BASE_SLOT:
+                base = wp.vec3(texel[0], texel[1], texel[2])
+            elif slot == ROUGHNESS_SLOT:
+                roughness = value
+            elif slot == METALLIC_SLOT:
+                metallic = value
+            elif slot == EMISSIVE_SLOT:
+                emissive = wp.vec3(texel[0], texel[1], texel[2])
+            elif slot == NORMAL_SLOT:
+                normal = _perturbed(world, row, s, normal, edge_u, edge_v, texel)
+            elif slot == OPACITY_SLOT:
+                opacity = value
+            elif slot == SPECULAR_SLOT:
+                specular = wp.vec3(texel[0], texel[1], texel[2])
+            elif slot == OCCLUSION_SLOT:
+                layers = wp.vec4(layers[0], layers[1], value, layers[3])
+            elif slot == COAT_SLOT:
+                layers = wp.vec4(value, layers[1], layers[2], layers[3])
+            else:
+                layers = wp.vec4(layers[0], value, layers[2], layers[3])
+        used = used // 2
+        slot += 16
+    matter = _as_matter(world, row, base, metallic, roughness, emissive, specular, opacity, layers)
     matter.geometric = geometric
     matter.normal = normal
-    matter.base = _unit_range(base)
-    matter.emissive = wp.vec3(wp.max(emissive[0], 0.0), wp.max(emissive[1], 0.0), wp.max(emissive[2], 0.0))
-    matter.metallic = wp.clamp(_scalar(world, row, 4, METALLIC_SLOT, s, weights, span), 0.0, 1.0)
-    matter.roughness = wp.clamp(_scalar(world, row, 5, ROUGHNESS_SLOT, s, weights, span), 0.03, 1.0)
-    matter.opacity = wp.float32(1.0)
-    matter.presence = wp.float32(0.0)
-    matter.transmission = wp.float32(0.0)
-    matter.through = wp.vec3(1.0, 1.0, 1.0)
-    matter.ior = wp.float32(1.5)
-    matter.coat = wp.float32(0.0)
-    matter.coat_roughness = wp.float32(0.03)
-    matter.occlusion = wp.float32(1.0)
     matter.entering = front
-    f0 = wp.vec3(0.04, 0.04, 0.04)
-    if world.atlas.rows[row, 25] > 0.0:
-        ior = wp.max(world.atlas.rows[row, 11], 1.0)
-        part = (ior - 1.0) / (ior + 1.0)
-        specular = wp.vec3(world.atlas.rows[row, 12], world.atlas.rows[row, 13], world.atlas.rows[row, 14])
-        if world.atlas.rows[row, SPECULAR_SLOT] != -1.0:
-            texel = _read(world, row, SPECULAR_SLOT, s, weights, span)
-            specular = wp.vec3(texel[0], texel[1], texel[2])
-        f0 = specular * (part * part)
-        if world.atlas.rows[row, 15] > 0.0:
-            f0 = specular
-            matter.metallic = wp.float32(0.0)
-        f0 = _unit_range(f0)
-        matter.ior = ior
-        matter.opacity = _opacity(world, row, s, weights, span)
-        matter.presence = world.atlas.rows[row, 23]
-        matter.transmission = world.atlas.rows[row, 19]
-        matter.through = wp.vec3(world.atlas.rows[row, 20], world.atlas.rows[row, 21], world.atlas.rows[row, 22])
-        matter.coat = wp.clamp(_scalar(world, row, 16, COAT_SLOT, s, weights, span), 0.0, 1.0)
-        if matter.coat > 0.0:
-            rough = _scalar(world, row, 17, COAT_ROUGHNESS_SLOT, s, weights, span)
-            matter.coat_roughness = wp.clamp(rough, 0.03, 1.0)
-        matter.occlusion = wp.clamp(_scalar(world, row, 18, OCCLUSION_SLOT, s, weights, span), 0.0, 1.0)
-    matter.specular = f0
-    matter.f0 = f0 * (1.0 - matter.metallic) + matter.base * matter.metallic
     return matter
 
 

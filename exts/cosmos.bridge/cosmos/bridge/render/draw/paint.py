@@ -201,16 +201,16 @@ class Painter:
         self._tracer.expose(air, view, self._traced[1], reference.samples, frame.canvas.colors, toned=frame.toned)
 
     def _read(self, frame: _Frame, surfaces: Any, count: int) -> None:
-        inputs = [frame.world, self._atlas, frame.air, frame.view, surfaces]
-        self._bands.launch(read_surfaces_kernel, count, inputs, chunk=1024)
+        inputs = [frame.world, frame.air, frame.view, surfaces]
+        self._bands.launch_runs(read_surfaces_kernel, count, inputs, chunk=1024)
 
     def _shade(
         self, frame: _Frame, grid: Any, home: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
     ) -> None:
-        scene = [frame.world, self._atlas, frame.air, frame.lamps, frame.view, grid, home]
+        scene = [frame.world, frame.air, frame.lamps, frame.view, grid, home]
         sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
         inputs = [*scene, surfaces, sun, int(layer), int(frame.toned), colors]
-        self._bands.launch(shade_kernel, count, inputs, chunk=512)
+        self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:
         """Return the slow light on the surfaces at the pixel centres, on its grid."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import warp as wp
 
-from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.matter import Matter, surface_at
 from cosmos.bridge.render.draw.sky import Air, z_up
@@ -52,16 +51,23 @@ def make_surfaces(count: int, device: Any) -> Any:
 
 
 @wp.func
-def skin_of(world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec3, side: wp.float32, lift: wp.float32):
-    """What age and weather leave of the matter at ``p``; ``side`` and ``lift`` as for ``aged`` and ``weathered``."""
-    owner = world.instances[f]
+def bare_skin(matter: Matter):
+    """The matter where neither age nor weather act on it."""
     skin = Skin()
     skin.base = matter.base
     skin.normal = matter.normal
     skin.roughness = matter.roughness
     skin.metallic = matter.metallic
     skin.wet = wp.float32(0.0)
+    return skin
+
+
+@wp.func
+def skin_of(world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec3, side: wp.float32, lift: wp.float32):
+    """What age and weather leave of the matter at ``p``; ``side`` and ``lift`` as for ``aged`` and ``weathered``."""
+    skin = bare_skin(matter)
     if air.detail > 0.0:
+        owner = world.instances[f]
         q = wp.transform_point(world.world_to_object[owner], p)
         skin = aged(skin, air, world.seeds[owner], q, z_up(air, matter.geometric)[2], ground_height(air, p), side)
     if air.wet > 0.0 or air.snow > 0.0:
@@ -69,26 +75,26 @@ def skin_of(world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec
     return skin
 
 
-@wp.kernel
-def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air: Air, view: View, surfaces: Surfaces):
-    """Fill every array of ``surfaces`` from its image points, triangles and depths."""
-    i = first + wp.tid()
+@wp.func
+def _read_sample(i: wp.int32, world: WorldArrays, air: Air, view: View, surfaces: Surfaces):
     uv = surfaces.image[i]
     ray = pixel_ray(view, uv[0], uv[1])
+    toward = wp.transform_vector(view.camera_to_world, ray)
     f = surfaces.triangles[i]
     if f < 0:
-        surfaces.positions[i] = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
+        surfaces.positions[i] = wp.normalize(toward)
         return
     t = surfaces.depths[i]
     p = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]) + ray * t)
-    toward = wp.transform_vector(view.camera_to_world, ray)
     a = world.points[world.triangles[3 * f]]
     b = world.points[world.triangles[3 * f + 1]]
     c = world.points[world.triangles[3 * f + 2]]
     facing = wp.abs(wp.dot(wp.normalize(wp.cross(b - a, c - a)), toward))
     side = pixel_side(view, t) / wp.sqrt(wp.max(0.05, facing / wp.length(toward)))
     matter = surface_at(world, f, p, toward, side)
-    skin = skin_of(world, air, f, matter, p, side, 1.0e-3 + 2.0e-4 * t)
+    skin = bare_skin(matter)
+    if air.detail > 0.0 or air.wet > 0.0 or air.snow > 0.0:
+        skin = skin_of(world, air, f, matter, p, side, 1.0e-3 + 2.0e-4 * t)
     surfaces.positions[i] = p
     surfaces.geometric[i] = matter.geometric
     surfaces.normals[i] = skin.normal
@@ -112,6 +118,16 @@ def read_surfaces_kernel(first: wp.int32, world: WorldArrays, atlas: Atlas, air:
         veil = wp.cw_mul(clear, wp.vec3(1.0, 1.0, 1.0) - mirrored)
     surfaces.finish[i] = wp.vec4(matter.coat, matter.coat_roughness, matter.occlusion, body)
     surfaces.veil[i] = wp.vec4(veil[0], veil[1], veil[2], cover)
+
+
+@wp.kernel
+def read_surfaces_kernel(
+    first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, air: Air, view: View, surfaces: Surfaces
+):
+    """Fill every array of ``surfaces`` from its image points, triangles and depths, a run of samples a thread."""
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        _read_sample(i, world, air, view, surfaces)
 
 
 __all__ = ["Surfaces", "make_surfaces", "read_surfaces_kernel", "skin_of"]
