@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -28,14 +28,36 @@ if TYPE_CHECKING:
     from pxr import Usd
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Places:
+    """Rows of a pose, and the prims whose space they are drawn in."""
+
+    rows: np.ndarray
+    """int64 [K]."""
+    prims: list[Usd.Prim]
+    prim_of: np.ndarray
+    """int64 [K], index into ``prims``."""
+
+
+def places(rows: list[int], prims: list[Usd.Prim]) -> Places:
+    """Return rows by prims, each prim that holds for rows in a run once."""
+    distinct: list[Usd.Prim] = []
+    prim_of = np.zeros(len(prims), np.int64)
+    for index, prim in enumerate(prims):
+        if not distinct or distinct[-1] is not prim:
+            distinct.append(prim)
+        prim_of[index] = len(distinct) - 1
+    return Places(rows=np.array(rows, np.int64), prims=distinct, prim_of=prim_of)
+
+
 @dataclass(kw_only=True, slots=True)
 class Tracks:
     """What a pose is made from: prims by row."""
 
-    prims: dict[int, Usd.Prim] = field(default_factory=dict)
-    """Row -> prim, of each drawn instance that no instancer places."""
-    moving: list[int] = field(default_factory=list)
-    """Rows whose prim may move."""
+    placed: Places = field(default_factory=lambda: places([], []))
+    """Drawn instances that no instancer places, but for those at the stage's own root."""
+    moving: Places = field(default_factory=lambda: places([], []))
+    """Those of them that may move."""
     gates: dict[str, tuple[Usd.Attribute, list[int]]] = field(default_factory=dict)
     """Path of a visibility attribute that changes -> itself and the rows below it."""
     instancers: list[InstancerTrack] = field(default_factory=list)
@@ -61,17 +83,25 @@ class _Assembly:
 
     def add_gprims(self, gprims: list[Found], progress: Optional[Progress]) -> None:
         """Add each gprim as one instance."""
-        bindings = bound_materials([found.prim for found in gprims])
-        for number, (found, bound) in enumerate(zip(gprims, bindings, strict=True)):
+        bindings = iter(bound_materials([found.prim for found in gprims if found.traits.binds]))
+        rows: list[int] = []
+        placers: list[Usd.Prim] = []
+        moving: list[int] = []
+        for number, found in enumerate(gprims):
             if progress is not None and number % TOLD_EVERY == 0:
                 progress("prims read", number, len(gprims))
-            look = self.meshes.add(found.prim, bound)
+            traits = found.traits
+            look = self.meshes.add(found, next(bindings) if traits.binds else None)
             if look is None:
                 continue
-            row = self.rows.add(str(found.prim.GetPath()), found.owner, found.labels, found.gates, look)
-            self.tracks.prims[row] = found.prim
-            if found.moves:
-                self.tracks.moving.append(row)
+            row = self.rows.add(str(found.prim.GetPath()), traits.owner, traits.labels, traits.gates, look)
+            if traits.placer is not None:
+                if traits.moves:
+                    moving.append(len(rows))
+                rows.append(row)
+                placers.append(traits.placer)
+        self.tracks.placed = places(rows, placers)
+        self.tracks.moving = places([rows[index] for index in moving], [placers[index] for index in moving])
 
     def add_lights(self, lights: list[Found], scale: float) -> tuple[Light, ...]:
         """Read each light."""
@@ -81,9 +111,9 @@ class _Assembly:
             if light is None:
                 continue
             varies = changes(found.prim)
-            if found.gates or varies:
-                self.tracks.changing_lights.append((len(read), varies, found.gates))
-            if found.moves:
+            if found.traits.gates or varies:
+                self.tracks.changing_lights.append((len(read), varies, found.traits.gates))
+            if found.traits.moves:
                 self.tracks.moving_lights.append(len(read))
             self.tracks.lights.append(found.prim)
             read.append(light)
@@ -132,22 +162,23 @@ def _note_the_stage(stage: Usd.Stage, notes: Notes) -> None:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is found and left out
 def assemble(
-    stage: Usd.Stage, time: Usd.TimeCode, scale: float, *, path: str, progress: Optional[Progress] = None
+    stage: Usd.Stage, cache: Any, scale: float, *, path: str, progress: Optional[Progress] = None
 ) -> tuple[Scene, Tracks]:
     """Read a stage.
 
     Args:
         stage: What to read.
-        time: When everything that does not follow time is read.
+        cache: UsdGeom.XformCache at the time at which everything is read that does not follow time.
         scale: Metres per stage unit.
         path: Name of the stage in the scene.
         progress: Told how many prims are found, then read; what it raises ends the reading.
     """
     from pxr import UsdGeom
 
+    time = cache.GetTime()
     assembly = _Assembly(stage, time, scale)
     _note_the_stage(stage, assembly.notes)
-    found = walk(stage.GetPseudoRoot(), time, assembly.notes, progress=progress)
+    found = walk(stage.GetPseudoRoot(), cache, assembly.notes, progress=progress)
     for skeleton in found.skeletons:
         assembly.meshes.skins.add(skeleton.prim)
     assembly.add_gprims(found.gprims, progress)
@@ -190,4 +221,4 @@ def _frame_rate(stage: Usd.Stage, notes: Notes) -> float:
     return 24.0
 
 
-__all__ = ["Tracks", "assemble"]
+__all__ = ["Places", "Tracks", "assemble"]

@@ -72,11 +72,14 @@ class Crowds:
             return None
         targets = instancer.GetPrototypesRel().GetForwardedTargets()
         prototypes = [self._prototype(found.prim.GetStage().GetPrimAtPath(target), path) for target in targets]
-        gates = (*outside.gates, *found.gates)
+        gates = (*outside.gates, *found.traits.gates)
         self._rows.reserve(len(outside.paths) * len(slots.keys), path)
         colors = self._colors(found.prim, slots)
         labels = [
-            [inherit(around, {**found.labels, **prototype.labels}) if prototype else {} for prototype in prototypes]
+            [
+                inherit(around, {**found.traits.labels, **prototype.labels}) if prototype else {}
+                for prototype in prototypes
+            ]
             for around in outside.labels
         ]
         rows = np.full((len(outside.paths), len(slots.keys)), -1, np.int64)
@@ -93,7 +96,7 @@ class Crowds:
             for inner in prototype.instancers if prototype else ():
                 made = self._nest(inner, prototype, index, (slots, name, gates, path, labels, colors), outside)
                 nested += [made] if made else []
-        moves = found.moves or slots.moves or any(prototype.moves for prototype in prototypes if prototype)
+        moves = found.traits.moves or slots.moves or any(prototype.moves for prototype in prototypes if prototype)
         return InstancerTrack(
             slots=slots,
             base=outside.base,
@@ -155,19 +158,27 @@ class Crowds:
     def _read(self, root: Usd.Prim) -> Optional[_Prototype]:
         from pxr import UsdGeom
 
-        found = walk(root, self._time, self._notes, prototype=True)
         cache = UsdGeom.XformCache(self._time)
+        found = walk(root, cache, self._notes, prototype=True)
         for skeleton in found.skeletons:
             self._meshes.skins.add(skeleton.prim)
         for light in found.lights:
             self._notes.add("Lights in a prototype are left out", str(light.prim.GetPath()))
-        pieces, labels = [], dict(found.gprims[0].labels) if found.gprims else {}
+        pieces, labels = [], dict(found.gprims[0].traits.labels) if found.gprims else {}
         for item, bound in zip(found.gprims, bound_materials([item.prim for item in found.gprims]), strict=True):
             matrix = np.array(cache.ComputeRelativeTransform(item.prim, root)[0])
+            traits = item.traits
             pieces.append(
-                Piece(prim=item.prim, bound=bound, matrix=matrix, root=root if item.moves else None, gates=item.gates)
+                Piece(
+                    prim=item.prim,
+                    bound=bound,
+                    matrix=matrix,
+                    root=root if traits.moves else None,
+                    gates=traits.gates,
+                    primvars=traits.primvars,
+                )
             )
-            labels = labels or dict(item.labels)
+            labels = labels or dict(traits.labels)
         mesh = self._meshes.add_merged(str(root.GetPath()), pieces)
         if mesh is None and not found.instancers:
             return None

@@ -27,6 +27,8 @@ _AXES = {
 
 IMPLICIT = ("Cube", "Sphere", "Cylinder", "Cylinder_1", "Cone", "Capsule", "Capsule_1", "Plane")
 """Type names that ``read_gprim`` knows."""
+SIZES = ("size", "radius", "height", "width", "length", "radiusTop", "radiusBottom", "axis")
+"""Attributes that ``gprim_key`` reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,4 +211,4 @@ def _capsule(height: float, bottom: float, top: float) -> Surface:
 
 _SHAPES: dict[str, Any] = {"Cube": _cube, "Sphere": _sphere, "Plane": _plane, "Tube": _tube, "Capsule": _capsule}
 
-__all__ = ["IMPLICIT", "ImplicitPoints", "gprim_key", "read_gprim"]
+__all__ = ["IMPLICIT", "SIZES", "ImplicitPoints", "gprim_key", "read_gprim"]

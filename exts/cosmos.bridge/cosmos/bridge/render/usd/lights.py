@@ -42,10 +42,9 @@ _FAINT = 0.01
 """A sun below this share of its sky's irradiance is taken to be given as irradiance."""
 
 
-def is_light(prim: Usd.Prim) -> bool:
-    """Whether ``read_light`` has something to say about a prim."""
-    name = str(prim.GetTypeName())
-    return name in _KINDS or name in ("PortalLight", "GeometryLight", "PluginLight")
+def is_light(kind: str) -> bool:
+    """Whether ``read_light`` has something to say about prims of a type."""
+    return kind in _KINDS or kind in ("PortalLight", "GeometryLight", "PluginLight")
 
 
 def read_light(
@@ -54,7 +53,7 @@ def read_light(
     """Read one light.
 
     Args:
-        prim: A prim for which ``is_light`` holds.
+        prim: A prim for whose type ``is_light`` holds.
         time: When its inputs are read.
         scale: Metres per stage unit.
         textures: Where the image of a dome or rect is kept.

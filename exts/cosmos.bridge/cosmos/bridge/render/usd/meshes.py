@@ -11,17 +11,17 @@ import numpy as np
 from cosmos.bridge.render.scene import Mesh
 from cosmos.bridge.render.usd.deform import JoinedPoints, MovingPoints, Part, Skins
 from cosmos.bridge.render.usd.geometry import GREY, Surface, spread
-from cosmos.bridge.render.usd.gprims import IMPLICIT, gprim_key
+from cosmos.bridge.render.usd.gprims import IMPLICIT, SIZES, gprim_key
 from cosmos.bridge.render.usd.materials import MaterialLibrary
 from cosmos.bridge.render.usd.mtlx import material_at
 from cosmos.bridge.render.usd.normals import unit
 from cosmos.bridge.render.usd.notes import Notes
-from cosmos.bridge.render.usd.shapes import Shape, read_shape
+from cosmos.bridge.render.usd.rows import NO_COLOR, Look
+from cosmos.bridge.render.usd.shapes import Shape, read_shape, varies
+from cosmos.bridge.render.usd.walk import Found
 
 if TYPE_CHECKING:
     from pxr import Usd
-
-_NO_COLOR = (np.nan, np.nan, np.nan)
 
 
 def source_path(prim: Usd.Prim) -> str:
@@ -74,10 +74,12 @@ class Piece:
     """Its material; an invalid one for none."""
     matrix: np.ndarray
     """Prim space to the prototype's at the first time, row vectors, stage units, float64 [4, 4]."""
-    root: Optional[Usd.Prim] = None
+    root: Optional[Usd.Prim]
     """The prototype, where the prim moves in it."""
-    gates: tuple[Usd.Attribute, ...] = ()
+    gates: tuple[Usd.Attribute, ...]
     """Visibility attributes below the prototype that change with time."""
+    primvars: frozenset[str]
+    """Names of the primvars that are authored on it or above it."""
 
 
 class MeshLibrary:
@@ -94,6 +96,8 @@ class MeshLibrary:
         self.moving: dict[int, MovingPoints] = {}
         """Mesh index -> its points, for meshes whose points change with time."""
         self._first: dict[int, np.ndarray] = {}
+        self._bare: dict[str, Look] = {}
+        """Implicit shapes with nothing authored that is drawn, by their type."""
 
     @property
     def meshes(self) -> tuple[Mesh, ...]:
@@ -108,15 +112,24 @@ class MeshLibrary:
             boxes.append(np.stack([used.min((0, 1)), used.max((0, 1))]).astype(np.float64))
         return boxes
 
-    def add(self, prim: Usd.Prim, bound: Any) -> Optional[tuple[int, int, tuple[float, float, float]]]:
+    def add(self, found: Found, bound: Any) -> Optional[Look]:
         """Return (mesh, material that replaces the mesh's own or -1, constant colour or NaN); ``None`` if left out."""
+        bare = found.plain and found.kind in IMPLICIT and not bound and not found.traits.primvars
+        if bare and found.kind in self._bare:
+            return self._bare[found.kind]
+        look = self._add(found.prim, bound, found.traits.primvars)
+        if bare and look is not None:
+            self._bare[found.kind] = look
+        return look
+
+    def _add(self, prim: Usd.Prim, bound: Any, primvars: frozenset[str]) -> Optional[Look]:
         key, shape = self._shape(prim)
         if shape is None:
             return None
         surface = shape.surface
-        color, varying = self._constant_color(prim), surface.colors
+        color, varying = self._constant_color(prim, primvars), surface.colors
         if not surface.subsets:
-            own = self._own(prim, bound)
+            own = self._own(prim, bound, primvars)
             mesh_key: tuple[Any, ...] = (key, self._materials.uv_names(own), self._materials.colors(own))
             if self._materials.colors(own):
                 mesh_key = (*mesh_key, source_path(prim))  # implicit shapes that are alike may differ in primvars
@@ -127,13 +140,13 @@ class MeshLibrary:
                 )
             index = self._index[mesh_key]
             replaced = own if own != self._own_material[index] else -1
-            return index, replaced, _NO_COLOR if varying is not None else color
-        faces = self._face_materials(prim, surface, bound)
+            return index, replaced, NO_COLOR if varying is not None else color
+        faces = self._face_materials(prim, surface, bound, primvars)
         mesh_key = (key, faces.tobytes().hex())
         if mesh_key not in self._index:
             mesh = self._mesh(prim, surface, faces, varying)
             self._index[mesh_key] = self._keep(mesh, int(faces[0]), True, shape.moving, shape.first)
-        return self._index[mesh_key], -1, _NO_COLOR if varying is not None else color
+        return self._index[mesh_key], -1, NO_COLOR if varying is not None else color
 
     def add_merged(self, key: str, pieces: list[Piece]) -> Optional[int]:
         """Join the prims of a prototype into one mesh, with their constant colours baked in.
@@ -154,8 +167,9 @@ class MeshLibrary:
             if shape is None:
                 continue
             surface = shape.surface
-            faces = self._face_materials(piece.prim, surface, piece.bound)
-            mesh = self._mesh(piece.prim, surface, faces, surface.colors, self._constant_color(piece.prim))
+            faces = self._face_materials(piece.prim, surface, piece.bound, piece.primvars)
+            color = self._constant_color(piece.prim, piece.primvars)
+            mesh = self._mesh(piece.prim, surface, faces, surface.colors, color)
             made.append(self._placed(mesh, piece.matrix))
             parts.append(
                 Part(
@@ -209,29 +223,27 @@ class MeshLibrary:
 
     def _shape(self, prim: Usd.Prim) -> tuple[Any, Optional[Shape]]:
         """Return what a prim is drawn as, and what that is remembered by: equal for equal shapes that stand still."""
+        name: Any = None
+        if prim.GetTypeName() in IMPLICIT and not varies(prim, *SIZES):
+            name = gprim_key(prim, self._time, self._scale)
+            if name in self._shapes:
+                return name, self._shapes[name]
         skin = self.skins.get(prim)
         path = source_path(prim) if skin is None else str(prim.GetPath())  # each instance may be posed on its own
         if path in self._shapes:
             return path, self._shapes[path]
-        if prim.GetTypeName() not in IMPLICIT:
-            self._shapes[path] = read_shape(prim, self._time, self._scale, skin, self._notes)
-            return path, self._shapes[path]
-        key = gprim_key(prim, self._time, self._scale)
-        if key not in self._shapes:
-            shape = read_shape(prim, self._time, self._scale, None, self._notes)
-            if shape is None or shape.moving is not None:
-                self._shapes[path] = shape
-                return path, shape
-            self._shapes[key] = shape
-        return key, self._shapes[key]
+        shape = read_shape(prim, self._time, self._scale, skin, self._notes)
+        name = path if name is None or shape is None else name
+        self._shapes[name] = shape
+        return name, shape
 
-    def _own(self, prim: Usd.Prim, bound: Any) -> int:
+    def _own(self, prim: Usd.Prim, bound: Any, primvars: frozenset[str]) -> int:
         """Return the material that holds for a whole prim."""
-        return self._materials.add(bound) if bound else self._materials.unbound(self._opacity(prim))
+        return self._materials.add(bound) if bound else self._materials.unbound(self._opacity(prim, primvars))
 
-    def _face_materials(self, prim: Usd.Prim, surface: Surface, bound: Any) -> np.ndarray:
+    def _face_materials(self, prim: Usd.Prim, surface: Surface, bound: Any, primvars: frozenset[str]) -> np.ndarray:
         """Return the material of each triangle, int32 [F]."""
-        own = self._own(prim, bound)
+        own = self._own(prim, bound, primvars)
         if not surface.subsets:
             return np.full(len(surface.triangles), own, np.int32)
         polygons = np.full(surface.num_faces, own, np.int32)
@@ -242,10 +254,12 @@ class MeshLibrary:
                 polygons[indices] = self._materials.add(material)
         return polygons[surface.faces]
 
-    def _opacity(self, prim: Usd.Prim) -> Optional[float]:
+    def _opacity(self, prim: Usd.Prim, primvars: frozenset[str]) -> Optional[float]:
         """Return the displayOpacity of a whole prim, or ``None`` where it varies over a mesh."""
         from pxr import UsdGeom
 
+        if "primvars:displayOpacity" not in primvars:
+            return 1.0
         primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance("displayOpacity")
         values = primvar.Get(self._time) if primvar and primvar.HasAuthoredValue() else None
         if values is None or not len(values):
@@ -257,14 +271,16 @@ class MeshLibrary:
         mean = float(np.mean(np.array(values, np.float64)))
         return mean if np.isfinite(mean) else 1.0
 
-    def _constant_color(self, prim: Usd.Prim) -> tuple[float, float, float]:
+    def _constant_color(self, prim: Usd.Prim, primvars: frozenset[str]) -> tuple[float, float, float]:
         """Return the displayColor that holds for a whole prim, NaN where there is none."""
         from pxr import UsdGeom
 
+        if "primvars:displayColor" not in primvars:
+            return NO_COLOR
         primvar = UsdGeom.PrimvarsAPI(prim).FindPrimvarWithInheritance("displayColor")
         values = primvar.Get(self._time) if primvar and primvar.HasAuthoredValue() else None
         if values is None or not len(values):
-            return _NO_COLOR
+            return NO_COLOR
         mean = np.array(values, np.float64).reshape(-1, 3).mean(0)
         return (float(mean[0]), float(mean[1]), float(mean[2]))
 
@@ -274,7 +290,7 @@ class MeshLibrary:
         surface: Surface,
         faces: np.ndarray,
         colors: Optional[np.ndarray],
-        constant: tuple[float, float, float] = _NO_COLOR,
+        constant: tuple[float, float, float] = NO_COLOR,
     ) -> Mesh:
         used = np.flatnonzero(np.bincount(faces)).tolist()
         shape = surface.triangles.shape

@@ -12,7 +12,7 @@ from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.usd.curves import CURVES, arrange, read_curves
 from cosmos.bridge.render.usd.deform import MovingPoints, SampledPoints, SkinnedPoints
 from cosmos.bridge.render.usd.geometry import Surface, read_mesh
-from cosmos.bridge.render.usd.gprims import IMPLICIT, ImplicitPoints, gprim_key, read_gprim
+from cosmos.bridge.render.usd.gprims import IMPLICIT, SIZES, ImplicitPoints, gprim_key, read_gprim
 from cosmos.bridge.render.usd.normals import crease_normals
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.points import gather, read_cloud
@@ -93,11 +93,11 @@ def _read(
         surface = None if cloud is None else read_cloud(cloud, time, notes)
         if cloud is None or surface is None:
             return None
-        moves = _varies(prim, "points", "widths", "primvars:widths", "ids")
+        moves = varies(prim, "points", "widths", "primvars:widths", "ids")
         return Shape(surface=surface, moving=cloud if moves else None, first=cloud.read(time) if moves else None)
     names = ("curveVertexCounts",) if kind in CURVES else ("faceVertexCounts", "faceVertexIndices", "holeIndices")
     starts: list[float] = []
-    if _varies(prim, *names):
+    if varies(prim, *names):
         starts = sorted({start for name in names for start in prim.GetAttribute(name).GetTimeSamples()})
     if skin is not None:
         if starts:
@@ -109,7 +109,8 @@ def _read(
     return _versioned(prim, time, scale, names, starts, notes)
 
 
-def _varies(prim: Usd.Prim, *names: str) -> bool:
+def varies(prim: Usd.Prim, *names: str) -> bool:
+    """Whether any of a prim's attributes may change with time."""
     attributes = [prim.GetAttribute(name) for name in names]
     return any(attribute and attribute.ValueMightBeTimeVarying() for attribute in attributes)
 
@@ -119,7 +120,7 @@ def _implicit(prim: Usd.Prim, time: Usd.TimeCode, scale: float, notes: Notes) ->
     if surface is None or not len(surface.triangles):
         notes.add("Shapes without a finite size above zero are left out", str(prim.GetPath()))
         return None
-    moves = _varies(prim, "size", "radius", "height", "width", "length", "radiusTop", "radiusBottom")
+    moves = varies(prim, *SIZES)
     return Shape(surface=surface, moving=ImplicitPoints(prim=prim, scale=scale) if moves else None)
 
 
@@ -135,7 +136,7 @@ def _skinned(prim: Usd.Prim, time: Usd.TimeCode, scale: float, skin: SkinnedPoin
         notes.add("Skinned meshes that USD cannot pose are drawn at rest", str(prim.GetPath()))
         return Shape(surface=surface)
     posed = replace(surface, points=points, normals=_turned(surface, points))
-    return Shape(surface=posed, moving=skin if skin.moves or _varies(prim, "points") else None)
+    return Shape(surface=posed, moving=skin if skin.moves or varies(prim, "points") else None)
 
 
 def _turned(surface: Surface, points: np.ndarray) -> np.ndarray:
@@ -152,14 +153,14 @@ def _version(prim: Usd.Prim, time: Usd.TimeCode, scale: float, notes: Notes) -> 
     if prim.GetTypeName() == "Mesh":
         mesh = UsdGeom.Mesh(prim)
         surface = read_mesh(mesh, time, scale, notes)
-        moving: Optional[MovingPoints] = SampledPoints(mesh=mesh, scale=scale) if _varies(prim, "points") else None
+        moving: Optional[MovingPoints] = SampledPoints(mesh=mesh, scale=scale) if varies(prim, "points") else None
         return None if surface is None else Shape(surface=surface, moving=moving)
     curves = arrange(prim, time, scale, notes)
     surface = None if curves is None else read_curves(curves, time, notes)
     if surface is None:
         return None
     return Shape(
-        surface=surface, moving=curves if _varies(prim, "points", "widths", "primvars:widths", "tangents") else None
+        surface=surface, moving=curves if varies(prim, "points", "widths", "primvars:widths", "tangents") else None
     )
 
 
@@ -251,4 +252,4 @@ def _or(values: Optional[np.ndarray], fill: float, surface: Surface, width: int)
     return np.full((*surface.triangles.shape, width), fill, np.float32) if values is None else np.asarray(values)
 
 
-__all__ = ["SHAPES", "Shape", "VersionedPoints", "read_shape"]
+__all__ = ["SHAPES", "Shape", "VersionedPoints", "read_shape", "varies"]

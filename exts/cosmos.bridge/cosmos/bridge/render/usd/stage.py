@@ -66,14 +66,15 @@ class StageReader:
         ranged = self._stage.HasAuthoredTimeCodeRange()
         start = self._stage.GetStartTimeCode() if ranged else None
         self._time = Usd.TimeCode.EarliestTime() if start is None else Usd.TimeCode(start)
-        self._scene, self._tracks = assemble(self._stage, self._time, self._scale, path=name, progress=progress)
+        self._transforms = Transforms(self._stage)
+        cache = self._transforms.at(self._time)
+        self._scene, self._tracks = assemble(self._stage, cache, self._scale, path=name, progress=progress)
         if not self._scene.drawn:
             said = " ".join(self._scene.notes)
             raise SourceError(
                 f"Stage {name} has nothing that can be drawn; add a visible mesh or shape of purpose default or render."
                 + (f" ({said})" if said else "")
             )
-        self._transforms = Transforms(self._stage)
         self._still = self._rest_pose()
         self._map: RoadMap | None = None
 
@@ -108,9 +109,9 @@ class StageReader:
         local_to_world, light_to_world = self._still.local_to_world.copy(), self._still.light_to_world.copy()
         visible = self._still.visible.copy()
         cache = self._transforms.at(time)
-        if tracks.moving:
-            prims = [tracks.prims[row] for row in tracks.moving]
-            local_to_world[tracks.moving] = self._world_matrices(cache, prims)
+        if tracks.moving.prims:
+            matrices = self._world_matrices(cache, tracks.moving.prims)
+            local_to_world[tracks.moving.rows] = matrices[tracks.moving.prim_of]
         if tracks.moving_lights:
             prims = [tracks.lights[row] for row in tracks.moving_lights]
             light_to_world[tracks.moving_lights] = self._world_matrices(cache, prims)
@@ -215,7 +216,7 @@ class StageReader:
         tracks, count = self._tracks, len(self._scene.drawn)
         cache = self._transforms.at(self._time)
         local_to_world = np.tile(np.eye(4), (count, 1, 1))
-        local_to_world[list(tracks.prims)] = self._world_matrices(cache, list(tracks.prims.values()))
+        local_to_world[tracks.placed.rows] = self._world_matrices(cache, tracks.placed.prims)[tracks.placed.prim_of]
         visible = np.ones(count, bool)
         for track in tracks.instancers:
             self._place_points(track, cache, self._time, local_to_world, visible)
