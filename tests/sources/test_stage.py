@@ -190,15 +190,37 @@ def test_another_camera_of_the_stage_is_not_loaded_again(tmp_path, monkeypatch):
     assert isinstance(first, CameraRig) and any("2 cameras" in note for note in first.notes)
     second = first.beside("/World/Flat")
     assert second.describe()["camera"] == "/World/Flat" and not any("was taken" in note for note in second.notes)
-    np.testing.assert_allclose(read_clip(second).depth.numpy(), 7.0, rtol=1e-5)
-    np.testing.assert_allclose(read_clip(first).depth.numpy(), 4.0, rtol=1e-5)
+    clips = [read_clip(second), read_clip(first)]
     first.close()
     first.close()
     assert len(made) == 1 and not closed
-    np.testing.assert_allclose(read_clip(second).depth.numpy(), 7.0, rtol=1e-5)
+    clips.append(read_clip(second))
+    for clip, depth in zip(clips, (7.0, 4.0, 7.0), strict=True):
+        np.testing.assert_allclose(clip.depth.numpy(), depth, rtol=1e-5)
     with pytest.raises(SourceError, match="is closed"):
         first.beside("/World/Flat")
     with pytest.raises(SourceError, match="has no camera '/World/Nope'"):
         second.beside("/World/Nope")
     second.close()
+    assert not closed  # the clips' light probes still ask it
+    for clip in clips:
+        clip.close()
     assert closed == made
+
+
+def test_a_clip_can_ask_its_stage_for_light(tmp_path):
+    source = StageSource(author(tmp_path / "wall.usda"), size=SIZE, frames=range(3))
+    clip = read_clip(source)
+    source.close()  # the probe holds the stage by itself
+    bright, dim = (clip.probe.light(2, Look(exposure=value)).relit.numpy().mean() for value in (0.0, -3.0))
+    assert dim < 0.6 * bright
+    clip.close()
+    clip.close()
+    with pytest.raises(SourceError, match=r"probe of .* is closed"):
+        clip.probe.light(0, Look())
+
+
+@pytest.mark.parametrize("drawing", [{"look": Look()}, {"quality": "reference", "samples": 1}, {"rgb": False}], ids=str)
+def test_only_plain_pictures_can_be_relit(tmp_path, drawing):
+    source = StageSource(author(tmp_path / "wall.usda"), size=SIZE, frames=range(1), **drawing)
+    assert read_clip(source).probe is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -122,11 +123,12 @@ class Bridge:
                         record.fail_camera(clips, error)
                         continue
                     tell(CLIPS, record.num_settled, len(plan))
-                    for planned in clips:
-                        if stop.finishing:
-                            break
-                        self._make(planned, clip, controls, weights, record, clock, tell)
-                        tell(CLIPS, record.num_settled, len(plan))
+                    with closing(clip):
+                        for planned in clips:
+                            if stop.finishing:
+                                break
+                            self._make(planned, clip, controls, weights, record, clock, tell)
+                            tell(CLIPS, record.num_settled, len(plan))
                 return record.finish()
 
     def preflight(self, *, check_out: bool = True) -> Mapping[str, Mapping[str, Any]]:

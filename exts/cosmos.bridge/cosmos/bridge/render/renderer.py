@@ -24,7 +24,7 @@ with collector_waits():
     from cosmos.bridge.render.remarks import remarks
     from cosmos.bridge.render.roadmap import MapStyle
     from cosmos.bridge.render.scene import Pose, Scene
-    from cosmos.bridge.types import BUFFERS, Camera, Frame, Look, Progress
+    from cosmos.bridge.types import BUFFERS, Camera, Frame, LightMaps, Look, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from cosmos.bridge.render.draw.paint import Painter
     from cosmos.bridge.render.draw.tiles import Tiles
 
+_LIGHT_SLOT = -1
+"""Memory that no frame borrows."""
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
 
 
@@ -90,6 +92,7 @@ class Renderer:
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
         self._targets: dict[tuple[int, int, int], _Target] = {}
+        self._maps: dict[tuple[int, int], LightMaps] = {}
         self._serials: dict[int, int] = {}
         self._memory: dict[Any, Any] = {}
         self._tiles: Optional[tuple[Any, Tiles]] = None
@@ -228,6 +231,43 @@ class Renderer:
             details=self._details(camera, view, target, pose, look, exposure_of, reference),
             **target.buffers,
         )
+
+    def light(
+        self, camera: Union[str, Camera], time_code: float, look: Look, *, size: Optional[tuple[int, int]] = None
+    ) -> LightMaps:
+        """Return how a look lights a frame: the frame relit, a white and a mirror ball at each pixel, the air.
+
+        Weather and wear of the look change no surface; its noise, dirt and flakes are left out. Drawn by quick shading.
+
+        Args:
+            camera: Path of a camera of the stage, or a camera.
+            time_code: USD time code.
+            look: Time of day and air.
+            size: Height and width [px]; needed for a path, must agree with a Camera.
+
+        Returns:
+            Maps that borrow this renderer's memory until the next ones of this size.
+
+        Raises:
+            SourceError: If there is no such camera.
+            ValueError: If ``size`` is missing or disagrees.
+        """
+        camera = self._camera_of(camera, time_code, size)
+        pose, height, width = self._pose(time_code), camera.height, camera.width
+        self._world.place(pose)
+        seen = self._target(camera, _LIGHT_SLOT).seen
+        self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
+        if (height, width) not in self._maps:
+            shapes = {"relit": 3, "white": 3, "mirror": 3, "air": 4}
+            self._maps[height, width] = LightMaps(
+                **{
+                    name: wp.empty((height, width, channels), dtype=wp.uint8, device=self._bands.device)
+                    for name, channels in shapes.items()
+                }
+            )
+        maps = self._maps[height, width]
+        self._painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps)
+        return maps
 
     def _details(
         self,

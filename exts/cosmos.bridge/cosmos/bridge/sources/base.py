@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from cosmos.bridge.types import Clip, Frame, Progress, gather
+from cosmos.bridge.types import Clip, Frame, LightProbe, Progress, gather
 
 
 @runtime_checkable
@@ -58,12 +59,24 @@ class ClipHolder(Protocol):
         ...
 
 
+@runtime_checkable
+class Relightable(Protocol):
+    """A source that can tell the light of its frames under any look."""
+
+    def probe(self) -> LightProbe | None:
+        """Return the probe of its frames, which outlives the source and which the caller closes; ``None`` if not so."""
+        ...
+
+
 def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
     """Read a whole source into a Clip that owns its memory, or take the clip that the source holds.
 
     Args:
         source: Where the frames come from.
         progress: Told ``("render", done, total)`` after each frame.
+
+    Returns:
+        The clip; ``Clip.close`` releases the light probe that a relightable source gave it.
     """
     if isinstance(source, ClipHolder):
         return source.clip(progress)
@@ -74,7 +87,8 @@ def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
             if progress is not None:
                 progress("render", index + 1, source.num_frames)
 
-    return gather(counted(), fps=source.fps, num_frames=source.num_frames)
+    clip = gather(counted(), fps=source.fps, num_frames=source.num_frames)
+    return replace(clip, probe=source.probe()) if isinstance(source, Relightable) else clip
 
 
-__all__ = ["CameraRig", "ClipHolder", "FrameSource", "read_clip"]
+__all__ = ["CameraRig", "ClipHolder", "FrameSource", "Relightable", "read_clip"]

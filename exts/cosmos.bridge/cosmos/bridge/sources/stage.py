@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cosmos.bridge.render.lidar import Lidar
     from cosmos.bridge.render.quality import Quality
     from cosmos.bridge.render.roadmap import MapStyle
-    from cosmos.bridge.types import Camera, Look, Progress
+    from cosmos.bridge.types import Camera, LightMaps, LightProbe, Look, Progress
 
 DEFAULT_SIZE = (704, 1280)
 """Height and width [px] that a stage is drawn at when nobody says: the size Transfer models like best."""
@@ -250,13 +250,40 @@ class StageSource:
         self._sharers[0] += 1
         return other
 
+    def probe(self) -> LightProbe | None:
+        """Return what tells the light of these frames; ``None`` where they are not the stage's plain pictures."""
+        if self._look is not None or self._reference is not None or not self._rgb or self._closed:
+            return None
+        self._sharers[0] += 1
+        return _StageProbe(copy(self))
+
     def close(self) -> None:
-        """Release the renderer, unless another camera's source still draws with it; safe to call twice."""
+        """Release the renderer, unless a probe or another camera's source still uses it; safe to call twice."""
         if not self._closed:
             self._closed = True
             self._sharers[0] -= 1
             if self._sharers[0] == 0:
                 self._renderer.close()
+
+
+class _StageProbe:
+    """Light of a source's frames, by a share of its own in the source's renderer."""
+
+    def __init__(self, source: StageSource) -> None:
+        self._source = source
+
+    def light(self, frame: int, look: Look) -> LightMaps:
+        """Return the maps of a frame."""
+        source = self._source
+        if source._closed:
+            raise SourceError(f"The light probe of {source._name} is closed; read the clip again.")
+        time = source._times[frame]
+        maps: LightMaps = source._renderer.light(source._camera_at(time), time, look)
+        return maps
+
+    def close(self) -> None:
+        """Give the renderer's share back."""
+        self._source.close()
 
 
 def _range_text(frames: range) -> str:

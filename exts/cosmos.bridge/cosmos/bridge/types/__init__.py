@@ -15,6 +15,7 @@ from cosmos.bridge.types.frame import (
 )
 from cosmos.bridge.types.lens import FTheta, Lens, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
 from cosmos.bridge.types.look import Look
+from cosmos.bridge.types.probe import LightMaps, LightProbe
 from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
 from cosmos.bridge.types.verdict import Augmentation, Finding, FindingKind, GuardReport, Measurement, Severity, Verdict
 
@@ -36,6 +37,8 @@ __all__ = [
     "GuardReport",
     "Instance",
     "Lens",
+    "LightMaps",
+    "LightProbe",
     "Look",
     "MapLine",
     "Measurement",

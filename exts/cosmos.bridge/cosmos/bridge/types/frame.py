@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Protocol
 import numpy as np
 
 from cosmos.bridge.types.camera import Camera
+from cosmos.bridge.types.probe import LightProbe
 
 if TYPE_CHECKING:
     import warp as wp
@@ -212,6 +213,8 @@ class Clip:
     """Lanes, poles and boxes as lines, uint8 sRGB, shape [T, H, W, 3]; only where asked for."""
     lidar: Optional[wp.array] = None
     """LiDAR points as dots coloured by range, uint8 sRGB, shape [T, H, W, 3]; only where asked for."""
+    probe: Optional[LightProbe] = None
+    """Tells the light of these frames under any look; ``None`` from a source that cannot."""
 
     def __post_init__(self) -> None:
         if not self.cameras or len(self.cameras) != len(self.time_codes):
@@ -229,6 +232,11 @@ class Clip:
                 )
         lead = (len(self.cameras), first.height, first.width)
         _check_buffers("Clip", {name: getattr(self, name) for name in (*BUFFERS, *EXTRA_BUFFERS)}, lead)
+
+    def close(self) -> None:
+        """Release the light probe, where there is one; the clip's own memory stays. Safe to call twice."""
+        if self.probe is not None:
+            self.probe.close()
 
     @property
     def num_frames(self) -> int:

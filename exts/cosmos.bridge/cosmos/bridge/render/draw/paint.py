@@ -20,7 +20,7 @@ from cosmos.bridge.render.draw.borrow import (
     put_back_kernel,
 )
 from cosmos.bridge.render.draw.daylight import plain_sky
-from cosmos.bridge.render.draw.gather import SIMULATION, TEACHER, Effort, gather_light
+from cosmos.bridge.render.draw.gather import MAPS, SIMULATION, TEACHER, Effort, gather_light
 from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
@@ -36,7 +36,7 @@ from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.quality import Reference
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import Camera, Look, Progress
+from cosmos.bridge.types import Camera, LightMaps, Look, Progress
 
 if TYPE_CHECKING:
     from cosmos.bridge.render.draw.layers import LayerPainter
@@ -84,6 +84,8 @@ class _Frame:
     world: Any
     air: Any
     lamps: Any
+    skin: Any
+    """The air as surfaces know it: what it says of wear, wetness and snow."""
 
 
 def _outdoors(air: Any) -> float:
@@ -131,28 +133,10 @@ class Painter:
             progress: Told of samples done, where paths are traced.
             linear: Give exposed light as it is before tone mapping, particles, dirt of the lens and sensor noise.
         """
-        key = (camera.height, camera.width)
-        if key not in self._canvases:
-            self._canvases[key] = _Canvas(*key, self._bands.device)
-        air, lamps = self._lighting.decide(look, pose, cameras)
-        expose_for(air, camera, look)
-        frame = _Frame(
-            camera=camera,
-            view=make_view(camera, self._world.origin),
-            canvas=self._canvases[key],
-            effort=SIMULATION if look is None else TEACHER,
-            toned=not linear,
-            world=self._world.ray_ready(),
-            air=air,
-            lamps=lamps,
-        )
+        frame = self._frame(camera, pose, look, cameras, toned=not linear)
         width, count, canvas = camera.width, camera.width * camera.height, frame.canvas
         if reference is None:
-            self._bands.launch(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
-            self._read(frame, canvas.home, count)
-            grid = self._gather(frame, canvas.home)
-            self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
-            self._refine_edges(frame, grid)
+            self._draw(frame, seen)
         else:
             self._trace(frame, seen, pose, look, reference, progress)
         if linear:
@@ -167,6 +151,68 @@ class Painter:
         noise, seed = (0.0, 0) if look is None else (look.noise, look.seed & 0x7FFFFFFF)
         moment = round(pose.time_code * 8.0) & 0xFFFFF
         self._bands.launch(encode_kernel, count, [width, colors, noise, seed, moment, rgb], chunk=4096)
+
+    def light(
+        self,
+        camera: Camera,
+        seen: tuple[wp.array, wp.array],
+        pose: Pose,
+        look: Look,
+        cameras: list[Camera],
+        maps: LightMaps,
+    ) -> None:
+        """Fill the light maps of a frame; arguments as for ``paint``."""
+        from cosmos.bridge.render.draw.balls import fill_balls_kernel
+
+        frame = self._frame(camera, pose, look, cameras, bare=True)
+        count = camera.width * camera.height
+        grid = self._draw(frame, seen)
+        self._bands.launch(encode_kernel, count, [camera.width, frame.canvas.colors, 0.0, 0, 0, maps.relit], chunk=4096)
+        scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
+        self._bands.launch(fill_balls_kernel, count, [*scene, maps.white, maps.mirror, maps.air], chunk=512)
+
+    def _frame(
+        self,
+        camera: Camera,
+        pose: Pose,
+        look: Optional[Look],
+        cameras: list[Camera],
+        *,
+        toned: bool = True,
+        bare: bool = False,
+    ) -> _Frame:
+        """Light a frame; on ``bare`` surfaces age and weather leave nothing."""
+        key = (camera.height, camera.width)
+        if key not in self._canvases:
+            self._canvases[key] = _Canvas(*key, self._bands.device)
+        air, lamps = self._lighting.decide(look, pose, cameras)
+        expose_for(air, camera, look)
+        skin = air
+        if bare:
+            skin, _ = self._lighting.decide(look, pose, cameras)
+            skin.detail = skin.wet = skin.snow = 0.0
+        return _Frame(
+            camera=camera,
+            view=make_view(camera, self._world.origin),
+            canvas=self._canvases[key],
+            effort=MAPS if bare else SIMULATION if look is None else TEACHER,
+            toned=toned,
+            world=self._world.ray_ready(),
+            air=air,
+            lamps=lamps,
+            skin=skin,
+        )
+
+    def _draw(self, frame: _Frame, seen: tuple[wp.array, wp.array]) -> Any:
+        """Fill the canvas by quick shading; return the slow light."""
+        width, canvas = frame.camera.width, frame.canvas
+        count = width * frame.camera.height
+        self._bands.launch(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
+        self._read(frame, canvas.home, count)
+        grid = self._gather(frame, canvas.home)
+        self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
+        self._refine_edges(frame, grid)
+        return grid
 
     def _trace(
         self,
@@ -201,7 +247,7 @@ class Painter:
         self._tracer.expose(air, view, self._traced[1], reference.samples, frame.canvas.colors, toned=frame.toned)
 
     def _read(self, frame: _Frame, surfaces: Any, count: int) -> None:
-        inputs = [frame.world, frame.air, frame.view, surfaces]
+        inputs = [frame.world, frame.skin, frame.view, surfaces]
         self._bands.launch_runs(read_surfaces_kernel, count, inputs, chunk=1024)
 
     def _shade(

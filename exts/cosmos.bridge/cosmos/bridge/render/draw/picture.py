@@ -7,6 +7,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import lattice
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.tone import srgb_of
 
 wp.set_module_options(fast_options())
 
@@ -104,14 +105,6 @@ def average_kernel(
     colors_out[pixels[s]] = (fine[4 * s] + fine[4 * s + 1] + fine[4 * s + 2] + fine[4 * s + 3]) * 0.25
 
 
-@wp.func
-def _encode(value: wp.float32):
-    v = wp.clamp(value, 0.0, 1.0)
-    if v <= 0.0031308:
-        return 12.92 * v
-    return 1.055 * wp.pow(v, 0.41666667) - 0.055
-
-
 @wp.kernel
 def encode_kernel(
     first: wp.int32,
@@ -127,7 +120,7 @@ def encode_kernel(
     y = i // width
     x = i - y * width
     for channel in range(3):
-        value = _encode(colors[i][channel])
+        value = srgb_of(colors[i][channel])
         if noise > 0.0:
             a = lattice(x, y, frame * 4 + channel, seed)
             b = lattice(y, x, frame * 4 + channel, seed ^ wp.uint32(911))

@@ -142,7 +142,7 @@ def _alike(home: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.fl
 
 
 @wp.func
-def _grid_sample(grid: LightGrid, home: Surfaces, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.float32):
+def grid_sample(grid: LightGrid, home: Surfaces, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.float32):
     """Slow light at a sample: lamps' irradiance, gathered irradiance with openness, share of cells that fit.
 
     Taken from the four cells around it, by how well each lies on the same surface; from twelve more where none does.
@@ -181,7 +181,7 @@ def _grid_sample(grid: LightGrid, home: Surfaces, uv: wp.vec2, p: wp.vec3, n: wp
 
 
 @wp.func
-def _cell_of(grid: LightGrid, uv: wp.vec2):
+def cell_of(grid: LightGrid, uv: wp.vec2):
     """The cell whose middle is nearest to an image point."""
     step = wp.float32(grid.step)
     column = wp.int32(wp.floor((uv[0] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
@@ -205,7 +205,7 @@ def _is_flat(world: WorldArrays, f: wp.int32):
 
 
 @wp.func
-def _sunlit(
+def sunlit(
     world: WorldArrays,
     air: Air,
     triangle: wp.int32,
@@ -268,7 +268,7 @@ def _glints(
 
 
 @wp.func
-def _beam(air: Air, view: View, direction: wp.vec3, distance: wp.float32, nv: wp.float32):
+def beam(air: Air, view: View, direction: wp.vec3, distance: wp.float32, nv: wp.float32):
     """Irradiance from two lamps a little below the camera, aimed along it: a cone with a soft rim."""
     axis = wp.transform_vector(view.camera_to_world, wp.vec3(0.0, -0.06, -1.0))
     inside = wp.dot(direction, wp.normalize(axis))
@@ -278,7 +278,7 @@ def _beam(air: Air, view: View, direction: wp.vec3, distance: wp.float32, nv: wp
 
 
 @wp.func
-def _reflected(world: WorldArrays, air: Air, lamps: Lamps, start: wp.vec3, mirrored: wp.vec3, g: wp.vec3):
+def reflected(world: WorldArrays, air: Air, lamps: Lamps, start: wp.vec3, mirrored: wp.vec3, g: wp.vec3):
     """What a mirror shows of the scene."""
     way = mirrored
     if wp.dot(way, g) < 0.02:
@@ -368,8 +368,8 @@ def shade_kernel(
             f0 = surfaces.specular[i] * (1.0 - gloss[1]) + base * gloss[1]
             diffuse = base * ((1.0 - gloss[1]) * finish[3] / PI)
             start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-            lit, gathered, close = _grid_sample(grid, home, uv, p, n, gloss[3])
-            cell = _cell_of(grid, uv)
+            lit, gathered, close = grid_sample(grid, home, uv, p, n, gloss[3])
+            cell = cell_of(grid, uv)
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
             frugal = grid.frugal == 1 and layer == 0
@@ -379,7 +379,7 @@ def shade_kernel(
                 if frugal and sun_rays == 1 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
                     share = grid.sun[cell]
                 if share < 0.0:
-                    share = _sunlit(world, air, triangle, p, start, g, n, sun_rays)
+                    share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
                 if share > 0.0:
                     shine = _highlight(f0, n, toward, air.sun, wp.max(roughness, 0.08), finish)
                     color += wp.cw_mul(diffuse + shine, air.sun_color) * (facing * share)
@@ -388,7 +388,7 @@ def shade_kernel(
                 color += _glints(lamps, grid, cell, few, lit, p, n, toward, f0, roughness, finish)
             if air.headlight > 0.0:
                 shine = _highlight(f0, n, toward, toward, wp.max(roughness, 0.15), wp.vec4())
-                color += wp.cw_mul(diffuse + shine, _beam(air, view, direction, distance, nv))
+                color += wp.cw_mul(diffuse + shine, beam(air, view, direction, distance, nv))
             mirrored = wp.normalize(direction + n * (2.0 * nv))
             gleam = _gleam(f0, roughness, nv, finish)
             if finish[0] > 0.0:
@@ -397,7 +397,7 @@ def shade_kernel(
             met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
             sharp = (1.0 - smooth_step(0.10, 0.36, roughness)) * air.bounce
             if sharp > 0.02:
-                met = met * (1.0 - sharp) + _reflected(world, air, lamps, start, mirrored, g) * sharp
+                met = met * (1.0 - sharp) + reflected(world, air, lamps, start, mirrored, g) * sharp
             color += wp.cw_mul(gleam, met)
         glow = wp.vec3(0.0, 0.0, 0.0)
         if air.haze > 2.0e-3 and lamps.count > 0:
@@ -409,4 +409,4 @@ def shade_kernel(
         color_out[i] = color
 
 
-__all__ = ["LightGrid", "shade_kernel"]
+__all__ = ["LightGrid", "beam", "cell_of", "grid_sample", "reflected", "shade_kernel", "sunlit"]

@@ -23,4 +23,13 @@ def aces(color: wp.vec3):
     )
 
 
-__all__ = ["aces"]
+@wp.func
+def srgb_of(value: wp.float32):
+    """Display-linear to sRGB, both in [0, 1] (IEC 61966-2-1)."""
+    v = wp.clamp(value, 0.0, 1.0)
+    if v <= 0.0031308:
+        return 12.92 * v
+    return 1.055 * wp.pow(v, 0.41666667) - 0.055
+
+
+__all__ = ["aces", "srgb_of"]

@@ -1,0 +1,52 @@
+"""The light of a clip's stage under another look: what a relit picture, a white ball and a mirror ball would show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from cosmos.bridge.types.look import Look
+
+if TYPE_CHECKING:
+    import warp as wp
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LightMaps:
+    """Light at every pixel of one frame, all exposed alike. Borrows memory that is valid until the probe's next maps.
+
+    On film sets a white and a mirror ball are held into the scene for the same end (Debevec 1998).
+    """
+
+    relit: wp.array
+    """The frame's own matter under the light and in the air of the look, sRGB, uint8, shape [H, W, 3]."""
+    white: wp.array
+    """What a matt white surface would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met."""
+    mirror: wp.array
+    """What a mirror would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met."""
+    air: wp.array
+    """What the air before it adds, sRGB, and which share of light it lets pass, uint8, shape [H, W, 4]; the sky and 0
+    where nothing is met."""
+
+
+class LightProbe(Protocol):
+    """Tells the light of a clip's frames under any look."""
+
+    def light(self, frame: int, look: Look) -> LightMaps:
+        """Return the maps of a frame.
+
+        Args:
+            frame: Index of the frame in the clip.
+            look: Time of day and air; what weather does to surfaces (wetness, snow, wear) is left out.
+
+        Raises:
+            SourceError: If the probe is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the probe holds; safe to call twice."""
+        ...
+
+
+__all__ = ["LightMaps", "LightProbe"]

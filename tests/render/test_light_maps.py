@@ -1,0 +1,125 @@
+"""Light maps: a white and a mirror ball agree with white and mirroring things, the air with Beer-Lambert."""
+
+import numpy as np
+import pytest
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
+
+from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import Camera, Look
+
+SIZE = (36, 64)
+PLAIN = Look(detail=0.0, vignette=0.0, sun_elevation=40.0, sun_azimuth=200.0)
+
+
+def paint(stage, prim, **inputs):
+    """Give a prim a UsdPreviewSurface."""
+    path = f"/Looks/{prim.GetName()}"
+    material = UsdShade.Material.Define(stage, path)
+    shader = UsdShade.Shader.Define(stage, f"{path}/Surface")
+    shader.CreateIdAttr("UsdPreviewSurface")
+    for name, value in inputs.items():
+        kind = "Color3f" if isinstance(value, tuple) else "Float"
+        shader.CreateInput(name, getattr(Sdf.ValueTypeNames, kind)).Set(
+            Gf.Vec3f(*value) if kind == "Color3f" else value
+        )
+    material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
+    UsdShade.MaterialBindingAPI.Apply(prim).Bind(material)
+
+
+def slab(stage, name, low, high):
+    """A box between two corners."""
+    cube = UsdGeom.Cube.Define(stage, f"/World/{name}")
+    cube.CreateSizeAttr(1.0)
+    low, high = np.array(low, float), np.array(high, float)
+    cube.AddTranslateOp().Set(Gf.Vec3d(*((low + high) / 2.0)))
+    cube.AddScaleOp().Set(Gf.Vec3f(*(high - low)))
+    return cube.GetPrim()
+
+
+@pytest.fixture
+def yard():
+    """A matt ground of albedo 0.8 with a red block on it."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    ground = slab(stage, "Ground", (-60, -60, -1), (60, 60, 0))
+    paint(
+        stage, ground, diffuseColor=(0.8, 0.8, 0.8), roughness=1.0, specularColor=(0.0, 0.0, 0.0), useSpecularWorkflow=1
+    )
+    paint(stage, slab(stage, "Block", (-1, 3, 0), (1, 5, 2)), diffuseColor=(0.7, 0.05, 0.05), roughness=1.0)
+    return stage
+
+
+def camera(height=1.6):
+    view = np.eye(4)
+    view[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]  # along +Y, Z up
+    view[:3, 3] = (0.0, -4.0, height)
+    lens = np.array([[60.0, 0, SIZE[1] / 2], [0, 60.0, SIZE[0] / 2], [0, 0, 1]])
+    return Camera(prim_path="/Eye", height=SIZE[0], width=SIZE[1], intrinsics=lens, cam_to_world=view)
+
+
+def draw(stage, device, look):
+    renderer = Renderer(stage, device=device, threads=1)
+    frame = renderer.render(camera(), 0.0)
+    depth, ids = frame.depth.numpy().copy(), frame.instance_ids.numpy().copy()
+    names = {i: item.prim_path for i, item in frame.instances.items()}
+    maps = renderer.light(camera(), 0.0, look)
+    maps = {name: getattr(maps, name).numpy().astype(int).copy() for name in ("relit", "white", "mirror", "air")}
+    ground = np.isin(ids, [i for i, path in names.items() if path.endswith("Ground")])
+    return renderer, depth, ground, maps
+
+
+def inner(mask):
+    """Pixels whose neighbours are in the mask as well: no anti-aliased rim."""
+    out = mask.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            out &= np.roll(mask, step, axis)
+    out[[0, -1]] = out[:, [0, -1]] = False
+    return out
+
+
+@pytest.mark.parametrize("elevation", [40.0, 8.0, -12.0])
+def test_white_ground_is_the_white_map(yard, device, elevation):
+    look = Look(detail=0.0, vignette=0.0, sun_elevation=elevation, sun_azimuth=200.0, fog=0.2)
+    _, _, ground, maps = draw(yard, device, look)
+    assert ground.mean() > 0.3
+    apart = np.abs(maps["relit"] - maps["white"])[inner(ground)]
+    assert np.percentile(apart, 99) <= 6 and apart.mean() < 2.5
+
+
+def test_the_relit_frame_is_the_look_without_wear_and_weather(yard, device):
+    renderer, _, _, maps = draw(yard, device, PLAIN)
+    drawn = renderer.render(camera(), 0.0, look=PLAIN, particles=False).rgb.numpy().astype(int)
+    assert np.abs(drawn - maps["relit"]).mean() < 2.0  # the look's picture spends more rays
+    wet = renderer.light(camera(), 0.0, Look(detail=1.0, vignette=0.0, sun_elevation=40.0, snow=1.0, rain=1.0))
+    red = wet.relit.numpy().astype(int)[16, 32]
+    assert red[0] > 1.5 * red[2]  # the block keeps its colour under snow and rain
+
+
+def test_a_mirror_shows_what_a_mirroring_ground_shows(yard, device):
+    ground = yard.GetPrimAtPath("/World/Ground")
+    paint(yard, ground, diffuseColor=(1.0, 1.0, 1.0), roughness=0.0, metallic=1.0, useSpecularWorkflow=0)
+    _, _, ground, maps = draw(yard, device, PLAIN)
+    apart = np.abs(maps["relit"] - maps["mirror"])[inner(ground)]
+    assert np.percentile(apart, 95) <= 8
+    below = maps["mirror"][33:35, 30:34].reshape(-1, 3)  # the block, upside down, in the ground before it
+    assert (below[:, 0] > 1.3 * below[:, 2]).all()
+
+
+def test_the_air_lets_pass_what_beer_and_lambert_say(yard, device):
+    look = Look(detail=0.0, vignette=0.0, sun_elevation=40.0, fog=0.45)
+    _, depth, ground, maps = draw(yard, device, look)
+    y, x = np.nonzero(ground)
+    distance = depth[y, x] * np.sqrt(1.0 + ((x + 0.5 - 32) / 60.0) ** 2 + ((y + 0.5 - 18) / 60.0) ** 2)
+    extinction = 3.9 / 8.0 * 0.45**1.9 + 0.0002  # Koschmieder; a metre or two of height change little of it
+    clear = maps["air"][y, x, 3] / 255.0
+    np.testing.assert_allclose(clear, np.exp(-extinction * distance), atol=0.02)
+
+
+def test_where_nothing_is_met_the_air_is_the_sky(yard, device):
+    _, depth, _, maps = draw(yard, device, PLAIN)
+    sky = inner(~np.isfinite(depth))
+    assert sky.mean() > 0.1
+    assert np.abs(maps["air"][..., :3] - maps["relit"])[sky].max() <= 1
+    assert not maps["air"][sky][:, 3].any() and not maps["white"][sky].any() and not maps["mirror"][sky].any()
