@@ -38,7 +38,7 @@ $(VENV)/.headless: $(VENV)/.python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.headless
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[headless,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[headless,cosmos,dev]"
 	touch $@
 
 clean:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge import BridgeConfig, ControlWeights
+from cosmos.bridge import Bridge, BridgeConfig, ControlWeights
 from cosmos.bridge.bridge import default_weights, strengthen
-from cosmos.bridge.errors import JobCancelled, ModelError, SinkError, SourceError
+from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError, SinkError, SourceError
 from cosmos.bridge.jobs import CLIPS, StopSignal
 from cosmos.bridge.runs.ledger import read_ledger
 from cosmos.bridge.sinks.manifest import read_manifest
@@ -40,6 +40,34 @@ def test_every_camera_prompt_and_variant_becomes_a_clip(config, make_bridge):
     ]
     assert summary.report.is_file()
     assert summary.notes == ("The scene has no light; a sky was added.",)
+
+
+def test_what_to_preserve_reaches_the_request_as_a_mask(config, make_bridge):
+    plain = {**config.to_mapping(), "preserve": {"classes": ["crate"]}}
+    config = BridgeConfig.from_mapping(plain)
+    assert BridgeConfig.from_mapping(config.to_mapping()) == config
+    model = TintModel(preserve=True)
+    make_bridge(config, transfer=model).augment()
+    request = model.requests[0]
+    np.testing.assert_array_equal(request.preserve.numpy(), (request.clip.instance_ids.numpy() == 1).astype("f4"))
+    with pytest.raises(ModelError, match=r"tint does not use preserve; leave it out, or take --transfer cosmos-transf"):
+        make_bridge(config.replace(out=f"{config.out}2")).augment()
+
+
+@pytest.mark.parametrize("plain", [{}, {"normalized": True}])
+def test_a_preserve_that_names_nothing_is_refused(config, plain):
+    with pytest.raises(ConfigError, match="preserve names nothing"):
+        BridgeConfig.from_mapping({**config.to_mapping(), "preserve": plain})
+
+
+def test_options_of_a_backend_reach_it_and_others_are_refused(config):
+    with pytest.raises(ConfigError, match=r"'overlapp' is no setting in transfer_options; the nearest is 'overlap'"):
+        Bridge(config.replace(transfer="cosmos-transfer2.5", transfer_options={"overlapp": 2}))
+    with pytest.raises(ConfigError, match="embedded takes no transfer_options, got overlap"):
+        Bridge(config.replace(transfer_options={"overlap": 2}))
+    bridge = Bridge(config.replace(transfer="cosmos-transfer2.5", transfer_options={"weights": "/nowhere"}))
+    with pytest.raises(ModelError, match=r"no checkpoint of cosmos-transfer2\.5 in /nowhere"):
+        bridge._transfer.load("cpu")
 
 
 def test_every_setting_reaches_the_request(config, make_bridge):

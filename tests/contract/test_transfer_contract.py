@@ -5,7 +5,6 @@ A new backend enters by its name in the registry; nothing here is written for on
 
 import sys
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -13,35 +12,57 @@ import pytest
 import torch  # noqa: TID253
 import warp as wp
 
-from cosmos.bridge.errors import JobCancelled, ModelError
-from cosmos.bridge.transfer.base import TransferModel
-from cosmos.bridge.transfer.registry import create, names
-from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
-_SPEC = spec_from_file_location("transfer_clips", Path(__file__).parents[1] / "transfer" / "conftest.py")
-clips = module_from_spec(_SPEC)
-sys.modules["transfer_clips"] = clips
-_SPEC.loader.exec_module(clips)
+from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError
+from cosmos.bridge.transfer.base import TransferModel
+from cosmos.bridge.transfer.registry import backends, create, names
+from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
+from fake_clips import make_clip, make_controls
+
+
+def _tiny25(folder):
+    pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
+    from tiny_cosmos import write_tiny_transfer25
+
+    return {"weights": str(write_tiny_transfer25(folder)), "chunk_frames": 5, "cache_embeddings": False}
+
+
+OPTIONS = {"cosmos-transfer2.5": _tiny25}
+"""Backend whose weights are fetched -> writes tiny ones of the same layout and returns the options to use them."""
 
 
 @pytest.fixture(scope="module", params=names())
-def model(request):
+def make(request, tmp_path_factory):
+    """Makes the backend anew, with tiny weights where it ships none."""
     torch.set_num_threads(1)
-    model = create(request.param)
+    write = OPTIONS.get(request.param)
+    options = {} if write is None else write(tmp_path_factory.mktemp("weights"))
+    return lambda: create(request.param, options)
+
+
+@pytest.fixture(scope="module")
+def model(make):
+    model = make()
     model.load("cpu")
+    ask.num_steps = min(2, model.spec.max_steps)
     yield model
     model.unload()
 
 
 def ask(clip=None, **changes):
-    clip = clip or clips.make_clip()
+    clip = clip or make_clip()
     fields = {"weights": ControlWeights(edge=0.5, depth=0.5), "prompt": "snow at night", "seed": 3, **changes}
-    controls = fields.pop("controls", None) or clips.make_controls(clip)
+    fields.setdefault("num_steps", ask.num_steps)
+    controls = fields.pop("controls", None) or make_controls(clip)
     return TransferRequest(clip=clip, controls=controls, **fields)
 
 
-def test_it_is_a_transfer_model_and_knows_itself_before_loading(model):
-    fresh = create(model.spec.name)
+ask.num_steps = 1
+
+
+def test_it_is_a_transfer_model_and_knows_itself_before_loading(model, make):
+    fresh = make()
     assert isinstance(fresh, TransferModel)
     assert fresh.spec == model.spec
     assert fresh.spec.name in names() and fresh.spec.licence and fresh.spec.revision
@@ -56,7 +77,7 @@ def test_the_same_request_gives_the_same_pixels(model):
 @pytest.mark.parametrize("size", [(36, 50), (17, 33), (1, 1), (64, 9)])
 @pytest.mark.parametrize("frames", [1, 3])
 def test_frames_and_size_come_back_as_they_went_in(model, size, frames):
-    clip = clips.make_clip(size, frames) if min(size) > 8 else clips.make_clip((36, 50), frames)
+    clip = make_clip(size, frames) if min(size) > 8 else make_clip((36, 50), frames)
     if min(size) <= 8:
         corner = clip.rgb[:, : size[0], : size[1]].contiguous()
         camera = replace(clip.cameras[0], height=size[0], width=size[1])
@@ -76,7 +97,7 @@ def test_the_result_owns_its_memory_and_the_clip_stays_as_it_was(model):
 
 
 def test_a_clip_of_pictures_alone_works(model):
-    clip = clips.make_clip(buffers=())
+    clip = make_clip(buffers=())
     result = model.transfer(ask(clip, weights=ControlWeights(edge=0.5, vis=0.3)))
     assert result.rgb.shape == clip.rgb.shape
 
@@ -91,16 +112,39 @@ def test_controls_it_does_not_know_are_refused_by_name(model):
                 model.transfer(request)
 
 
+def test_an_option_it_does_not_know_is_refused_by_name(model):
+    with pytest.raises(ConfigError, match="wieghts"):
+        create(model.spec.name, {"wieghts": "/data"})
+
+
+def test_keeping_parts_of_the_source_works_or_is_refused_by_name(model):
+    clip = make_clip()
+    half = np.zeros(clip.rgb.shape[:3], np.float32)
+    half[:, :, : clip.width // 2] = 1.0
+    request = ask(clip, preserve=wp.array(half, dtype=wp.float32, device="cpu"))
+    if model.spec.name == "identity" or model.spec.preserve:
+        kept = model.transfer(request).rgb.numpy()
+        assert model.spec.name == "identity" or (kept != model.transfer(ask(clip)).rgb.numpy()).any()
+    else:
+        with pytest.raises(ModelError, match=r"cannot preserve.*cosmos-transfer2\.5 can"):
+            model.transfer(request)
+
+
+def test_the_registry_and_the_spec_tell_the_same(model):
+    backend = next(backend for backend in backends() if backend.name == model.spec.name)
+    said = [name for name in ("negative_prompt", "guidance", "preserve") if getattr(model.spec, name)]
+    assert list(backend.uses) == said and backend.licence == model.spec.licence
+
+
 def test_more_steps_than_it_has_are_refused(model):
     with pytest.raises(ModelError, match="num_steps"):
         model.transfer(ask(num_steps=model.spec.max_steps + 1))
 
 
-def test_progress_counts_up_to_the_frames_and_may_cancel(model):
+def test_progress_counts_up_to_its_total_and_may_cancel(model):
     told = []
     model.transfer(ask(), progress=lambda stage, done, total: told.append((done, total)))
-    frames = ask().clip.num_frames
-    assert told[-1] == (frames, frames)
+    assert told[-1][0] == told[-1][1] > 1 and len({total for _, total in told}) == 1
     assert [done for done, _ in told] == sorted({done for done, _ in told})
 
     def stop(stage, done, total):
@@ -121,8 +165,8 @@ def test_the_provenance_says_what_ran(model):
     assert provenance.peak_bytes > 0
 
 
-def test_unloading_twice_is_safe_and_loading_again_gives_the_same(model):
-    fresh = create(model.spec.name)
+def test_unloading_twice_is_safe_and_loading_again_gives_the_same(model, make):
+    fresh = make()
     fresh.load("cpu")
     before = fresh.transfer(ask()).rgb.numpy()
     fresh.unload()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -79,4 +80,20 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["WeightsError", "check_files", "find_weights", "read_weights_config", "sha256_of", "weight_folders"]
+def combined_sha256(files: Iterable[Path]) -> str:
+    """Return one hash over the contents of files, in the order given."""
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.name}:{sha256_of(file)}\n".encode())
+    return whole.hexdigest()
+
+
+__all__ = [
+    "WeightsError",
+    "check_files",
+    "combined_sha256",
+    "find_weights",
+    "read_weights_config",
+    "sha256_of",
+    "weight_folders",
+]

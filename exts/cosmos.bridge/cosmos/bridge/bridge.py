@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -14,22 +14,21 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.config import BridgeConfig
-from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.critic.base import Critic
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
 from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
 from cosmos.bridge.runs.clock import Clock
+from cosmos.bridge.runs.fit import check_spec, weighted_kinds
 from cosmos.bridge.runs.plan import PlannedClip, plan_clips
 from cosmos.bridge.runs.record import RunRecord
 from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sources.base import CameraRig, FrameSource, read_clip
-from cosmos.bridge.transfer.base import TransferModel, TransferSpec
+from cosmos.bridge.transfer.base import TransferModel
 from cosmos.bridge.types import (
     EXTRA_BUFFERS,
     Augmentation,
     Clip,
-    ControlKind,
     ControlSignals,
     ControlWeights,
     GuardReport,
@@ -39,6 +38,8 @@ from cosmos.bridge.types import (
 )
 
 if TYPE_CHECKING:
+    import warp as wp
+
     from cosmos.bridge.sinks.stage_facts import StageFacts
 
 GEOMETRY = ("edge", "depth", "seg")
@@ -74,7 +75,7 @@ class Bridge:
     ) -> None:
         self.config, self._stage = config, stage
         self._open_source = open_source or self._open_named_source
-        self._transfer = transfer or _create("transfer", config.transfer)
+        self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options)
         self._guard = guard or _create("guard", config.guard)
         self._critic = critic or _create("critic", config.critic)
 
@@ -118,16 +119,16 @@ class Bridge:
                     if stop.finishing:
                         break
                     try:
-                        clip, controls, weights = self._prepare(opened.take(camera), clock, tell)
+                        prepared = self._prepare(opened.take(camera), clock, tell)
                     except (SourceError, ControlError) as error:
                         record.fail_camera(clips, error)
                         continue
                     tell(CLIPS, record.num_settled, len(plan))
-                    with closing(clip):
+                    with closing(prepared.clip):
                         for planned in clips:
                             if stop.finishing:
                                 break
-                            self._make(planned, clip, controls, weights, record, clock, tell)
+                            self._make(planned, prepared, record, clock, tell)
                             tell(CLIPS, record.num_settled, len(plan))
                 return record.finish()
 
@@ -153,6 +154,7 @@ class Bridge:
         controls: ControlSignals,
         weights: ControlWeights,
         *,
+        preserve: Optional[wp.array] = None,
         first: int = 1,
         clock: Optional[Clock] = None,
         progress: Optional[Progress] = None,
@@ -164,6 +166,7 @@ class Bridge:
             clip: Simulated clip.
             controls: Its controls.
             weights: Their weights in the first attempt.
+            preserve: Where the source stays as it is, float32 in [0, 1], shape [T, H, W].
             first: Number of the first attempt to make; above 1 when a resumed run made earlier ones.
             clock: Measures the parts of the line.
             progress: Told each step.
@@ -188,6 +191,7 @@ class Bridge:
                 seed=planned.seed_of(attempt),
                 num_steps=config.num_steps,
                 guidance=config.guidance,
+                preserve=preserve,
             )
             with clock("transfer"):
                 result = _whole(request, self._transfer.transfer(request, progress))
@@ -233,7 +237,7 @@ class Bridge:
         from cosmos.bridge.runs.memory import check_device, check_fit
 
         check_device(self.config.device)
-        _check_spec(self._transfer.spec, self.config)
+        check_spec(self._transfer.spec, self.config)
         if check_out:
             refuse_taken(Path(self.config.out), Path(self.config.source))
         described = {}
@@ -242,11 +246,10 @@ class Bridge:
             check_fit(told["num_frames"], told.get("size") or (1, 1), self.config.device)
         return described
 
-    def _prepare(
-        self, source: FrameSource, clock: Clock, progress: Progress
-    ) -> tuple[Clip, ControlSignals, ControlWeights]:
+    def _prepare(self, source: FrameSource, clock: Clock, progress: Progress) -> _Prepared:
         """Read a source once, close it, and make its controls and weights."""
         from cosmos.bridge.controls import derive_controls
+        from cosmos.bridge.controls.regions import region_coverage
         from cosmos.bridge.controls.weights import build_weights
 
         with clock("read"):
@@ -258,14 +261,14 @@ class Bridge:
             spec = self.config.weights
             weights = default_weights(clip) if spec is None else build_weights(clip, spec)
             controls = derive_controls(clip, specs=self.config.controls.specs(), kinds=weights.kinds)
-        return clip, controls, weights
+            area = self.config.preserve
+            preserve = None if area is None else region_coverage(clip, area, "preserve")
+        return _Prepared(clip=clip, controls=controls, weights=weights, preserve=preserve)
 
     def _make(
         self,
         planned: PlannedClip,
-        clip: Clip,
-        controls: ControlSignals,
-        weights: ControlWeights,
+        prepared: _Prepared,
         record: RunRecord,
         clock: Clock,
         progress: Progress,
@@ -274,7 +277,14 @@ class Bridge:
         first = record.begin(planned)
         try:
             for augmentation in self.attempts(
-                planned, clip, controls, weights, first=first, clock=clock, progress=progress
+                planned,
+                prepared.clip,
+                prepared.controls,
+                prepared.weights,
+                preserve=prepared.preserve,
+                first=first,
+                clock=clock,
+                progress=progress,
             ):
                 record.write(augmentation, progress)
         except GuardRefusal as refusal:
@@ -310,13 +320,23 @@ class Bridge:
         """Return what the source must draw for the controls that cannot be derived from its buffers."""
         from cosmos.bridge.sources import STAGE_ENDINGS
 
-        kinds = tuple(kind for kind in _weighted(self.config.weights) if kind in EXTRA_BUFFERS)
+        kinds = tuple(kind for kind in weighted_kinds(self.config.weights) if kind in EXTRA_BUFFERS)
         if not kinds:
             return {}
         if Path(self.config.source).suffix.lower() not in STAGE_ENDINGS:
             return {"controls": kinds}  # recorded pictures are as they are
         styles = {"lidar": self.config.controls.lidar, "hdmap": self.config.controls.hdmap}
         return {"controls": kinds, **{kind: styles[kind] for kind in kinds}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Prepared:
+    """A clip of a camera with what steers it."""
+
+    clip: Clip
+    controls: ControlSignals
+    weights: ControlWeights
+    preserve: Optional[wp.array]
 
 
 class _Opened:
@@ -428,43 +448,11 @@ def strengthen(weights: ControlWeights, gain: float) -> ControlWeights:
     return replace(weights, **changed)
 
 
-def _create(room: str, name: str) -> Any:
+def _create(room: str, name: str, *settings: Any) -> Any:
     """Make a named object from a room's registry, which imports only what that name needs."""
     from importlib import import_module
 
-    return import_module(f"cosmos.bridge.{room}.registry").create(name)
-
-
-def _check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
-    """Refuse settings that would not reach the model."""
-    spec_kinds = [str(kind) for kind in spec.controls]
-    foreign = [kind for kind in _weighted(config.weights) if kind not in spec_kinds]
-    if foreign:
-        raise ModelError(
-            f"{spec.name} does not know the control {' and '.join(foreign)}; it knows {', '.join(spec_kinds)}."
-        )
-    unused = [
-        name
-        for name, given, acts in (
-            ("negative_prompt", bool(config.negative_prompt), spec.negative_prompt),
-            ("guidance", config.guidance is not None, spec.guidance),
-        )
-        if given and not acts
-    ]
-    if unused:
-        raise ModelError(f"{spec.name} does not use {' and '.join(unused)}; leave it out or choose another transfer.")
-    if config.num_steps is not None and config.num_steps > spec.max_steps:
-        raise ModelError(
-            f"{spec.name} takes at most {spec.max_steps} num_steps, got {config.num_steps}; ask for fewer."
-        )
-
-
-def _weighted(weights: Optional[WeightSpec]) -> tuple[str, ...]:
-    """Return the kinds that a weight, or a region, lets act."""
-    if weights is None:
-        return ()
-    parts = (weights, *weights.regions)
-    return tuple(str(kind) for kind in ControlKind if any((getattr(part, str(kind)) or 0.0) > 0.0 for part in parts))
+    return import_module(f"cosmos.bridge.{room}.registry").create(name, *settings)
 
 
 def _allowed(report: GuardReport) -> GuardReport:

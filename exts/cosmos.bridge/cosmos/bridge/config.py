@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Optional
 
-from cosmos.bridge.controls.specs import ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
+from cosmos.bridge.controls.specs import Area, ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.render.lidar import Lidar
@@ -123,6 +123,10 @@ class BridgeConfig:
     """How each control video is made."""
     transfer: str = "embedded"
     """Name of the Transfer backend."""
+    transfer_options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of that backend alone (for ``cosmos-transfer2.5``: weights, schedule, overlap, ...)."""
+    preserve: Optional[Area] = None
+    """What keeps the source's own pixels, by class, prim, instance, box or mask; not every backend can."""
     num_steps: Optional[int] = None
     """Denoising steps; ``None`` takes the model's own."""
     guidance: Optional[float] = None
@@ -165,6 +169,10 @@ class BridgeConfig:
             and not any(getattr(self.weights, str(kind)) for kind in ControlKind)
         ):
             raise ConfigError("weights gives every control 0; raise at least one, e.g. weights.edge=1.")
+        area = self.preserve
+        named = area is None or area.classes or area.prims or area.instances or area.box or area.mask
+        if area is not None and not named and area.mask_array is None:
+            raise ConfigError("preserve names nothing; give classes, prims, instances, a box or a mask to keep.")
         if self.guidance is not None and not math.isfinite(self.guidance):
             raise ConfigError(f"guidance must be a finite number, got {self.guidance!r}.")
         if self.num_steps is not None:

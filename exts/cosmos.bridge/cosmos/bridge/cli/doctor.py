@@ -143,13 +143,17 @@ def _devices() -> Iterator[Check]:
 def _weights() -> Iterator[Check]:
     """Load each Transfer backend's weights, which checks their hash."""
     try:
-        from cosmos.bridge.transfer.registry import create, names
+        from cosmos.bridge.transfer.registry import backends, create
 
-        known = names()
+        known = backends()
     except Exception as error:  # noqa: BLE001 - the doctor reports whatever is broken
         yield Check(name="transfer backends", ok=False, found=_short(error), cure="Reinstall cosmos-bridge.")
         return
-    for name in known:
+    for backend in known:
+        name = backend.name
+        if backend.fetched:
+            yield _fetched(name, backend.extra)
+            continue
         try:
             model = create(name)
             model.load("cpu")
@@ -164,6 +168,20 @@ def _weights() -> Iterator[Check]:
             yield Check(
                 name=f"transfer {name}", ok=False, found=_short(error), cure="Reinstall cosmos-bridge[headless]."
             )
+
+
+def _fetched(name: str, extra: str) -> Check:
+    """Tell whether the weights of a backend that ships none are there; their absence breaks nothing."""
+    from cosmos.models.places import checkpoint_folder
+
+    folder = checkpoint_folder(name)
+    if importlib.util.find_spec("diffusers") is None:
+        found, cure = "not installed, and no run needs it", f'pip install "cosmos-bridge[{extra}]" to use it'
+    elif not folder.is_dir():
+        found, cure = "weights not fetched, and no run needs them", f"cosmos-bridge models fetch {name} to use it"
+    else:
+        found, cure = f"weights in {folder}", ""
+    return Check(name=f"transfer {name}", ok=True, found=found, cure=cure)
 
 
 def _places() -> Iterator[Check]:

@@ -3,6 +3,7 @@
 from cosmos.bridge.controls.derive import available_kinds, derive_controls
 from cosmos.bridge.controls.palette import PALETTE_NAME, color_of, palette
 from cosmos.bridge.controls.specs import (
+    Area,
     ControlSpec,
     DepthSpec,
     EdgeSpec,
@@ -19,6 +20,7 @@ from cosmos.bridge.controls.weights import build_weights, cap_weights, weights_t
 
 __all__ = [
     "PALETTE_NAME",
+    "Area",
     "ControlSpec",
     "DepthSpec",
     "EdgeSpec",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cosmos.bridge.controls.masks import mask_to_float, read_mask
-from cosmos.bridge.controls.specs import Region
+from cosmos.bridge.controls.specs import Area
 from cosmos.bridge.errors import ControlError
 from cosmos.bridge.types import Clip
 
@@ -20,7 +20,7 @@ _LISTED = 20
 """How many names an error lists before it only counts."""
 
 
-def region_coverage(clip: Clip, region: Region, name: str) -> wp.array:
+def region_coverage(clip: Clip, region: Area, name: str) -> wp.array:
     """Draw where a region lies in a clip.
 
     Args:
@@ -60,7 +60,7 @@ def region_coverage(clip: Clip, region: Region, name: str) -> wp.array:
     return coverage
 
 
-def _wanted_ids(clip: Clip, region: Region, name: str) -> tuple[set[int], set[int]]:
+def _wanted_ids(clip: Clip, region: Area, name: str) -> tuple[set[int], set[int]]:
     """Semantic ids and instance ids that a region selects, each of which occurs in the clip."""
     semantics: set[int] = set()
     instances: set[int] = set()

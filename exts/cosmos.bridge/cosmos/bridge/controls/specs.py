@@ -84,25 +84,13 @@ Keys = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Region:
-    """A part of the picture with weights of its own.
+class Area:
+    """A part of the picture.
 
     ``classes``, ``prims`` and ``instances`` add up; ``box`` and ``mask`` cut away from that, or from the whole
     picture where none of the three is given. Each class, prim and instance must occur in the clip.
     """
 
-    edge: Optional[float] = None
-    """Weight of the Canny edges inside, in [0, 1]; ``None`` leaves it as it is around the region."""
-    depth: Optional[float] = None
-    """Weight of the depth video inside."""
-    seg: Optional[float] = None
-    """Weight of the instance colours inside."""
-    vis: Optional[float] = None
-    """Weight of the blurred picture inside."""
-    hdmap: Optional[float] = None
-    """Weight of the map projection inside."""
-    lidar: Optional[float] = None
-    """Weight of the range image inside."""
     classes: tuple[str, ...] = ()
     """Semantic labels, of any taxonomy."""
     prims: tuple[str, ...] = ()
@@ -117,6 +105,27 @@ class Region:
     """File, .npy, picture or video, of the clip's size; white applies fully."""
     mask_array: Optional[np.ndarray] = field(default=None, compare=False, repr=False)
     """The mask itself, bool, uint8, uint16 or float, shape [H, W] or [T, H, W]; instead of ``mask``."""
+
+    def __post_init__(self) -> None:
+        _check_area("Area", self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region(Area):
+    """A part of the picture with weights of its own."""
+
+    edge: Optional[float] = None
+    """Weight of the Canny edges inside, in [0, 1]; ``None`` leaves it as it is around the region."""
+    depth: Optional[float] = None
+    """Weight of the depth video inside."""
+    seg: Optional[float] = None
+    """Weight of the instance colours inside."""
+    vis: Optional[float] = None
+    """Weight of the blurred picture inside."""
+    hdmap: Optional[float] = None
+    """Weight of the map projection inside."""
+    lidar: Optional[float] = None
+    """Weight of the range image inside."""
     keys: Keys = ()
     """Key frames of how much of the region applies; none applies it fully throughout."""
 
@@ -127,12 +136,7 @@ class Region:
             raise ValueError(f"Region needs a weight for at least one of {kinds}, got none.")
         _check_weights("Region", self)
         _check_keys("Region.keys", self.keys)
-        if self.mask is not None and self.mask_array is not None:
-            raise ValueError("Region takes mask or mask_array, got both; leave one out.")
-        if self.box is not None and not (self.box[0] < self.box[2] and self.box[1] < self.box[3]):
-            raise ValueError(f"Region.box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {self.box}.")
-        if self.normalized and self.box is not None and not all(0.0 <= edge <= 1.0 for edge in self.box):
-            raise ValueError(f"Region.box must lie in [0, 1] where normalized, got {self.box}.")
+        _check_area("Region", self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +165,16 @@ class WeightSpec:
         _check_keys("WeightSpec.keys", self.keys)
 
 
+def _check_area(owner: str, area: Area) -> None:
+    box = area.box
+    if area.mask is not None and area.mask_array is not None:
+        raise ValueError(f"{owner} takes mask or mask_array, got both; leave one out.")
+    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(f"{owner}.box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got {box}.")
+    if area.normalized and box is not None and not all(0.0 <= edge <= 1.0 for edge in box):
+        raise ValueError(f"{owner}.box must lie in [0, 1] where normalized, got {box}.")
+
+
 def _check_weights(owner: str, spec: Union[Region, WeightSpec]) -> None:
     for kind in ControlKind:
         weight = getattr(spec, str(kind))
@@ -177,6 +191,7 @@ def _check_keys(owner: str, keys: Sequence[tuple[int, float]]) -> None:
 
 
 __all__ = [
+    "Area",
     "ControlSpec",
     "DepthSpec",
     "EdgeSpec",

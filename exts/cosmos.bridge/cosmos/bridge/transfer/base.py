@@ -32,6 +32,8 @@ class TransferSpec:
     """Whether a negative prompt acts."""
     guidance: bool
     """Whether guidance acts."""
+    preserve: bool = False
+    """Whether parts of the source can be kept."""
 
 
 @runtime_checkable

@@ -259,6 +259,8 @@ def _check(request: TransferRequest) -> float:
             f"embedded knows light through pinhole cameras only, but {bent.prim_path} has the lens {bent.lens.name}; "
             "take a pinhole camera or another --transfer."
         )
+    if request.preserve is not None:
+        raise ModelError("embedded cannot preserve parts of the source; cosmos-transfer2.5 can, or give them vis=1.")
     if request.num_steps not in (None, 1):
         raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; ask for 1 or leave it out.")
     foreign = [kind.value for kind in request.weights.kinds if kind not in _KINDS]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosmos.bridge.types import TransferRequest
+
+if TYPE_CHECKING:
+    import warp as wp
 
 _DISTRIBUTIONS = {"warp": "warp-lang", "torch": "torch", "safetensors": "safetensors"}
 
@@ -19,7 +22,7 @@ def settings_of(request: TransferRequest) -> dict[str, Any]:
             if weight > 0.0:
                 weights[str(kind)] = float(weight)
         else:
-            weights[str(kind)] = {"map_mean": round(float(weight.numpy().mean()), 4)}
+            weights[str(kind)] = {"map_mean": _mean(weight)}
     return {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
@@ -27,7 +30,12 @@ def settings_of(request: TransferRequest) -> dict[str, Any]:
         "num_steps": request.num_steps,
         "guidance": request.guidance,
         "weights": weights,
+        "preserve": None if request.preserve is None else {"map_mean": _mean(request.preserve)},
     }
+
+
+def _mean(values: wp.array) -> float:
+    return round(float(values.numpy().mean()), 4)
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -6,8 +6,10 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any, Optional
 
-from cosmos.bridge.errors import ModelError, ModelNotInstalledError
+from cosmos.bridge.errors import ConfigError, ModelError, ModelNotInstalledError
+from cosmos.bridge.settings import from_plain
 from cosmos.bridge.transfer.base import TransferModel
 
 
@@ -25,6 +27,10 @@ class TransferBackend:
     """Licence name of its weights."""
     hardware: str
     """What it runs on, in one line."""
+    fetched: bool = False
+    """Whether its weights are not shipped and must be fetched first."""
+    uses: tuple[str, ...] = ()
+    """Settings of a request that not every backend uses, and this one does."""
 
 
 BACKENDS: Mapping[str, TransferBackend] = {
@@ -36,6 +42,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="headless",
             licence="Apache-2.0",
             hardware="any CPU; CUDA where there is one",
+            uses=("negative_prompt", "guidance"),
         ),
         TransferBackend(
             name="identity",
@@ -43,6 +50,15 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="headless",
             licence="Apache-2.0",
             hardware="any CPU or CUDA device",
+        ),
+        TransferBackend(
+            name="cosmos-transfer2.5",
+            target="cosmos.bridge.transfer.cosmos_transfer25:CosmosTransfer25",
+            extra="cosmos",
+            licence="NVIDIA Open Model License",
+            hardware="a CUDA device of 24 GB or more",
+            fetched=True,
+            uses=("negative_prompt", "guidance", "preserve"),
         ),
     )
 }
@@ -59,14 +75,21 @@ def backends() -> tuple[TransferBackend, ...]:
     return tuple(BACKENDS.values())
 
 
-def create(name: str) -> TransferModel:
+def able(*settings: str) -> tuple[str, ...]:
+    """List the backends that use all of some settings of a request."""
+    return tuple(backend.name for backend in BACKENDS.values() if set(settings) <= set(backend.uses))
+
+
+def create(name: str, options: Optional[Mapping[str, Any]] = None) -> TransferModel:
     """Make a backend; its weights stay where they are until ``load``.
 
     Args:
         name: One of ``names()``.
+        options: Settings of that backend alone, as plain values; its ``Options`` class says which there are.
 
     Raises:
         ModelError: If there is no backend of this name.
+        ConfigError: If the backend does not know an option, or refuses its value.
         ModelNotInstalledError: If its packages are missing.
     """
     if name not in BACKENDS:
@@ -81,8 +104,14 @@ def create(name: str) -> TransferModel:
         raise ModelNotInstalledError(
             f'{name} needs {error.name}: pip install "cosmos-bridge[{backend.extra}]".'
         ) from error
-    model: TransferModel = factory()
-    return model
+    if not options:
+        model: TransferModel = factory()
+        return model
+    kind = getattr(factory, "Options", None)
+    if kind is None:
+        raise ConfigError(f"{name} takes no transfer_options, got {', '.join(options)}; leave them out.")
+    made: TransferModel = factory(from_plain(kind, options, "transfer_options"))
+    return made
 
 
-__all__ = ["BACKENDS", "TransferBackend", "backends", "create", "names"]
+__all__ = ["BACKENDS", "TransferBackend", "able", "backends", "create", "names"]

@@ -36,6 +36,8 @@ class TransferRequest:
     """Denoising steps; ``None`` takes the model's own."""
     guidance: Optional[float] = None
     """Prompt guidance; ``None`` takes the model's own."""
+    preserve: Optional[wp.array] = None
+    """1 where the source's picture stays as it is, float32 in [0, 1], shape [T, H, W]; ``None`` repaints all."""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -44,6 +46,11 @@ class TransferRequest:
             raise ValueError(f"TransferRequest.seed must be >= 0, got {self.seed}.")
         if self.num_steps is not None and self.num_steps < 1:
             raise ValueError(f"TransferRequest.num_steps must be >= 1, got {self.num_steps}.")
+        if self.preserve is not None and (
+            len(self.preserve.shape) != 3 or getattr(self.preserve.dtype, "__name__", "") != "float32"
+        ):
+            got = f"{self.preserve.dtype} {list(self.preserve.shape)}"
+            raise ValueError(f"TransferRequest.preserve must be a float32 map [T, H, W], got {got}.")
         missing = [str(kind) for kind in self.weights.kinds if kind not in self.controls]
         if missing:
             have = [str(kind) for kind in self.controls.kinds]
