@@ -157,6 +157,10 @@ class Job(Generic[Result]):
         """Wait until the job ended, at most ``timeout`` [s]; return whether it did."""
         return self._ended.wait(timeout)
 
+    def join(self) -> None:
+        """Wait until the thread of a started job is gone as well."""
+        self._thread.join()
+
     def result(self, timeout: Optional[float] = None) -> Result:
         """Wait for the result.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.controls.palette import PALETTE_NAME, color_of, palette
@@ -114,12 +114,41 @@ def _make_depth(clip: Clip, spec: DepthSpec) -> tuple[wp.array, dict[str, Any]]:
 def _make_seg(clip: Clip, spec: SegSpec) -> tuple[wp.array, dict[str, Any]]:
     from cosmos.bridge.kernels.segmentation import ids_to_control, shade_control
 
-    colors = {key: color_of(instance.prim_path) for key, instance in clip.instances.items()}
-    video = ids_to_control(clip.instance_ids, colors, others=palette())
+    if spec.mapping:
+        ids = _buffer(clip, "semantic_ids", "seg with a mapping")
+        video = ids_to_control(ids, _mapped_colors(clip, spec.mapping))
+    else:
+        colors = {key: color_of(instance.prim_path) for key, instance in clip.instances.items()}
+        video = ids_to_control(clip.instance_ids, colors, others=palette())
     if spec.shaded:
         normals = _buffer(clip, "normals", "shaded seg")
         shade_control(video, normals, light=_SHADE_LIGHT[clip.up_axis])
-    return video, {"palette": PALETTE_NAME, "shaded": spec.shaded}
+    used = {"mapping": {label: list(color) for label, color in spec.mapping.items()}} if spec.mapping else {}
+    return video, {"palette": "mapping" if used else PALETTE_NAME, "shaded": spec.shaded, **used}
+
+
+def _mapped_colors(clip: Clip, mapping: Mapping[str, tuple[int, int, int]]) -> dict[int, tuple[int, int, int]]:
+    """Return the colour of each semantic id that a mapping names; a label may be one of several, split by commas.
+
+    Raises:
+        ControlError: If a label never occurs.
+    """
+    named = {label if ":" in label else f"class:{label}": color for label, color in mapping.items()}
+    colors: dict[int, tuple[int, int, int]] = {}
+    missing = dict.fromkeys(named)
+    there: set[str] = set()
+    for key, labels in clip.labels.items():
+        for taxonomy, text in labels.items():
+            for label in (f"{taxonomy}:{part.strip()}" for part in text.split(",")):
+                there.add(label)
+                missing.pop(label, None)
+                if label in named and key > 1:
+                    colors.setdefault(key, named[label])
+    if missing and not colors:
+        raise ControlError(
+            f"No label of the seg mapping occurs in the clip ({', '.join(missing)}); it has {', '.join(sorted(there))}."
+        )
+    return colors
 
 
 def _make_vis(clip: Clip, spec: VisSpec) -> tuple[wp.array, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Optional, Union
 
@@ -45,6 +45,14 @@ class SegSpec:
 
     shaded: bool = False
     """Darken surfaces that turn away from a fixed light, so that form shows; needs normals."""
+    mapping: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Label, ``car`` or ``taxonomy:car``, -> its colour ``(r, g, b)``: then a colour a class, not an instance, and what
+    is not named is black, as Replicator's ``segmentation_mapping`` has it."""
+
+    def __post_init__(self) -> None:
+        for label, color in self.mapping.items():
+            if not all(0 <= part <= 255 for part in color):
+                raise ValueError(f"SegSpec.mapping needs colours in 0..255, got {label!r}: {tuple(color)}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

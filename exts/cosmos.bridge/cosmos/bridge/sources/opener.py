@@ -16,6 +16,8 @@ STAGE_ENDINGS = (".usd", ".usda", ".usdc", ".usdz")
 """Files that StageSource draws."""
 VIDEO_ENDINGS = (".mp4",)
 """Files that FolderSource decodes."""
+LIVE = "replicator:"
+"""How the source of a run begins that was captured live."""
 
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "stage": (
@@ -48,6 +50,11 @@ def open_source(path: str | os.PathLike[str], **options: Any) -> FrameSource:
     Raises:
         SourceError: If the path is missing or of another kind, or an option does not fit the kind.
     """
+    if os.fspath(path).startswith(LIVE):
+        raise SourceError(
+            f"{os.fspath(path)} was captured live inside Kit and cannot be read again; capture it once more with "
+            "CosmosBridgeWriter."
+        )
     place = Path(path)
     given = {name: value for name, value in options.items() if value is not None}
     if not place.exists():
@@ -71,4 +78,4 @@ def _choose(place: Path) -> tuple[str, Callable[..., FrameSource]]:
     raise SourceError(f"Source {place} is of no known kind; give a file ending in {accepted}, or a folder of frames.")
 
 
-__all__ = ["STAGE_ENDINGS", "VIDEO_ENDINGS", "open_source"]
+__all__ = ["LIVE", "STAGE_ENDINGS", "VIDEO_ENDINGS", "open_source"]

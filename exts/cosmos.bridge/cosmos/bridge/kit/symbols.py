@@ -1,0 +1,63 @@
+"""Every symbol of Kit, Replicator and Isaac Sim that cosmos.bridge touches, with the versions it exists in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSIONS = ("4.2", "4.5", "5.0", "5.1", "6.0", "6.2")
+"""Isaac Sim versions that are told apart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KitSymbol:
+    """One name of the application's Python."""
+
+    name: str
+    """Dotted path: module, then class, then member."""
+    since: str = "4.2"
+    """First Isaac Sim version that is known to have it."""
+    purpose: str
+    """What it is used for."""
+    optional: bool = False
+    """Whether cosmos.bridge works without it, as it must where an extension is not loaded."""
+
+    def in_version(self, version: str) -> bool:
+        """Return whether a version of `VERSIONS` has it."""
+        return VERSIONS.index(version) >= VERSIONS.index(self.since)
+
+
+def _group(purpose: str, prefix: str, *names: str, since: str = "4.2", optional: bool = False) -> tuple[KitSymbol, ...]:
+    return tuple(KitSymbol(name=f"{prefix}.{name}", since=since, purpose=purpose, optional=optional) for name in names)
+
+
+SYMBOLS: tuple[KitSymbol, ...] = (
+    *_group("settings", "carb.settings", "get_settings", "ISettings.get", "ISettings.set"),
+    *_group("log", "carb", "log_info", "log_warn"),
+    *_group("update and stage events", "carb.eventdispatcher", "get_eventdispatcher", "IEventDispatcher.observe_event",
+            since="5.0", optional=True),
+    *_group("update events", "omni.kit.app", "get_app", "IApp.get_update_event_stream",
+            "IApp.next_update_async"),
+    *_group("update events", "omni.kit.app", "GLOBAL_EVENT_UPDATE", since="5.0", optional=True),
+    *_group("events without carb.eventdispatcher", "carb.events", "IEventStream.create_subscription_to_pop"),
+    *_group("the extension", "omni.ext", "IExt"),
+    *_group("the open stage", "omni.usd", "get_context", "UsdContext.get_stage", "UsdContext.get_stage_event_stream",
+            "StageEventType.CLOSING"),
+    *_group("stage events", "omni.usd", "UsdContext.stage_event_name", since="5.0", optional=True),
+    *_group("pausing while the model is behind", "omni.timeline", "get_timeline_interface", "Timeline.is_playing",
+            "Timeline.play", "Timeline.pause", "Timeline.get_current_time"),
+    *_group("the writer", "omni.replicator.core", "Writer", "Writer.attach", "Writer.detach", "WriterRegistry.register",
+            "WriterRegistry.unregister", "AnnotatorRegistry.get_annotator"),
+)  # fmt: skip
+"""In the order of the modules they live in."""
+
+
+def table() -> str:
+    """Return the symbols as a Markdown table, for the documentation."""
+    rows = ["| Symbol | Isaac Sim | Used for |", "|---|---|---|"]
+    for symbol in SYMBOLS:
+        note = ", optional" if symbol.optional else ""
+        rows.append(f"| `{symbol.name}` | {symbol.since} and later{note} | {symbol.purpose} |")
+    return "\n".join(rows) + "\n"
+
+
+__all__ = ["SYMBOLS", "VERSIONS", "KitSymbol", "table"]

@@ -1,0 +1,136 @@
+"""One Isaac Sim of doubles: the modules in place, a stage open, updates by hand."""
+
+import builtins
+import importlib
+import itertools
+import sys
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+from kit.feed import Feed
+from kit.host import App, Event, EventDispatcher, Settings, StageEventType, Timeline, UsdContext, host_modules
+from kit.replicator import Engine, replicator_modules
+from kit.strict import PROFILES, Profile, Watch
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+EXTENSION = Path(__file__).resolve().parents[3] / "exts" / "cosmos.bridge"
+
+
+class Machine:
+    """An application; use it as a context.
+
+    Args:
+        version: Profile.
+        stage: File to open.
+        standalone: Whether a script drives it, as with SimulationApp, instead of a person.
+    """
+
+    def __init__(self, version: str, stage: Optional[Path] = None, *, standalone: bool = False, units: str = "scene"):
+        self.profile: Profile = PROFILES[version]
+        self.standalone, self._stage = standalone, stage
+        self.logs: list[tuple[str, str]] = []
+        self.settings, self.dispatcher, self.stage_events = Settings(), EventDispatcher(), StageEventType()
+        self.settings.set("/app/version", f"{version}.0")
+        self.feed = Feed(str(stage), units) if stage is not None else None
+        self.replicator = Engine(self)
+        self.app, self.context, self.timeline = App(self), UsdContext(self), Timeline(self)
+        self._modules: dict[str, Any] = {}
+        self._extension: Any = None
+
+    def __enter__(self) -> "Machine":
+        Watch.profile, Watch.touched = self.profile, set()
+        builtins.ISAAC_LAUNCHED_FROM_TERMINAL = not self.standalone
+        self._modules = {**host_modules(self), **replicator_modules(self), **self._more_modules()}
+        forget_bridge()
+        sys.modules.update(self._modules)
+        for name, module in self._modules.items():
+            parent, _, child = name.rpartition(".")
+            if parent:
+                object.__setattr__(self._modules[parent], child, module)
+        if self._stage is not None:
+            self.context.open_stage(str(self._stage))
+        return self
+
+    def _more_modules(self) -> dict[str, Any]:
+        return {}
+
+    def __exit__(self, *_: Any) -> None:
+        if self._extension is not None:
+            self.disable()
+        self.context.close_stage()
+        self.app._close()
+        if self.feed is not None:
+            self.feed.close()
+        for name in self._modules:
+            sys.modules.pop(name, None)
+        forget_bridge()
+        del builtins.ISAAC_LAUNCHED_FROM_TERMINAL
+
+    def update(self, count: int = 1) -> None:
+        """Let the application go on."""
+        for _ in range(count):
+            self.app._pump()
+            self.replicator.tick()
+            self.app._updates._fire(Event(0))
+            self.dispatcher._fire("omni.kit.app.update")
+
+    def say_stage(self, event: int) -> None:
+        """Tell of the stage, in the old way and the new."""
+        self.context._events._fire(Event(event))
+        self.dispatcher._fire(f"omni.usd.stage.{event}")
+
+    def run(self, coroutine: Any, seconds: float = 60.0) -> Any:
+        """Let a coroutine run to its end, update by update."""
+        task, deadline = self.app._loop.create_task(coroutine), time.monotonic() + seconds
+        for count in itertools.count():
+            if task.done():
+                return task.result()
+            if time.monotonic() > deadline:
+                raise TimeoutError("The coroutine did not end.")
+            self.update()
+            if count > 50:
+                time.sleep(0.005)  # it waits for a worker
+        raise AssertionError
+
+    def enable(self) -> Any:
+        """Enable the extension as Kit does: import its modules, start the IExt at their root [1.5]."""
+        toml = tomllib.loads((EXTENSION / "config" / "extension.toml").read_text(encoding="utf-8"))
+        for key, value in toml.get("settings", {}).get("exts", {}).get("cosmos.bridge", {}).items():
+            if self.settings.get(f"/exts/cosmos.bridge/{key}") is None:
+                self.settings.set(f"/exts/cosmos.bridge/{key}", value)
+        base = sys.modules["omni.ext"].IExt
+        for entry in toml["python"]["module"]:
+            module = importlib.import_module(entry["name"])
+            for value in list(vars(module).values()):
+                if isinstance(value, type) and issubclass(value, base) and value is not base:
+                    self._extension = value()
+                    self._extension.on_startup(f"cosmos.bridge-{toml['package']['version']}")
+        return self._extension
+
+    def disable(self) -> None:
+        """Disable the extension and unload its modules, as hot reload does."""
+        extension, self._extension = self._extension, None
+        extension.on_shutdown()
+        forget_bridge()
+
+    def alive(self) -> int:
+        """Subscriptions that somebody still holds."""
+        return self.app._updates._alive() + self.context._events._alive() + self.dispatcher._alive()
+
+    def problems(self) -> list[str]:
+        """Return what was logged as a warning or an error."""
+        return [f"{level}: {text}" for level, text in self.logs if level != "info"]
+
+
+def forget_bridge() -> None:
+    """Unload what Kit would unload."""
+    for name in [name for name in sys.modules if name.startswith("cosmos.bridge.kit")]:
+        del sys.modules[name]
+    package = sys.modules.get("cosmos.bridge")
+    if package is not None and hasattr(package, "kit"):
+        del package.kit

@@ -1,0 +1,111 @@
+"""What of Kit is touched is what the list says, no more and no less, and every version has it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from cosmos.bridge.errors import SinkError
+from cosmos.bridge.kit import symbols
+from kit.scene import CAMERAS, products_of
+from kit.strict import PROFILES, VERSIONS, Watch
+
+KIT = Path(symbols.__file__).parent
+DOCS = Path(__file__).resolve().parents[2] / "exts/cosmos.bridge/docs"
+
+
+def covers(offered, name):
+    """Return whether a listed symbol is this name, or lies within it."""
+    return any(symbol == name or symbol.startswith(f"{name}.") for symbol in offered)
+
+
+def exercise(kit, version, out):
+    """Use everything once: settings, writer, back-pressure, closing stage."""
+    machine = kit(version)
+    import omni.replicator.core as rep
+
+    machine.enable()
+    from cosmos.bridge.kit import settings
+
+    settings.keep(max_pending=1)
+    writer = rep.WriterRegistry.get("CosmosBridgeWriter")
+    writer.initialize(output_dir=str(out), prompt="rain", transfer="identity", num_frames=1)
+    writer.attach(products_of(rep, CAMERAS[:1]))
+    machine.timeline.play()
+    machine.update(3)
+    writer.wait_until_ready(machine.update)
+    machine.update(3)
+    machine.timeline.pause()
+    out.mkdir(exist_ok=True)
+    (out / "take_0001").write_text("in the way of the second take")
+    with pytest.raises(SinkError):
+        machine.run(writer.flush_async())
+    writer.detach()
+    machine.disable()
+    return set(Watch.touched)
+
+
+@pytest.fixture(scope="module")
+def touched(tmp_path_factory, scene):
+    """Version -> what was touched in it."""
+    from kit.machine import Machine
+
+    found = {}
+    for version in PROFILES:
+        with Machine(version, scene) as machine:
+            found[version] = exercise(lambda _, machine=machine: machine, version, tmp_path_factory.mktemp("out") / "o")
+    return found
+
+
+def test_versions_are_those_of_the_doubles():
+    assert symbols.VERSIONS == VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nothing_is_touched_that_a_version_does_not_have_or_the_list_does_not_name(touched, version):
+    offered = {symbol.name for symbol in symbols.SYMBOLS if symbol.in_version(version)}
+    assert touched[version] and {name for name in touched[version] if not covers(offered, name)} == set()
+
+
+def test_everything_on_the_list_is_touched_in_some_version(touched):
+    every = set().union(*touched.values())
+    idle = {
+        symbol.name
+        for symbol in symbols.SYMBOLS
+        if not any(symbol.name == name or symbol.name.startswith(f"{name}.") for name in every)
+    }
+    assert idle == set()
+
+
+def test_kit_is_imported_by_name_in_one_place_only():
+    for path in KIT.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+        names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        assert not [name for name in names if name.split(".")[0] in ("omni", "carb", "isaacsim")], path
+        if path.name != "compat.py":
+            spelled = [
+                node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            ]
+            known = {symbol.name for symbol in symbols.SYMBOLS}
+            asked = [text for text in spelled if text.split(".")[0] in ("omni", "carb", "isaacsim") and " " not in text]
+            assert path.name == "symbols.py" or set(asked) <= known, path
+
+
+def test_what_is_not_on_the_list_cannot_be_asked_for(kit):
+    kit("5.1")
+    from cosmos.bridge.kit import compat
+
+    with pytest.raises(LookupError, match="not listed"):
+        compat.find("omni.usd.create_new_stage")
+
+
+def test_the_documentation_lists_the_symbols():
+    assert symbols.table() in (DOCS / "kit.md").read_text(encoding="utf-8")
+
+
+def test_without_kit_a_sentence_says_what_is_missing():
+    from cosmos.bridge.kit import compat
+
+    with pytest.raises(compat.KitError, match=r"omni\.ext\.IExt is missing; run this inside Isaac Sim"):
+        compat.need("omni.ext.IExt")
