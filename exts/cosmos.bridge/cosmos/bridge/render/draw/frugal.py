@@ -40,6 +40,12 @@ _CONTRAST = wp.constant(wp.float32(0.2))
 """Difference of the light of neighbouring cells over its sum, from which they are too far apart."""
 
 
+_FAINT = wp.constant(wp.float32(0.01))
+"""Light of all lamps over that of sky and surroundings, up to which their shadows are not seen."""
+_WEAK = wp.constant(wp.float32(0.2))
+"""The same, up to which one ray to a lamp does."""
+
+
 @wp.func
 def _order(row: wp.int32, column: wp.int32):
     """Place of a cell in its 4 x 4 pattern, such that neighbours are far apart (Bayer 1973), in 0..15."""
@@ -208,13 +214,18 @@ def gather_frugally_kernel(
     picks_out[cell] = picks
     rest_out[cell] = total / strongest
     # What a shadow takes away is all that varies from cell to cell: light that reaches every cell stays exact.
+    weight = total / (gathered[0] + gathered[1] + gathered[2] + 1.0e-12)
+    if weight < _FAINT:
+        lit_out[cell] = full
+        return
     turn = wp.float32(order) * 0.75487767 + 0.5
     lift = wp.float32(order) * 0.56984029 + 0.5
     turn = turn - wp.floor(turn)
     lift = lift - wp.floor(lift)
     lost = _lamp_lost(world, lamps, chosen[0], p, n, g, turn, lift)
-    lost += _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)
-    lit_out[cell] = full - lost * (0.5 * total)
+    if weight > _WEAK:
+        lost = (lost + _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)) * 0.5
+    lit_out[cell] = full - lost * total
 
 
 @wp.kernel
@@ -292,6 +303,37 @@ def agree_on_sun_kernel(
     agreed_out[cell] = _agreed(sun, columns, bottom, right, wp.max(row - 2, 0), wp.max(column - 2, 0), 1)
 
 
+@wp.func
+def _fit(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
+    """How well pixel ``j`` lies on the surface through ``p`` that faces along ``n``, in [0, 1]."""
+    if surfaces.triangles[j] < 0:
+        return wp.float32(0.0)
+    off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
+    alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
+    alike = alike * alike
+    return wp.exp(-off * off) * alike * alike
+
+
+@wp.func
+def _brightness(lit: wp.vec3, gathered: wp.vec4):
+    return lit[0] + lit[1] + lit[2] + gathered[0] + gathered[1] + gathered[2]
+
+
+@wp.func
+def _mean_closeness(surfaces: Surfaces, closeness: wp.array(dtype=wp.float32), columns: wp.int32, rows: wp.int32,
+                    row: wp.int32, column: wp.int32, step: wp.int32, width: wp.int32):  # fmt: skip
+    """Mean over the 4 x 4 lit cells around a block of four."""
+    total = wp.float32(0.0)
+    count = wp.float32(1.0e-6)
+    height = surfaces.triangles.shape[0] // width
+    for r in range(wp.max(row - 2, 0), wp.min(row + 5, rows), 2):
+        for c in range(wp.max(column - 2, 0), wp.min(column + 5, columns), 2):
+            if surfaces.triangles[_pixel_of(r, c, step, width, height)] >= 0:
+                total += closeness[r * columns + c]
+                count += 1.0
+    return total / count
+
+
 @wp.kernel
 def spread_light_kernel(
     first: wp.int32,
@@ -311,98 +353,73 @@ def spread_light_kernel(
     agreed_out: wp.array(dtype=wp.float32),
     marks_out: wp.array(dtype=wp.uint8),
 ):
-    """Carry the light of every second cell a side to those between, and mark where that does not do.
+    """Carry the light of the first cell of each block of 2 x 2 to the others, and mark where that does not do.
 
-    The cells between are filled in the arrays that are read; ``lit_out`` and ``gathered_out`` become copies.
+    The other cells are filled in the arrays that are read; ``lit_out`` and ``gathered_out`` become copies.
     """
-    cell = first + wp.tid()
-    row = cell // columns
-    column = cell - row * columns
-    r0 = row // 2 * 2
-    c0 = column // 2 * 2
+    block = first + wp.tid()
+    across = (columns + 1) // 2
+    row = block // across * 2
+    column = (block - block // across * across) * 2
     height = surfaces.triangles.shape[0] // width
-    i = _pixel_of(row, column, step, width, height)
-    top = wp.max(r0 - 2, 0)
-    left = wp.max(c0 - 2, 0)
-    bottom = wp.min(r0 + 5, rows)
-    right = wp.min(c0 + 5, columns)
-    mark = wp.uint8(0)
-    between = row != r0 or column != c0
-    agreed = _agreed(sun, columns, bottom, right, top, left, 2)
-    agreed_out[cell] = agreed
-    if agreed == _APART:
-        mark = SUN_MARK
-    elif between:
-        sun[cell] = agreed
-    if surfaces.triangles[i] < 0:
-        if between:
-            lit[cell] = wp.vec3(0.0, 0.0, 0.0)
-            gathered[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
-            picks[cell] = wp.vec2i(-1, -1)
-            rest[cell] = wp.float32(1.0)
-            closeness[cell] = wp.float32(0.0)
-        lit_out[cell] = lit[cell]
-        gathered_out[cell] = gathered[cell]
-        marks_out[cell] = mark
-        return
-    p = surfaces.positions[i]
-    n = surfaces.normals[i]
-    footprint = surfaces.gloss[i][3] * wp.float32(step)
-    tolerance = 1.0 / (0.02 + 4.0 * footprint)
-    sum_lit = wp.vec3(0.0, 0.0, 0.0)
-    sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    total = wp.float32(0.0)
-    best = wp.float32(-1.0)
-    lender = wp.int32(-1)
-    close = wp.float32(0.0)
-    count = wp.float32(0.0)
-    low = wp.float32(1.0e30)
-    high = wp.float32(0.0)
-    for r in range(top, bottom, 2):
-        for c in range(left, right, 2):
-            q = r * columns + c
-            j = _pixel_of(r, c, step, width, height)
-            if surfaces.triangles[j] >= 0:
-                close += closeness[q]
-                count += 1.0
-                dr = wp.abs(r - row)
-                dc = wp.abs(c - column)
-                if dr <= 2 and dc <= 2:
-                    off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
-                    alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
-                    alike = alike * alike
-                    fit = wp.exp(-off * off) * alike * alike
-                    weight = (1.0 - 0.5 * wp.float32(dr)) * (1.0 - 0.5 * wp.float32(dc)) * fit + 1.0e-5
-                    sum_lit += lit[q] * weight
-                    sum_gathered += gathered[q] * weight
-                    total += weight
-                    if weight > best:
-                        best = weight
-                        lender = q
-                    if fit > 0.5:
-                        bright = lit[q][0] + lit[q][1] + lit[q][2] + gathered[q][0] + gathered[q][1] + gathered[q][2]
-                        low = wp.min(low, bright)
-                        high = wp.max(high, bright)
-    if total < 0.1 or high - low > _CONTRAST * (high + low):
-        mark = mark | LIGHT_MARK
-    if 2.0 * close * footprint > _NEAR * count:
-        mark = mark | LIGHT_MARK
-    if between and lender >= 0:
-        lit[cell] = sum_lit / total
-        gathered[cell] = sum_gathered / total
-        picks[cell] = picks[lender]
-        rest[cell] = rest[lender]
-        closeness[cell] = close / count
-    elif between:
-        mark = mark | LIGHT_MARK
-        lit[cell] = wp.vec3(0.0, 0.0, 0.0)
-        gathered[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
-        picks[cell] = wp.vec2i(-1, -1)
-        rest[cell] = wp.float32(1.0)
-        closeness[cell] = wp.float32(0.0)
-    lit_out[cell] = lit[cell]
-    gathered_out[cell] = gathered[cell]
-    marks_out[cell] = mark
+    agreed = _agreed(sun, columns, wp.min(row + 5, rows), wp.min(column + 5, columns), wp.max(row - 2, 0),
+                     wp.max(column - 2, 0), 2)  # fmt: skip
+    near = 2.0 * wp.float32(step) * _mean_closeness(surfaces, closeness, columns, rows, row, column, step, width)
+    for m in range(4):
+        y = row + m // 2
+        x = column + m % 2
+        if y < rows and x < columns:
+            cell = y * columns + x
+            i = _pixel_of(y, x, step, width, height)
+            mark = wp.uint8(0)
+            agreed_out[cell] = agreed
+            if agreed == _APART:
+                mark = SUN_MARK
+            light = wp.vec3(0.0, 0.0, 0.0)
+            around = wp.vec4(0.0, 0.0, 0.0, 1.0)
+            lender = row * columns + column
+            if surfaces.triangles[i] >= 0:
+                p = surfaces.positions[i]
+                n = surfaces.normals[i]
+                footprint = surfaces.gloss[i][3]
+                tolerance = 1.0 / (0.02 + 4.0 * footprint * wp.float32(step))
+                light = wp.vec3(0.0, 0.0, 0.0)
+                around = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                total = wp.float32(0.0)
+                best = wp.float32(0.0)
+                low = wp.float32(1.0e30)
+                high = wp.float32(0.0)
+                for k in range(4):
+                    r = row + k // 2 * 2
+                    c = column + k % 2 * 2
+                    if r < rows and c < columns:
+                        q = r * columns + c
+                        fit = _fit(surfaces, _pixel_of(r, c, step, width, height), p, n, tolerance)
+                        share = (1.0 - 0.5 * wp.float32(wp.abs(r - y))) * (1.0 - 0.5 * wp.float32(wp.abs(c - x)))
+                        weight = fit * (share + 1.0e-3)
+                        light += lit[q] * weight
+                        around += gathered[q] * weight
+                        total += weight
+                        if weight > best:
+                            best = weight
+                            lender = q
+                        if fit > 0.5:
+                            bright = _brightness(lit[q], gathered[q])
+                            low = wp.min(low, bright)
+                            high = wp.max(high, bright)
+                if total < 0.1 or high - low > _CONTRAST * (high + low) or near * footprint > _NEAR:
+                    mark = mark | LIGHT_MARK
+                light = light / wp.max(total, 1.0e-12)
+                around = around / wp.max(total, 1.0e-12)
+            if m > 0:
+                lit[cell] = light
+                gathered[cell] = around
+                picks[cell] = picks[lender]
+                rest[cell] = rest[lender]
+                sun[cell] = agreed
+            lit_out[cell] = lit[cell]
+            gathered_out[cell] = gathered[cell]
+            marks_out[cell] = mark
 
 
 __all__ = [

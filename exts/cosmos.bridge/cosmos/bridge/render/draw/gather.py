@@ -113,7 +113,7 @@ class _Gathering:
             self.smooth(every, 2, raw, done)
             (marks,) = self.empty(wp.uint8)
             inputs = [self.home, *self.layout, grid.rows, *done, *lamps, sun, *raw, grid.sun, marks]
-            self.bands.launch(spread_light_kernel, len(self.cells), inputs, chunk=512)
+            self.bands.launch(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
             cells, sunned = (self.array(np.flatnonzero(marked & int(mark))) for mark in (LIGHT_MARK, SUN_MARK))
         self._light(cells, 1, [*raw, *lamps])
