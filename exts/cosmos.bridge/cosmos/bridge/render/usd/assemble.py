@@ -88,8 +88,10 @@ class _Assembly:
         placers: list[Usd.Prim] = []
         moving: list[int] = []
         for number, found in enumerate(gprims):
-            if progress is not None and number % TOLD_EVERY == 0:
-                progress("prims read", number, len(gprims))
+            if number % TOLD_EVERY == 0:
+                if progress is not None:
+                    progress("prims read", number, len(gprims))
+                self.meshes.prepare(gprims[number : number + TOLD_EVERY])
             traits = found.traits
             look = self.meshes.add(found, next(bindings) if traits.binds else None)
             if look is None:

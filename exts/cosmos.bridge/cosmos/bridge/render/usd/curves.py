@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.render.usd.geometry import Surface, primvar_arrays, read_points, vectors
+from cosmos.bridge.render.usd.geometry import Surface
 from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.polygon_mesh import primvar_arrays, read_points, vectors
 from cosmos.bridge.render.usd.stencils import Strand, basis_strand, nurbs_strand
 from cosmos.bridge.render.usd.tubes import ribbon_points, strip_triangles, tube_points
 

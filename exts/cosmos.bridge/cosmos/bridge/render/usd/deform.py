@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 import numpy as np
 
-from cosmos.bridge.render.usd.geometry import read_points, vectors
 from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.polygon_mesh import read_points, vectors
 
 if TYPE_CHECKING:
     from pxr import Usd, UsdGeom, UsdSkel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -17,7 +18,7 @@ from cosmos.bridge.render.usd.mtlx import material_at
 from cosmos.bridge.render.usd.normals import unit
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.rows import NO_COLOR, Look
-from cosmos.bridge.render.usd.shapes import Shape, read_shape, varies
+from cosmos.bridge.render.usd.shapes import TOPOLOGY, Shape, read_mesh_shapes, read_shape, varies
 from cosmos.bridge.render.usd.walk import Found
 
 if TYPE_CHECKING:
@@ -220,6 +221,17 @@ class MeshLibrary:
         self._meshes.append(mesh)
         self._own_material.append(own_material)
         return len(self._meshes) - 1
+
+    def prepare(self, gprims: Sequence[Found]) -> None:
+        """Read those meshes together, to be added next, whose polygons stay the same."""
+        prims: dict[str, Usd.Prim] = {}
+        for found in gprims:
+            if found.kind == "Mesh" and self.skins.get(found.prim) is None:
+                path = source_path(found.prim)
+                if path not in self._shapes and path not in prims and not varies(found.prim, *TOPOLOGY):
+                    prims[path] = found.prim
+        shapes = read_mesh_shapes(list(prims.values()), self._time, self._scale, self._notes)
+        self._shapes.update(zip(prims, shapes, strict=True))
 
     def _shape(self, prim: Usd.Prim) -> tuple[Any, Optional[Shape]]:
         """Return what a prim is drawn as, and what that is remembered by: equal for equal shapes that stand still."""

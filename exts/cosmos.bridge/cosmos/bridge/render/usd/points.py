@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.render.usd.curves import authored_widths
-from cosmos.bridge.render.usd.geometry import Surface, primvar_arrays, read_points, spread, vectors
+from cosmos.bridge.render.usd.geometry import Surface, spread
 from cosmos.bridge.render.usd.normals import unit
 from cosmos.bridge.render.usd.notes import Notes
+from cosmos.bridge.render.usd.polygon_mesh import primvar_arrays, read_points, vectors
 
 if TYPE_CHECKING:
     from pxr import Usd

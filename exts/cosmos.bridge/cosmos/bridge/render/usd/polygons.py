@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Union
+
 import numpy as np
 
 
 def triangulate(
-    points: np.ndarray, counts: np.ndarray, indices: np.ndarray, *, holes: np.ndarray, left_handed: bool = False
+    points: np.ndarray,
+    counts: np.ndarray,
+    indices: np.ndarray,
+    *,
+    holes: np.ndarray,
+    left_handed: Union[bool, np.ndarray] = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut polygons into counter-clockwise triangles.
 
@@ -15,7 +22,7 @@ def triangulate(
         counts: Corners of each polygon, shape [P].
         indices: Point index of each face-vertex, shape [sum of counts].
         holes: Polygons that are not drawn.
-        left_handed: Whether the polygons are wound clockwise.
+        left_handed: Whether the polygons are wound clockwise; one for all, or bool [P].
 
     Returns:
         Face-vertex index of each corner, int64 [F, 3], and the polygon of each triangle, int64 [F].
@@ -28,8 +35,9 @@ def triangulate(
     corners = offsets[faces][:, None] + np.stack([np.zeros_like(step), step, step + 1], axis=1)
     if (fans > 1).any():
         corners = _mend_concave(points, counts, indices, offsets, corners, faces)
-    if left_handed:
-        corners = corners[:, [0, 2, 1]]
+    if np.any(left_handed):
+        turned = np.broadcast_to(left_handed, counts.shape)[faces]
+        corners = np.where(turned[:, None], corners[:, [0, 2, 1]], corners)
     return corners, faces
 
 

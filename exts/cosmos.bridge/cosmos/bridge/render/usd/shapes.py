@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Optional
 
@@ -11,7 +12,7 @@ import numpy as np
 from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.usd.curves import CURVES, arrange, read_curves
 from cosmos.bridge.render.usd.deform import MovingPoints, SampledPoints, SkinnedPoints
-from cosmos.bridge.render.usd.geometry import Surface, read_mesh
+from cosmos.bridge.render.usd.geometry import Surface, read_mesh, read_meshes
 from cosmos.bridge.render.usd.gprims import IMPLICIT, SIZES, ImplicitPoints, gprim_key, read_gprim
 from cosmos.bridge.render.usd.normals import crease_normals
 from cosmos.bridge.render.usd.notes import Notes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SHAPES = ("Mesh", "Points", *CURVES, *IMPLICIT)
 """Type names that ``read_shape`` knows."""
+TOPOLOGY = ("faceVertexCounts", "faceVertexIndices", "holeIndices")
+"""Attributes that make other polygons of a mesh where they change."""
 _MOST_VERSIONED_TRIANGLES = 4_000_000
 
 
@@ -95,7 +98,7 @@ def _read(
             return None
         moves = varies(prim, "points", "widths", "primvars:widths", "ids")
         return Shape(surface=surface, moving=cloud if moves else None, first=cloud.read(time) if moves else None)
-    names = ("curveVertexCounts",) if kind in CURVES else ("faceVertexCounts", "faceVertexIndices", "holeIndices")
+    names = ("curveVertexCounts",) if kind in CURVES else TOPOLOGY
     starts: list[float] = []
     if varies(prim, *names):
         starts = sorted({start for name in names for start in prim.GetAttribute(name).GetTimeSamples()})
@@ -107,6 +110,20 @@ def _read(
     if not starts:
         return _version(prim, time, scale, notes)
     return _versioned(prim, time, scale, names, starts, notes)
+
+
+def read_mesh_shapes(
+    prims: Sequence[Usd.Prim], time: Usd.TimeCode, scale: float, notes: Notes
+) -> list[Optional[Shape]]:
+    """Read meshes with the polygons of one time, all together; ``None`` for one of which nothing can be drawn."""
+    from pxr import UsdGeom
+
+    meshes = [UsdGeom.Mesh(prim) for prim in prims]
+    shapes: list[Optional[Shape]] = []
+    for mesh, surface in zip(meshes, read_meshes(meshes, time, scale, notes), strict=True):
+        moving = SampledPoints(mesh=mesh, scale=scale) if surface and varies(mesh.GetPrim(), "points") else None
+        shapes.append(None if surface is None else Shape(surface=surface, moving=moving))
+    return shapes
 
 
 def varies(prim: Usd.Prim, *names: str) -> bool:
@@ -148,13 +165,8 @@ def _turned(surface: Surface, points: np.ndarray) -> np.ndarray:
 
 def _version(prim: Usd.Prim, time: Usd.TimeCode, scale: float, notes: Notes) -> Optional[Shape]:
     """Read a mesh or curves with the polygons of one time."""
-    from pxr import UsdGeom
-
     if prim.GetTypeName() == "Mesh":
-        mesh = UsdGeom.Mesh(prim)
-        surface = read_mesh(mesh, time, scale, notes)
-        moving: Optional[MovingPoints] = SampledPoints(mesh=mesh, scale=scale) if varies(prim, "points") else None
-        return None if surface is None else Shape(surface=surface, moving=moving)
+        return read_mesh_shapes([prim], time, scale, notes)[0]
     curves = arrange(prim, time, scale, notes)
     surface = None if curves is None else read_curves(curves, time, notes)
     if surface is None:
@@ -252,4 +264,4 @@ def _or(values: Optional[np.ndarray], fill: float, surface: Surface, width: int)
     return np.full((*surface.triangles.shape, width), fill, np.float32) if values is None else np.asarray(values)
 
 
-__all__ = ["SHAPES", "Shape", "VersionedPoints", "read_shape", "varies"]
+__all__ = ["SHAPES", "TOPOLOGY", "Shape", "VersionedPoints", "read_mesh_shapes", "read_shape", "varies"]
