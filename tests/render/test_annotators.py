@@ -491,3 +491,30 @@ def test_recorded_frames_give_what_they_can_and_name_what_they_cannot():
         annotate(next(DrawnSource(with_depth=False).read()), ["distance_to_camera"])
     with pytest.raises(ValueError, match="units must be 'metres' or 'scene'"):
         AnnotatorOptions(units="feet")
+
+
+def test_poses_of_prims_are_usd_s_at_any_time_and_after_an_edit():
+    from cosmos.bridge.render.usd.stage import StageReader
+
+    stage = author()
+    reader = StageReader(stage)
+    paths = ["/World/Near", "/World/Robot/Mast", "/World/Bolts[1]", "/World/Nowhere", "/World/Far", "not a path"]
+
+    def check(time):
+        cache = UsdGeom.XformCache(Usd.TimeCode(time))
+        for path, pose in zip(paths, reader.prim_poses(paths, time), strict=True):
+            prim = stage.GetPrimAtPath(path) if Sdf.Path.IsValidPathString(path) else None
+            if not prim:
+                assert np.isnan(pose).all(), path
+                continue
+            rows = np.array(cache.GetLocalToWorldTransform(prim))
+            rows[3, :3] *= 0.01
+            np.testing.assert_allclose(pose, rows.T, rtol=1e-12, atol=1e-12, err_msg=path)
+
+    for time in (0.0, 10.0, 5.0):
+        check(time)
+    UsdGeom.Xformable(stage.GetPrimAtPath("/World/Robot")).GetOrderedXformOps()[0].Set(Gf.Vec3d(7, 8, 9))
+    stage.RemovePrim("/World/Far")
+    UsdGeom.Xform.Define(stage, "/World/Nowhere").AddTranslateOp().Set(Gf.Vec3d(1, 2, 3))
+    check(5.0)
+    reader.close()

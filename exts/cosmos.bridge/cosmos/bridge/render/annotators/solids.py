@@ -38,7 +38,7 @@ def local_boxes(
     picks = np.array(list(product((0, 1), repeat=3)))
     corners = np.ones((len(members), 8, 4))
     corners[..., :3] = ends[:, picks, axes]
-    into = np.repeat(np.linalg.inv(own), counts, axis=0) @ np.stack([np.asarray(poses[key]) for key in members])
+    into = np.repeat(np.linalg.inv(own), counts, axis=0) @ np.array([poses[key] for key in members])
     local = np.einsum("mij,mkj->mki", into, corners)[..., :3]
     there = np.isfinite(local).all(axis=(1, 2))[:, None]
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))

@@ -5,7 +5,7 @@ not for CUDA. A triangle is passed over in a tile only where it lies behind the 
 depends neither on the order nor on the bands.
 """
 
-# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# mypy: disable-error-code="operator, index, arg-type, attr-defined, call-overload"
 # Inside kernels, warp's stubs know vectors only loosely.
 
 from __future__ import annotations
@@ -234,6 +234,7 @@ def _size(e: wp.vec3, x: wp.float32, y: wp.float32):
 def _draw_large_kernel(
     row_start: wp.int32,
     row_end: wp.int32,
+    run: wp.int32,
     drawn: wp.array(dtype=wp.int32),
     boxes: wp.array(dtype=wp.vec4i),
     nearest: wp.array(dtype=wp.float32),
@@ -245,53 +246,55 @@ def _draw_large_kernel(
     triangles: wp.array2d(dtype=wp.int32),
 ):
     """Draw triangles tile by tile, and keep the greatest depth of each tile they draw into."""
-    f = drawn[wp.tid()]
-    box = boxes[f]
-    top = wp.max(box[2], row_start)
-    bottom = wp.min(box[3], row_end)
-    if top >= bottom:
-        return
-    plane = plane_of(world, f, points, view)
-    na = plane.na
-    if na == 0.0:
-        return
-    ea = plane.ea
-    eb = plane.eb
-    ec = plane.ec
-    closeness = plane.n / na  # inverse depth as a function of the ray
-    reach_x = wp.max(view.cx, wp.float32(view.width) - view.cx) / view.fx
-    reach_y = wp.max(view.cy, wp.float32(view.height) - view.cy) / view.fy
-    slack_a = _SLACK * _size(ea, reach_x, reach_y)
-    slack_b = _SLACK * _size(eb, reach_x, reach_y)
-    slack_c = _SLACK * _size(ec, reach_x, reach_y)
-    slack_w = _SLACK * _size(closeness, reach_x, reach_y)
-    least = nearest[f]
-    for row in range(top // _TILE, (bottom + _TILE - 1) // _TILE):
-        y_low = row * _TILE
-        y_high = wp.min(y_low + _TILE, row_end)
-        dy0 = (view.cy - (wp.float32(y_high) - 0.5)) / view.fy
-        dy1 = (view.cy - (wp.float32(y_low) + 0.5)) / view.fy
-        for column in range(box[0] // _TILE, (box[1] + _TILE - 1) // _TILE):
-            farthest = tiles[row, column]
-            x_low = column * _TILE
-            x_high = wp.min(x_low + _TILE, view.width)
-            dx0 = (wp.float32(x_low) + 0.5 - view.cx) / view.fx
-            dx1 = (wp.float32(x_high) - 0.5 - view.cx) / view.fx
-            closest = _most(closeness, dx0, dx1, dy0, dy1) + slack_w
-            hidden = least > farthest or closest * farthest < 1.0
-            if (
-                not hidden
-                and _most(ea, dx0, dx1, dy0, dy1) >= -slack_a
-                and _most(eb, dx0, dx1, dy0, dy1) >= -slack_b
-                and _most(ec, dx0, dx1, dy0, dy1) >= -slack_c
-            ):
-                tiles[row, column] = _fill(plane, f, view, x_low, x_high, y_low, y_high, depths, triangles)
+    for index in range(wp.tid() * run, wp.min((wp.tid() + 1) * run, drawn.shape[0])):
+        f = drawn[index]
+        box = boxes[f]
+        top = wp.max(box[2], row_start)
+        bottom = wp.min(box[3], row_end)
+        if top >= bottom:
+            continue
+        plane = plane_of(world, f, points, view)
+        na = plane.na
+        if na == 0.0:
+            continue
+        ea = plane.ea
+        eb = plane.eb
+        ec = plane.ec
+        closeness = plane.n / na  # inverse depth as a function of the ray
+        reach_x = wp.max(view.cx, wp.float32(view.width) - view.cx) / view.fx
+        reach_y = wp.max(view.cy, wp.float32(view.height) - view.cy) / view.fy
+        slack_a = _SLACK * _size(ea, reach_x, reach_y)
+        slack_b = _SLACK * _size(eb, reach_x, reach_y)
+        slack_c = _SLACK * _size(ec, reach_x, reach_y)
+        slack_w = _SLACK * _size(closeness, reach_x, reach_y)
+        least = nearest[f]
+        for row in range(top // _TILE, (bottom + _TILE - 1) // _TILE):
+            y_low = row * _TILE
+            y_high = wp.min(y_low + _TILE, row_end)
+            dy0 = (view.cy - (wp.float32(y_high) - 0.5)) / view.fy
+            dy1 = (view.cy - (wp.float32(y_low) + 0.5)) / view.fy
+            for column in range(box[0] // _TILE, (box[1] + _TILE - 1) // _TILE):
+                farthest = tiles[row, column]
+                x_low = column * _TILE
+                x_high = wp.min(x_low + _TILE, view.width)
+                dx0 = (wp.float32(x_low) + 0.5 - view.cx) / view.fx
+                dx1 = (wp.float32(x_high) - 0.5 - view.cx) / view.fx
+                closest = _most(closeness, dx0, dx1, dy0, dy1) + slack_w
+                hidden = least > farthest or closest * farthest < 1.0
+                if (
+                    not hidden
+                    and _most(ea, dx0, dx1, dy0, dy1) >= -slack_a
+                    and _most(eb, dx0, dx1, dy0, dy1) >= -slack_b
+                    and _most(ec, dx0, dx1, dy0, dy1) >= -slack_c
+                ):
+                    tiles[row, column] = _fill(plane, f, view, x_low, x_high, y_low, y_high, depths, triangles)
 
 
 @wp.kernel
 def _draw_small_kernel(
     row_start: wp.int32,
     row_end: wp.int32,
+    run: wp.int32,
     drawn: wp.array(dtype=wp.int32),
     boxes: wp.array(dtype=wp.vec4i),
     nearest: wp.array(dtype=wp.float32),
@@ -303,25 +306,26 @@ def _draw_small_kernel(
     triangles: wp.array2d(dtype=wp.int32),
 ):
     """Draw triangles pixel by pixel, but those that lie behind every tile they touch."""
-    f = drawn[wp.tid()]
-    box = boxes[f]
-    y0 = wp.max(box[2], row_start)
-    y1 = wp.min(box[3], row_end)
-    if y0 >= y1:
-        return
-    least = nearest[f]
-    hidden = bool(True)
-    for row in range(y0 // _TILE, (y1 + _TILE - 1) // _TILE):
-        for column in range(box[0] // _TILE, (box[1] + _TILE - 1) // _TILE):
-            if least <= tiles[row, column]:
-                hidden = bool(False)
-    if hidden:
-        return
-    plane = plane_of(world, f, points, view)
-    na = plane.na
-    if na == 0.0:
-        return
-    _fill(plane, f, view, box[0], box[1], y0, y1, depths, triangles)
+    for index in range(wp.tid() * run, wp.min((wp.tid() + 1) * run, drawn.shape[0])):
+        f = drawn[index]
+        box = boxes[f]
+        y0 = wp.max(box[2], row_start)
+        y1 = wp.min(box[3], row_end)
+        if y0 >= y1:
+            continue
+        least = nearest[f]
+        hidden = bool(True)
+        for row in range(y0 // _TILE, (y1 + _TILE - 1) // _TILE):
+            for column in range(box[0] // _TILE, (box[1] + _TILE - 1) // _TILE):
+                if least <= tiles[row, column]:
+                    hidden = bool(False)
+        if hidden:
+            continue
+        plane = plane_of(world, f, points, view)
+        na = plane.na
+        if na == 0.0:
+            continue
+        _fill(plane, f, view, box[0], box[1], y0, y1, depths, triangles)
 
 
 class Rasteriser:
@@ -384,7 +388,10 @@ class Rasteriser:
         return np.asarray(self._kinds.numpy()[: world.num_triangles])
 
     def draw_rows(self, kernel: Any, drawn: np.ndarray, height: int, inputs: list) -> None:
-        """Launch ``kernel`` on the triangles ``drawn`` in bands of rows; each band belongs to one thread."""
+        """Launch ``kernel`` on the triangles ``drawn`` in bands of rows; each band belongs to one thread.
+
+        On the CPU one item of a launch works through all triangles: to start an item takes as long as a small triangle.
+        """
         if len(drawn) == 0:
             return
         bands = self._bands
@@ -393,7 +400,8 @@ class Rasteriser:
         pieces = min(bands.threads * 2, rows) if bands.threads > 1 else 1
         edges = [min(height, TILE * (rows * piece // pieces)) for piece in range(pieces + 1)]
         arguments = [wp.array(drawn.astype(np.int32), dtype=wp.int32, device=bands.device), self.boxes, *inputs]
-        bands.run([(kernel, len(drawn), [start, end, *arguments]) for start, end in pairwise(edges)])
+        run = 1 if bands.device.is_cuda else len(drawn)
+        bands.run([(kernel, len(drawn) // run, [start, end, run, *arguments]) for start, end in pairwise(edges)])
 
 
 __all__ = ["FAR_AWAY", "Plane", "Rasteriser", "plane_of"]

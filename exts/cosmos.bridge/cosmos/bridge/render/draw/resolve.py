@@ -1,6 +1,6 @@
 """From seen triangles to annotators: depth, normals, ids and motion, the same for every way of seeing."""
 
-# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# mypy: disable-error-code="operator, index, arg-type, attr-defined, call-overload"
 # Inside kernels, warp's stubs know vectors only loosely.
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ wp.set_module_options({"enable_backward": False})
 @wp.kernel
 def _resolve_kernel(
     first: wp.int32,
+    run: wp.int32,
     world: WorldArrays,
     view: View,
     triangles: wp.array2d(dtype=wp.int32),
@@ -40,54 +41,57 @@ def _resolve_kernel(
     instances_out: wp.array2d(dtype=wp.uint32),
     motion_out: wp.array3d(dtype=wp.float32),
 ):
-    item = first + wp.tid()
-    y = item // view.width
-    x = item - y * view.width
-    u = wp.float32(x) + 0.5
-    v = wp.float32(y) + 0.5
-    ray = pixel_ray(view, u, v)
-    f = triangles[y, x]
-    owner = to_previous.shape[0] - 1
-    normal = wp.vec3(0.0, 0.0, 0.0)
-    depth = wp.float32(wp.inf)
-    semantic = wp.uint32(0)
-    instance = wp.uint32(0)
-    before = wp.transform_vector(to_previous[owner], ray)
-    if f >= 0:
-        owner = world.instances[f]
-        here = pixel_start(view, u, v) + ray * depths[y, x]
-        depth = -ray[2] * depths[y, x]
-        p = wp.transform_point(view.camera_to_world, here)
-        a = world.points[world.triangles[3 * f]]
-        b = world.points[world.triangles[3 * f + 1]]
-        c = world.points[world.triangles[3 * f + 2]]
-        geometric = wp.normalize(wp.cross(b - a, c - a))
-        if wp.dot(geometric, wp.transform_vector(view.camera_to_world, ray)) > 0.0:
-            geometric = -geometric
-        weights = corner_weights(p, a, b, c)
-        normal = facing_normal(world, f, weights, geometric)
-        semantic = world.semantics[owner]
-        instance = wp.uint32(owner + 1)
-        before = wp.transform_point(to_previous[owner], here)
-        if deforming[owner] == 1:
-            ea = points_before[world.triangles[3 * f]]
-            eb = points_before[world.triangles[3 * f + 1]]
-            ec = points_before[world.triangles[3 * f + 2]]
-            # A triangle that was not there yet has all corners in one point: what is known is how its body moved.
-            if wp.length_sq(eb - ea) + wp.length_sq(ec - ea) > 0.0:
-                earlier = ea * weights[0] + eb * weights[1] + ec * weights[2]
-                before = wp.transform_point(world_to_previous, earlier)
-    depth_out[y, x] = depth
-    for axis in range(3):
-        normals_out[y, x, axis] = normal[axis]
-    semantics_out[y, x] = semantic
-    instances_out[y, x] = instance
-    shift = wp.vec2(0.0, 0.0)
-    spot = image_point(previous, before)
-    if moving == 1 and spot[2] > 0.0 and (f >= 0 or moves_sky(view, ray)):
-        shift = wp.vec2(spot[0] - u, spot[1] - v)
-    motion_out[y, x, 0] = shift[0]
-    motion_out[y, x, 1] = shift[1]
+    start = (first + wp.tid()) * run
+    for item in range(start, wp.min(start + run, view.width * view.height)):
+        y = item // view.width
+        x = item - y * view.width
+        u = wp.float32(x) + 0.5
+        v = wp.float32(y) + 0.5
+        ray = pixel_ray(view, u, v)
+        f = triangles[y, x]
+        owner = to_previous.shape[0] - 1
+        normal = wp.vec3(0.0, 0.0, 0.0)
+        depth = wp.float32(wp.inf)
+        semantic = wp.uint32(0)
+        instance = wp.uint32(0)
+        before = ray
+        if f < 0:
+            before = wp.transform_vector(to_previous[owner], ray)
+        else:
+            owner = world.instances[f]
+            here = pixel_start(view, u, v) + ray * depths[y, x]
+            depth = -ray[2] * depths[y, x]
+            p = wp.transform_point(view.camera_to_world, here)
+            a = world.points[world.triangles[3 * f]]
+            b = world.points[world.triangles[3 * f + 1]]
+            c = world.points[world.triangles[3 * f + 2]]
+            geometric = wp.normalize(wp.cross(b - a, c - a))
+            if wp.dot(geometric, wp.transform_vector(view.camera_to_world, ray)) > 0.0:
+                geometric = -geometric
+            weights = corner_weights(p, a, b, c)
+            normal = facing_normal(world, f, weights, geometric)
+            semantic = world.semantics[owner]
+            instance = wp.uint32(owner + 1)
+            before = wp.transform_point(to_previous[owner], here)
+            if deforming[owner] == 1:
+                ea = points_before[world.triangles[3 * f]]
+                eb = points_before[world.triangles[3 * f + 1]]
+                ec = points_before[world.triangles[3 * f + 2]]
+                # A triangle that was not there yet has all corners in one point: what is known is how its body moved.
+                if wp.length_sq(eb - ea) + wp.length_sq(ec - ea) > 0.0:
+                    earlier = ea * weights[0] + eb * weights[1] + ec * weights[2]
+                    before = wp.transform_point(world_to_previous, earlier)
+        depth_out[y, x] = depth
+        for axis in range(3):
+            normals_out[y, x, axis] = normal[axis]
+        semantics_out[y, x] = semantic
+        instances_out[y, x] = instance
+        shift = wp.vec2(0.0, 0.0)
+        spot = image_point(previous, before)
+        if moving == 1 and spot[2] > 0.0 and (f >= 0 or moves_sky(view, ray)):
+            shift = wp.vec2(spot[0] - u, spot[1] - v)
+        motion_out[y, x, 0] = shift[0]
+        motion_out[y, x, 1] = shift[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -171,8 +175,10 @@ def resolve(
         world.arrays.points if motion.points is None else motion.points,
     ]
     outputs = [buffers[name] for name in ("depth", "normals", "semantic_ids", "instance_ids", "motion")]
-    inputs = [world.arrays, view, *seen, *before, *outputs]
-    bands.launch(_resolve_kernel, view.width * view.height, inputs, chunk=1024)
+    # On the CPU one item works through a run of pixels: to start an item takes as long as half a pixel.
+    pixels, run = view.width * view.height, 1 if bands.device.is_cuda else 256
+    inputs = [run, world.arrays, view, *seen, *before, *outputs]
+    bands.launch(_resolve_kernel, -(-pixels // run), inputs, chunk=-(-1024 // run))
 
 
 __all__ = ["Motion", "corner_weights", "facing_normal", "find_motion", "motion_matrices", "resolve"]

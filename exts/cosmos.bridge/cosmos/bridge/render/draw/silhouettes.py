@@ -1,6 +1,6 @@
 """What groups of instances would cover if nothing stood before them: every fragment counts, the nearest or not."""
 
-# mypy: disable-error-code="operator, index, arg-type, attr-defined, empty-body"
+# mypy: disable-error-code="operator, index, arg-type, attr-defined, empty-body, call-overload"
 # Inside kernels, warp's stubs know vectors only loosely.
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
-from cosmos.bridge.render.draw.raster import Rasteriser, plane_of
+from cosmos.bridge.render.draw.raster import Plane, Rasteriser, plane_of
 from cosmos.bridge.render.draw.view import PINHOLE, View, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
@@ -23,21 +23,82 @@ _ROOM = 1 << 26
 
 
 @wp.func_native("""
-    unsigned* row = (unsigned*)bits.data + word;
-    const int last = x1 - 1;
-    for (int at = x0 >> 5; at <= last >> 5; ++at) {
-        unsigned mask = 0xffffffffu;
-        if (at == x0 >> 5) mask &= 0xffffffffu << (x0 & 31);
-        if (at == last >> 5) mask &= 0xffffffffu >> (31 - (last & 31));
-    #if defined(__CUDA_ARCH__)
-        atomicOr(row + at, mask);
-    #else
-        row[at] |= mask;
-    #endif
+    // Rounding keeps a linear function monotonous, so what is inside along a row is one interval. Its ends are found
+    // for several rows at a time; they are off by less than a hundredth of a pixel: near a column the edges decide.
+    const float a[3] = {plane.ea[0], plane.eb[0], plane.ec[0]};
+    const float b[3] = {plane.ea[1], plane.eb[1], plane.ec[1]};
+    const float c[3] = {plane.ea[2], plane.eb[2], plane.ec[2]};
+    const float cx = view.cx, cy = view.cy, fx = view.fx, fy = view.fy;
+    for (int top = y0; top < y1; top += 16) {
+        float left[16], right[16];
+        for (int k = 0; k < 16; ++k) {
+            const float dy = (cy - ((float)(top + k) + 0.5f)) / fy;
+            float low = (float)x0 - 0.5f, high = (float)x1 - 0.5f;
+            for (int e = 0; e < 3; ++e) {
+                const float rest = b[e] * dy - c[e];
+                const float u = cx - fx * (rest / a[e]) - 0.5f;
+                low = ((a[e] > 0.0f) & (u > low)) ? u : low;
+                high = ((a[e] < 0.0f) & (u < high)) ? u : high;
+                high = ((a[e] == 0.0f) & !(rest >= 0.0f)) ? -1.0f : high;
+            }
+            left[k] = low;
+            right[k] = high;
+        }
+        unsigned* row = (unsigned*)bits.data + word + (top - y0) * words;
+        for (int k = 0; k < 16 && top + k < y1; ++k, row += words) {
+            if (!(right[k] > left[k] - 0.1f)) continue;
+            const float dy = (cy - ((float)(top + k) + 0.5f)) / fy;
+            const int first = (int)floorf(left[k] + 0.5f), last = (int)floorf(right[k] + 0.5f);
+            bool begins = (float)first > left[k], ends = (float)last < right[k];
+            if (fabsf((float)first - left[k]) < 0.05f) {
+                const float dx = ((float)first + 0.5f - cx) / fx;
+                begins = true;
+                for (int e = 0; e < 3; ++e) begins &= !(a[e] > 0.0f) | (a[e] * dx + (b[e] * dy - c[e]) >= 0.0f);
+            }
+            if (fabsf((float)last - right[k]) < 0.05f) {
+                const float dx = ((float)last + 0.5f - cx) / fx;
+                ends = true;
+                for (int e = 0; e < 3; ++e) ends &= !(a[e] < 0.0f) | (a[e] * dx + (b[e] * dy - c[e]) >= 0.0f);
+            }
+            const int begin = begins ? first : first + 1, end = ends ? last : last - 1;
+            if (begin > end) continue;
+            for (int at = begin >> 5; at <= end >> 5; ++at) {
+                unsigned mask = 0xffffffffu;
+                if (at == begin >> 5) mask &= 0xffffffffu << (begin & 31);
+                if (at == end >> 5) mask &= 0xffffffffu >> (31 - (end & 31));
+            #if defined(__CUDA_ARCH__)
+                atomicOr(row + at, mask);
+            #else
+                row[at] |= mask;
+            #endif
+            }
+        }
     }
 """)
-def _set_bits(bits: wp.array(dtype=wp.uint32), word: wp.int32, x0: wp.int32, x1: wp.int32):
-    """Set the bits of columns x0 to x1 (half-open, not empty) in the row of bits that starts at ``word``."""
+def _set_rows(
+    plane: Plane,
+    view: View,
+    x0: wp.int32,
+    x1: wp.int32,
+    y0: wp.int32,
+    y1: wp.int32,
+    word: wp.int32,
+    words: wp.int32,
+    bits: wp.array(dtype=wp.uint32),
+):
+    """Set the bits of what a triangle covers in a rectangle; column 0 of row y0 is at ``word``, a row has ``words``."""
+
+
+@wp.func_native("""
+    unsigned* at = (unsigned*)bits.data + word + (x >> 5);
+    #if defined(__CUDA_ARCH__)
+        atomicOr(at, 1u << (x & 31));
+    #else
+        *at |= 1u << (x & 31);
+    #endif
+""")
+def _set_bit(bits: wp.array(dtype=wp.uint32), word: wp.int32, x: wp.int32):
+    """Set the bit of column x in the row of bits that starts at ``word``."""
 
 
 @wp.func_native("""
@@ -62,45 +123,11 @@ def _measure_bits(bits: wp.array(dtype=wp.uint32), word: wp.int32, length: wp.in
     """Number of bits set in a row of words, and the columns of the first and the last; -1 where there is none."""
 
 
-@wp.func
-def _crossing(a: wp.float32, rest: wp.float32, falls: wp.int32, x0: wp.int32, x1: wp.int32, view: View):
-    """First column of [x0, x1] from which on an edge ``a dx + rest`` is (or, where it ``falls``, is not) inside.
-
-    Rounding keeps a linear function monotonous, so what is inside along a row is one interval. The quotient is off by
-    less than a hundredth of a pixel; nearer to a column than some of these the edge itself decides.
-    """
-    u = view.cx - view.fx * (rest / a) - 0.5
-    if not (u > wp.float32(x0) - 1.0):
-        return x0
-    if not (u < wp.float32(x1)):
-        return x1
-    x = wp.int32(wp.floor(u + 0.5))
-    over = wp.float32(x) - u
-    if wp.abs(over) < 0.05:
-        inside = a * ((wp.float32(x) + 0.5 - view.cx) / view.fx) + rest >= 0.0
-        if inside == (falls == 1):
-            x += 1
-    elif over < 0.0:
-        x += 1
-    return wp.clamp(x, x0, x1)
-
-
-@wp.func
-def _narrow(span: wp.vec2i, a: wp.float32, rest: wp.float32, view: View):
-    """Columns of a half-open span that lie inside an edge."""
-    if a > 0.0:
-        return wp.vec2i(_crossing(a, rest, 0, span[0], span[1], view), span[1])
-    if a < 0.0:
-        return wp.vec2i(span[0], _crossing(a, rest, 1, span[0], span[1], view))
-    if a == 0.0 and rest >= 0.0:
-        return span
-    return wp.vec2i(span[1], span[1])
-
-
 @wp.kernel
 def _cover_kernel(
     row_start: wp.int32,
     row_end: wp.int32,
+    run: wp.int32,
     picked: wp.array(dtype=wp.int32),  # triangles of this batch
     boxes: wp.array(dtype=wp.vec4i),  # [F]: x0, x1, y0, y1 of each triangle, half-open
     careful: wp.int32,  # whether the triangles have holes
@@ -112,50 +139,42 @@ def _cover_kernel(
     bits_out: wp.array(dtype=wp.uint32),
 ):
     # A row belongs to one thread, or its bits are set atomically.
-    f = picked[wp.tid()]
-    box = boxes[f]
-    y0 = wp.max(box[2], row_start)
-    y1 = wp.min(box[3], row_end)
-    if y0 >= y1:
-        return
-    plane = plane_of(world, f, points, view)
-    na = plane.na
-    if na == 0.0:
-        return
-    corner = corners[groups[world.instances[f]]]
-    ea = plane.ea
-    eb = plane.eb
-    ec = plane.ec
-    n = plane.n
-    za = points[world.triangles[3 * f]][2]
-    zb = points[world.triangles[3 * f + 1]][2]
-    zc = points[world.triangles[3 * f + 2]][2]
-    between = -wp.max(za, wp.max(zb, zc)) >= view.near and -wp.min(za, wp.min(zb, zc)) <= view.far
-    for y in range(y0, y1):
-        dy = (view.cy - (wp.float32(y) + 0.5)) / view.fy
-        ra = ea[1] * dy - ea[2]
-        rb = eb[1] * dy - eb[2]
-        rc = ec[1] * dy - ec[2]
-        span = _narrow(wp.vec2i(box[0], box[1]), ea[0], ra, view)
-        span = _narrow(_narrow(span, eb[0], rb, view), ec[0], rc, view)
-        x0 = span[0]
-        x1 = span[1]
-        word = corner[3] + (y - corner[0]) * corner[2] - corner[1]
+    for index in range(wp.tid() * run, wp.min((wp.tid() + 1) * run, picked.shape[0])):
+        f = picked[index]
+        box = boxes[f]
+        y0 = wp.max(box[2], row_start)
+        y1 = wp.min(box[3], row_end)
+        if y0 >= y1:
+            continue
+        plane = plane_of(world, f, points, view)
+        na = plane.na
+        if na == 0.0:
+            continue
+        corner = corners[groups[world.instances[f]]]
+        ea = plane.ea
+        eb = plane.eb
+        ec = plane.ec
+        n = plane.n
+        za = points[world.triangles[3 * f]][2]
+        zb = points[world.triangles[3 * f + 1]][2]
+        zc = points[world.triangles[3 * f + 2]][2]
+        between = -wp.max(za, wp.max(zb, zc)) >= view.near and -wp.min(za, wp.min(zb, zc)) <= view.far
+        word = corner[3] + (y0 - corner[0]) * corner[2] - corner[1]
         if between and careful == 0:
-            if x0 < x1:
-                _set_bits(bits_out, word, x0, x1)
-        else:
-            rn = n[1] * dy - n[2]
-            for x in range(x0, x1):
-                dx = (wp.float32(x) + 0.5 - view.cx) / view.fx
-                nd = n[0] * dx + rn
-                if nd != 0.0:
+            _set_rows(plane, view, box[0], box[1], y0, y1, word, corner[2], bits_out)
+            continue
+        for y in range(y0, y1):
+            dy = (view.cy - (wp.float32(y) + 0.5)) / view.fy
+            for x in range(box[0], box[1]):
+                ray = wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, dy, -1.0)
+                nd = wp.dot(n, ray)
+                if nd != 0.0 and wp.dot(ea, ray) >= 0.0 and wp.dot(eb, ray) >= 0.0 and wp.dot(ec, ray) >= 0.0:
                     t = na / nd
                     solid = t >= view.near and t <= view.far
                     if solid and careful == 1:
-                        solid = is_seen(world, f, wp.transform_point(view.camera_to_world, wp.vec3(dx, dy, -1.0) * t))
+                        solid = is_seen(world, f, wp.transform_point(view.camera_to_world, ray * t))
                     if solid:
-                        _set_bits(bits_out, word, x, x + 1)
+                        _set_bit(bits_out, word + (y - y0) * corner[2], x)
 
 
 @wp.kernel
@@ -257,17 +276,16 @@ def _rasterised(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find silhouettes by drawing every triangle into the mask of its group, which is as large as the group's box."""
     pixels, extents = np.zeros(count, np.int64), np.full((count, 4), -1, np.int32)
-    inside = raster.bound(view) > 0
-    bounds = raster.boxes.numpy()[: world.num_triangles]
     owners = groups[world.arrays.instances.numpy()]
-    faces = np.flatnonzero(inside & (owners >= 0))
+    faces = np.flatnonzero((raster.bound(view) > 0) & (owners >= 0))
     faces = faces[np.argsort(owners[faces], kind="stable")]
-    present, starts = np.unique(owners[faces], return_index=True)
-    if not len(present):
+    if not len(faces):
         return pixels, extents
-    boxes = bounds[faces]
-    low = np.minimum.reduceat(boxes[:, (0, 2)], starts)
-    high = np.maximum.reduceat(boxes[:, (1, 3)], starts)
+    owners = owners[faces]
+    starts = np.concatenate(([0], np.flatnonzero(owners[1:] != owners[:-1]) + 1))
+    present, boxes = owners[starts], np.ascontiguousarray(raster.boxes.numpy()[faces].T)
+    low = np.stack([np.minimum.reduceat(boxes[side], starts) for side in (0, 2)], axis=1)
+    high = np.stack([np.maximum.reduceat(boxes[side], starts) for side in (1, 3)], axis=1)
     first = low[:, 0] >> 5
     wide, tall = ((high[:, 0] - 1) >> 5) - first + 1, (high - low)[:, 1]
     ends = np.append(starts[1:], len(faces))

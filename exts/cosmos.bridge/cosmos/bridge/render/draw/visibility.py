@@ -4,7 +4,7 @@ Both fill ``triangles`` (int32, -1 where nothing is seen) and ``depths`` (in len
 image plane [m], for a fisheye to the camera). Bent lenses are always seen by rays.
 """
 
-# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# mypy: disable-error-code="operator, index, arg-type, attr-defined, call-overload"
 # Inside kernels, warp's stubs know vectors only loosely.
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def _depth_on(plane: Plane, ray: wp.vec3):
 def _rasterise_clear_kernel(
     row_start: wp.int32,
     row_end: wp.int32,
+    run: wp.int32,
     seen: wp.array(dtype=wp.int32),
     boxes: wp.array(dtype=wp.vec4i),
     world: WorldArrays,
@@ -52,36 +53,38 @@ def _rasterise_clear_kernel(
     triangles_out: wp.array2d(dtype=wp.int32),
 ):
     """Triangles that may be seen through, over those that may not; a fragment that is not seen leaves no trace."""
-    f = seen[wp.tid()]
-    box = boxes[f]
-    y0 = wp.max(box[2], row_start)
-    y1 = wp.min(box[3], row_end)
-    if y0 >= y1:
-        return
-    plane = plane_of(world, f, points, view)
-    if plane.na == 0.0:
-        return
-    for y in range(y0, y1):
-        for x in range(box[0], box[1]):
-            ray = _pinhole_ray(view, x, y)
-            t = _depth_on(plane, ray)
-            if t > 0.0:
-                old = depths_out[y, x]
-                nearer = t < old or (t == old and f < triangles_out[y, x])
-                if nearer and t >= view.near and t <= view.far:
-                    place = ray * t
-                    if view.lens == ORTHOGRAPHIC:  # back from the map of parallel.as_pinhole
-                        place = wp.vec3(ray[0], ray[1], 1.0 / t - view.limit)
-                    solid = is_seen(world, f, wp.transform_point(view.camera_to_world, place))
-                    if solid:
-                        depths_out[y, x] = t
-                        triangles_out[y, x] = f
+    for index in range(wp.tid() * run, wp.min((wp.tid() + 1) * run, seen.shape[0])):
+        f = seen[index]
+        box = boxes[f]
+        y0 = wp.max(box[2], row_start)
+        y1 = wp.min(box[3], row_end)
+        if y0 >= y1:
+            continue
+        plane = plane_of(world, f, points, view)
+        if plane.na == 0.0:
+            continue
+        for y in range(y0, y1):
+            for x in range(box[0], box[1]):
+                ray = _pinhole_ray(view, x, y)
+                t = _depth_on(plane, ray)
+                if t > 0.0:
+                    old = depths_out[y, x]
+                    nearer = t < old or (t == old and f < triangles_out[y, x])
+                    if nearer and t >= view.near and t <= view.far:
+                        place = ray * t
+                        if view.lens == ORTHOGRAPHIC:  # back from the map of parallel.as_pinhole
+                            place = wp.vec3(ray[0], ray[1], 1.0 / t - view.limit)
+                        solid = is_seen(world, f, wp.transform_point(view.camera_to_world, place))
+                        if solid:
+                            depths_out[y, x] = t
+                            triangles_out[y, x] = f
 
 
 @wp.kernel
 def _mark_kernel(
     row_start: wp.int32,
     row_end: wp.int32,
+    run: wp.int32,
     seen: wp.array(dtype=wp.int32),
     boxes: wp.array(dtype=wp.vec4i),
     world: WorldArrays,
@@ -91,20 +94,21 @@ def _mark_kernel(
     marks_out: wp.array2d(dtype=wp.uint8),
 ):
     """Mark what triangles cover at or before ``depths``."""
-    f = seen[wp.tid()]
-    box = boxes[f]
-    y0 = wp.max(box[2], row_start)
-    y1 = wp.min(box[3], row_end)
-    if y0 >= y1:
-        return
-    plane = plane_of(world, f, points, view)
-    if plane.na == 0.0:
-        return
-    for y in range(y0, y1):
-        for x in range(box[0], box[1]):
-            t = _depth_on(plane, _pinhole_ray(view, x, y))
-            if t > 0.0 and t >= view.near and t <= depths[y, x]:
-                marks_out[y, x] = wp.uint8(1)
+    for index in range(wp.tid() * run, wp.min((wp.tid() + 1) * run, seen.shape[0])):
+        f = seen[index]
+        box = boxes[f]
+        y0 = wp.max(box[2], row_start)
+        y1 = wp.min(box[3], row_end)
+        if y0 >= y1:
+            continue
+        plane = plane_of(world, f, points, view)
+        if plane.na == 0.0:
+            continue
+        for y in range(y0, y1):
+            for x in range(box[0], box[1]):
+                t = _depth_on(plane, _pinhole_ray(view, x, y))
+                if t > 0.0 and t >= view.near and t <= depths[y, x]:
+                    marks_out[y, x] = wp.uint8(1)
 
 
 @wp.kernel

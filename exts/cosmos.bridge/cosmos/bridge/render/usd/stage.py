@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -18,7 +18,7 @@ from cosmos.bridge.render.usd.instancers import InstancerTrack
 from cosmos.bridge.render.usd.labels import Labels
 from cosmos.bridge.render.usd.lights import light_at
 from cosmos.bridge.render.usd.roadmap import RoadMap
-from cosmos.bridge.render.usd.transforms import Transforms
+from cosmos.bridge.render.usd.transforms import Transforms, may_move
 from cosmos.bridge.render.usd.trust import check_trust
 from cosmos.bridge.types import Camera, MapLine, Progress
 
@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 
 _LISTED = 12
 """Most cameras that an error names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """Prims that were asked for by path."""
+
+    version: int = 0
+    """That of the Transforms; what is known holds until the stage is edited."""
+    resting: dict[str, np.ndarray] = field(default_factory=dict)
+    """Where those are [m] that never move; NaN for no prim."""
+    moving: dict[str, Any] = field(default_factory=dict)
+    """The prims of the others."""
 
 
 class StageReader:
@@ -76,6 +88,7 @@ class StageReader:
                 + (f" ({said})" if said else "")
             )
         self._still = self._rest_pose()
+        self._known = _Known()
         self._map: RoadMap | None = None
 
     @property
@@ -94,6 +107,7 @@ class StageReader:
         """Let go of the stage; safe to call twice."""
         self._transforms.close()
         self._stage, self._tracks, self._map = None, Tracks(), None
+        self._known = _Known()
 
     @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found and hidden
     def pose(self, time_code: float) -> Pose:
@@ -184,13 +198,21 @@ class StageReader:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
         from pxr import Sdf, Usd
 
-        poses = np.full((len(prim_paths), 4, 4), np.nan)
-        found = [self.stage.GetPrimAtPath(path) if Sdf.Path.IsValidPathString(path) else None for path in prim_paths]
-        rows = [row for row, prim in enumerate(found) if prim]
-        if rows:
-            cache = self._transforms.at(Usd.TimeCode(float(time_code)))
-            poses[rows] = self._world_matrices(cache, [found[row] for row in rows])
-        return poses
+        stage, cache = self.stage, self._transforms.at(Usd.TimeCode(float(time_code)))
+        if self._known.version != self._transforms.version:
+            self._known = _Known(version=self._transforms.version)
+        resting, moving = self._known.resting, self._known.moving
+        for path in prim_paths:
+            if path not in resting and path not in moving:
+                prim = stage.GetPrimAtPath(path) if Sdf.Path.IsValidPathString(path) else None
+                if prim and may_move(prim):
+                    moving[path] = prim
+                else:
+                    resting[path] = self._world_matrices(cache, [prim])[0] if prim else np.full((4, 4), np.nan)
+        asked = [path for path in prim_paths if path in moving]
+        now = dict(zip(asked, self._world_matrices(cache, [moving[path] for path in asked]), strict=True))
+        poses = [now[path] if path in now else resting[path] for path in prim_paths]
+        return np.array(poses, np.float64).reshape(-1, 4, 4)
 
     def map_lines(self, time_code: float, wanted: Callable[[Labels], bool]) -> tuple[MapLine, ...]:
         """Return the curves, and rims of open meshes, whose labels are wanted, as they are at a time code [m]."""

@@ -15,6 +15,8 @@ class Transforms:
         from pxr import Tf, Usd, UsdGeom
 
         self._cache: UsdGeom.XformCache = UsdGeom.XformCache()
+        self.version = 0
+        """Counts the edits that were noticed; what was kept of another version may be wrong."""
         edited: list[bool] = []
         self._edited = edited  # the callback holds the list, not this object, which can then be let go
         self._notice: Any = Tf.Notice.Register(
@@ -26,6 +28,7 @@ class Transforms:
         if self._edited:
             self._edited.clear()
             self._cache.Clear()
+            self.version += 1
         self._cache.SetTime(time)
         return self._cache
 
@@ -36,4 +39,15 @@ class Transforms:
             self._notice = None
 
 
-__all__ = ["Transforms"]
+def may_move(prim: Usd.Prim) -> bool:
+    """Return whether the world transform of a prim may change with time."""
+    from pxr import UsdGeom
+
+    while prim and not prim.IsPseudoRoot():
+        if prim.IsA(UsdGeom.Xformable) and UsdGeom.Xformable(prim).TransformMightBeTimeVarying():
+            return True
+        prim = prim.GetParent()
+    return False
+
+
+__all__ = ["Transforms", "may_move"]
