@@ -1,5 +1,7 @@
 """Light maps: a white and a mirror ball agree with white and mirroring things, the air with Beer-Lambert."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
@@ -100,11 +102,12 @@ def test_the_relit_frame_is_the_look_without_wear_and_weather(yard, device):
 def test_a_mirror_shows_what_a_mirroring_ground_shows(yard, device):
     ground = yard.GetPrimAtPath("/World/Ground")
     paint(yard, ground, diffuseColor=(1.0, 1.0, 1.0), roughness=0.0, metallic=1.0, useSpecularWorkflow=0)
-    _, _, ground, maps = draw(yard, device, PLAIN)
+    _, _, ground, maps = draw(yard, device, replace(PLAIN, rain=0.3))
     apart = np.abs(maps["relit"] - maps["mirror"])[inner(ground)]
     assert np.percentile(apart, 95) <= 8
     below = maps["mirror"][33:35, 30:34].reshape(-1, 3)  # the block, upside down, in the ground before it
     assert (below[:, 0] > 1.3 * below[:, 2]).all()
+    assert not draw(yard, device, PLAIN)[3]["mirror"].any()  # nothing will be wet
 
 
 def test_the_air_lets_pass_what_beer_and_lambert_say(yard, device):

@@ -238,6 +238,7 @@ class Renderer:
         """Return how a look lights a frame: the frame relit, a white and a mirror ball at each pixel, the air.
 
         Weather and wear of the look change no surface; its noise, dirt and flakes are left out. Drawn by quick shading.
+        The mirror ball is there for what rain makes wet, and black under a look without rain.
 
         Args:
             camera: Path of a camera of the stage, or a camera.

@@ -23,7 +23,7 @@ class LightMaps:
     white: wp.array
     """What a matt white surface would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met."""
     mirror: wp.array
-    """What a mirror would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met."""
+    """What a mirror would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met or no rain falls."""
     air: wp.array
     """What the air before it adds, sRGB, and which share of light it lets pass, uint8, shape [H, W, 4]; the sky and 0
     where nothing is met."""

@@ -78,11 +78,15 @@ def fill_balls_kernel(
     view: View,
     grid: LightGrid,
     home: Surfaces,
+    mirrors: wp.int32,
     white_out: wp.array3d(dtype=wp.uint8),
     mirror_out: wp.array3d(dtype=wp.uint8),
     air_out: wp.array3d(dtype=wp.uint8),
 ):
-    """Fill the maps of each pixel centre; ``home`` holds the surfaces there, ``grid`` their slow light."""
+    """Fill the maps of each pixel centre; ``home`` holds the surfaces there, ``grid`` their slow light.
+
+    With ``mirrors`` 0 there is no mirror ball: it costs a ray a pixel.
+    """
     i = first + wp.tid()
     y = i // grid.width
     x = i - y * grid.width
@@ -97,14 +101,15 @@ def fill_balls_kernel(
         distance = wp.length(p - eye)
         direction = (p - eye) / wp.max(distance, 1.0e-9)
         white = _arriving(world, air, view, grid, home, i, direction, distance) * (_WHITE / PI)
-        mirror = _mirrored(world, air, lamps, home, i, direction)
+        if mirrors == 1:
+            mirror = _mirrored(world, air, lamps, home, i, direction)
         between = through_haze(air, between, eye, direction, distance)
         past = through_haze(air, wp.vec3(1.0, 1.0, 1.0), eye, direction, distance) - between
         clear = (past[0] + past[1] + past[2]) / 3.0
         if air.haze > 2.0e-3 and lamps.count > 0:
             between += lamp_glow(world, air, lamps, eye, direction, distance)
         white = wp.cw_mul(white, past) + between
-        mirror = wp.cw_mul(mirror, past) + between
+        mirror = (wp.cw_mul(mirror, past) + between) * wp.float32(mirrors)
     elif wp.length_sq(p) > 0.0:  # not outside the image circle of a fisheye
         between = through_haze(air, sky_radiance(air, world.atlas, p, 1.0), eye, p, 1.0e5)
     white = aces(white * air.exposure)

@@ -17,7 +17,7 @@ import warp as wp
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, flat_albedo, frame_x, sun_along
+from cosmos.bridge.render.draw.light import PI, bounced, flat_albedo, frame_x, sun_along
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -65,6 +65,7 @@ def _surroundings(
     world: WorldArrays,
     atlas: Atlas,
     air: Air,
+    lamps: Lamps,
     p: wp.vec3,
     n: wp.vec3,
     g: wp.vec3,
@@ -93,7 +94,12 @@ def _surroundings(
         if face >= 0:
             clear += wp.min(1.0, far * far / 4.0)
             closeness += 1.0 / wp.max(far, 1.0e-4)
-            total += wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far)
+            if air.bounce > 0.0:
+                back = bounced(world, atlas, air, lamps, face, p + d * (far * 0.999), d, 0.03)
+                strongest = wp.max(back[0], wp.max(back[1], back[2]))
+                total += back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9))
+            else:
+                total += wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far)
         else:
             clear += 1.0
             total += sky_radiance(air, atlas, d, 0.0)
@@ -205,7 +211,7 @@ def gather_frugally_kernel(
     n = surfaces.normals[i]
     g = surfaces.geometric[i]
     p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-    gathered, closeness = _surroundings(world, atlas, air, p, n, g, order, rays)
+    gathered, closeness = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
     gathered_out[cell] = gathered
     closeness_out[cell] = closeness
     full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)

@@ -39,15 +39,13 @@ class Effort:
     """Rays to the sun of a sample."""
     coarsest: int
     """Side of a cell in large pictures [px]."""
-    finest: int = 1
-    """Side of a cell in small pictures [px], and how many times longer it is in larger ones."""
     frugal: bool = False
     """Share rays between cells, and colours between samples."""
 
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=4, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, finest=2)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, frugal=True)
 
 
 class _Gathering:
@@ -57,7 +55,6 @@ class _Gathering:
         """Lay the grid out; arguments as of ``gather_light``."""
         height, width = size
         step = 1 if height * width <= _SMALL else 2 if height * width <= _MIDDLE else effort.coarsest
-        step *= effort.finest
         self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[4]
         self.grid = LightGrid()
         self.grid.step, self.grid.width = step, width

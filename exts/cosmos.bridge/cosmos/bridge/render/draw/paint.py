@@ -169,7 +169,8 @@ class Painter:
         grid = self._draw(frame, seen)
         self._bands.launch(encode_kernel, count, [camera.width, frame.canvas.colors, 0.0, 0, 0, maps.relit], chunk=4096)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
-        self._bands.launch(fill_balls_kernel, count, [*scene, maps.white, maps.mirror, maps.air], chunk=512)
+        inputs = [*scene, int(look.rain > 0.0), maps.white, maps.mirror, maps.air]
+        self._bands.launch(fill_balls_kernel, count, inputs, chunk=512)
 
     def _frame(
         self,
