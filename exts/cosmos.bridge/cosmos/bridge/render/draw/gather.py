@@ -24,7 +24,7 @@ from cosmos.bridge.render.draw.lighting import ROOFED
 from cosmos.bridge.render.draw.shade import LightGrid
 
 _SMALL, _MIDDLE = 100_000, 500_000
-"""Pixels up to which slow light is gathered at every pixel, and at every second one a side."""
+"""Pixels up to which slow light is gathered most finely, and at every second pixel a side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +39,15 @@ class Effort:
     """Rays to the sun of a sample."""
     coarsest: int
     """Side of a cell in large pictures [px]."""
+    finest: int = 1
+    """Side of a cell in small pictures [px]."""
     frugal: bool = False
     """Share rays between cells, and colours between samples."""
 
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=4, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, frugal=True)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, finest=2, frugal=True)
 
 
 class _Gathering:
@@ -54,7 +56,7 @@ class _Gathering:
     def __init__(self, bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort):
         """Lay the grid out; arguments as of ``gather_light``."""
         height, width = size
-        step = 1 if height * width <= _SMALL else 2 if height * width <= _MIDDLE else effort.coarsest
+        step = effort.finest if height * width <= _SMALL else 2 if height * width <= _MIDDLE else effort.coarsest
         self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[4]
         self.grid = LightGrid()
         self.grid.step, self.grid.width = step, width
