@@ -2,8 +2,10 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import warp as wp
 
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.kit import symbols
@@ -41,8 +43,31 @@ def exercise(kit, version, out):
     with pytest.raises(SinkError):
         machine.run(writer.flush_async())
     writer.detach()
+    look(machine, writer.runs[0].out / "cosmos_bridge_results.usda")
     machine.disable()
     return set(Watch.touched)
+
+
+def look(machine, results):
+    """Show results on the stage, and pictures in every way there is."""
+    from cosmos.bridge.kernels import wipe
+    from cosmos.bridge.kit.live_texture import LiveTexture, Overlay
+    from cosmos.bridge.kit.write_back import show_results
+    from kit.ui import ByteImageProvider
+
+    show_results(results)
+    texture, overlay, black = LiveTexture(), Overlay(), wp.zeros((2, 2, 3), dtype=wp.uint8, device="cpu")
+    texture.show(black, black)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(ByteImageProvider, "set_data_array")
+        texture.show(black, black)
+        shape, device = (2, 2, 4), SimpleNamespace(is_cuda=True, ordinal=0)
+        patch.setattr(wipe, "wipe_pictures", lambda *_: SimpleNamespace(shape=shape, ptr=1, device=device))
+        patch.setattr(wp, "synchronize_device", lambda _: None)
+        texture.show(None, None)
+    overlay.show(texture)
+    overlay.hide()
+    texture.close()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +77,7 @@ def touched(tmp_path_factory, scene):
 
     found = {}
     for version in PROFILES:
-        with Machine(version, scene) as machine:
+        with Machine(version, scene, ui=True) as machine:
             found[version] = exercise(lambda _, machine=machine: machine, version, tmp_path_factory.mktemp("out") / "o")
     return found
 

@@ -12,6 +12,7 @@ from kit.feed import Feed
 from kit.host import App, Event, EventDispatcher, Settings, StageEventType, Timeline, UsdContext, host_modules
 from kit.replicator import Engine, replicator_modules
 from kit.strict import PROFILES, Profile, Watch
+from kit.ui import Clipboard, Commands, Menu, ViewportWindow, ui_modules
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,9 +29,19 @@ class Machine:
         version: Profile.
         stage: File to open.
         standalone: Whether a script drives it, as with SimulationApp, instead of a person.
+        ui: Whether it has windows; headless applications have none.
+        units: Unit of Replicator's distances, ``scene`` or ``metres``: the documentation does not settle it.
     """
 
-    def __init__(self, version: str, stage: Optional[Path] = None, *, standalone: bool = False, units: str = "scene"):
+    def __init__(
+        self,
+        version: str,
+        stage: Optional[Path] = None,
+        *,
+        standalone: bool = False,
+        ui: bool = False,
+        units: str = "scene",
+    ) -> None:
         self.profile: Profile = PROFILES[version]
         self.standalone, self._stage = standalone, stage
         self.logs: list[tuple[str, str]] = []
@@ -39,13 +50,16 @@ class Machine:
         self.feed = Feed(str(stage), units) if stage is not None else None
         self.replicator = Engine(self)
         self.app, self.context, self.timeline = App(self), UsdContext(self), Timeline(self)
+        self._ui = ui
+        self.menu, self.commands, self.clipboard = Menu(), Commands(self), Clipboard()
+        self.viewport: Optional[ViewportWindow] = ViewportWindow() if ui else None
         self._modules: dict[str, Any] = {}
         self._extension: Any = None
 
     def __enter__(self) -> "Machine":
         Watch.profile, Watch.touched = self.profile, set()
         builtins.ISAAC_LAUNCHED_FROM_TERMINAL = not self.standalone
-        self._modules = {**host_modules(self), **replicator_modules(self), **self._more_modules()}
+        self._modules = {**host_modules(self), **replicator_modules(self), **(ui_modules(self) if self._ui else {})}
         forget_bridge()
         sys.modules.update(self._modules)
         for name, module in self._modules.items():
@@ -55,9 +69,6 @@ class Machine:
         if self._stage is not None:
             self.context.open_stage(str(self._stage))
         return self
-
-    def _more_modules(self) -> dict[str, Any]:
-        return {}
 
     def __exit__(self, *_: Any) -> None:
         if self._extension is not None:

@@ -10,6 +10,7 @@ def write_scene(path: Path, *, frames: int = 80, metres: float = 1.0) -> Path:
     """Author a floor, a crate that slides, a barrel without labels, two cameras and a sun."""
     from pxr import Gf, Usd, UsdGeom, UsdLux, UsdSemantics
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     stage = Usd.Stage.CreateNew(str(path))
     UsdGeom.SetStageUpAxis(stage, "Z")
     UsdGeom.SetStageMetersPerUnit(stage, metres)

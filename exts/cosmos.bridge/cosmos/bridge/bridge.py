@@ -79,6 +79,11 @@ class Bridge:
         self._guard = guard or _create("guard", config.guard)
         self._critic = critic or _create("critic", config.critic)
 
+    def beside(self, config: BridgeConfig, *, open_source: OpenSource, stage: Optional[StageFacts] = None) -> Bridge:
+        """Return a bridge for another clip of the same settings, with the models of this one; close either of them."""
+        models: dict[str, Any] = {"transfer": self._transfer, "guard": self._guard, "critic": self._critic}
+        return Bridge(config, open_source=open_source, stage=stage, **models)
+
     def start(self, *, resume: bool = False, command: str = "") -> Job[RunSummary]:
         """Run on a thread of its own; see `augment`."""
         return Job(lambda progress, stop: self.augment(progress, stop, resume=resume, command=command)).start()

@@ -1,8 +1,9 @@
-"""What Kit starts and stops: the writer in Replicator's registry."""
+"""What Kit starts and stops: the writer in Replicator's registry, and the commands that can be undone."""
 
 from __future__ import annotations
 
 from cosmos.bridge.kit import compat
+from cosmos.bridge.kit.write_back import command_classes
 from cosmos.bridge.kit.writer import CosmosBridgeWriter, close_all
 
 
@@ -16,11 +17,17 @@ class CosmosBridgeExtension(compat.need("omni.ext.IExt")):  # type: ignore[misc]
             ext_id: Name and version of this extension.
         """
         compat.register_writer(CosmosBridgeWriter)
+        self._commands = command_classes() if compat.find("omni.kit.commands.Command") is not None else ()
+        for command in self._commands:
+            compat.need("omni.kit.commands.register")(command)
         compat.log(f"{ext_id} is up; rep.WriterRegistry.get('CosmosBridgeWriter') gives the writer.")
 
     def on_shutdown(self) -> None:
         """Take everything back; Kit's fast shutdown skips this, so scripts call ``writer.flush()``."""
         close_all()
+        for command in self._commands:
+            compat.need("omni.kit.commands.unregister")(command)
+        self._commands = ()
         compat.unregister_writer(CosmosBridgeWriter.__name__)
 
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from cosmos.bridge.bridge import Bridge
 from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.errors import ConfigError, SourceError
 from cosmos.bridge.jobs import StopSignal
 from cosmos.bridge.kit.annotators import Calibration
 from cosmos.bridge.kit.recorder import PATIENCE, LookAround, Recorder
 from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
-from cosmos.bridge.kit.take import UNSAVED, Take
+from cosmos.bridge.kit.take import Take
 from cosmos.bridge.runs.folder import CONFIG_NAME
 from cosmos.bridge.runs.summary import RunSummary
+from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.sources.opener import LIVE
 from cosmos.bridge.types import Progress
 
@@ -103,7 +105,7 @@ class CaptureSession:
             device=settings.line.get("device"),
         )
         self._command, self._hold, self._release = command, hold, release
-        self._parts = _Parts(settings)
+        self._bridge: Optional[Bridge] = None
         self._runs: list[QueuedRun] = []
         self._told: set[int] = set()
         self._held = False
@@ -210,25 +212,27 @@ class CaptureSession:
         for run in self._runs:
             if not run.over and run.job.progress.seconds > 0.0:
                 run.job.wait(PATIENCE)
-        self._parts.unload()
+        if self._bridge is not None:
+            self._bridge.close()
+            self._bridge = None
         if self._held:
             self._held = False
             self._release()
 
+    def _bridge_of(self, config: BridgeConfig, take: Take, stage: Optional[StageFacts]) -> Bridge:
+        """Return the line of a take; all takes share the models of the first, made on the thread that works."""
+        if self._bridge is None:
+            self._bridge = Bridge(config, open_source=take.source, stage=stage)
+            return self._bridge
+        return self._bridge.beside(config, open_source=take.source, stage=stage)
+
     def _work_of(self, take: Take) -> Callable[[Progress, StopSignal], RunSummary]:
         def work(progress: Progress, stop: StopSignal) -> RunSummary:
-            from cosmos.bridge.bridge import Bridge
-
             while not take.wait(0.1):
                 stop.check()
             stage = take.surroundings.stage
             config = self.settings.config_of(f"{LIVE}{stage.path}", take.cameras, take.name)
-            bridge = Bridge(
-                config,
-                open_source=take.source,
-                stage=stage if stage.path != UNSAVED else None,
-                **self._parts.of(config),
-            )
+            bridge = self._bridge_of(config, take, stage if take.surroundings.saved else None)
             resume = (Path(config.out) / CONFIG_NAME).is_file()
             summary = bridge.augment(progress, stop, resume=resume, command=self._command)
             if not summary.failed and not summary.remaining:
@@ -236,29 +240,6 @@ class CaptureSession:
             return summary
 
         return work
-
-
-class _Parts:
-    """Model, guard and critic of a session, made once on the thread that works and shared by all takes."""
-
-    def __init__(self, settings: SessionSettings) -> None:
-        self._settings = settings
-        self._made: dict[str, Any] = {}
-
-    def of(self, config: BridgeConfig) -> dict[str, Any]:
-        from importlib import import_module
-
-        if not self._made:
-            self._made = {
-                room: import_module(f"cosmos.bridge.{room}.registry").create(getattr(config, room))
-                for room in ("transfer", "guard", "critic")
-            }
-        return self._made
-
-    def unload(self) -> None:
-        if self._made:
-            self._made["transfer"].unload()
-            self._made = {}
 
 
 __all__ = ["GRACE", "NOT_OURS", "CaptureSession", "SessionSettings"]

@@ -47,6 +47,16 @@ SYMBOLS: tuple[KitSymbol, ...] = (
             "Timeline.play", "Timeline.pause", "Timeline.get_current_time"),
     *_group("the writer", "omni.replicator.core", "Writer", "Writer.attach", "Writer.detach", "WriterRegistry.register",
             "WriterRegistry.unregister", "AnnotatorRegistry.get_annotator"),
+    *_group("results on the stage, with undo", "omni.kit.commands", "Command", "register", "unregister", "execute",
+            optional=True),
+    *_group("the live picture", "omni.ui", "DynamicTextureProvider", "DynamicTextureProvider.set_data_array",
+            "DynamicTextureProvider.set_bytes_data", "DynamicTextureProvider.set_bytes_data_from_gpu",
+            "ImageWithProvider", "Frame.clear", "IwpFillPolicy.IWP_PRESERVE_ASPECT_FIT", optional=True),
+    *_group("the live picture on the GPU", "omni.gpu_foundation_factory", "TextureFormat.RGBA8_UNORM", optional=True),
+    *_group("the live picture over the viewport", "omni.kit.viewport.utility", "get_active_viewport_window",
+            optional=True),
+    *_group("the live picture over the viewport", "omni.kit.viewport.window", "ViewportWindow.get_frame",
+            optional=True),
 )  # fmt: skip
 """In the order of the modules they live in."""
 
