@@ -1,5 +1,6 @@
 """Where the command ``cosmos-bridge`` begins: outside ``cosmos.bridge``, so that Ctrl-C is answered from the start."""
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ def main() -> int:
 
         code = run()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done and told; only Python's own exit is left
+        gc.freeze()  # which would search all that Warp and USD made for cycles, thrice, before the system takes it back
         return code
     except KeyboardInterrupt:
         _end()

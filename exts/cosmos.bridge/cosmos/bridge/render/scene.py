@@ -65,6 +65,10 @@ class TextureSlot:
         return self.texture >= 0 or self.color_set >= 0
 
 
+NO_TEXTURE = TextureSlot()
+"""The slot of an input that is constant."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
     """The inputs of a UsdPreviewSurface, and how light passes; a slot that is used replaces the constant beside it."""
@@ -96,16 +100,16 @@ class Material:
     """Share of the body that is clear glass, in [0, 1]; unlike low opacity, annotators see such a surface."""
     transmission_color: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """What light is multiplied with on its way through."""
-    base_color_slot: TextureSlot = field(default_factory=TextureSlot)
-    roughness_slot: TextureSlot = field(default_factory=TextureSlot)
-    metallic_slot: TextureSlot = field(default_factory=TextureSlot)
-    emissive_slot: TextureSlot = field(default_factory=TextureSlot)
-    opacity_slot: TextureSlot = field(default_factory=TextureSlot)
-    normal_slot: TextureSlot = field(default_factory=TextureSlot)
-    specular_slot: TextureSlot = field(default_factory=TextureSlot)
-    occlusion_slot: TextureSlot = field(default_factory=TextureSlot)
-    clearcoat_slot: TextureSlot = field(default_factory=TextureSlot)
-    clearcoat_roughness_slot: TextureSlot = field(default_factory=TextureSlot)
+    base_color_slot: TextureSlot = NO_TEXTURE
+    roughness_slot: TextureSlot = NO_TEXTURE
+    metallic_slot: TextureSlot = NO_TEXTURE
+    emissive_slot: TextureSlot = NO_TEXTURE
+    opacity_slot: TextureSlot = NO_TEXTURE
+    normal_slot: TextureSlot = NO_TEXTURE
+    specular_slot: TextureSlot = NO_TEXTURE
+    occlusion_slot: TextureSlot = NO_TEXTURE
+    clearcoat_slot: TextureSlot = NO_TEXTURE
+    clearcoat_roughness_slot: TextureSlot = NO_TEXTURE
 
     @property
     def cut_out(self) -> bool:
@@ -226,4 +230,4 @@ class Pose:
     """The lights as they are at this time, dark where they are not visible; empty where all are as in the scene."""
 
 
-__all__ = ["Light", "Material", "Mesh", "Pose", "Scene", "Texture", "TextureSlot", "Wrap"]
+__all__ = ["NO_TEXTURE", "Light", "Material", "Mesh", "Pose", "Scene", "Texture", "TextureSlot", "Wrap"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
-from cosmos.bridge.render.scene import Material, TextureSlot
+from cosmos.bridge.render.scene import NO_TEXTURE, Material, TextureSlot
 from cosmos.bridge.render.usd.mtlx import material_at
 from cosmos.bridge.render.usd.network import Color, Network
 from cosmos.bridge.render.usd.notes import Notes
@@ -92,7 +92,7 @@ class MaterialLibrary:
         most = float(texture.texels[..., slot.channel].max()) / 255.0
         values = [slot.scale[slot.channel] * value + slot.bias[slot.channel] for value in (least, most)]
         needed = material.opacity_threshold if material.opacity_threshold > 0.0 else 1.0
-        return replace(material, opacity=1.0, opacity_slot=TextureSlot()) if min(values) >= needed else material
+        return replace(material, opacity=1.0, opacity_slot=NO_TEXTURE) if min(values) >= needed else material
 
     def _keep(
         self, key: Any, material: Material, uv_names: tuple[str, ...], colors: tuple[tuple[str, Color], ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
@@ -23,6 +24,9 @@ from cosmos.bridge.render.usd.walk import Found
 
 if TYPE_CHECKING:
     from pxr import Usd
+
+_TOGETHER = 1_000_000
+"""Corners of triangles whose boxes are found at once."""
 
 
 def source_path(prim: Usd.Prim) -> str:
@@ -97,6 +101,8 @@ class MeshLibrary:
         self.moving: dict[int, MovingPoints] = {}
         """Mesh index -> its points, for meshes whose points change with time."""
         self._first: dict[int, np.ndarray] = {}
+        self._alike: dict[tuple[int, ...], list[int]] = {}
+        """Meshes that stand still, by what equal ones have in common."""
         self._bare: dict[str, Look] = {}
         """Implicit shapes with nothing authored that is drawn, by their type."""
 
@@ -107,10 +113,17 @@ class MeshLibrary:
 
     def bounds(self) -> list[np.ndarray]:
         """Return the box of each mesh at the first time [m], float64 [2, 3]."""
-        boxes = []
+        boxes: list[np.ndarray] = []
+        waiting: list[np.ndarray] = []
+        size = 0
         for index, mesh in enumerate(self._meshes):
-            used = self._first.get(index, mesh.points)[mesh.triangles]
-            boxes.append(np.stack([used.min((0, 1)), used.max((0, 1))]).astype(np.float64))
+            waiting.append(self._first.get(index, mesh.points)[mesh.triangles.reshape(-1)])
+            size += len(waiting[-1])
+            if size > _TOGETHER or index == len(self._meshes) - 1:
+                used, starts = np.concatenate(waiting), np.cumsum([0] + [len(points) for points in waiting[:-1]])
+                ends = np.minimum.reduceat(used, starts), np.maximum.reduceat(used, starts)
+                boxes += list(np.stack(ends, axis=1).astype(np.float64))
+                waiting, size = [], 0
         return boxes
 
     def add(self, found: Found, bound: Any) -> Optional[Look]:
@@ -203,17 +216,12 @@ class MeshLibrary:
     ) -> int:
         """Append a mesh, unless it stands still and an equal one (``by_face``: of equal materials) is there."""
         if moving is None:
-            more = (*mesh.more_uvs, *mesh.more_colors)
-            shapes = (mesh.points.shape, mesh.triangles.shape, by_face, len(mesh.more_uvs), len(mesh.more_colors))
-            digest = hashlib.blake2b(repr(shapes).encode(), digest_size=16)
-            for array in (mesh.points, mesh.triangles, mesh.normals, mesh.uvs, mesh.colors, *more):
-                digest.update(np.ascontiguousarray(array).data)
-            if by_face:
-                digest.update(np.ascontiguousarray(mesh.materials).data)
-            key = ("content", digest.digest())
-            if key in self._index:
-                return self._index[key]
-            self._index[key] = len(self._meshes)
+            counts = (len(mesh.points), len(mesh.triangles), len(mesh.more_uvs), len(mesh.more_colors))
+            alike = self._alike.setdefault((by_face, *counts, zlib.crc32(mesh.points.tobytes())), [])
+            for index in alike:
+                if _same(mesh, self._meshes[index], by_face):
+                    return index
+            alike.append(len(self._meshes))
         else:
             self.moving[len(self._meshes)] = moving
         if first is not None:
@@ -304,21 +312,25 @@ class MeshLibrary:
         colors: Optional[np.ndarray],
         constant: tuple[float, float, float] = NO_COLOR,
     ) -> Mesh:
-        used = np.flatnonzero(np.bincount(faces)).tolist()
         shape = surface.triangles.shape
-        num_uvs = max(len(self._materials.uv_names(index)) for index in used)
-        num_colors = max(len(self._materials.colors(index)) for index in used)
-        uvs = [np.zeros((*shape, 2), np.float32) for _ in range(num_uvs)]
-        more_colors = [np.zeros((*shape, 3), np.float32) for _ in range(num_colors)]
-        for index in used:
+        used = np.flatnonzero(np.bincount(faces)).tolist() if surface.subsets else [int(faces[0])]
+        if len(used) == 1:
+            uvs = [surface.uv(name) for name in self._materials.uv_names(used[0])]
+            more_colors = [self._primvar(prim, surface, *asked) for asked in self._materials.colors(used[0])]
+        else:
+            num_uvs = max(len(self._materials.uv_names(index)) for index in used)
+            num_colors = max(len(self._materials.colors(index)) for index in used)
+            uvs = [np.zeros((*shape, 2), np.float32) for _ in range(num_uvs)]
+            more_colors = [np.zeros((*shape, 3), np.float32) for _ in range(num_colors)]
+        for index in used if len(used) > 1 else ():
             mine = faces == index
             for k, name in enumerate(self._materials.uv_names(index)):
                 uvs[k][mine] = surface.uv(name)[mine]
             for k, (name, fallback) in enumerate(self._materials.colors(index)):
                 more_colors[k][mine] = self._primvar(prim, surface, name, fallback)[mine]
         if colors is None:
-            fill = np.array(constant if np.isfinite(constant).all() else (GREY,) * 3, np.float32)
-            colors = np.broadcast_to(fill, (*surface.triangles.shape, 3))
+            colors = np.empty((*shape, 3), np.float32)
+            colors[:] = constant if all(map(math.isfinite, constant)) else GREY
         return Mesh(
             points=surface.points,
             triangles=surface.triangles,
@@ -373,6 +385,16 @@ class MeshLibrary:
             more_uvs=tuple(np.ascontiguousarray(uvs[:, order]) for uvs in mesh.more_uvs),
             more_colors=tuple(np.ascontiguousarray(colors[:, order]) for colors in mesh.more_colors),
         )
+
+
+def _same(mesh: Mesh, other: Mesh, by_face: bool) -> bool:
+    """Whether two meshes are equal to the last bit (``by_face``: in their materials too)."""
+    names = ("points", "triangles", "normals", "uvs", "colors")
+    pairs = [(getattr(mesh, name), getattr(other, name)) for name in names]
+    pairs += zip((*mesh.more_uvs, *mesh.more_colors), (*other.more_uvs, *other.more_colors), strict=True)
+    if by_face:
+        pairs.append((mesh.materials, other.materials))
+    return all(mine.tobytes() == its.tobytes() for mine, its in pairs)
 
 
 def _joined(meshes: list[Mesh]) -> Mesh:

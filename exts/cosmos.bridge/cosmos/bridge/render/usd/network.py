@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
-from cosmos.bridge.render.scene import TextureSlot
+from cosmos.bridge.render.scene import NO_TEXTURE, TextureSlot
 from cosmos.bridge.render.usd import authored
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.textures import TextureLibrary
 
 if TYPE_CHECKING:
-    from pxr import Usd, UsdShade
+    from pxr import Sdf, Usd, UsdShade
 
 Color = tuple[float, float, float]
 
@@ -40,6 +40,7 @@ class Network:
         self._textures = textures
         self._uv_names: list[str] = []
         self._colors: list[tuple[str, Color]] = []
+        self._authored: dict[Sdf.Path, frozenset[str]] = {}
 
     @property
     def uv_names(self) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ class Network:
     def constant(self, shader: UsdShade.Shader, name: str) -> Any:
         """Return the constant value of an input, through interfaces and constant nodes; ``None`` where it has none."""
         for _ in range(_DEPTH):
-            attribute = _source(shader, name)
+            attribute = self._source(shader, name)
             if attribute is None:
                 return None
             if not _is_output(attribute):
@@ -68,14 +69,26 @@ class Network:
                 return None
         return None
 
+    def _source(self, shader: UsdShade.Shader, name: str) -> Any:
+        """Return the attribute that gives an input its value, through any interface; ``None`` where unauthored."""
+        from pxr import UsdShade
+
+        path = shader.GetPath()
+        if path not in self._authored:
+            self._authored[path] = frozenset(shader.GetPrim().GetAuthoredPropertyNames())
+        if f"inputs:{name}" not in self._authored[path]:
+            return None
+        attributes = UsdShade.Utils.GetValueProducingAttributes(shader.GetInput(name))
+        return attributes[0] if attributes else None
+
     def color(self, shader: UsdShade.Shader, name: str, default: Color) -> tuple[Color, TextureSlot, bool]:
         """Return a colour input as (constant, slot, whether it is the mesh's displayColor)."""
         path = str(shader.GetPath())
         color = authored.color(self.constant(shader, name), default, self.notes, path)
         slot, fallback = self._follow(shader, name, 0)
         if slot is not None and slot.color_set == 0:
-            return color, TextureSlot(), True
-        return fallback or color, slot or TextureSlot(), False
+            return color, NO_TEXTURE, True
+        return fallback or color, slot or NO_TEXTURE, False
 
     def number(self, shader: UsdShade.Shader, name: str, default: float) -> tuple[float, TextureSlot]:
         """Return a scalar input as (constant, slot); of an authored colour the mean counts."""
@@ -87,13 +100,13 @@ class Network:
         number = authored.number(value, default, self.notes, str(shader.GetPath()))
         if slot is not None and slot.color_set == 0:
             slot = self._primvar("displayColor", (default,) * 3)
-        return (fallback[0] if fallback else number), slot or TextureSlot()
+        return (fallback[0] if fallback else number), slot or NO_TEXTURE
 
     def normal(self, shader: UsdShade.Shader, name: str) -> TextureSlot:
         """Return the slot of a normal map, scaled to [-1, 1]."""
-        attribute = _source(shader, name)
+        attribute = self._source(shader, name)
         if attribute is None or not _is_output(attribute):
-            return TextureSlot()
+            return NO_TEXTURE
         node, strength = _shader_of(attribute), 1.0
         if _kind(node).startswith("ND_normalmap"):
             strength = authored.number(self.constant(node, "scale"), 1.0, self.notes, str(node.GetPath()))
@@ -101,7 +114,7 @@ class Network:
         else:
             slot, _ = self._follow(shader, name, 0, data=True)
         if slot is None or slot.texture < 0:
-            return TextureSlot()
+            return NO_TEXTURE
         if slot.scale == (1.0, 1.0, 1.0, 1.0) and slot.bias == (0.0, 0.0, 0.0, 0.0):
             slot = replace(slot, scale=(2.0, 2.0, 2.0, 1.0), bias=(-1.0, -1.0, -1.0, 0.0))
         if strength != 1.0:
@@ -120,7 +133,7 @@ class Network:
         self, shader: UsdShade.Shader, name: str, depth: int, *, data: bool = False
     ) -> tuple[Optional[TextureSlot], Optional[Color]]:
         """Return (slot, constant) of whatever node feeds an input; ``None`` for what it is not."""
-        attribute = _source(shader, name)
+        attribute = self._source(shader, name)
         if attribute is None or not _is_output(attribute) or depth >= _DEPTH:
             return None, None
         node, output = _shader_of(attribute), attribute.GetName().split(":")[-1]
@@ -168,7 +181,7 @@ class Network:
     def _uv_texture(
         self, node: UsdShade.Shader, output: str, data: bool
     ) -> tuple[Optional[TextureSlot], Optional[Color]]:
-        attribute = _source(node, "file")
+        attribute = self._source(node, "file")
         space = str(self.constant(node, "sourceColorSpace") or "auto")
         found = self.image(
             self.constant(node, "file"),
@@ -205,7 +218,7 @@ class Network:
         self, node: UsdShade.Shader, kind: str, output: str, data: bool
     ) -> tuple[Optional[TextureSlot], Optional[Color]]:
         """A MaterialX image: linear unless its file says otherwise."""
-        attribute = _source(node, "file")
+        attribute = self._source(node, "file")
         space = attribute.GetColorSpace() if attribute is not None else ""
         found = self.image(
             self.constant(node, "file"),
@@ -250,17 +263,17 @@ class Network:
     def _placement(self, node: UsdShade.Shader, name: str) -> dict[str, Any]:
         """Return the uv transform of a texture node and its uv set."""
         placed: dict[str, Any] = {}
-        attribute = _source(node, name)
+        attribute = self._source(node, name)
         source = _shader_of(attribute) if attribute is not None and _is_output(attribute) else None
         if source is not None and _kind(source) in ("UsdTransform2d", "ND_UsdTransform2d"):
             placed["uv_scale"] = self._pair(source, "scale", (1.0, 1.0))
             placed["uv_offset"] = self._pair(source, "translation", (0.0, 0.0))
             placed["uv_rotation"] = self._number(source, "rotation", 0.0)
-            attribute = _source(source, "in")
+            attribute = self._source(source, "in")
             source = _shader_of(attribute) if attribute is not None and _is_output(attribute) else None
         elif source is not None and _kind(source).startswith("ND_place2d"):
             placed.update(self._place2d(source))
-            attribute = _source(source, "texcoord")
+            attribute = self._source(source, "texcoord")
             source = _shader_of(attribute) if attribute is not None and _is_output(attribute) else None
         uv_name = "st"
         if source is not None:
@@ -327,17 +340,6 @@ def scaled(slot: TextureSlot, by: Any) -> TextureSlot:
 
 def _kind(shader: UsdShade.Shader) -> str:
     return str(shader.GetIdAttr().Get() or "")
-
-
-def _source(shader: UsdShade.Shader, name: str) -> Any:
-    """Return the attribute that gives an input its value, through any interface; ``None`` where unauthored."""
-    from pxr import UsdShade
-
-    shader_input = shader.GetInput(name)
-    if not shader_input:
-        return None
-    attributes = UsdShade.Utils.GetValueProducingAttributes(shader_input)
-    return attributes[0] if attributes else None
 
 
 def _is_output(attribute: Any) -> bool:

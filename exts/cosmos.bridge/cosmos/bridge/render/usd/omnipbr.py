@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
-from cosmos.bridge.render.scene import Material, TextureSlot
+from cosmos.bridge.render.scene import NO_TEXTURE, Material, TextureSlot
 from cosmos.bridge.render.usd import authored
 from cosmos.bridge.render.usd.network import Network
 from cosmos.bridge.render.usd.surfaces import EMISSION_UNIT
@@ -76,8 +76,8 @@ def _read_pbr(values: _Inputs, name: str, network: Network) -> Material:
         metallic_slot=metallic_slot,
         emissive_slot=values.slot("emissive_mask_texture", "raw", scale=tuple(c * emission for c in (*glow, 1.0)))
         if values.flag("enable_emission")
-        else TextureSlot(),
-        opacity_slot=values.slot("opacity_texture", "raw", channel=mask) if opacity_image else TextureSlot(),
+        else NO_TEXTURE,
+        opacity_slot=values.slot("opacity_texture", "raw", channel=mask) if opacity_image else NO_TEXTURE,
         normal_slot=_normal_slot(values, "normalmap_texture", "bump_factor"),
     )
 
@@ -86,7 +86,7 @@ def _occlusion(values: _Inputs) -> tuple[float, TextureSlot]:
     """Return (constant, slot) of the ambient occlusion, as far as it is to darken the base colour."""
     share = values.number("ao_to_diffuse", 0.0)
     if share <= 0.0:
-        return 1.0, TextureSlot()
+        return 1.0, NO_TEXTURE
     name = "ORM_texture" if values.flag("enable_ORM_texture") else "ao_texture"
     return 1.0, values.slot(name, "raw", scale=(share,) * 4, bias=(1.0 - share,) * 4)
 
@@ -109,7 +109,7 @@ def _read_glass(values: _Inputs, name: str, network: Network) -> Material:
         presence=True,
         opacity=values.number("cutout_opacity", 1.0) if cut else 1.0,
         opacity_threshold=values.number("opacity_threshold", 0.0) if cut else 0.0,
-        opacity_slot=values.slot("cutout_opacity_texture", "raw") if cut else TextureSlot(),
+        opacity_slot=values.slot("cutout_opacity_texture", "raw") if cut else NO_TEXTURE,
         normal_slot=_normal_slot(values, "normal_map_texture", "normal_map_strength"),
     )
 
@@ -150,8 +150,8 @@ def _read_surface(values: _Inputs, name: str, network: Network) -> Material:
         metallic_slot=values.slot("metalness_image", "raw"),
         emissive_slot=values.slot("emission_color_image", "auto", scale=(glow, glow, glow, 1.0))
         if glow > 0.0
-        else TextureSlot(),
-        opacity_slot=values.slot("geometry_opacity_image", "raw") if cut else TextureSlot(),
+        else NO_TEXTURE,
+        opacity_slot=values.slot("geometry_opacity_image", "raw") if cut else NO_TEXTURE,
         clearcoat_slot=values.slot("coat_weight_image", "raw"),
         clearcoat_roughness_slot=values.slot("coat_roughness_image", "raw"),
         normal_slot=_normal_slot(values, "geometry_normal_image", "geometry_normal_strength"),
@@ -214,7 +214,7 @@ class _Inputs:
         else:
             share, slot_name, channel = self.number(influence_name, 0.0), image_name, 0
         if share <= 0.0:
-            return constant, TextureSlot()
+            return constant, NO_TEXTURE
         rest = constant * (1.0 - share)
         return constant, self.slot(slot_name, "raw", scale=(share,) * 4, bias=(rest,) * 4, channel=channel)
 
@@ -235,7 +235,7 @@ class _Inputs:
         if attribute is not None:
             found = self._network.image(attribute.Get(self._time), attribute, color_space=space)
         if found is None:
-            return TextureSlot()
+            return NO_TEXTURE
         texture, gain = found
         return TextureSlot(
             texture=texture,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cosmos.bridge.render.scene import Material, TextureSlot
+from cosmos.bridge.render.scene import NO_TEXTURE, Material, TextureSlot
 from cosmos.bridge.render.usd.network import Color, Network, scaled
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def read_preview(shader: UsdShade.Shader, name: str, network: Network) -> Materi
     if ior_slot.used:
         network.notes.add("Textured indices of refraction are drawn with their constant", name)
     by_specular = bool(network.number(shader, "useSpecularWorkflow", 0.0)[0])
-    specular, specular_slot = (1.0, 1.0, 1.0), TextureSlot()
+    specular, specular_slot = (1.0, 1.0, 1.0), NO_TEXTURE
     if by_specular:
         specular, specular_slot, _ = network.color(shader, "specularColor", (0.0, 0.0, 0.0))
-        metallic, metallic_slot = 0.0, TextureSlot()
+        metallic, metallic_slot = 0.0, NO_TEXTURE
     if shader.GetInput("displacement") and shader.GetInput("displacement").HasConnectedSource():
         network.notes.add("Displacement of surfaces is not drawn", name)
     return Material(
@@ -146,7 +146,7 @@ def read_gltf_pbr(shader: UsdShade.Shader, name: str, network: Network) -> Mater
     made = replace(made, occlusion=occlusion, occlusion_slot=occlusion_slot, transmission_color=base)
     mode = int(network.number(shader, "alpha_mode", 0.0)[0])
     if mode == 0:
-        return replace(made, opacity=1.0, opacity_slot=TextureSlot())
+        return replace(made, opacity=1.0, opacity_slot=NO_TEXTURE)
     cutoff = network.number(shader, "alpha_cutoff", 0.5)[0] if mode == 1 else 0.0
     return replace(made, opacity_threshold=cutoff, presence=True)
 
@@ -205,7 +205,7 @@ def _layered(
         base_color_slot=scaled(base_slot, weight) if weight != 1.0 else base_slot,
         roughness_slot=roughness_slot,
         metallic_slot=metallic_slot,
-        emissive_slot=scaled(glow_slot, strength) if strength > 0.0 else TextureSlot(),
+        emissive_slot=scaled(glow_slot, strength) if strength > 0.0 else NO_TEXTURE,
         opacity_slot=solid_slot,
         normal_slot=network.normal(shader, normal),
         clearcoat_slot=clearcoat_slot,
