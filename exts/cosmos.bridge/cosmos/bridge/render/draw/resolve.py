@@ -25,6 +25,7 @@ wp.set_module_options({"enable_backward": False})
 def _resolve_kernel(
     first: wp.int32,
     run: wp.int32,
+    count: wp.int32,
     world: WorldArrays,
     view: View,
     triangles: wp.array2d(dtype=wp.int32),
@@ -42,7 +43,7 @@ def _resolve_kernel(
     motion_out: wp.array3d(dtype=wp.float32),
 ):
     start = (first + wp.tid()) * run
-    for item in range(start, wp.min(start + run, view.width * view.height)):
+    for item in range(start, wp.min(start + run, count)):
         y = item // view.width
         x = item - y * view.width
         u = wp.float32(x) + 0.5
@@ -175,10 +176,8 @@ def resolve(
         world.arrays.points if motion.points is None else motion.points,
     ]
     outputs = [buffers[name] for name in ("depth", "normals", "semantic_ids", "instance_ids", "motion")]
-    # On the CPU one item works through a run of pixels: to start an item takes as long as half a pixel.
-    pixels, run = view.width * view.height, 1 if bands.device.is_cuda else 256
-    inputs = [run, world.arrays, view, *seen, *before, *outputs]
-    bands.launch(_resolve_kernel, -(-pixels // run), inputs, chunk=-(-1024 // run))
+    inputs = [world.arrays, view, *seen, *before, *outputs]
+    bands.launch_runs(_resolve_kernel, view.width * view.height, inputs, chunk=1024)
 
 
 __all__ = ["Motion", "corner_weights", "facing_normal", "find_motion", "motion_matrices", "resolve"]
