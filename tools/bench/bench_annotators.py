@@ -43,13 +43,13 @@ class _Annotators(Bar):
 class ArraysLarge(_Annotators):
     """Everything but pictures, shaded segmentations, LiDAR and map at 1280x704."""
 
-    title = f"{len(PLAIN)} annotators as arrays, 1280x704"
+    title, bar = f"{len(PLAIN)} annotators as arrays, 1280x704", 12.0
 
 
 class ArraysSmall(_Annotators):
     """The same at 640x352."""
 
-    title, size = f"{len(PLAIN)} annotators as arrays, 640x352", SMALL
+    title, bar, size = f"{len(PLAIN)} annotators as arrays, 640x352", 40.0, SMALL
 
 
 class LidarTurn(_Annotators):
