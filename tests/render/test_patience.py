@@ -1,13 +1,16 @@
-"""The collector waits while kernels are read, and painting that starts late draws what it always draws."""
+"""What a new process does beside: the collector waits, painting starts late, images are decoded on threads."""
 
 import gc
+import threading
 
+import cv2
 import numpy as np
 import pytest
-from pxr import Usd, UsdGeom  # noqa: TID253
+from pxr import Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
 from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.render.usd.stage import StageReader
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -50,3 +53,37 @@ def test_a_picture_does_not_depend_on_when_painting_began(moving, threads):
     np.testing.assert_array_equal(frame.details.linear().numpy(), expected.details.linear().numpy())
     np.testing.assert_array_equal(late.render("/Camera", 8.0, size=size).rgb.numpy(), expected.rgb.numpy())
     assert expected.instance_ids.numpy()[18, 44] == 2, "the ball has left the middle"
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_threads_that_decode_images_end_with_the_reading(tmp_path, stops):
+    stage = Usd.Stage.CreateNew(str(tmp_path / "stage.usda"))
+    UsdGeom.Cube.Define(stage, "/Cube")
+    for index in range(8):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((64, 64, 3), index, np.uint8))
+        material = UsdShade.Material.Define(stage, f"/Looks/Look{index}")
+        shader = UsdShade.Shader.Define(stage, f"/Looks/Look{index}/Surface")
+        shader.CreateIdAttr("UsdPreviewSurface")
+        image = UsdShade.Shader.Define(stage, f"/Looks/Look{index}/Image")
+        image.CreateIdAttr("UsdUVTexture")
+        image.CreateInput("file", Sdf.ValueTypeNames.Asset).Set(f"./{index}.png")
+        color = shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
+        color.ConnectToSource(image.CreateOutput("rgb", Sdf.ValueTypeNames.Float3))
+        material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
+        cube = UsdGeom.Cube.Define(stage, f"/Cube{index}")
+        UsdShade.MaterialBindingAPI.Apply(cube.GetPrim()).Bind(material)
+
+    decoding = []
+
+    def told(stage: str, done: int, of: int) -> None:
+        decoding.extend(thread for thread in threading.enumerate() if thread.name.startswith("cosmos_bridge_images"))
+        if stops and stage == "prims read":
+            raise KeyError
+
+    if stops:
+        with pytest.raises(KeyError):
+            StageReader(stage, progress=told)
+    else:
+        textures = StageReader(stage, progress=told).scene.textures
+        assert [int(texture.texels[0, 0, 0]) for texture in textures] == list(range(8))
+    assert decoding and not any(thread.is_alive() for thread in decoding)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,18 +9,12 @@ from typing import Any, Optional
 
 import warp as wp
 
-_MAX_THREADS = 8
+from cosmos.bridge.render.threads import usable_threads
+
 _CHUNKS_PER_THREAD = 4
 _RUN = 64
 """Items that one thread of a CPU launch works on in a loop of the kernel's own; reading its arguments costs as much as
 a quarter of an item."""
-
-
-def usable_threads() -> int:
-    """Return how many CPU threads this process may use, at most 8."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    count = len(affinity(0)) if affinity is not None else os.cpu_count()
-    return max(1, min(_MAX_THREADS, count or 1))
 
 
 class Bands:
@@ -107,4 +100,4 @@ class Bands:
             self._pool = None
 
 
-__all__ = ["Bands", "usable_threads"]
+__all__ = ["Bands"]

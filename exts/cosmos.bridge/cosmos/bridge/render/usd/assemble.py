@@ -73,7 +73,7 @@ class _Assembly:
     """The rows of a scene while they are gathered."""
 
     def __init__(self, stage: Usd.Stage, time: Usd.TimeCode, scale: float) -> None:
-        self.stage, self.time = stage, time
+        self.stage, self.time, self.scale = stage, time, scale
         self.notes = Notes()
         self.textures = TextureLibrary(self.notes)
         self.materials = MaterialLibrary(time, self.textures, self.notes)
@@ -83,7 +83,9 @@ class _Assembly:
 
     def add_gprims(self, gprims: list[Found], progress: Optional[Progress]) -> None:
         """Add each gprim as one instance."""
-        bindings = iter(bound_materials([found.prim for found in gprims if found.traits.binds]))
+        bound = bound_materials([found.prim for found in gprims if found.traits.binds])
+        self.materials.begin(bound)
+        bindings = iter(bound)
         rows: list[int] = []
         placers: list[Usd.Prim] = []
         moving: list[int] = []
@@ -105,11 +107,11 @@ class _Assembly:
         self.tracks.placed = places(rows, placers)
         self.tracks.moving = places([rows[index] for index in moving], [placers[index] for index in moving])
 
-    def add_lights(self, lights: list[Found], scale: float) -> tuple[Light, ...]:
+    def add_lights(self, lights: list[Found]) -> tuple[Light, ...]:
         """Read each light."""
         read: list[Light] = []
         for found in lights:
-            light = read_light(found.prim, self.time, scale, self.textures, self.notes)
+            light = read_light(found.prim, self.time, self.scale, self.textures, self.notes)
             if light is None:
                 continue
             varies = changes(found.prim)
@@ -175,10 +177,17 @@ def assemble(
         path: Name of the stage in the scene.
         progress: Told how many prims are found, then read; what it raises ends the reading.
     """
+    assembly = _Assembly(stage, cache.GetTime(), scale)
+    try:
+        return _assemble(assembly, cache, path, progress)
+    finally:
+        assembly.textures.close()
+
+
+def _assemble(assembly: _Assembly, cache: Any, path: str, progress: Optional[Progress]) -> tuple[Scene, Tracks]:
     from pxr import UsdGeom
 
-    time = cache.GetTime()
-    assembly = _Assembly(stage, time, scale)
+    stage, time, scale = assembly.stage, assembly.time, assembly.scale
     _note_the_stage(stage, assembly.notes)
     found = walk(stage.GetPseudoRoot(), cache, assembly.notes, progress=progress)
     for skeleton in found.skeletons:
@@ -187,7 +196,7 @@ def assemble(
     crowds = Crowds(assembly.rows, assembly.meshes, time, assembly.notes)
     assembly.tracks.instancers = [track for track in map(crowds.add, found.instancers) if track is not None]
     assembly.tracks.gates = assembly.rows.gates
-    lights = assembly.add_lights(found.lights, scale)
+    lights = assembly.add_lights(found.lights)
     drawn, labels = assembly.instances()
     assembly.tracks.points = assembly.meshes.moving
     note_cameras([stage.GetPrimAtPath(camera) for camera in found.cameras], time, assembly.notes)

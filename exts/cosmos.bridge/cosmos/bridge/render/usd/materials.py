@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -64,6 +65,23 @@ class MaterialLibrary:
             read = replace(DISPLAY_COLOR, name=f"displayColor {opacity:g}", opacity=opacity, presence=True)
             self._keep(opacity, read, ("st",), ())
         return self._index[opacity]
+
+    def begin(self, bound: Iterable[Any]) -> None:
+        """Begin to decode the images of materials that will be added, while other things are read.
+
+        Args:
+            bound: UsdShade.Material of prims, invalid ones where they have none.
+        """
+        from pxr import Usd
+
+        predicate = Usd.TraverseInstanceProxies(Usd.PrimDefaultPredicate)
+        distinct = {material.GetPath(): material for material in bound if material}
+        for material in distinct.values():
+            for prim in Usd.PrimRange(material.GetPrim(), predicate):
+                file = prim.GetAttribute("inputs:file")
+                asset = file.Get(self._time) if file else None
+                if asset is not None:
+                    self._textures.begin(getattr(asset, "resolvedPath", ""))
 
     def add(self, material: UsdShade.Material) -> int:
         """Return the index of a bound material."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union, cast
 
 import numpy as np
 
 from cosmos.bridge.render.scene import Texture, Wrap
+from cosmos.bridge.render.threads import usable_threads
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.targa import decode_tga
 
@@ -18,6 +20,11 @@ _MOST_SIDE = 4096
 """Width and height of a texture [px] above which it is made smaller."""
 _MOST_PIXELS = 16384 * 16384
 """Size of an image above which it is not decoded at all."""
+
+
+_MISSING = "Textures that cannot be found are drawn as a magenta checker"
+_Decoded = tuple[Optional[tuple[np.ndarray, bool, float]], str]
+"""uint8 texels [H, W, 4], whether they look sRGB, gain; ``None`` for no image; what is to be said about it."""
 
 
 class _Resolved(NamedTuple):
@@ -42,6 +49,24 @@ class TextureLibrary:
         self._images: dict[str, tuple[np.ndarray, bool, float, tuple[int, int, int, int]]] = {}
         self._index: dict[tuple[str, bool, str, str], int] = {}
         self._textures: list[Texture] = []
+        self._pool: Optional[ThreadPoolExecutor] = None
+        self._begun: dict[str, Future[_Decoded]] = {}
+
+    def begin(self, path: str) -> None:
+        """Begin to decode an image that will be asked for, on another thread, since that holds no interpreter lock.
+
+        Args:
+            path: Resolved path.
+        """
+        if path and "<UDIM>" not in path and path not in self._begun and path not in self._images:
+            self._pool = self._pool or ThreadPoolExecutor(usable_threads(), "cosmos_bridge_images")
+            self._begun[path] = self._pool.submit(_decoded, path)
+
+    def close(self) -> None:
+        """Forget what was begun and not asked for; safe to call twice."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool, self._begun = None, {}
 
     @property
     def textures(self) -> tuple[Texture, ...]:
@@ -100,22 +125,11 @@ class TextureLibrary:
 
     def _decode(self, asset: Union[Sdf.AssetPath, _Resolved]) -> tuple[np.ndarray, bool, float]:
         path = asset.resolvedPath
-        encoded = _read_asset(path) if path else None
-        if encoded is None:
-            self._notes.add("Textures that cannot be found are drawn as a magenta checker", asset.path)
-            return checker(), True, 1.0
-        size = _announced_size(encoded)
-        if size[0] * size[1] > _MOST_PIXELS:
-            self._notes.add("Textures of more than 16384 x 16384 pixels are drawn as a magenta checker", path)
-            return checker(), True, 1.0
-        image = _decode_bytes(encoded)
-        if image is None:
-            self._notes.add("Textures that cannot be decoded are drawn as a magenta checker", path)
-            return checker(), True, 1.0
-        if max(image.shape[:2]) > _MOST_SIDE:
-            self._notes.add(f"Textures wider or higher than {_MOST_SIDE} pixels are drawn smaller", path)
-            image = _shrunk(image, _MOST_SIDE)
-        return _to_rgba8(image)
+        begun = self._begun.pop(path, None)
+        image, remark = _decoded(path) if begun is None else begun.result()
+        if remark:
+            self._notes.add(remark, asset.path if remark == _MISSING else path)
+        return (checker(), True, 1.0) if image is None else image
 
     def _decode_tiles(
         self, asset: Sdf.AssetPath, layer: Optional[Sdf.Layer]
@@ -130,7 +144,7 @@ class TextureLibrary:
             texels, looks_srgb, gain = self._decode(_Resolved(path=path, resolvedPath=path))
             read.append((index % 10, index // 10, texels, looks_srgb, gain))
         if not read:
-            self._notes.add("Textures that cannot be found are drawn as a magenta checker", asset.path)
+            self._notes.add(_MISSING, asset.path)
             return checker(), True, 1.0, (0, 0, 1, 1)
         left, low = min(item[0] for item in read), min(item[1] for item in read)
         columns, rows = max(item[0] for item in read) - left + 1, max(item[1] for item in read) - low + 1
@@ -148,6 +162,25 @@ class TextureLibrary:
             top = (rows - 1 - (row - low)) * side
             board[top : top + side, (column - left) * side : (column - left + 1) * side] = placed
         return board, read[0][3], most, (left, low, columns, rows)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # on a thread of its own the reader's does not hold
+def _decoded(path: str) -> _Decoded:
+    """Return the image behind a resolved path, ``None`` where there is none, and what is to be said."""
+    encoded = _read_asset(path) if path else None
+    if encoded is None:
+        return None, _MISSING
+    size = _announced_size(encoded)
+    if size[0] * size[1] > _MOST_PIXELS:
+        return None, "Textures of more than 16384 x 16384 pixels are drawn as a magenta checker"
+    image = _decode_bytes(encoded)
+    if image is None:
+        return None, "Textures that cannot be decoded are drawn as a magenta checker"
+    remark = ""
+    if max(image.shape[:2]) > _MOST_SIDE:
+        remark = f"Textures wider or higher than {_MOST_SIDE} pixels are drawn smaller"
+        image = _shrunk(image, _MOST_SIDE)
+    return _to_rgba8(image), remark
 
 
 def _announced_size(encoded: bytes) -> tuple[int, int]:
