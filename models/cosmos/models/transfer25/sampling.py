@@ -105,6 +105,11 @@ class Transfer25:
         """Type of their weights."""
         return next(self.transformer.parameters()).dtype
 
+    def to(self, device: torch.device) -> None:
+        """Move all nets."""
+        for net in (self.transformer, self.vae, *self.branches.values()):
+            net.to(device)
+
     def make_scheduler(self, schedule: str) -> Any:
         """Return a fresh UniPC scheduler of one of SCHEDULES."""
         unipc = diffusers_class("UniPCMultistepScheduler")
@@ -149,10 +154,10 @@ class Transfer25:
                 source, mask = kept
                 latents = mask * (source * (1.0 - sigma) + noise * sigma) + (1.0 - mask) * latents
             inputs = self._inputs(part, latents, seen, shown, sigma)
-            flow = self._flow(part, controls, inputs, sampling.states)
+            flow = self.flow(part, controls, inputs, sampling.states)
             flow = held + flow * (1.0 - shown)
             if sampling.guidance > 0.0 and sampling.negative_states is not None:
-                away = self._flow(part, controls, inputs, sampling.negative_states)
+                away = self.flow(part, controls, inputs, sampling.negative_states)
                 away = held + away * (1.0 - shown)
                 flow = flow + sampling.guidance * (flow - away)
             latents = scheduler.step(flow, timestep, latents, return_dict=False)[0]
@@ -192,8 +197,15 @@ class Transfer25:
             "padding_mask": torch.zeros((1, 1, height, width), device=self.device, dtype=dtype),
         }
 
-    def _flow(self, part: Part, controls: dict[str, Tensor], inputs: dict[str, Tensor], states: Tensor) -> Tensor:
-        """Run all branches and the transformer for one prompt; return the velocity."""
+    def flow(self, part: Part, controls: dict[str, Tensor], inputs: dict[str, Tensor], states: Tensor) -> Tensor:
+        """Run all branches and the transformer for one prompt; return the velocity.
+
+        Args:
+            part: The hints and their weights.
+            controls: Hint -> latents of its video.
+            inputs: What all nets are shown: latents, timestep, condition_mask, padding_mask.
+            states: Embedding of the prompt.
+        """
         text = self._text(states)
         residuals: list[Tensor] = []
         for kind, hint in part.hints.items():

@@ -72,6 +72,10 @@ class PromptEncoder:
                 found[prompt] = embedding
         return {prompt: embedding for prompt, embedding in found.items() if embedding is not None}
 
+    def lacks(self, prompts: tuple[str, ...], dtype: torch.dtype) -> bool:
+        """Whether the encoder itself is needed for some of these prompts."""
+        return any(self._read(prompt, torch.device("cpu"), dtype) is None for prompt in prompts)
+
     def _compute(self, prompts: list[str], device: torch.device, dtype: torch.dtype) -> dict[str, Embedding]:
         """Load the encoder, embed, and let it go."""
         encoder, tokenizer = self._load(device, dtype)

@@ -92,7 +92,7 @@ class CosmosTransfer25:
         """What the model is and can do."""
         return TransferSpec(
             name=_NAME,
-            revision="diffusers/general",
+            revision=self._revision(),
             licence="NVIDIA Open Model License",
             controls=_KINDS,
             size_multiple=1,
@@ -214,6 +214,16 @@ class CosmosTransfer25:
             )
         return folder
 
+    def _revision(self) -> str:
+        """Return the published revision, with its commit where the checkpoint was fetched."""
+        from cosmos.models.fetching import read_lock
+        from cosmos.models.places import checkpoint_folder
+
+        given = self._options.weights
+        pieces = read_lock(checkpoint_folder(_NAME) if given is None else Path(given)).get("pieces", {})
+        commit = pieces.get("general", {}).get("commit", "")
+        return f"diffusers/general@{commit}" if commit else "diffusers/general"
+
     def _dtype(self, device: str) -> torch.dtype:
         import torch
 
@@ -267,10 +277,18 @@ class CosmosTransfer25:
         nets = loaded.nets
         negative = (request.negative_prompt.strip() or default_negative_prompt()) if guidance > 0.0 else ""
         prompts = (request.prompt, negative) if guidance > 0.0 else (request.prompt,)
+        device, dtype = nets.device, nets.dtype
         try:
-            embeddings = loaded.encoder.embed(prompts, device=nets.device, dtype=nets.dtype)
+            # The encoder is larger than all nets together: on a GPU they make room for it.
+            aside = device.type == "cuda" and loaded.encoder.lacks(prompts, dtype)
+            if aside:
+                nets.to(torch.device("cpu"))
+                torch.cuda.empty_cache()
+            embeddings = loaded.encoder.embed(prompts, device=device, dtype=dtype)
         except WeightsError as error:
             raise ModelWeightsError(str(error)) from error
+        finally:
+            nets.to(device)
         generator = torch.Generator("cpu").manual_seed(request.seed % 2**63)
         sampling = Sampling(
             states=embeddings[request.prompt].states,
@@ -324,7 +342,9 @@ class CosmosTransfer25:
             hints: dict[str, Hint] = {}
             tokens: Mapping[ControlKind, Any] = {}
             for kind in request.weights.kinds:
-                video = video_frames(request.controls[kind].video, chunk.sources, _MULTIPLE).to(device)
+                video = video_frames(request.controls[kind].video, chunk.sources, _MULTIPLE).to(
+                    device=device, dtype=dtype
+                )
                 if numbers is None and not tokens:
                     grid = (latent_frames(len(chunk.sources)), video.shape[-2] // 16, video.shape[-1] // 16)
                     tokens = capped_tokens(request.weights, chunk.sources, _MULTIPLE, grid)
@@ -335,7 +355,7 @@ class CosmosTransfer25:
             preserve = None
             if request.preserve is not None:
                 preserve = Preserve(
-                    video=video_frames(request.clip.rgb, chunk.sources, _MULTIPLE).to(device),
+                    video=video_frames(request.clip.rgb, chunk.sources, _MULTIPLE).to(device=device, dtype=dtype),
                     mask=map_frames(request.preserve, chunk.sources, _MULTIPLE).to(device),
                     steps=self._options.preserve_steps,
                 )

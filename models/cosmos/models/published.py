@@ -1,0 +1,113 @@
+"""What NVIDIA publishes: where each checkpoint lies, under which licence, and the shapes of its nets.
+
+Revisions are branches of the repositories; the lock file beside what was fetched pins its commit and hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """One revision of one repository, fetched into one folder."""
+
+    folder: str
+    """Folder below that of the checkpoint; empty is the checkpoint itself."""
+    repo: str
+    """Repository on the hub."""
+    revision: str
+    """Branch, tag or commit."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A checkpoint that a backend runs."""
+
+    name: str
+    """Name of the backend."""
+    licence: str
+    """Licence name of the weights."""
+    gated: bool
+    """Whether the hub asks to accept the licence first."""
+    pieces: tuple[Piece, ...]
+    """What to fetch."""
+
+
+_TRANSFER25 = "nvidia/Cosmos-Transfer2.5-2B"
+
+PUBLISHED: Mapping[str, Published] = {
+    checkpoint.name: checkpoint
+    for checkpoint in (
+        Published(
+            name="cosmos-transfer2.5",
+            licence="NVIDIA Open Model License",
+            gated=True,
+            pieces=(
+                Piece(folder="general", repo=_TRANSFER25, revision="diffusers/general"),
+                *(
+                    Piece(
+                        folder=f"controlnet/{name}", repo=_TRANSFER25, revision=f"diffusers/controlnet/general/{name}"
+                    )
+                    for name in ("edge", "depth", "seg", "blur")
+                ),
+            ),
+        ),
+    )
+}
+"""Name -> checkpoint."""
+
+_SHARED_25: Mapping[str, Any] = {
+    "num_attention_heads": 16,
+    "attention_head_dim": 128,
+    "mlp_ratio": 4.0,
+    "text_embed_dim": 1024,
+    "adaln_lora_dim": 256,
+    "max_size": (128, 240, 240),
+    "patch_size": (1, 2, 2),
+    "rope_scale": (1.0, 3.0, 3.0),
+    "extra_pos_embed_type": None,
+    "use_crossattn_projection": True,
+    "crossattn_proj_in_channels": 100352,
+    "encoder_hidden_states_channels": 1024,
+    "img_context_dim_in": 1152,
+    "img_context_dim_out": 2048,
+}
+
+TRANSFER25_TRANSFORMER: Mapping[str, Any] = {
+    **_SHARED_25,
+    "in_channels": 17,
+    "out_channels": 16,
+    "num_layers": 28,
+    "concat_padding_mask": True,
+    "controlnet_block_every_n": 7,
+    "img_context_num_tokens": 256,
+}
+"""Constructor values of the published transformer, as NVIDIA's converter writes them."""
+
+TRANSFER25_BRANCH: Mapping[str, Any] = {
+    **_SHARED_25,
+    "n_controlnet_blocks": 4,
+    "in_channels": 130,
+    "latent_channels": 18,
+    "model_channels": 2048,
+}
+"""Constructor values of each published control branch."""
+
+TRANSFER25_TEXT_PARAMETERS = 8_292_166_656
+"""Parameters of the published text encoder, Qwen2.5-VL-7B."""
+
+TRANSFER25_SECONDS: Mapping[str, float] = {"H100 PCIe": 264.0, "H100 NVL": 446.0, "H20": 684.0, "B200": 92.0}
+"""GPU -> seconds that NVIDIA publishes for 93 frames of 1280 x 704 with seg control [s]."""
+
+__all__ = [
+    "PUBLISHED",
+    "TRANSFER25_BRANCH",
+    "TRANSFER25_SECONDS",
+    "TRANSFER25_TEXT_PARAMETERS",
+    "TRANSFER25_TRANSFORMER",
+    "Piece",
+    "Published",
+]

@@ -1,0 +1,117 @@
+"""What a model will need, counted without its contents: against sums by hand and against real tensors."""
+
+import pytest
+import torch  # noqa: TID253
+
+pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
+
+from cosmos.models.metering import Meter, build_empty, without_contents
+from cosmos.models.transfer25.plan import REFERENCE_FLOPS, plan_transfer25
+from tiny_cosmos import COMMON_25
+
+TINY = {
+    "size": (64, 96),
+    "chunk_frames": 5,
+    "transformer": {
+        **COMMON_25,
+        "in_channels": 17,
+        "out_channels": 16,
+        "num_layers": 4,
+        "concat_padding_mask": True,
+        "controlnet_block_every_n": 2,
+        "img_context_num_tokens": 8,
+    },
+    "branch": {**COMMON_25, "n_controlnet_blocks": 2, "in_channels": 130, "latent_channels": 18, "model_channels": 32},
+    "vae": {"base_dim": 4, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def published():
+    """One chunk of the published configuration at 720p with seg control, as NVIDIA timed it."""
+    return plan_transfer25(size=(704, 1280), num_frames=93)
+
+
+def test_the_published_nets_have_the_published_parameters(published):
+    assert published.parameters["transformer"] == pytest.approx(2.414e9, rel=2e-4)
+    assert published.parameters["branch 0"] == pytest.approx(0.471e9, rel=1e-3)
+    assert published.parameters["autoencoder"] == pytest.approx(126.9e6, rel=1e-3)
+    assert published.weights == pytest.approx(2 * sum(published.parameters.values()) / 2**30)
+
+
+def test_the_reference_of_the_published_seconds_is_the_plan_of_that_clip(published):
+    assert published.petaflops * 1e15 == pytest.approx(REFERENCE_FLOPS, rel=0.01)
+    assert published.seconds()["H100 PCIe"] == pytest.approx(264.0, rel=0.01)
+
+
+def test_memory_of_the_published_nets_lies_between_its_parts_and_what_nvidia_measured(published):
+    tokens = 24 * 44 * 80
+    least = (
+        2 * tokens * 2048 * 12 / 2**30
+    )  # tokens of one layer: its input, its queries, keys, values, four times wider
+    assert least < published.phases["denoise"] < 65.4
+    assert published.weights < published.needed < 65.4
+
+
+def test_operations_are_those_counted_by_hand():
+    with without_contents():
+        linear = build_empty(lambda: torch.nn.Linear(30, 50), torch.float32)
+        with Meter() as meter:
+            linear(torch.empty(7, 30))
+            assert meter.flops == 2 * 7 * 30 * 50
+            meter.restart()
+            torch.nn.functional.scaled_dot_product_attention(*(torch.empty(1, 2, 64, 16) for _ in range(3)))
+            assert meter.flops == 4 * 2 * 64 * 64 * 16
+
+
+def test_peaks_are_those_of_tensors_that_live_together():
+    with without_contents(), Meter() as meter:
+        first = torch.empty(1000, dtype=torch.float32)
+        second = first.double()
+        assert (meter.live, meter.peak) == (12_000, 12_000)
+        del second
+        assert (meter.live, meter.peak) == (4_000, 12_000)
+        view = first[:10]
+        assert meter.live == 4_000 and view.shape == (10,)
+        meter.restart()
+        assert (meter.peak, meter.flops) == (4_000, 0)
+
+
+def test_empty_tensors_are_counted_as_real_ones():
+    def run(meter):
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.SiLU(), torch.nn.Conv2d(8, 4, 3))
+        with meter, torch.no_grad():
+            net(torch.zeros(1, 3, 20, 30))
+        return meter.peak, meter.flops
+
+    with without_contents():
+        empty = run(Meter())
+    assert run(Meter()) == empty
+
+
+def test_more_work_needs_more():
+    plain = plan_transfer25(num_frames=5, **TINY)
+    two = plan_transfer25(num_frames=5, branches=2, **TINY)
+    assert two.weights > plain.weights and two.phases["denoise"] > plain.phases["denoise"]
+    assert two.petaflops > plain.petaflops
+    long = plan_transfer25(num_frames=9, **TINY)
+    assert (long.chunks, plain.chunks) == (2, 1) and long.petaflops == pytest.approx(2 * plain.petaflops)
+    unguided = plan_transfer25(num_frames=5, guidance=0.0, **TINY)
+    assert 0.4 < unguided.petaflops / plain.petaflops < 0.9
+    assert plan_transfer25(num_frames=1, **TINY).phases["denoise"] < plain.phases["denoise"]
+    wide = plan_transfer25(num_frames=5, **{**TINY, "size": (128, 96)})
+    assert wide.phases["decode"] > 1.5 * plain.phases["decode"]
+
+
+def test_the_verdict_names_the_phase_that_does_not_fit(published):
+    assert published.verdict(80.0) == "fits"
+    assert "does not fit, because" in published.verdict(8.0) and "of weights; take fewer frames" in published.verdict(
+        8.0
+    )
+    small = plan_transfer25(num_frames=5, **TINY)
+    assert "fits for prompts embedded before; embedding a new one needs 16.4 GiB" in small.verdict(8.0)
+
+
+def test_what_cannot_be_planned_gets_a_sentence():
+    with pytest.raises(ValueError, match=r"4k \+ 1"):
+        plan_transfer25(num_frames=5, **{**TINY, "chunk_frames": 6})
