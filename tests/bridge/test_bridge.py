@@ -10,6 +10,7 @@ from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError, SinkErro
 from cosmos.bridge.jobs import CLIPS, StopSignal
 from cosmos.bridge.runs.ledger import read_ledger
 from cosmos.bridge.sinks.manifest import read_manifest
+from cosmos.bridge.types import Verdict
 from fake_line import DrawnSource, ScriptedCritic, TintModel, WordGuard
 
 
@@ -116,6 +117,23 @@ def test_a_clip_that_never_passes_is_rejected_and_counted(config, make_bridge):
     assert (summary.accepted, summary.rejected, summary.attempts) == (1, 1, 3)
     assert not summary.complete
     assert not (summary.out / "clip_0000").exists()
+
+
+@pytest.mark.parametrize(("wanted", "accepted"), [(0.6, 2), (0.61, 0)])
+def test_what_scores_less_than_wanted_is_tried_again_and_rejected(config, make_bridge, wanted, accepted):
+    class Lukewarm(ScriptedCritic):
+        def judge(self, request, result, progress=None):
+            return Verdict(accepted=True, score=0.6, critic="scripted", rationale="Nothing was found.")
+
+    summary = make_bridge(config.replace(min_score=wanted), critic=Lukewarm()).augment()
+    assert (summary.accepted, summary.attempts) == (accepted, 2 if accepted else 4)
+    reasons = [clip["reason"] for clip in read_manifest(summary.out)["clips"]]
+    assert all(("0.60 is below the wanted 0.61" in reason) != bool(accepted) for reason in reasons)
+
+
+def test_a_wanted_score_outside_its_range_is_refused(config):
+    with pytest.raises(ConfigError, match=r"min_score must lie in \[0.0, 1.0\], got 1.5"):
+        config.replace(min_score=1.5)
 
 
 def test_a_retry_with_stronger_weights_raises_the_geometry(config, make_bridge):

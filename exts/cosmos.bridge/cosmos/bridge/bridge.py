@@ -35,6 +35,7 @@ from cosmos.bridge.types import (
     Progress,
     TransferRequest,
     TransferResult,
+    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Bridge:
                 result, video_report = self._guard.screen_video(result)
             _allowed(video_report)
             with clock("judge"):
-                verdict = self._critic.judge(request, result, progress)
+                verdict = _held_to(self._critic.judge(request, result, progress), config.min_score)
             yield Augmentation(
                 name=planned.name,
                 request=request,
@@ -477,6 +478,14 @@ def _whole(request: TransferRequest, result: TransferResult) -> TransferResult:
             "this is a fault of the backend, please report it."
         )
     return result
+
+
+def _held_to(verdict: Verdict, min_score: float) -> Verdict:
+    """Reject what the critic accepts with a lower score than is wanted."""
+    if not verdict.accepted or verdict.score >= min_score:
+        return verdict
+    text = f"The score {verdict.score:.2f} is below the wanted {min_score:.2f}; lower min_score to keep such results."
+    return replace(verdict, accepted=False, rationale=f"{text} {verdict.rationale}".strip())
 
 
 def _silent(stage: str, done: int, total: int) -> None:

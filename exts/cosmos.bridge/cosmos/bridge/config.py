@@ -137,6 +137,9 @@ class BridgeConfig:
     """Name of the guard."""
     critic: str = "consistency"
     """Name of the critic."""
+    min_score: float = 0.0
+    """Score, in [0, 1], below which a result is rejected although the critic found no fault; what just meets the bars
+    of the consistency critic scores 0.5."""
     seed: int = 0
     """Seed of variant 0, >= 0; variant ``v`` takes ``seed + v``."""
     variants: int = 1
@@ -180,6 +183,7 @@ class BridgeConfig:
         _within("samples", self.samples, 1, 65536)
         _within("seed", self.seed, 0, 2**53)
         _within("variants", self.variants, 1, 10_000)
+        _within("min_score", self.min_score, 0.0, 1.0)
         if self.sinks is not None and "dataset" not in self.sinks:
             raise ConfigError(
                 f"sinks must hold 'dataset', which resume, verify and report read; got {list(self.sinks)}."

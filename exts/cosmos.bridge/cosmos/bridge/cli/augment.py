@@ -42,6 +42,7 @@ _PLAIN_OPTIONS = {
     "device": "device",
     "guard": "guard",
     "critic": "critic",
+    "min_score": "min_score",
     "seed": "seed",
     "variants": "variants",
     "out": "out",
@@ -83,6 +84,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--guidance", type=float, metavar="X", help="prompt guidance")
     parser.add_argument("--guard", metavar="NAME", help="guard (default: blocklist)")
     parser.add_argument("--critic", metavar="NAME", help="critic (default: consistency)")
+    parser.add_argument("--min-score", type=float, metavar="X", help="reject what scores less, in [0, 1] (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of variant 0 (default: 0)")
     parser.add_argument("--variants", type=int, metavar="N", help="results a camera and prompt (default: 1)")
