@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -75,12 +76,25 @@ class Bands:
             for kernel, count, inputs in launches:
                 wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
             return
-        jobs = [
-            self._pool.submit(wp.launch, kernel, dim=count, inputs=inputs, device=self.device)
-            for kernel, count, inputs in launches
-        ]
-        for job in jobs:
-            job.result()
+        waiting = deque(launches)
+
+        def work() -> None:
+            while True:
+                try:
+                    kernel, count, inputs = waiting.popleft()
+                except IndexError:
+                    return
+                wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
+
+        # This thread works too, and hands each helper one job for all of it: a job costs as much as a small launch.
+        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(launches)) - 1)]
+        try:
+            work()
+        finally:
+            waiting.clear()
+            for helper in helpers:
+                if not helper.cancel():  # one that has not begun has nothing left to do
+                    helper.result()
 
     def aside(self, work: Callable[[], Any]) -> Callable[[], Any]:
         """Begin work that holds no interpreter lock for long, on a thread where there are several.
