@@ -178,6 +178,8 @@ def _lamp_lost(
 @wp.kernel
 def gather_frugally_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     cells: wp.array(dtype=wp.int32),
     world: WorldArrays,
     atlas: Atlas,
@@ -196,47 +198,51 @@ def gather_frugally_kernel(
     closeness_out: wp.array(dtype=wp.float32),  # mean of 1 / distance of what surrounds the cell [1/m]
 ):
     """Slow light of ``cells`` of ``step`` pixels a side, of which every ``stride``-th a side is lit."""
-    cell = cells[first + wp.tid()]
-    row = cell // columns
-    column = cell - row * columns
-    i = _pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
-    order = _order(row // stride, column // stride)
-    lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
-    gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
-    picks_out[cell] = wp.vec2i(-1, -1)
-    rest_out[cell] = wp.float32(1.0)
-    closeness_out[cell] = wp.float32(0.0)
-    if surfaces.triangles[i] < 0:
-        return
-    n = surfaces.normals[i]
-    g = surfaces.geometric[i]
-    p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-    gathered, closeness = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
-    gathered_out[cell] = gathered
-    closeness_out[cell] = closeness
-    full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
-    if total <= 0.0:
-        return
-    picks_out[cell] = picks
-    rest_out[cell] = total / strongest
-    # What a shadow takes away is all that varies from cell to cell: light that reaches every cell stays exact.
-    weight = total / (gathered[0] + gathered[1] + gathered[2] + 1.0e-12)
-    if weight < _FAINT:
-        lit_out[cell] = full
-        return
-    turn = wp.float32(order) * 0.75487767 + 0.5
-    lift = wp.float32(order) * 0.56984029 + 0.5
-    turn = turn - wp.floor(turn)
-    lift = lift - wp.floor(lift)
-    lost = _lamp_lost(world, lamps, chosen[0], p, n, g, turn, lift)
-    if weight > _WEAK:
-        lost = (lost + _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)) * 0.5
-    lit_out[cell] = full - lost * total
+    begin = (first + wp.tid()) * run
+    for item in range(begin, wp.min(begin + run, count)):
+        cell = cells[item]
+        row = cell // columns
+        column = cell - row * columns
+        i = _pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
+        order = _order(row // stride, column // stride)
+        lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
+        gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+        picks_out[cell] = wp.vec2i(-1, -1)
+        rest_out[cell] = wp.float32(1.0)
+        closeness_out[cell] = wp.float32(0.0)
+        if surfaces.triangles[i] < 0:
+            continue
+        n = surfaces.normals[i]
+        g = surfaces.geometric[i]
+        p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
+        gathered, closeness = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
+        gathered_out[cell] = gathered
+        closeness_out[cell] = closeness
+        full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
+        if total <= 0.0:
+            continue
+        picks_out[cell] = picks
+        rest_out[cell] = total / strongest
+        # What a shadow takes away is all that varies from cell to cell: light that reaches every cell stays exact.
+        weight = total / (gathered[0] + gathered[1] + gathered[2] + 1.0e-12)
+        if weight < _FAINT:
+            lit_out[cell] = full
+            continue
+        turn = wp.float32(order) * 0.75487767 + 0.5
+        lift = wp.float32(order) * 0.56984029 + 0.5
+        turn = turn - wp.floor(turn)
+        lift = lift - wp.floor(lift)
+        lost = _lamp_lost(world, lamps, chosen[0], p, n, g, turn, lift)
+        if weight > _WEAK:
+            lost = (lost + _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)) * 0.5
+        lit_out[cell] = full - lost * total
 
 
 @wp.kernel
 def find_sun_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     cells: wp.array(dtype=wp.int32),
     world: WorldArrays,
     air: Air,
@@ -248,23 +254,25 @@ def find_sun_kernel(
     sun_out: wp.array(dtype=wp.float32),
 ):
     """Share of the sun somewhere in each of ``cells``, or _UNSEEN; where varies, so that one meets a thin shadow."""
-    cell = cells[first + wp.tid()]
-    row = cell // columns
-    column = cell - row * columns
-    height = surfaces.triangles.shape[0] // width
-    span = step * stride
-    pattern = ((row // stride) & 3) * 4 + ((column // stride) & 3)
-    y = wp.min(row * step + (5 * pattern + row // stride) % span, height - 1)
-    x = wp.min(column * step + (3 * pattern + pattern // 4) % span, width - 1)
-    j = y * width + x
-    sun_out[cell] = _UNSEEN
-    if surfaces.triangles[j] < 0 or air.sun_color[0] + air.sun_color[2] <= 0.0:
-        return
-    h = surfaces.geometric[j]
-    if wp.dot(h, air.sun) > 0.0 and wp.dot(surfaces.normals[j], air.sun) > 0.0:
-        q = surfaces.positions[j] + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
-        q += lift_of(world, surfaces.triangles[j], surfaces.positions[j], h)
-        sun_out[cell] = sun_along(world, air, q, air.sun)
+    begin = (first + wp.tid()) * run
+    for item in range(begin, wp.min(begin + run, count)):
+        cell = cells[item]
+        row = cell // columns
+        column = cell - row * columns
+        height = surfaces.triangles.shape[0] // width
+        span = step * stride
+        pattern = ((row // stride) & 3) * 4 + ((column // stride) & 3)
+        y = wp.min(row * step + (5 * pattern + row // stride) % span, height - 1)
+        x = wp.min(column * step + (3 * pattern + pattern // 4) % span, width - 1)
+        j = y * width + x
+        sun_out[cell] = _UNSEEN
+        if surfaces.triangles[j] < 0 or air.sun_color[0] + air.sun_color[2] <= 0.0:
+            continue
+        h = surfaces.geometric[j]
+        if wp.dot(h, air.sun) > 0.0 and wp.dot(surfaces.normals[j], air.sun) > 0.0:
+            q = surfaces.positions[j] + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
+            q += lift_of(world, surfaces.triangles[j], surfaces.positions[j], h)
+            sun_out[cell] = sun_along(world, air, q, air.sun)
 
 
 @wp.func
@@ -343,6 +351,8 @@ def _mean_closeness(surfaces: Surfaces, closeness: wp.array(dtype=wp.float32), c
 @wp.kernel
 def spread_light_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     surfaces: Surfaces,
     width: wp.int32,
     step: wp.int32,
@@ -363,69 +373,70 @@ def spread_light_kernel(
 
     The other cells are filled in the arrays that are read; ``lit_out`` and ``gathered_out`` become copies.
     """
-    block = first + wp.tid()
-    across = (columns + 1) // 2
-    row = block // across * 2
-    column = (block - block // across * across) * 2
-    height = surfaces.triangles.shape[0] // width
-    agreed = _agreed(sun, columns, wp.min(row + 5, rows), wp.min(column + 5, columns), wp.max(row - 2, 0),
-                     wp.max(column - 2, 0), 2)  # fmt: skip
-    near = 2.0 * wp.float32(step) * _mean_closeness(surfaces, closeness, columns, rows, row, column, step, width)
-    for m in range(4):
-        y = row + m // 2
-        x = column + m % 2
-        if y < rows and x < columns:
-            cell = y * columns + x
-            i = _pixel_of(y, x, step, width, height)
-            mark = wp.uint8(0)
-            agreed_out[cell] = agreed
-            if agreed == _APART:
-                mark = SUN_MARK
-            light = wp.vec3(0.0, 0.0, 0.0)
-            around = wp.vec4(0.0, 0.0, 0.0, 1.0)
-            lender = row * columns + column
-            if surfaces.triangles[i] >= 0:
-                p = surfaces.positions[i]
-                n = surfaces.normals[i]
-                footprint = surfaces.gloss[i][3]
-                tolerance = 1.0 / (0.02 + 4.0 * footprint * wp.float32(step))
+    begin = (first + wp.tid()) * run
+    for block in range(begin, wp.min(begin + run, count)):
+        across = (columns + 1) // 2
+        row = block // across * 2
+        column = (block - block // across * across) * 2
+        height = surfaces.triangles.shape[0] // width
+        agreed = _agreed(sun, columns, wp.min(row + 5, rows), wp.min(column + 5, columns), wp.max(row - 2, 0),
+                         wp.max(column - 2, 0), 2)  # fmt: skip
+        near = 2.0 * wp.float32(step) * _mean_closeness(surfaces, closeness, columns, rows, row, column, step, width)
+        for m in range(4):
+            y = row + m // 2
+            x = column + m % 2
+            if y < rows and x < columns:
+                cell = y * columns + x
+                i = _pixel_of(y, x, step, width, height)
+                mark = wp.uint8(0)
+                agreed_out[cell] = agreed
+                if agreed == _APART:
+                    mark = SUN_MARK
                 light = wp.vec3(0.0, 0.0, 0.0)
-                around = wp.vec4(0.0, 0.0, 0.0, 0.0)
-                total = wp.float32(0.0)
-                best = wp.float32(0.0)
-                low = wp.float32(1.0e30)
-                high = wp.float32(0.0)
-                for k in range(4):
-                    r = row + k // 2 * 2
-                    c = column + k % 2 * 2
-                    if r < rows and c < columns:
-                        q = r * columns + c
-                        fit = _fit(surfaces, _pixel_of(r, c, step, width, height), p, n, tolerance)
-                        share = (1.0 - 0.5 * wp.float32(wp.abs(r - y))) * (1.0 - 0.5 * wp.float32(wp.abs(c - x)))
-                        weight = fit * (share + 1.0e-3)
-                        light += lit[q] * weight
-                        around += gathered[q] * weight
-                        total += weight
-                        if weight > best:
-                            best = weight
-                            lender = q
-                        if fit > 0.5:
-                            bright = _brightness(lit[q], gathered[q])
-                            low = wp.min(low, bright)
-                            high = wp.max(high, bright)
-                if total < 0.1 or high - low > _CONTRAST * (high + low) or near * footprint > _NEAR:
-                    mark = mark | LIGHT_MARK
-                light = light / wp.max(total, 1.0e-12)
-                around = around / wp.max(total, 1.0e-12)
-            if m > 0:
-                lit[cell] = light
-                gathered[cell] = around
-                picks[cell] = picks[lender]
-                rest[cell] = rest[lender]
-                sun[cell] = agreed
-            lit_out[cell] = lit[cell]
-            gathered_out[cell] = gathered[cell]
-            marks_out[cell] = mark
+                around = wp.vec4(0.0, 0.0, 0.0, 1.0)
+                lender = row * columns + column
+                if surfaces.triangles[i] >= 0:
+                    p = surfaces.positions[i]
+                    n = surfaces.normals[i]
+                    footprint = surfaces.gloss[i][3]
+                    tolerance = 1.0 / (0.02 + 4.0 * footprint * wp.float32(step))
+                    light = wp.vec3(0.0, 0.0, 0.0)
+                    around = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                    total = wp.float32(0.0)
+                    best = wp.float32(0.0)
+                    low = wp.float32(1.0e30)
+                    high = wp.float32(0.0)
+                    for k in range(4):
+                        r = row + k // 2 * 2
+                        c = column + k % 2 * 2
+                        if r < rows and c < columns:
+                            q = r * columns + c
+                            fit = _fit(surfaces, _pixel_of(r, c, step, width, height), p, n, tolerance)
+                            share = (1.0 - 0.5 * wp.float32(wp.abs(r - y))) * (1.0 - 0.5 * wp.float32(wp.abs(c - x)))
+                            weight = fit * (share + 1.0e-3)
+                            light += lit[q] * weight
+                            around += gathered[q] * weight
+                            total += weight
+                            if weight > best:
+                                best = weight
+                                lender = q
+                            if fit > 0.5:
+                                bright = _brightness(lit[q], gathered[q])
+                                low = wp.min(low, bright)
+                                high = wp.max(high, bright)
+                    if total < 0.1 or high - low > _CONTRAST * (high + low) or near * footprint > _NEAR:
+                        mark = mark | LIGHT_MARK
+                    light = light / wp.max(total, 1.0e-12)
+                    around = around / wp.max(total, 1.0e-12)
+                if m > 0:
+                    lit[cell] = light
+                    gathered[cell] = around
+                    picks[cell] = picks[lender]
+                    rest[cell] = rest[lender]
+                    sun[cell] = agreed
+                lit_out[cell] = lit[cell]
+                gathered_out[cell] = gathered[cell]
+                marks_out[cell] = mark
 
 
 __all__ = [

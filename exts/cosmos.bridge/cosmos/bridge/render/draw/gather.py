@@ -78,7 +78,7 @@ class _Gathering:
     def smooth(self, cells: wp.array, spread: int, light: Sequence[wp.array], out: Sequence[wp.array]) -> None:
         """Average the light of ``cells`` with that of their neighbours ``spread`` cells apart."""
         inputs = [cells, self.home, *self.layout, self.grid.rows, spread, *light, *out]
-        self.bands.launch(smooth_light_kernel, len(cells), inputs, chunk=512)
+        self.bands.launch_runs(smooth_light_kernel, len(cells), inputs, chunk=512)
 
     def finish(self, cells: wp.array, raw: Sequence[wp.array], done: Sequence[wp.array]) -> None:
         """Smooth ``raw`` into the grid, whose other cells both hold; ``done`` is room for as much."""
@@ -112,7 +112,7 @@ class _Gathering:
             self.smooth(every, 2, raw, done)
             (marks,) = self.empty(wp.uint8)
             inputs = [self.home, *self.layout, grid.rows, *done, *lamps, sun, *raw, grid.sun, marks]
-            self.bands.launch(spread_light_kernel, len(every), inputs)
+            self.bands.launch_runs(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
             cells, sunned = (self.array(np.flatnonzero(marked & int(mark))) for mark in (LIGHT_MARK, SUN_MARK))
         self._light(cells, 1, [*raw, *lamps])
@@ -123,11 +123,11 @@ class _Gathering:
 
     def _light(self, cells: wp.array, stride: int, out: list[wp.array]) -> None:
         inputs = [cells, *self.scene, *self.layout, stride, self.rays * stride, *out]
-        self.bands.launch(gather_frugally_kernel, len(cells), inputs, chunk=128)
+        self.bands.launch_runs(gather_frugally_kernel, len(cells), inputs, chunk=128)
 
     def _find_sun(self, cells: wp.array, stride: int, out: wp.array) -> None:
         world, _, air, _, home = self.scene
-        self.bands.launch(find_sun_kernel, len(cells), [cells, world, air, home, *self.layout, stride, out])
+        self.bands.launch_runs(find_sun_kernel, len(cells), [cells, world, air, home, *self.layout, stride, out])
 
 
 def gather_light(bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort) -> Any:

@@ -185,6 +185,8 @@ def gather_light_kernel(
 @wp.kernel
 def smooth_light_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     cells: wp.array(dtype=wp.int32),
     surfaces: Surfaces,
     width: wp.int32,
@@ -201,45 +203,47 @@ def smooth_light_kernel(
 
     Neighbours are ``spread`` cells apart.
     """
-    cell = cells[first + wp.tid()]
-    row = cell // columns
-    column = cell - row * columns
-    height = surfaces.triangles.shape[0] // width
-    i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
-    lit_out[cell] = lit[cell]
-    gathered_out[cell] = gathered[cell]
-    if surfaces.triangles[i] < 0:
-        return
-    p = surfaces.positions[i]
-    n = surfaces.normals[i]
-    tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step * spread))
-    sum_lit = wp.vec3(0.0, 0.0, 0.0)
-    sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    total = wp.float32(0.0)
-    for dy in range(-2, 3):
-        for dx in range(-2, 3):
-            qr = row + dy * spread
-            qc = column + dx * spread
-            if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
-                j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
-                if surfaces.triangles[j] >= 0:
-                    weight = wp.float32(1.0)
-                    if dy == -2 or dy == 2:
-                        weight *= 0.5
-                    if dx == -2 or dx == 2:
-                        weight *= 0.5
-                    off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
-                    alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
-                    alike = alike * alike
-                    alike = alike * alike
-                    weight *= wp.exp(-off * off) * alike * alike
-                    q = qr * columns + qc
-                    sum_lit += lit[q] * weight
-                    sum_gathered += gathered[q] * weight
-                    total += weight
-    if total > 0.0:
-        lit_out[cell] = sum_lit / total
-        gathered_out[cell] = sum_gathered / total
+    begin = (first + wp.tid()) * run
+    for item in range(begin, wp.min(begin + run, count)):
+        cell = cells[item]
+        row = cell // columns
+        column = cell - row * columns
+        height = surfaces.triangles.shape[0] // width
+        i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
+        lit_out[cell] = lit[cell]
+        gathered_out[cell] = gathered[cell]
+        if surfaces.triangles[i] < 0:
+            continue
+        p = surfaces.positions[i]
+        n = surfaces.normals[i]
+        tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step * spread))
+        sum_lit = wp.vec3(0.0, 0.0, 0.0)
+        sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+        total = wp.float32(0.0)
+        for dy in range(-2, 3):
+            for dx in range(-2, 3):
+                qr = row + dy * spread
+                qc = column + dx * spread
+                if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
+                    j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
+                    if surfaces.triangles[j] >= 0:
+                        weight = wp.float32(1.0)
+                        if dy == -2 or dy == 2:
+                            weight *= 0.5
+                        if dx == -2 or dx == 2:
+                            weight *= 0.5
+                        off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
+                        alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
+                        alike = alike * alike
+                        alike = alike * alike
+                        weight *= wp.exp(-off * off) * alike * alike
+                        q = qr * columns + qc
+                        sum_lit += lit[q] * weight
+                        sum_gathered += gathered[q] * weight
+                        total += weight
+        if total > 0.0:
+            lit_out[cell] = sum_lit / total
+            gathered_out[cell] = sum_gathered / total
 
 
 __all__ = [
