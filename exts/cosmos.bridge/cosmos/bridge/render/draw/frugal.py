@@ -334,18 +334,84 @@ def _brightness(lit: wp.vec3, gathered: wp.vec4):
 
 
 @wp.func
-def _mean_closeness(surfaces: Surfaces, closeness: wp.array(dtype=wp.float32), columns: wp.int32, rows: wp.int32,
-                    row: wp.int32, column: wp.int32, step: wp.int32, width: wp.int32):  # fmt: skip
-    """Mean over the 4 x 4 lit cells around a block of four."""
+def _mean_closeness(
+    surfaces: Surfaces,
+    closeness: wp.array(dtype=wp.float32),
+    columns: wp.int32,
+    rows: wp.int32,
+    row: wp.int32,
+    column: wp.int32,
+    stride: wp.int32,
+    step: wp.int32,
+    width: wp.int32,
+):
+    """Mean over the 4 x 4 lit cells around a block."""
     total = wp.float32(0.0)
     count = wp.float32(1.0e-6)
     height = surfaces.triangles.shape[0] // width
-    for r in range(wp.max(row - 2, 0), wp.min(row + 5, rows), 2):
-        for c in range(wp.max(column - 2, 0), wp.min(column + 5, columns), 2):
+    for r in range(wp.max(row - stride, 0), wp.min(row + 2 * stride + 1, rows), stride):
+        for c in range(wp.max(column - stride, 0), wp.min(column + 2 * stride + 1, columns), stride):
             if surfaces.triangles[_pixel_of(r, c, step, width, height)] >= 0:
                 total += closeness[r * columns + c]
                 count += 1.0
     return total / count
+
+
+@wp.func
+def _between(
+    surfaces: Surfaces,
+    lit: wp.array(dtype=wp.vec3),
+    gathered: wp.array(dtype=wp.vec4),
+    i: wp.int32,
+    y: wp.int32,
+    x: wp.int32,
+    row: wp.int32,
+    column: wp.int32,
+    stride: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+    width: wp.int32,
+):
+    """Light of cell ``(y, x)`` from the four lit cells at the corners of its block, the best of them, and trust.
+
+    Trust is 0 where they differ much or none lies on the same surface, else 1.
+    """
+    p = surfaces.positions[i]
+    n = surfaces.normals[i]
+    tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step))
+    height = surfaces.triangles.shape[0] // width
+    light = wp.vec3(0.0, 0.0, 0.0)
+    around = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    total = wp.float32(0.0)
+    best = wp.float32(0.0)
+    low = wp.float32(1.0e30)
+    high = wp.float32(0.0)
+    lender = row * columns + column
+    reach = 1.0 / wp.float32(stride)
+    for k in range(4):
+        r = row + k // 2 * stride
+        c = column + k % 2 * stride
+        if r < rows and c < columns:
+            q = r * columns + c
+            fit = _fit(surfaces, _pixel_of(r, c, step, width, height), p, n, tolerance)
+            share = (1.0 - reach * wp.float32(wp.abs(r - y))) * (1.0 - reach * wp.float32(wp.abs(c - x)))
+            weight = fit * (share + 1.0e-3)
+            light += lit[q] * weight
+            around += gathered[q] * weight
+            total += weight
+            if weight > best:
+                best = weight
+                lender = q
+            if fit > 0.5:
+                bright = _brightness(lit[q], gathered[q])
+                low = wp.min(low, bright)
+                high = wp.max(high, bright)
+    trust = wp.int32(1)
+    if total < 0.1 or high - low > _CONTRAST * (high + low):
+        trust = wp.int32(0)
+    total = wp.max(total, 1.0e-12)
+    return light / total, around / total, lender, trust
 
 
 @wp.kernel
@@ -358,6 +424,7 @@ def spread_light_kernel(
     step: wp.int32,
     columns: wp.int32,
     rows: wp.int32,
+    stride: wp.int32,
     lit: wp.array(dtype=wp.vec3),
     gathered: wp.array(dtype=wp.vec4),
     picks: wp.array(dtype=wp.vec2i),
@@ -369,74 +436,49 @@ def spread_light_kernel(
     agreed_out: wp.array(dtype=wp.float32),
     marks_out: wp.array(dtype=wp.uint8),
 ):
-    """Carry the light of the first cell of each block of 2 x 2 to the others, and mark where that does not do.
+    """Carry the light of the first cell of each block of ``stride`` a side to the others; mark where that does not do.
 
     The other cells are filled in the arrays that are read; ``lit_out`` and ``gathered_out`` become copies.
     """
+    across = (columns + stride - 1) // stride
+    height = surfaces.triangles.shape[0] // width
     begin = (first + wp.tid()) * run
     for block in range(begin, wp.min(begin + run, count)):
-        across = (columns + 1) // 2
-        row = block // across * 2
-        column = (block - block // across * across) * 2
-        height = surfaces.triangles.shape[0] // width
-        agreed = _agreed(sun, columns, wp.min(row + 5, rows), wp.min(column + 5, columns), wp.max(row - 2, 0),
-                         wp.max(column - 2, 0), 2)  # fmt: skip
-        near = 2.0 * wp.float32(step) * _mean_closeness(surfaces, closeness, columns, rows, row, column, step, width)
-        for m in range(4):
-            y = row + m // 2
-            x = column + m % 2
-            if y < rows and x < columns:
-                cell = y * columns + x
-                i = _pixel_of(y, x, step, width, height)
-                mark = wp.uint8(0)
-                agreed_out[cell] = agreed
-                if agreed == _APART:
-                    mark = SUN_MARK
-                light = wp.vec3(0.0, 0.0, 0.0)
-                around = wp.vec4(0.0, 0.0, 0.0, 1.0)
-                lender = row * columns + column
-                if surfaces.triangles[i] >= 0:
-                    p = surfaces.positions[i]
-                    n = surfaces.normals[i]
-                    footprint = surfaces.gloss[i][3]
-                    tolerance = 1.0 / (0.02 + 4.0 * footprint * wp.float32(step))
-                    light = wp.vec3(0.0, 0.0, 0.0)
-                    around = wp.vec4(0.0, 0.0, 0.0, 0.0)
-                    total = wp.float32(0.0)
-                    best = wp.float32(0.0)
-                    low = wp.float32(1.0e30)
-                    high = wp.float32(0.0)
-                    for k in range(4):
-                        r = row + k // 2 * 2
-                        c = column + k % 2 * 2
-                        if r < rows and c < columns:
-                            q = r * columns + c
-                            fit = _fit(surfaces, _pixel_of(r, c, step, width, height), p, n, tolerance)
-                            share = (1.0 - 0.5 * wp.float32(wp.abs(r - y))) * (1.0 - 0.5 * wp.float32(wp.abs(c - x)))
-                            weight = fit * (share + 1.0e-3)
-                            light += lit[q] * weight
-                            around += gathered[q] * weight
-                            total += weight
-                            if weight > best:
-                                best = weight
-                                lender = q
-                            if fit > 0.5:
-                                bright = _brightness(lit[q], gathered[q])
-                                low = wp.min(low, bright)
-                                high = wp.max(high, bright)
-                    if total < 0.1 or high - low > _CONTRAST * (high + low) or near * footprint > _NEAR:
-                        mark = mark | LIGHT_MARK
-                    light = light / wp.max(total, 1.0e-12)
-                    around = around / wp.max(total, 1.0e-12)
-                if m > 0:
-                    lit[cell] = light
-                    gathered[cell] = around
-                    picks[cell] = picks[lender]
-                    rest[cell] = rest[lender]
-                    sun[cell] = agreed
-                lit_out[cell] = lit[cell]
-                gathered_out[cell] = gathered[cell]
-                marks_out[cell] = mark
+        row = block // across * stride
+        column = (block - block // across * across) * stride
+        bottom = wp.min(row + 2 * stride + 1, rows)
+        right = wp.min(column + 2 * stride + 1, columns)
+        agreed = _agreed(sun, columns, bottom, right, wp.max(row - stride, 0), wp.max(column - stride, 0), stride)
+        closest = _mean_closeness(surfaces, closeness, columns, rows, row, column, stride, step, width)
+        for m in range(stride * stride):
+            y = row + m // stride
+            x = column + m % stride
+            if y >= rows or x >= columns:
+                continue
+            cell = y * columns + x
+            i = _pixel_of(y, x, step, width, height)
+            mark = wp.uint8(0)
+            if agreed == _APART:
+                mark = SUN_MARK
+            light = wp.vec3(0.0, 0.0, 0.0)
+            around = wp.vec4(0.0, 0.0, 0.0, 1.0)
+            lender = row * columns + column
+            if surfaces.triangles[i] >= 0:
+                light, around, lender, trust = _between(
+                    surfaces, lit, gathered, i, y, x, row, column, stride, step, columns, rows, width
+                )
+                if trust == 0 or closest * surfaces.gloss[i][3] * wp.float32(step * stride) > _NEAR:
+                    mark = mark | LIGHT_MARK
+            if m > 0:
+                lit[cell] = light
+                gathered[cell] = around
+                picks[cell] = picks[lender]
+                rest[cell] = rest[lender]
+                sun[cell] = agreed
+            lit_out[cell] = lit[cell]
+            gathered_out[cell] = gathered[cell]
+            agreed_out[cell] = agreed
+            marks_out[cell] = mark
 
 
 __all__ = [

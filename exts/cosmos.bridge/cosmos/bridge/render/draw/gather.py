@@ -27,6 +27,10 @@ _SMALL, _MIDDLE = 100_000, 500_000
 """Pixels up to which slow light is gathered most finely, and at every second pixel a side."""
 
 
+_STRIDE = 2
+"""Side of a block of cells, of which one is lit at first."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Effort:
     """How many rays are spent, and how sparsely slow light is gathered in large pictures."""
@@ -106,12 +110,13 @@ class _Gathering:
         lamps = [grid.picks, grid.rest, closeness]
         cells = sunned = self.array(self.cells)
         if grid.step > 1:
-            every = self.array(self.cells.reshape(grid.rows, grid.columns)[::2, ::2].reshape(-1))
-            self._light(every, 2, [*raw, *lamps])
-            self._find_sun(every, 2, sun)
-            self.smooth(every, 2, raw, done)
+            stride = _STRIDE
+            every = self.array(self.cells.reshape(grid.rows, grid.columns)[::stride, ::stride].reshape(-1))
+            self._light(every, stride, [*raw, *lamps])
+            self._find_sun(every, stride, sun)
+            self.smooth(every, stride, raw, done)
             (marks,) = self.empty(wp.uint8)
-            inputs = [self.home, *self.layout, grid.rows, *done, *lamps, sun, *raw, grid.sun, marks]
+            inputs = [self.home, *self.layout, grid.rows, stride, *done, *lamps, sun, *raw, grid.sun, marks]
             self.bands.launch_runs(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
             cells, sunned = (self.array(np.flatnonzero(marked & int(mark))) for mark in (LIGHT_MARK, SUN_MARK))
