@@ -11,7 +11,8 @@ from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import PI
-from cosmos.bridge.render.draw.shade import LightGrid, beam, cell_of, grid_sample, reflected, sunlit
+from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
+from cosmos.bridge.render.draw.shade import beam, reflected, sunlit
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces, srgb_of
@@ -40,7 +41,7 @@ def _arriving(
     n = home.normals[i]
     g = home.geometric[i]
     uv = home.image[i]
-    lit, gathered, close = grid_sample(grid, home, uv, p, n, home.gloss[i][3])
+    lit, gathered, close = grid_sample(grid, uv, p, n, home.gloss[i][3])
     light = lit + wp.vec3(gathered[0], gathered[1], gathered[2])
     facing = wp.dot(n, air.sun)
     if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:

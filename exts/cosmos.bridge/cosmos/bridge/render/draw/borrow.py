@@ -34,20 +34,17 @@ def _shows(world: WorldArrays, home: Surfaces, i: wp.int32, f: wp.int32, depth: 
     return cosine * cosine > 0.9 * wp.dot(normal, normal)
 
 
-@wp.kernel
-def find_lenders_kernel(
-    first: wp.int32,
+@wp.func
+def _lender(
+    s: wp.int32,
+    i: wp.int32,
     width: wp.int32,
-    pixels: wp.array(dtype=wp.int32),
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
     world: WorldArrays,
     home: Surfaces,
-    lenders_out: wp.array(dtype=wp.int32),
 ):
-    """Pixel whose colour each of the four samples of each marked pixel may take; -1 where there is none."""
-    s = first + wp.tid()
-    i = pixels[s // 4]
+    """A pixel next to ``i`` that shows what sample ``s`` of ``i`` shows; -1 where there is none."""
     k = s % 4
     y = i // width
     x = i - y * width
@@ -56,11 +53,12 @@ def find_lenders_kernel(
     right = k % 2
     f = fine_triangles[2 * y + down, 2 * x + right]
     depth = fine_depths[2 * y + down, 2 * x + right]
-    lenders_out[s] = -1
     # The pixel itself, the three on the sample's side, then the other five.
     towards_y = 2 * down - 1
     towards_x = 2 * right - 1
-    for order in range(9):
+    found = wp.int32(-1)
+    order = wp.int32(0)
+    while order < 9 and found < 0:
         dy = order // 3
         dx = order % 3
         if dy == 1:
@@ -76,8 +74,28 @@ def find_lenders_kernel(
         if yy >= 0 and yy < height and xx >= 0 and xx < width:
             j = yy * width + xx
             if _shows(world, home, j, f, depth):
-                lenders_out[s] = j
-                return
+                found = j
+        order += 1
+    return found
+
+
+@wp.kernel
+def find_lenders_kernel(
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    width: wp.int32,
+    pixels: wp.array(dtype=wp.int32),
+    fine_triangles: wp.array2d(dtype=wp.int32),
+    fine_depths: wp.array2d(dtype=wp.float32),
+    world: WorldArrays,
+    home: Surfaces,
+    lenders_out: wp.array(dtype=wp.int32),
+):
+    """Pixel whose colour each of the four samples of each marked pixel may take; -1 where there is none."""
+    begin = (first + wp.tid()) * run
+    for s in range(begin, wp.min(begin + run, count)):
+        lenders_out[s] = _lender(s, pixels[s // 4], width, fine_triangles, fine_depths, world, home)
 
 
 @wp.kernel

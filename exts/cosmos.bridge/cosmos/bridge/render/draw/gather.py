@@ -20,8 +20,8 @@ from cosmos.bridge.render.draw.frugal import (
     spread_light_kernel,
 )
 from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
+from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells
 from cosmos.bridge.render.draw.lighting import ROOFED
-from cosmos.bridge.render.draw.shade import LightGrid
 
 _SMALL, _MIDDLE = 100_000, 500_000
 """Pixels up to which slow light is gathered most finely, and at every second pixel a side."""
@@ -145,7 +145,9 @@ def gather_light(bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], ef
         effort: How many rays are spent.
     """
     gathering = _Gathering(bands, scene, size, effort)
-    return gathering.frugally() if effort.frugal else gathering.fully()
+    grid = gathering.frugally() if effort.frugal else gathering.fully()
+    pack_cells(bands, grid, scene[4])
+    return grid
 
 
 __all__ = ["MAPS", "SIMULATION", "TEACHER", "Effort", "gather_light"]

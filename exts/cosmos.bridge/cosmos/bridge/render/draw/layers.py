@@ -18,9 +18,9 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import OPACITY_SLOT
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells
 from cosmos.bridge.render.draw.matter import is_seen, opacity_at
 from cosmos.bridge.render.draw.rays import step_past
-from cosmos.bridge.render.draw.shade import LightGrid
 from cosmos.bridge.render.draw.surface import Surfaces, make_surfaces
 from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
@@ -240,8 +240,8 @@ class LayerPainter:
     """Fills surfaces: (surfaces, count)."""
     gather: Callable[[Any], Any]
     """Returns the LightGrid of a picture of surfaces."""
-    shade: Callable[[Any, Any, Any, int, wp.array], None]
-    """Shades: (light, home, surfaces, count, colours)."""
+    shade: Callable[[Any, Any, int, wp.array], None]
+    """Shades: (light, surfaces, count, colours)."""
 
 
 def _make_chains(targets: np.ndarray, device: Any) -> Any:
@@ -308,15 +308,16 @@ def _draw_layer(painter: LayerPainter, chains: Any, items: wp.array, picture: An
     bands.launch(_walk_kernel, len(items), [painter.world, painter.view, items, last, chains, found], chunk=512)
     picture.triangles.fill_(-1)
     bands.launch(_place_kernel, len(items), [items, chains, found, home, picture], chunk=4096)
-    light, surroundings, count = front, home, len(picture.triangles)
+    light, count = front, len(picture.triangles)
     if (picture.triangles.numpy() >= 0).any():
         painter.read(picture, count)
-        light, surroundings = painter.gather(picture), picture
+        light = painter.gather(picture)
         merging = [count // front.width, front, picture, light]
         bands.launch(_merge_light_kernel, light.columns * light.rows, merging, chunk=4096)
         bands.launch(_merge_surfaces_kernel, count, [home, picture], chunk=4096)
+        pack_cells(bands, light, picture)
     painter.read(found, len(items))
-    painter.shade(light, surroundings, found, len(items), shaded)
+    painter.shade(light, found, len(items), shaded)
     bands.launch(_add_kernel, len(items), [items, found, shaded, chains], chunk=4096)
 
 

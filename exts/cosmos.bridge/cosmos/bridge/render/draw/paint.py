@@ -208,10 +208,10 @@ class Painter:
         """Fill the canvas by quick shading; return the slow light."""
         width, canvas = frame.camera.width, frame.canvas
         count = width * frame.camera.height
-        self._bands.launch(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
+        self._bands.launch_runs(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
         self._read(frame, canvas.home, count)
         grid = self._gather(frame, canvas.home)
-        self._shade(frame, grid, canvas.home, canvas.home, count, canvas.colors)
+        self._shade(frame, grid, canvas.home, count, canvas.colors)
         self._refine_edges(frame, grid)
         return grid
 
@@ -241,7 +241,7 @@ class Painter:
                 from cosmos.bridge.render.draw.denoise import denoise
 
                 count = view.width * view.height
-                self._bands.launch(fill_centres_kernel, count, [view.width, *seen, frame.canvas.home], chunk=4096)
+                self._bands.launch_runs(fill_centres_kernel, count, [view.width, *seen, frame.canvas.home], chunk=4096)
                 self._read(frame, frame.canvas.home, count)
                 total = denoise(self._bands, view.width, reference.samples, sums, frame.canvas.home)
             self._traced = (asked, total)
@@ -252,9 +252,9 @@ class Painter:
         self._bands.launch_runs(read_surfaces_kernel, count, inputs, chunk=1024)
 
     def _shade(
-        self, frame: _Frame, grid: Any, home: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
+        self, frame: _Frame, grid: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
     ) -> None:
-        scene = [frame.world, frame.air, frame.lamps, frame.view, grid, home]
+        scene = [frame.world, frame.air, frame.lamps, frame.view, grid]
         sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
         inputs = [*scene, surfaces, sun, int(layer), int(frame.toned), colors]
         self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
@@ -273,7 +273,7 @@ class Painter:
         fine_view = make_view(frame.camera, self._world.origin, scale=2)
         self._visibility.find(fine_view, canvas.fine_depths, canvas.fine_triangles)
         inputs = [width, *fine_seen, self._world.arrays.instances, canvas.home, canvas.marks]
-        bands.launch(mark_edges_kernel, count, inputs, chunk=4096)
+        bands.launch_runs(mark_edges_kernel, count, inputs, chunk=4096)
         layered = self._find_layered(frame, fine_view)
         marked = np.nonzero(canvas.marks.numpy())[0].astype(np.int32)
         if not len(marked) and layered is None:
@@ -286,7 +286,7 @@ class Painter:
         fine, shaded = canvas.fine(samples)
         bands.launch(fill_fine_kernel, samples, [width, pixels, *fine_seen, fine], chunk=4096)
         self._read(frame, fine, samples)
-        self._shade(frame, grid, canvas.home, fine, samples, shaded)
+        self._shade(frame, grid, fine, samples, shaded)
         if layered is not None:
             from cosmos.bridge.render.draw.layers import draw_layers
 
@@ -300,7 +300,7 @@ class Painter:
         fine_seen = (canvas.fine_triangles, canvas.fine_depths)
         lenders = wp.empty(4 * len(pixels), dtype=wp.int32, device=device)
         inputs = [width, pixels, *fine_seen, frame.world, canvas.home, lenders]
-        bands.launch(find_lenders_kernel, len(lenders), inputs, chunk=4096)
+        bands.launch_runs(find_lenders_kernel, len(lenders), inputs, chunk=4096)
         alone = lenders.numpy() < 0
         slots = wp.array((np.cumsum(alone) - 1).astype(np.int32), dtype=wp.int32, device=device)
         samples = wp.array(np.flatnonzero(alone).astype(np.int32), dtype=wp.int32, device=device)
@@ -308,7 +308,7 @@ class Painter:
         if len(samples):
             bands.launch(fill_samples_kernel, len(samples), [width, pixels, samples, *fine_seen, fine], chunk=4096)
             self._read(frame, fine, len(samples))
-            self._shade(frame, grid, canvas.home, fine, len(samples), shaded)
+            self._shade(frame, grid, fine, len(samples), shaded)
         mixed = wp.empty(len(pixels), dtype=wp.vec3, device=device)
         bands.launch(mix_samples_kernel, len(pixels), [lenders, slots, canvas.colors, shaded, mixed], chunk=4096)
         bands.launch(put_back_kernel, len(pixels), [pixels, mixed, canvas.colors], chunk=4096)

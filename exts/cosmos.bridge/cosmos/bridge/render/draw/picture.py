@@ -15,18 +15,21 @@ wp.set_module_options(fast_options())
 @wp.kernel
 def fill_centres_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     width: wp.int32,
     triangles: wp.array2d(dtype=wp.int32),
     depths: wp.array2d(dtype=wp.float32),
     surfaces: Surfaces,
 ):
     """One sample a pixel, at its centre."""
-    i = first + wp.tid()
-    y = i // width
-    x = i - y * width
-    surfaces.image[i] = wp.vec2(wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-    surfaces.triangles[i] = triangles[y, x]
-    surfaces.depths[i] = depths[y, x]
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        y = i // width
+        x = i - y * width
+        surfaces.image[i] = wp.vec2(wp.float32(x) + 0.5, wp.float32(y) + 0.5)
+        surfaces.triangles[i] = triangles[y, x]
+        surfaces.depths[i] = depths[y, x]
 
 
 @wp.func
@@ -42,9 +45,37 @@ def _differs(home: Surfaces, i: wp.int32, triangle: wp.int32, depth: wp.float32,
     return wp.abs(depth - home.depths[i]) > 3.0 * home.gloss[i][3] + 0.002 * depth
 
 
+@wp.func
+def _holds_edge(
+    i: wp.int32,
+    width: wp.int32,
+    fine_triangles: wp.array2d(dtype=wp.int32),
+    fine_depths: wp.array2d(dtype=wp.float32),
+    owners: wp.array(dtype=wp.int32),
+    home: Surfaces,
+):
+    y = i // width
+    x = i - y * width
+    for k in range(4):
+        row = 2 * y + k // 2
+        column = 2 * x + k % 2
+        if _differs(home, i, fine_triangles[row, column], fine_depths[row, column], owners):
+            return True
+    if home.triangles[i] < 0:
+        return False
+    n = home.normals[i]
+    left = i - wp.min(x, 1)
+    above = i - wp.min(y, 1) * width
+    if home.triangles[left] >= 0 and wp.dot(n, home.normals[left]) < 0.8:
+        return True
+    return home.triangles[above] >= 0 and wp.dot(n, home.normals[above]) < 0.8
+
+
 @wp.kernel
 def mark_edges_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     width: wp.int32,
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
@@ -53,24 +84,12 @@ def mark_edges_kernel(
     marks_out: wp.array(dtype=wp.uint8),
 ):
     """Mark the pixels whose 2 x 2 sub-samples do not all see what the centre sees."""
-    i = first + wp.tid()
-    y = i // width
-    x = i - y * width
-    mark = wp.uint8(0)
-    for k in range(4):
-        row = 2 * y + k // 2
-        column = 2 * x + k % 2
-        if _differs(home, i, fine_triangles[row, column], fine_depths[row, column], owners):
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        mark = wp.uint8(0)
+        if _holds_edge(i, width, fine_triangles, fine_depths, owners, home):
             mark = wp.uint8(1)
-    if mark == wp.uint8(0) and home.triangles[i] >= 0:
-        n = home.normals[i]
-        left = i - wp.min(x, 1)
-        above = i - wp.min(y, 1) * width
-        if home.triangles[left] >= 0 and wp.dot(n, home.normals[left]) < 0.8:
-            mark = wp.uint8(1)
-        if home.triangles[above] >= 0 and wp.dot(n, home.normals[above]) < 0.8:
-            mark = wp.uint8(1)
-    marks_out[i] = mark
+        marks_out[i] = mark
 
 
 @wp.kernel

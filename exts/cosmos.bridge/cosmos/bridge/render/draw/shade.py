@@ -12,6 +12,7 @@ from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
+from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -21,22 +22,6 @@ from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options(fast_options())
-
-
-@wp.struct
-class LightGrid:
-    """Slow light of every ``step``-th pixel."""
-
-    step: wp.int32
-    columns: wp.int32
-    rows: wp.int32
-    width: wp.int32  # of the image [px]
-    lit: wp.array(dtype=wp.vec3)
-    gathered: wp.array(dtype=wp.vec4)
-    frugal: wp.int32  # 1: the following hold, and spare rays and lamps at each sample
-    picks: wp.array(dtype=wp.vec2i)  # the two strongest lamps, -1 for none
-    rest: wp.array(dtype=wp.float32)  # light of all lamps over that of these
-    sun: wp.array(dtype=wp.float32)  # share of the sun that all around agree on; -1 where they do not
 
 
 @wp.func
@@ -127,104 +112,41 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
 
 
 @wp.func
-def _alike(home: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
-    """How much pixel ``j`` counts as the same surface; 0 where it shows the sky."""
-    if home.triangles[j] < 0:
-        return wp.float32(0.0)
-    off = wp.dot(n, home.positions[j] - p) * tolerance
-    fall = wp.max(1.0 - off * off * 0.0625, 0.0)  # its 16th power is within 0.02 of exp(-off * off)
-    turn = wp.max(0.0, wp.dot(n, home.normals[j]))
-    fall = fall * fall
-    fall = fall * fall
-    both = fall * turn
-    both = both * both
-    return both * both + 1.0e-5
-
-
-@wp.func
-def grid_sample(grid: LightGrid, home: Surfaces, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.float32):
-    """Slow light at a sample: lamps' irradiance, gathered irradiance with openness, share of cells that fit.
-
-    Taken from the four cells around it, by how well each lies on the same surface; from twelve more where none does.
-    """
-    step = wp.float32(grid.step)
-    half = grid.step // 2
-    gx = (uv[0] - 0.5 - wp.float32(half)) / step
-    gy = (uv[1] - 0.5 - wp.float32(half)) / step
-    c0 = wp.int32(wp.floor(gx))
-    r0 = wp.int32(wp.floor(gy))
-    height = home.triangles.shape[0] // grid.width
-    tolerance = 1.0 / (0.02 + 4.0 * side * step)
-    lit = wp.vec3(0.0, 0.0, 0.0)
-    gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    total = wp.float32(0.0)
-    close = wp.float32(0.0)
-    for ring in range(2):
-        if ring == 0 or total < 0.02:
-            for dr in range(-ring, 2 + ring):
-                row = wp.clamp(r0 + dr, 0, grid.rows - 1)
-                down = wp.max(0.0, 1.0 - wp.abs(gy - wp.float32(r0 + dr)))
-                y = wp.min(row * grid.step + half, height - 1)
-                for dc in range(-ring, 2 + ring):
-                    column = wp.clamp(c0 + dc, 0, grid.columns - 1)
-                    near = down * wp.max(0.0, 1.0 - wp.abs(gx - wp.float32(c0 + dc))) + 1.0e-3
-                    x = wp.min(column * grid.step + half, grid.width - 1)
-                    weight = near * _alike(home, y * grid.width + x, p, n, tolerance)
-                    cell = row * grid.columns + column
-                    lit += grid.lit[cell] * weight
-                    gathered += grid.gathered[cell] * weight
-                    total += weight
-        if ring == 0:
-            close = total
-    total = 1.0 / wp.max(total, 1.0e-12)
-    return lit * total, gathered * total, close
-
-
-@wp.func
-def cell_of(grid: LightGrid, uv: wp.vec2):
-    """The cell whose middle is nearest to an image point."""
-    step = wp.float32(grid.step)
-    column = wp.int32(wp.floor((uv[0] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
-    row = wp.int32(wp.floor((uv[1] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
-    return wp.clamp(row, 0, grid.rows - 1) * grid.columns + wp.clamp(column, 0, grid.columns - 1)
-
-
-@wp.func
-def _is_flat(world: WorldArrays, f: wp.int32):
+def _is_flat(world: WorldArrays, f: wp.int32, n: wp.vec3, g: wp.vec3):
     """Whether a triangle is shaded as the polygon that it is, and so casts its shadow as one."""
     s = world.sources[f]
     a = world.corner_normals[s, 0]
-    if wp.length_sq(world.corner_normals[s, 1] - a) + wp.length_sq(world.corner_normals[s, 2] - a) > 0.0:
-        return False
-    i = world.triangles[3 * f]
-    p = world.points[i]
-    face = wp.cross(world.points[world.triangles[3 * f + 1]] - p, world.points[world.triangles[3 * f + 2]] - p)
-    n = world.normal_to_world[world.instances[f]] * a
-    across = wp.cross(face, n)
-    return wp.dot(across, across) < 1.0e-6 * wp.dot(face, face) * wp.dot(n, n)
+    apart = wp.length_sq(world.corner_normals[s, 1] - a) + wp.length_sq(world.corner_normals[s, 2] - a)
+    return apart == 0.0 and wp.dot(n, g) > 0.999999
+
+
+@wp.func
+def _sun_over_curves(
+    world: WorldArrays, air: Air, triangle: wp.int32, p: wp.vec3, start: wp.vec3, g: wp.vec3, n: wp.vec3, rays: wp.int32
+):
+    """Share of the sun that arrives where polygons are shaded as smooth, or the sun is seen through things."""
+    lift = lift_of(world, triangle, p, g)
+    guard = g
+    if wp.dot(lift, lift) > 1.0e-12:  # a polygon of a round thing may turn away from what its shading faces
+        guard = n
+    if wp.dot(guard, air.sun) <= 0.0:
+        return wp.float32(0.0)
+    return _sun_share(world, air, start + lift, guard, rays)
 
 
 @wp.func
 def sunlit(
-    world: WorldArrays,
-    air: Air,
-    triangle: wp.int32,
-    p: wp.vec3,
-    start: wp.vec3,
-    g: wp.vec3,
-    n: wp.vec3,
-    sun_rays: wp.int32,
+    world: WorldArrays, air: Air, triangle: wp.int32, p: wp.vec3, start: wp.vec3, g: wp.vec3, n: wp.vec3, rays: wp.int32
 ):
-    """Share of the sun that arrives."""
-    lift = wp.vec3(0.0, 0.0, 0.0)
-    guard = g
-    if not _is_flat(world, triangle):
-        lift = lift_of(world, triangle, p, g)
-        if wp.dot(lift, lift) > 1.0e-12:  # a polygon of a round thing may turn away from what its shading faces
-            guard = n
-    if wp.dot(guard, air.sun) <= 0.0:
-        return wp.float32(0.0)
-    return _sun_share(world, air, start + lift, guard, sun_rays)
+    """Share of the sun that arrives at ``p``, with rays from ``start``; the common case is kept short."""
+    if rays <= 1 and _is_flat(world, triangle, n, g):
+        if wp.dot(g, air.sun) <= 0.0:
+            return wp.float32(0.0)
+        if air.sun_shadow == 0 or not wp.mesh_query_ray_anyhit(world.mesh, start, air.sun, 1.0e5):
+            return wp.float32(1.0)
+        if world.clear == 0:
+            return wp.float32(0.0)
+    return _sun_over_curves(world, air, triangle, p, start, g, n, rays)
 
 
 @wp.func
@@ -330,14 +252,13 @@ def shade_kernel(
     lamps: Lamps,
     view: View,
     grid: LightGrid,
-    home: Surfaces,
     surfaces: Surfaces,
     sun_rays: wp.int32,
     layer: wp.int32,
     toned: wp.int32,
     color_out: wp.array(dtype=wp.vec3),
 ):
-    """Display-linear colour in [0, 1] of each sample; ``home`` holds the pixel centres that the grid belongs to.
+    """Display-linear colour in [0, 1] of each sample.
 
     With ``layer`` 1 the sample is one of several along its ray: its share of the exposed light, before tone mapping.
     With ``toned`` 0 every sample stays exposed light.
@@ -368,7 +289,7 @@ def shade_kernel(
             f0 = surfaces.specular[i] * (1.0 - gloss[1]) + base * gloss[1]
             diffuse = base * ((1.0 - gloss[1]) * finish[3] / PI)
             start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-            lit, gathered, close = grid_sample(grid, home, uv, p, n, gloss[3])
+            lit, gathered, close = grid_sample(grid, uv, p, n, gloss[3])
             cell = cell_of(grid, uv)
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
@@ -409,4 +330,4 @@ def shade_kernel(
         color_out[i] = color
 
 
-__all__ = ["LightGrid", "beam", "cell_of", "grid_sample", "reflected", "shade_kernel", "sunlit"]
+__all__ = ["beam", "reflected", "shade_kernel", "sunlit"]

@@ -1,0 +1,147 @@
+"""Slow light on a grid over the picture, and how a sample reads it."""
+
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
+from __future__ import annotations
+
+from typing import Any
+
+import warp as wp
+
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.fast import fast_options
+from cosmos.bridge.render.draw.surface import Surfaces
+
+wp.set_module_options(fast_options())
+
+
+@wp.struct
+class Cell:
+    """A cell's light and the surface it lies on, side by side in memory."""
+
+    place: wp.vec3
+    normal: wp.vec3
+    lit: wp.vec3
+    gathered: wp.vec4
+    shown: wp.float32  # 0 where it shows the sky
+
+
+@wp.struct
+class LightGrid:
+    """Slow light of every ``step``-th pixel."""
+
+    step: wp.int32
+    columns: wp.int32
+    rows: wp.int32
+    width: wp.int32  # of the image [px]
+    lit: wp.array(dtype=wp.vec3)
+    gathered: wp.array(dtype=wp.vec4)
+    cells: wp.array(dtype=Cell)  # what samples read; made of the above by ``pack_cells``
+    frugal: wp.int32  # 1: the following hold, and spare rays and lamps at each sample
+    picks: wp.array(dtype=wp.vec2i)  # the two strongest lamps, -1 for none
+    rest: wp.array(dtype=wp.float32)  # light of all lamps over that of these
+    sun: wp.array(dtype=wp.float32)  # share of the sun that all around agree on; -1 where they do not
+
+
+@wp.kernel
+def _pack_cells_kernel(
+    first: wp.int32, run: wp.int32, count: wp.int32, grid: LightGrid, home: Surfaces, cells_out: wp.array(dtype=Cell)
+):
+    begin = (first + wp.tid()) * run
+    height = home.triangles.shape[0] // grid.width
+    for i in range(begin, wp.min(begin + run, count)):
+        row = i // grid.columns
+        y = wp.min(row * grid.step + grid.step // 2, height - 1)
+        x = wp.min((i - row * grid.columns) * grid.step + grid.step // 2, grid.width - 1)
+        j = y * grid.width + x
+        cell = Cell()
+        cell.place = home.positions[j]
+        cell.normal = home.normals[j]
+        cell.lit = grid.lit[i]
+        cell.gathered = grid.gathered[i]
+        cell.shown = wp.float32(1.0)
+        if home.triangles[j] < 0:
+            cell.shown = wp.float32(0.0)
+        cells_out[i] = cell
+
+
+def pack_cells(bands: Bands, grid: Any, home: Any) -> None:
+    """Lay the light of ``grid`` out for samples to read.
+
+    Args:
+        bands: Where to launch.
+        grid: LightGrid whose light is complete.
+        home: Surfaces at the pixel centres that the grid belongs to.
+    """
+    count = grid.columns * grid.rows
+    grid.cells = wp.empty(count, dtype=Cell, device=bands.device)
+    bands.launch_runs(_pack_cells_kernel, count, [grid, home, grid.cells], chunk=4096)
+
+
+@wp.func
+def _weight(cell: Cell, near: wp.float32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
+    """How much a cell counts, by how near it is and how alike its surface; 0 where it shows the sky."""
+    off = wp.dot(n, cell.place - p) * tolerance
+    fall = wp.max(1.0 - off * off * 0.0625, 0.0)  # its 16th power is within 0.02 of exp(-off * off)
+    fall = fall * fall
+    fall = fall * fall
+    both = fall * wp.max(0.0, wp.dot(n, cell.normal))
+    both = both * both
+    return near * cell.shown * (both * both + 1.0e-5)
+
+
+@wp.func
+def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.float32):
+    """Slow light at a sample: lamps' irradiance, gathered irradiance with openness, share of cells that fit.
+
+    Taken from the four cells around it, by how well each lies on the same surface; from twelve more where none does.
+    """
+    step = wp.float32(grid.step)
+    gx = (uv[0] - 0.5 - wp.float32(grid.step // 2)) / step
+    gy = (uv[1] - 0.5 - wp.float32(grid.step // 2)) / step
+    fx = wp.floor(gx)
+    fy = wp.floor(gy)
+    c0 = wp.int32(fx)
+    r0 = wp.int32(fy)
+    tolerance = 1.0 / (0.02 + 4.0 * side * step)
+    lit = wp.vec3(0.0, 0.0, 0.0)
+    gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    total = wp.float32(0.0)
+    for k in range(4):
+        row = wp.clamp(r0 + k // 2, 0, grid.rows - 1)
+        column = wp.clamp(c0 + k % 2, 0, grid.columns - 1)
+        down = wp.abs(wp.float32(1 - k // 2) - (gy - fy))
+        across = wp.abs(wp.float32(1 - k % 2) - (gx - fx))
+        cell = grid.cells[row * grid.columns + column]
+        weight = _weight(cell, down * across + 1.0e-3, p, n, tolerance)
+        lit += cell.lit * weight
+        gathered += cell.gathered * weight
+        total += weight
+    close = total
+    if total < 0.02:
+        for r in range(r0 - 1, r0 + 3):
+            for c in range(c0 - 1, c0 + 3):
+                row = wp.clamp(r, 0, grid.rows - 1)
+                column = wp.clamp(c, 0, grid.columns - 1)
+                down = wp.max(0.0, 1.0 - wp.abs(gy - wp.float32(r)))
+                across = wp.max(0.0, 1.0 - wp.abs(gx - wp.float32(c)))
+                cell = grid.cells[row * grid.columns + column]
+                weight = _weight(cell, down * across + 1.0e-3, p, n, tolerance)
+                lit += cell.lit * weight
+                gathered += cell.gathered * weight
+                total += weight
+    share = 1.0 / wp.max(total, 1.0e-12)
+    return lit * share, gathered * share, close
+
+
+@wp.func
+def cell_of(grid: LightGrid, uv: wp.vec2):
+    """The cell whose middle is nearest to an image point."""
+    step = wp.float32(grid.step)
+    column = wp.int32(wp.floor((uv[0] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
+    row = wp.int32(wp.floor((uv[1] - 0.5 - wp.float32(grid.step // 2)) / step + 0.5))
+    return wp.clamp(row, 0, grid.rows - 1) * grid.columns + wp.clamp(column, 0, grid.columns - 1)
+
+
+__all__ = ["Cell", "LightGrid", "cell_of", "grid_sample", "pack_cells"]
