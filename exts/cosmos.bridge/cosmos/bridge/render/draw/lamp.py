@@ -68,26 +68,37 @@ def lamp_shaping(lamps: Lamps, k: wp.int32, emitted: wp.vec3):
 
 
 @wp.func
-def lamp_irradiance(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
-    """Unshadowed irradiance at ``p``; an area source seen as its middle, tamed in its near field."""
+def lamp_light(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
+    """Unshadowed irradiance at ``p``, the unit direction it comes from, and half the lamp's side over its distance.
+
+    An area source is seen as its middle, tamed in its near field.
+    """
     to = lamp_vector(lamps, k, p)
     square = wp.dot(to, to)
-    w = to / wp.sqrt(wp.max(square, 1.0e-12))
+    near = 1.0 / wp.sqrt(wp.max(square, 1.0e-12))
+    w = to * near
     kind = lamps.kinds[k]
     facing = wp.dot(n, w)
     if kind == DISTANT:
-        return lamps.powers[k] * wp.max(0.0, facing)
-    reach = wp.sqrt(lamps.areas[k] * 0.25 / wp.max(square, 1.0e-6))
+        return lamps.powers[k] * wp.max(0.0, facing), w, wp.float32(0.0)
+    area = lamps.areas[k]
+    reach = 0.5 * wp.sqrt(area) * wp.min(near, 1.0e3)
     wrap = wp.min(reach * 0.6, 0.5)
-    facing = wp.max(0.0, (facing + wrap) / (1.0 + wrap))
     spread = wp.float32(1.0)
     if kind == RECT or kind == DISK:  # noqa: SIM109  (kernels know no tuples)
         spread = wp.max(0.0, -wp.dot(lamps.aims[k], w))
     elif kind == CYLINDER:
         along = wp.dot(wp.normalize(lamps.sides[k]), w)
         spread = wp.sqrt(wp.max(0.0, 1.0 - along * along))
-    strength = facing * spread / (square + lamps.areas[k] * 0.31830989)
-    return wp.cw_mul(lamps.powers[k], lamp_shaping(lamps, k, -w)) * strength
+    strength = wp.max(0.0, facing + wrap) * spread / ((1.0 + wrap) * (square + area * 0.31830989))
+    return wp.cw_mul(lamps.powers[k], lamp_shaping(lamps, k, -w)) * strength, w, reach
+
+
+@wp.func
+def lamp_irradiance(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
+    """Unshadowed irradiance at ``p``; an area source seen as its middle, tamed in its near field."""
+    light, _way, _reach = lamp_light(lamps, k, p, n)
+    return light
 
 
 @wp.func
@@ -108,6 +119,7 @@ __all__ = [
     "SPHERE",
     "Lamps",
     "lamp_irradiance",
+    "lamp_light",
     "lamp_point",
     "lamp_shaping",
     "lamp_vector",

@@ -9,8 +9,9 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
+from cosmos.bridge.render.draw.gloss import lobes, schlick
 from cosmos.bridge.render.draw.glow import lamp_glow
-from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
 from cosmos.bridge.render.draw.rays import hit_along
@@ -22,26 +23,6 @@ from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options(fast_options())
-
-
-@wp.func
-def _ggx(nv: wp.float32, nl: wp.float32, nh: wp.float32, roughness: wp.float32):
-    """GGX distribution times height-correlated visibility (Heitz 2014); multiply by Fresnel and n.l."""
-    alpha = roughness * roughness
-    a2 = wp.max(alpha * alpha, 1.0e-5)
-    d = nh * nh * (a2 - 1.0) + 1.0
-    lambda_v = nl * wp.sqrt(nv * nv * (1.0 - a2) + a2)
-    lambda_l = nv * wp.sqrt(nl * nl * (1.0 - a2) + a2)
-    return a2 * 0.5 / (PI * d * d * wp.max(lambda_v + lambda_l, 1.0e-5))
-
-
-@wp.func
-def _fresnel(f0: wp.vec3, cosine: wp.float32):
-    """Schlick's approximation."""
-    off = 1.0 - wp.clamp(cosine, 0.0, 1.0)
-    k = off * off
-    k = k * k * off
-    return f0 * (1.0 - k) + wp.vec3(k, k, k)
 
 
 @wp.func
@@ -68,30 +49,13 @@ def _gleam(f0: wp.vec3, roughness: wp.float32, nv: wp.float32, finish: wp.vec4):
 
 
 @wp.func
-def _highlight(
-    f0: wp.vec3,
-    n: wp.vec3,
-    toward: wp.vec3,
-    w: wp.vec3,
-    roughness: wp.float32,
-    finish: wp.vec4,
-):
-    """What the eye sees of a light along ``w`` for each irradiance of it.
-
-    Under a clear coat it loses what the coat reflects (UsdPreviewSurface), which is added.
-    """
-    nv = wp.dot(n, toward)
-    nl = wp.dot(n, w)
-    both = wp.sqrt(wp.max(2.0 + 2.0 * wp.dot(toward, w), 1.0e-12))  # length of the sum of two unit vectors
-    nh = wp.max(nv + nl, 0.0) / both
-    nv = wp.max(nv, 1.0e-3)
-    nl = wp.max(nl, 1.0e-4)
-    shine = _fresnel(f0, 0.5 * both) * _ggx(nv, nl, nh, roughness)
-    if finish[0] > 0.0:
-        met = _fresnel(wp.vec3(0.04, 0.04, 0.04), 0.5 * both)[0] * finish[0]
-        top = met * _ggx(nv, nl, nh, wp.max(finish[1], 0.08))
-        shine = shine * (1.0 - met) + wp.vec3(top, top, top)
-    return shine
+def _returned(light: wp.vec3, f0: wp.vec3, nv: wp.float32, roughness: wp.float32, finish: wp.vec4):
+    """What the eye sees of a lamp beside it in the surface."""
+    one = wp.vec4(1.0, 1.0, 1.0, 1.0)
+    soft = wp.vec4(wp.max(roughness, 0.15), wp.max(finish[1], 0.08), 1.0, 1.0)
+    lobe = lobes(nv, one * nv, one, soft)
+    met = 0.04 * finish[0]
+    return wp.cw_mul(light, f0) * (lobe[0] * (1.0 - met)) + light * (lobe[1] * met)
 
 
 @wp.func
@@ -150,7 +114,16 @@ def sunlit(
 
 
 @wp.func
-def _glints(
+def _lamp_lane(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3, roughness: wp.float32):
+    """Irradiance of lamp ``k``, the way to it and how rough its highlight is; darkness where ``k`` is -1."""
+    if k < 0:
+        return wp.vec3(0.0, 0.0, 0.0), n, wp.float32(1.0)
+    light, way, reach = lamp_light(lamps, k, p, n)
+    return light, way, wp.clamp(roughness + 0.5 * reach, 0.08, 1.0)
+
+
+@wp.func
+def _highlights(
     lamps: Lamps,
     grid: LightGrid,
     cell: wp.int32,
@@ -162,31 +135,52 @@ def _glints(
     f0: wp.vec3,
     roughness: wp.float32,
     finish: wp.vec4,
+    sun: wp.vec3,
+    sunlight: wp.vec3,
 ):
-    """Highlights of the lamps, as bright as their light is here; where ``few``, of the two that matter to the cell."""
-    full = wp.vec3(0.0, 0.0, 0.0)
-    glint = wp.vec3(0.0, 0.0, 0.0)
+    """What the eye sees of sun and lamps in the surface, the lamps as bright as their light is here.
+
+    ``sunlight`` is the sun's irradiance; with ``few`` only the two lamps that matter to the cell are looked at.
+    """
     count = lamps.count
     picks = wp.vec2i(-1, -1)
     rest = wp.float32(1.0)
-    if few:
+    if few and count > 0:
         count = wp.min(count, 2)
         picks = grid.picks[cell]
         rest = grid.rest[cell]
-    for m in range(count):
-        k = m
-        if few:
-            k = picks[m]
-        if k >= 0:
-            part = lamp_irradiance(lamps, k, p, n)
-            full += part
-            if part[0] + part[1] + part[2] > 1.0e-4:
-                to = lamp_vector(lamps, k, p)
-                near = 1.0 / wp.length(to)
-                soft = wp.clamp(roughness + 0.25 * wp.sqrt(lamps.areas[k]) * near, 0.08, 1.0)
-                glint += wp.cw_mul(_highlight(f0, n, toward, to * near, soft, finish), part)
-    bright = (full[0] + full[1] + full[2]) * rest
-    return glint * (rest * wp.clamp((lit[0] + lit[1] + lit[2]) / wp.max(bright, 1.0e-6), 0.0, 1.0))
+    nv = wp.dot(n, toward)
+    seen = wp.vec3(0.0, 0.0, 0.0)
+    glint = wp.vec3(0.0, 0.0, 0.0)
+    full = wp.float32(0.0)
+    for m in range(0, wp.max(count, 1), 2):  # two lamps, and the sun with the first of them
+        k = wp.vec2i(m, m + 1)
+        if few or m + 1 >= count:
+            k = wp.vec2i(wp.min(m, count - 1), -1)
+            if few:
+                k = picks
+        light, way, soft = _lamp_lane(lamps, k[0], p, n, roughness)
+        other, beside, rough = _lamp_lane(lamps, k[1], p, n, roughness)
+        facing = wp.vec4(wp.dot(n, sun), wp.dot(n, way), wp.dot(n, beside), 1.0)
+        ahead = wp.vec4(wp.dot(toward, sun), wp.dot(toward, way), wp.dot(toward, beside), 1.0)
+        bend = schlick(ahead)
+        lobe = lobes(nv, facing, ahead, wp.vec4(wp.max(roughness, 0.08), soft, rough, 1.0))
+        if finish[0] > 0.0:
+            met = (bend * 0.96 + wp.vec4(0.04, 0.04, 0.04, 0.04)) * finish[0]
+            smooth = wp.max(finish[1], 0.08)
+            top = wp.cw_mul(met, lobes(nv, facing, ahead, wp.vec4(smooth, smooth, smooth, smooth)))
+            lobe = lobe - wp.cw_mul(lobe, met)
+            seen += sunlight * top[0]
+            glint += light * top[1] + other * top[2]
+        turned = wp.cw_mul(lobe, bend)
+        white = sunlight * turned[0]
+        seen += wp.cw_mul(f0, sunlight * lobe[0] - white) + white
+        white = light * turned[1] + other * turned[2]
+        glint += wp.cw_mul(f0, light * lobe[1] + other * lobe[2] - white) + white
+        full += light[0] + light[1] + light[2] + other[0] + other[1] + other[2]
+        sunlight = wp.vec3(0.0, 0.0, 0.0)
+    bright = wp.max(full * rest, 1.0e-6)
+    return seen + glint * (rest * wp.clamp((lit[0] + lit[1] + lit[2]) / bright, 0.0, 1.0))
 
 
 @wp.func
@@ -294,6 +288,7 @@ def shade_kernel(
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
             frugal = grid.frugal == 1 and layer == 0
+            sunlight = wp.vec3(0.0, 0.0, 0.0)
             facing = wp.dot(n, air.sun)
             if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
                 share = wp.float32(-1.0)
@@ -301,15 +296,13 @@ def shade_kernel(
                     share = grid.sun[cell]
                 if share < 0.0:
                     share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
-                if share > 0.0:
-                    shine = _highlight(f0, n, toward, air.sun, wp.max(roughness, 0.08), finish)
-                    color += wp.cw_mul(diffuse + shine, air.sun_color) * (facing * share)
-            if lamps.count > 0:
-                few = frugal and roughness > 0.3 and finish[0] == 0.0  # sharp glints may come from any lamp
-                color += _glints(lamps, grid, cell, few, lit, p, n, toward, f0, roughness, finish)
+                sunlight = air.sun_color * (facing * share)
+                color += wp.cw_mul(diffuse, sunlight)
+            few = frugal and roughness > 0.3 and finish[0] == 0.0  # sharp glints may come from any lamp
+            color += _highlights(lamps, grid, cell, few, lit, p, n, toward, f0, roughness, finish, air.sun, sunlight)
             if air.headlight > 0.0:
-                shine = _highlight(f0, n, toward, toward, wp.max(roughness, 0.15), wp.vec4())
-                color += wp.cw_mul(diffuse + shine, beam(air, view, direction, distance, nv))
+                light = beam(air, view, direction, distance, nv)
+                color += wp.cw_mul(diffuse, light) + _returned(light, f0, wp.dot(n, toward), roughness, finish)
             mirrored = wp.normalize(direction + n * (2.0 * nv))
             gleam = _gleam(f0, roughness, nv, finish)
             if finish[0] > 0.0:

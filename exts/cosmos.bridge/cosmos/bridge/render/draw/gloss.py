@@ -1,0 +1,59 @@
+"""Highlights of four lights at once: roots and quotients of four numbers cost a processor as much as those of one."""
+
+# mypy: disable-error-code="operator, index, arg-type, attr-defined"
+# Inside kernels, warp's stubs know vectors only loosely.
+
+from __future__ import annotations
+
+import warp as wp
+
+wp.set_module_options({"enable_backward": False})
+
+_HALF_OVER_PI = wp.constant(wp.float32(0.15915494))
+
+
+@wp.func
+def _roots(x: wp.vec4):
+    return wp.vec4(wp.sqrt(x[0]), wp.sqrt(x[1]), wp.sqrt(x[2]), wp.sqrt(x[3]))
+
+
+@wp.func
+def _at_least(x: wp.vec4, low: wp.float32):
+    return wp.vec4(wp.max(x[0], low), wp.max(x[1], low), wp.max(x[2], low), wp.max(x[3], low))
+
+
+@wp.func
+def _plus(x: wp.vec4, y: wp.float32):
+    return wp.vec4(x[0] + y, x[1] + y, x[2] + y, x[3] + y)
+
+
+@wp.func
+def schlick(ahead: wp.vec4):
+    """Schlick's Fresnel weight of white, of four lights by the cosines between the ways to eye and light."""
+    off = _at_least(_plus(_roots(_at_least(_plus(ahead, 1.0) * 0.5, 0.0)) * -1.0, 1.0), 0.0)
+    square = wp.cw_mul(off, off)
+    return wp.cw_mul(wp.cw_mul(square, square), off)
+
+
+@wp.func
+def lobes(nv: wp.float32, facing: wp.vec4, ahead: wp.vec4, roughness: wp.vec4):
+    """GGX distribution times height-correlated visibility (Heitz 2014) of four lights; multiply by Fresnel and n.l.
+
+    ``nv`` is the cosine of the normal to the eye, ``facing`` are those to the lights, ``ahead`` as for ``schlick``. The
+    half vector is never made: its length squared is ``2 + 2 ahead``, and the quotient is multiplied by it.
+    """
+    alpha = wp.cw_mul(roughness, roughness)
+    a2 = _at_least(wp.cw_mul(alpha, alpha), 1.0e-5)
+    rest = _plus(a2 * -1.0, 1.0)
+    square = _at_least(_plus(ahead, 1.0) * 2.0, 1.0e-12)
+    nh = _at_least(_plus(facing, nv), 0.0)
+    spread = square - wp.cw_mul(wp.cw_mul(nh, nh), rest)
+    v = wp.max(nv, 1.0e-3)
+    l = _at_least(facing, 1.0e-4)  # noqa: E741
+    eye = wp.cw_mul(l, _roots(rest * (v * v) + a2))
+    light = _roots(wp.cw_mul(wp.cw_mul(l, l), rest) + a2) * v
+    below = wp.cw_mul(wp.cw_mul(spread, spread), _at_least(eye + light, 1.0e-5))
+    return wp.cw_div(wp.cw_mul(a2, wp.cw_mul(square, square)) * _HALF_OVER_PI, below)
+
+
+__all__ = ["lobes", "schlick"]
