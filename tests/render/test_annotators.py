@@ -462,7 +462,7 @@ def test_every_point_lies_in_the_3d_box_of_its_thing():
         local = (world @ np.linalg.inv(row["transform"].astype(np.float64)))[:, :3]
         low, high = (np.array([row[f"{axis}_{end}"] for axis in "xyz"]) for end in ("min", "max"))
         outside += (np.maximum(low - local, local - high).max(axis=1) > 1e-4).sum()
-    assert outside <= 3 and len(np.unique(ids)) > 15  # a triangle seen edge-on may put its depth a little off
+    assert outside == 0 and len(np.unique(ids)) > 15
     renderer.close()
 
 

@@ -16,6 +16,7 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.render.draw.planes import corner_and_normal
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
@@ -42,10 +43,7 @@ def measure_depths_kernel(
         return
     start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
     direction = wp.transform_vector(view.camera_to_world, wp.vec3(0.0, 0.0, -1.0))
-    a = world.points[world.triangles[3 * f]]
-    b = world.points[world.triangles[3 * f + 1]]
-    c = world.points[world.triangles[3 * f + 2]]
-    n = wp.cross(b - a, c - a)
+    a, n = corner_and_normal(world, f)
     depths_out[y, x] = wp.dot(n, a - start) / wp.dot(n, direction)
 
 

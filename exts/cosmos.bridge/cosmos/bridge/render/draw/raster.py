@@ -17,6 +17,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.planes import plane_from
 from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, View
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
@@ -65,12 +66,10 @@ def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3), v
     a = points[i]
     b = points[j]
     c = points[k]
-    eye = wp.vec3(view.camera_to_world[0, 3], view.camera_to_world[1, 3], view.camera_to_world[2, 3])
-    corner = world.points[i]
-    normal = wp.cross(world.points[j] - corner, world.points[k] - corner)
+    found = plane_from(world, f, view.eye)
     plane = Plane()
-    plane.n = wp.transform_vector(view.world_to_camera, normal)
-    plane.na = wp.dot(normal, corner - eye)
+    plane.n = wp.transform_vector(view.world_to_camera, wp.vec3(found[0], found[1], found[2]))
+    plane.na = found[3]
     if view.lens == ORTHOGRAPHIC:  # the same plane after the map of parallel.as_pinhole
         depth = plane.n[2]
         plane.n = wp.vec3(plane.n[0], plane.n[1], view.limit * depth + plane.na)

@@ -12,8 +12,9 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
+from cosmos.bridge.render.draw.planes import corner_and_normal
 from cosmos.bridge.render.draw.raster import Plane, Rasteriser, plane_of
-from cosmos.bridge.render.draw.view import PINHOLE, View, pixel_ray, pixel_start
+from cosmos.bridge.render.draw.view import PINHOLE, View, world_ray
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -199,12 +200,9 @@ def _cast_through_kernel(
     item = first + wp.tid()
     y = item // view.width
     x = item - y * view.width
-    ray = pixel_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-    length = wp.length(ray)
+    start, direction, length = world_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
     if length == 0.0:
         return
-    direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
-    start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
     travelled = view.near * length
     for _layer in range(4096):
         query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, view.far * length - travelled)
@@ -214,8 +212,7 @@ def _cast_through_kernel(
         slot = groups[world.instances[f]]
         if slot >= 0:
             side = world.sides[world.instances[f]]
-            a = world.points[world.triangles[3 * f]]
-            n = wp.cross(world.points[world.triangles[3 * f + 1]] - a, world.points[world.triangles[3 * f + 2]] - a)
+            _a, n = corner_and_normal(world, f)
             faced = side == 0 or wp.float32(side) * wp.dot(n, direction) < 0.0
             if faced and is_seen(world, f, start + direction * (travelled + query.t)):
                 masks_out[slot, item] = wp.uint8(1)

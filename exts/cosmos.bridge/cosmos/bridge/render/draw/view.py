@@ -28,6 +28,7 @@ class View:
 
     world_to_camera: wp.mat44
     camera_to_world: wp.mat44
+    eye: wp.vec3d  # where the camera stands
     fx: wp.float32
     fy: wp.float32
     cx: wp.float32
@@ -56,6 +57,7 @@ def make_view(camera: Camera, origin: np.ndarray, scale: int = 1) -> Any:
     pose = np.array(camera.cam_to_world, dtype=np.float64)
     pose[:3, 3] -= origin
     view, lens = View(), camera.lens
+    view.eye = wp.vec3d(*pose[:3, 3].tolist())
     view.camera_to_world = wp.mat44(*pose.astype(np.float32).reshape(-1).tolist())
     view.world_to_camera = wp.mat44(*np.linalg.inv(pose).astype(np.float32).reshape(-1).tolist())
     view.fx, view.fy = float(camera.intrinsics[0, 0]) * scale, float(camera.intrinsics[1, 1]) * scale
@@ -219,6 +221,17 @@ def pixel_start(view: View, u: wp.float32, v: wp.float32):
 
 
 @wp.func
+def world_ray(view: View, u: wp.float32, v: wp.float32):
+    """Start and unit direction in the world of the ray through an image point, and the length of ``pixel_ray``.
+
+    Direction and length are zero outside the image circle.
+    """
+    ray = pixel_ray(view, u, v)
+    start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
+    return start, wp.normalize(wp.transform_vector(view.camera_to_world, ray)), wp.length(ray)
+
+
+@wp.func
 def moves_sky(view: View, ray: wp.vec3):
     """Whether what is endlessly far moves on the picture as the camera turns: parallel rays all see one point of it."""
     return view.lens != ORTHOGRAPHIC and wp.length_sq(ray) > 0.0
@@ -278,4 +291,5 @@ __all__ = [
     "pixel_ray",
     "pixel_side",
     "pixel_start",
+    "world_ray",
 ]

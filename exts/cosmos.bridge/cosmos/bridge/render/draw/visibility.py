@@ -17,9 +17,10 @@ import warp as wp
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
 from cosmos.bridge.render.draw.parallel import as_pinhole, measure_depths_kernel
+from cosmos.bridge.render.draw.planes import corner_and_normal, plane_from
 from cosmos.bridge.render.draw.raster import FAR_AWAY, Plane, Rasteriser, plane_of
 from cosmos.bridge.render.draw.rays import step_past
-from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, PINHOLE, View, make_view, pixel_ray, pixel_start
+from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, PINHOLE, View, make_view, pixel_ray, world_ray
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -123,12 +124,9 @@ def _mark_cast_kernel(
     item = first + wp.tid()
     y = item // view.width
     x = item - y * view.width
-    ray = pixel_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-    length = wp.length(ray)
+    start, direction, length = world_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
     if length == 0.0:
         return
-    direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
-    start = wp.transform_point(view.camera_to_world, pixel_start(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5))
     travelled = view.near * length
     end = wp.min(depths[y, x], view.far) * length
     end = end + 1.0e-4 * (1.0 + end)
@@ -156,13 +154,10 @@ def first_seen(world: WorldArrays, view: View, u: wp.float32, v: wp.float32):
     hit = Hit()
     hit.t = FAR_AWAY
     hit.triangle = wp.int32(-1)
-    ray = pixel_ray(view, u, v)
-    length = wp.length(ray)
+    start, direction, length = world_ray(view, u, v)
     if length == 0.0:  # outside the image circle nothing is far: no snow falls before it
         hit.t = wp.float32(0.0)
         return hit
-    direction = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
-    start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
     travelled = view.near * length
     for _layer in range(256):  # back faces of single-sided meshes, holes and clear things are looked through
         query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, view.far * length - travelled)
@@ -170,15 +165,17 @@ def first_seen(world: WorldArrays, view: View, u: wp.float32, v: wp.float32):
             return hit
         f = query.face
         side = world.sides[world.instances[f]]
-        a = world.points[world.triangles[3 * f]]
-        b = world.points[world.triangles[3 * f + 1]]
-        c = world.points[world.triangles[3 * f + 2]]
-        n = wp.cross(b - a, c - a)
+        a, n = corner_and_normal(world, f)
         if side == 0 or wp.float32(side) * wp.dot(n, direction) < 0.0:
+            away = wp.dot(n, a - start)
+            if view.lens != ORTHOGRAPHIC:
+                found = plane_from(world, f, view.eye)
+                n = wp.vec3(found[0], found[1], found[2])
+                away = found[3]
             nd = wp.dot(n, direction)
             t = travelled + query.t
             if nd != 0.0:
-                t = wp.dot(n, a - start) / nd
+                t = away / nd
             if is_seen(world, f, start + direction * t):
                 hit.t = t / length
                 hit.triangle = f

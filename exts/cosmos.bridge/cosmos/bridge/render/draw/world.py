@@ -28,6 +28,9 @@ class WorldArrays:
 
     mesh: wp.uint64  # wp.Mesh of all triangles, 0 until first asked for
     points: wp.array(dtype=wp.vec3)  # [m], relative to the origin
+    local: wp.array(dtype=wp.vec3)  # the meshes' own points
+    origins: wp.array(dtype=wp.int32)  # row of ``local`` of each point
+    places: wp.array(dtype=wp.mat44d)  # [N], mesh space to world
     triangles: wp.array(dtype=wp.int32)  # [3 F], into points
     instances: wp.array(dtype=wp.int32)  # [F], into the per-instance arrays
     sources: wp.array(dtype=wp.int32)  # [F], row of the corner arrays
@@ -196,6 +199,7 @@ class World:
         scene, arrays = self._scene, WorldArrays()
         arrays.mesh = 0
         arrays.points = self._points
+        arrays.origins = self._sources
         arrays.triangles = self._array(triangles.reshape(-1), wp.int32)
         arrays.instances = self._array(owners, wp.int32)
         arrays.sources = self._array(faces, wp.int32)
@@ -246,6 +250,7 @@ class World:
         self._end_mesh()
         turns = turn_of(np.where(shown[:, None, None], matrices, np.eye(4)))
         self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, turns.side), -9), wp.int32)
+        self.arrays.local, self.arrays.places = self._local, self._array(matrices, wp.mat44d)
         self.arrays.normal_to_world = self._array(turns.normals.astype(np.float32), wp.mat33)
         self.arrays.world_to_object = self._array(turns.into.astype(np.float32), wp.mat44)
         self._place_points(self._local, matrices, shown, self._points)

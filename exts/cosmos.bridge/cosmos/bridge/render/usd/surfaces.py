@@ -66,23 +66,39 @@ def read_preview(shader: UsdShade.Shader, name: str, network: Network) -> Materi
     )
 
 
+def _base(
+    shader: UsdShade.Shader, name: str, network: Network, over: tuple[str, str], under: tuple[str, str, float]
+) -> tuple[Color, float, TextureSlot, bool]:
+    """Return colour, weight, texture and whether displayColor holds, with what lies under the base mixed in.
+
+    Args:
+        shader: The shader.
+        name: The material's name.
+        network: Reads its inputs.
+        over: Inputs of weight and colour of the base.
+        under: Inputs of weight and colour of the subsurface, and the grey of a colour that is not authored.
+    """
+    weight, _ = network.number(shader, over[0], 1.0)
+    base, slot, display = network.color(shader, over[1], (0.8, 0.8, 0.8))
+    share, _ = network.number(shader, under[0], 0.0)
+    if share > 0.0:
+        network.notes.add("Subsurface scattering is drawn as a matt surface", name)
+        color, color_slot, _ = network.color(shader, under[1], (under[2],) * 3)
+        if share >= 0.5 and color_slot.used:
+            slot, weight = color_slot, 1.0
+        elif not slot.used:
+            base, weight = _mixed(_times(base, weight), color, share), 1.0
+    return base, weight, slot, display
+
+
 def read_standard_surface(shader: UsdShade.Shader, name: str, network: Network) -> Material:
     """Read a MaterialX standard_surface: base, metal, specular, coat, transmission, emission and opacity."""
-    weight, _ = network.number(shader, "base", 1.0)
-    base, base_slot, display = network.color(shader, "base_color", (0.8, 0.8, 0.8))
-    subsurface, _ = network.number(shader, "subsurface", 0.0)
-    if subsurface > 0.0:
-        network.notes.add("Subsurface scattering is drawn as a matt surface", name)
-        under, under_slot, _ = network.color(shader, "subsurface_color", (1.0, 1.0, 1.0))
-        if subsurface >= 0.5 and under_slot.used:
-            base_slot, weight = under_slot, 1.0
-        elif not base_slot.used:
-            base, weight = _mixed(_times(base, weight), under, subsurface), 1.0
+    base = _base(shader, name, network, ("base", "base_color"), ("subsurface", "subsurface_color", 1.0))
     return _layered(
         shader,
         name,
         network,
-        base=(base, weight, base_slot, display),
+        base=base,
         metallic="metalness",
         roughness=("specular_roughness", 0.2),
         specular=("specular", "specular_color"),
@@ -97,19 +113,13 @@ def read_standard_surface(shader: UsdShade.Shader, name: str, network: Network) 
 
 def read_open_pbr(shader: UsdShade.Shader, name: str, network: Network) -> Material:
     """Read an OpenPBR surface, as ``read_standard_surface`` does."""
-    weight, _ = network.number(shader, "base_weight", 1.0)
-    base, base_slot, display = network.color(shader, "base_color", (0.8, 0.8, 0.8))
-    subsurface, _ = network.number(shader, "subsurface_weight", 0.0)
-    if subsurface > 0.0:
-        network.notes.add("Subsurface scattering is drawn as a matt surface", name)
-        under, _, _ = network.color(shader, "subsurface_color", (0.8, 0.8, 0.8))
-        if not base_slot.used:
-            base, weight = _mixed(_times(base, weight), under, subsurface), 1.0
+    under = ("subsurface_weight", "subsurface_color", 0.8)
+    base = _base(shader, name, network, ("base_weight", "base_color"), under)
     return _layered(
         shader,
         name,
         network,
-        base=(base, weight, base_slot, display),
+        base=base,
         metallic="base_metalness",
         roughness=("specular_roughness", 0.3),
         specular=("specular_weight", "specular_color"),
