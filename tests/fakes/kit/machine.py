@@ -1,5 +1,6 @@
 """One Isaac Sim of doubles: the modules in place, a stage open, updates by hand."""
 
+import asyncio
 import builtins
 import importlib
 import itertools
@@ -60,6 +61,7 @@ class Machine:
         Watch.profile, Watch.touched = self.profile, set()
         builtins.ISAAC_LAUNCHED_FROM_TERMINAL = not self.standalone
         self._modules = {**host_modules(self), **replicator_modules(self), **(ui_modules(self) if self._ui else {})}
+        asyncio.set_event_loop(self.app._loop)
         forget_bridge()
         sys.modules.update(self._modules)
         for name, module in self._modules.items():
@@ -75,6 +77,7 @@ class Machine:
             self.disable()
         self.context.close_stage()
         self.app._close()
+        asyncio.set_event_loop(None)
         if self.feed is not None:
             self.feed.close()
         for name in self._modules:

@@ -283,6 +283,15 @@ class ImageWithProvider(Widget):
         self._provider = provider
 
 
+class Image(Widget):
+    kit_name = "omni.ui.Image"
+    options: ClassVar[set[str]] = {"fill_policy"}
+
+    def __init__(self, source_url: str = "", **given: Any) -> None:
+        super().__init__(**given)
+        self._url = source_url
+
+
 class IwpFillPolicy(Strict):
     kit_name = "omni.ui.IwpFillPolicy"
 
@@ -397,7 +406,7 @@ def ui_modules(machine: Any) -> dict[str, StrictModule]:
     Window.opened.clear()
     widgets = (Window, Frame, VStack, HStack, ZStack, ScrollingFrame, CollapsableFrame, Label, Button, StringField,
                IntField, FloatField, FloatSlider, IntSlider, CheckBox, ProgressBar, ComboBox, Spacer, Line, Separator,
-               Rectangle, ImageWithProvider, ByteImageProvider, DynamicTextureProvider, Pixel, Percent,
+               Rectangle, Image, ImageWithProvider, ByteImageProvider, DynamicTextureProvider, Pixel, Percent,
                Fraction)  # fmt: skip
     simple = {
         f"Simple{kind}Model": lambda value=empty: Model(value)

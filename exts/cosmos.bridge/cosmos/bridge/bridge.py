@@ -223,6 +223,15 @@ class Bridge:
             if verdict.accepted:
                 return
 
+    def preview(self, progress: Optional[Progress] = None) -> Augmentation:
+        """Make the first attempt at the first clip of the plan, and write nothing; raises as `augment` does."""
+        tell, planned = progress or _silent, plan_clips(self.config)[0]
+        with _Opened(self._open_source) as opened:
+            self._preflight(opened, check_out=False)
+            made = self._prepare(opened.take(planned.camera), Clock(), tell)
+        parts = made.clip, made.controls, made.weights
+        return next(self.attempts(planned, *parts, preserve=made.preserve, progress=tell))
+
     def close(self) -> None:
         """Free the Transfer model; safe to call twice."""
         self._transfer.unload()

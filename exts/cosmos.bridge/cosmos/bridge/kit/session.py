@@ -84,6 +84,7 @@ class CaptureSession:
         command: str = "",
         hold: Callable[[], None] = lambda: None,
         release: Callable[[], None] = lambda: None,
+        on_take: Optional[Callable[[Take], None]] = None,
     ) -> None:
         """Start with nothing captured.
 
@@ -95,6 +96,7 @@ class CaptureSession:
             command: Words that reproduce a run, for its report.
             hold: Asks whoever makes frames to pause, since the model is behind.
             release: Lets them go on.
+            on_take: Gets each take instead of the line, and nothing is written; for previews.
         """
         self.settings, self.queue = settings, queue
         self._recorder = Recorder(
@@ -104,10 +106,11 @@ class CaptureSession:
             fps=settings.fps,
             device=settings.line.get("device"),
         )
-        self._command, self._hold, self._release = command, hold, release
+        self._command, self._hold, self._release, self._on_take = command, hold, release, on_take
         self._bridge: Optional[Bridge] = None
         self._runs: list[QueuedRun] = []
         self._told: set[int] = set()
+        self.num_captured = 0
         self._held = False
 
     @property
@@ -145,6 +148,7 @@ class CaptureSession:
             )
             raise SourceError(take.fault)
         take = self._recorder.record(payload)
+        self.num_captured += take is not None
         if take is not None and self.settings.num_frames == take.count:
             self.next_clip()
 
@@ -152,6 +156,9 @@ class CaptureSession:
         """Cut: what was captured since the last cut becomes a run; ``None`` where nothing was."""
         take = self._recorder.cut()
         if take is None:
+            return None
+        if self._on_take is not None:
+            self._on_take(take)
             return None
         run = QueuedRun(take.name, Path(self.settings.output_dir) / take.name, self._work_of(take))
         self._runs.append(self.queue.add(run))

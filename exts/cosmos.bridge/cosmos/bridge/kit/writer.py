@@ -15,7 +15,7 @@ from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
 from cosmos.bridge.kit.script import writer_script
 from cosmos.bridge.kit.session import CaptureSession, SessionSettings
 from cosmos.bridge.kit.settings import read_settings
-from cosmos.bridge.kit.take import UNSAVED, Surroundings
+from cosmos.bridge.kit.take import UNSAVED, Surroundings, Take
 from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sinks.stage_facts import StageFacts
 
@@ -43,6 +43,8 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
         fps: Optional[float] = None,
         max_pending: Optional[int] = None,
         on_run: Optional[Callable[[QueuedRun], None]] = None,
+        on_take: Optional[Callable[[Take], None]] = None,
+        queue: Optional[RunQueue] = None,
         **line: Any,
     ) -> None:
         """Initialise; Replicator calls this through ``initialize()``, and may do so again on the same object.
@@ -61,6 +63,8 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             fps: Frames a second; ``None`` measures them.
             max_pending: Takes that may wait for the model before capture pauses; the setting when ``None``.
             on_run: Called on the main thread with each run that ended.
+            on_take: Gets each take instead of the line, and nothing is written: for previews.
+            queue: Where takes are run, for several writers in a row; the writer's own when ``None``.
             **line: Any other setting of ``BridgeConfig``, as in a config file: ``weights``, ``transfer``, ``critic``,
                 ``sinks``, ``seed``, ``variants``, ``retry``, ``device``, ``controls``, ...
 
@@ -91,7 +95,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             )
             for request in wanted
         ]
-        self._queue = RunQueue()
+        self._queue, self._owns_queue = queue or RunQueue(), queue is None
         self._session = CaptureSession(
             session_settings,
             tuple(request.name for request in wanted),
@@ -100,6 +104,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             command=writer_script({**given, **line}),
             hold=self._hold,
             release=self._release,
+            on_take=on_take,
         )
         self._on_run, self._was_playing = on_run, False
         self._subscriptions = [compat.on_update(self.poll), compat.on_stage_closing(self._cut)]
@@ -109,6 +114,11 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
     def runs(self) -> tuple[QueuedRun, ...]:
         """Runs of this writer, one a take."""
         return self._session.runs
+
+    @property
+    def num_captured(self) -> int:
+        """Frames captured since ``initialize()``, over all takes; empty ones do not count."""
+        return self._session.num_captured
 
     @property
     def ready(self) -> bool:
@@ -185,6 +195,10 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
                 pump()
         self.poll()
 
+    def replace_run(self, old: QueuedRun, new: QueuedRun) -> None:
+        """Count a run that is tried again in place of the one that ended badly."""
+        self._session.replace(old, new)
+
     def cancel(self, *, now: bool = False) -> None:
         """Stop the runs: those that wait are dropped, the one at work ends after its clip, or ``now``."""
         for run in self._session.runs:
@@ -203,7 +217,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             return
         lost = [run.name for run in session.runs if not run.over]
         session.close()
-        if not self._queue.close():
+        if self._owns_queue and not self._queue.close():
             compat.warn("A run did not end in time; it is at work in a daemon thread still.")
         if lost:
             compat.warn(f"Closed before they were written: {', '.join(lost)}; call flush() first to keep them.")

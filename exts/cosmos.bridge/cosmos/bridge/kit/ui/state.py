@@ -1,0 +1,141 @@
+"""What a person has set in the panel; frozen, and saved as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from cosmos.bridge.errors import ConfigError
+
+KINDS = ("edge", "depth", "seg", "vis")
+"""Controls that every clip has."""
+PRESETS: Mapping[str, Mapping[str, str]] = {
+    "weather": {
+        "as it is": "",
+        "clear": "clear sky",
+        "overcast": "overcast sky",
+        "rain": "heavy rain, wet ground",
+        "fog": "dense fog",
+        "snow": "heavy snow",
+    },
+    "light": {
+        "as it is": "",
+        "noon": "bright sun at noon",
+        "dusk": "dusk, low warm sun",
+        "night": "night, lamps lit",
+    },
+    "material": {"as it is": "", "worn": "worn, dusty surfaces", "new": "brand new surfaces"},
+}
+"""Group -> name -> words that are added to the prompt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassWeights:
+    """Weights of one semantic class, where it has its own."""
+
+    edge: float = 0.5
+    """Weight of the Canny edges on its pixels, in [0, 1]."""
+    depth: float = 0.5
+    """Weight of the depth video."""
+    seg: float = 0.0
+    """Weight of the instance colours."""
+    vis: float = 0.0
+    """Weight of the blurred picture: 1 keeps its looks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PanelState:
+    """Every field of the panel."""
+
+    cameras: tuple[str, ...] = ()
+    """Prim paths of the cameras to capture."""
+    height: int = 704
+    """Height of the pictures [px]."""
+    width: int = 1280
+    """Width of the pictures [px]."""
+    num_frames: int = 93
+    """Frames to capture."""
+    edge: float = 0.5
+    """Weight of the Canny edges, in [0, 1]."""
+    depth: float = 0.5
+    """Weight of the depth video."""
+    seg: float = 0.0
+    """Weight of the instance colours."""
+    vis: float = 0.0
+    """Weight of the blurred picture."""
+    classes: Mapping[str, ClassWeights] = field(default_factory=dict)
+    """Label -> weights of its own."""
+    prompt: str = ""
+    """What results should look like."""
+    negative_prompt: str = ""
+    """What they should not look like."""
+    weather: str = "as it is"
+    """Name in ``PRESETS["weather"]``."""
+    light: str = "as it is"
+    """Name in ``PRESETS["light"]``."""
+    material: str = "as it is"
+    """Name in ``PRESETS["material"]``."""
+    output_dir: str = ""
+    """Folder of the takes."""
+    write_stage: bool = True
+    """Whether a results layer is written."""
+    write_report: bool = True
+    """Whether a report is written."""
+    transfer: str = "embedded"
+    """Name of the Transfer backend."""
+    seed: int = 0
+    """Seed of the first variant, >= 0."""
+    seed_locked: bool = True
+    """Whether every start takes the same seed; else the next start takes another."""
+    variants: int = 1
+    """Results a camera and prompt."""
+    max_attempts: int = 2
+    """Tries a clip gets while the critic says no."""
+
+    def __post_init__(self) -> None:
+        for group, names in PRESETS.items():
+            chosen = getattr(self, group)
+            if chosen not in names:
+                raise ConfigError(f"{group} {chosen!r} is no preset; there is {', '.join(names)}.")
+
+    @property
+    def whole_prompt(self) -> str:
+        """The prompt with the words of the presets."""
+        words = [PRESETS[group][getattr(self, group)] for group in PRESETS]
+        return ", ".join(part for part in (self.prompt.strip(), *words) if part)
+
+    def line(self) -> dict[str, Any]:
+        """Return the settings of `BridgeConfig` that these fields mean."""
+        weights: dict[str, Any] = {kind: getattr(self, kind) for kind in KINDS}
+        if self.classes:
+            weights["regions"] = [
+                {"classes": [label], **{kind: getattr(own, kind) for kind in KINDS}}
+                for label, own in sorted(self.classes.items())
+            ]
+        line: dict[str, Any] = {
+            "prompts": [self.whole_prompt],
+            "weights": weights,
+            "transfer": self.transfer,
+            "seed": self.seed,
+            "variants": self.variants,
+            "retry": {"max_attempts": self.max_attempts},
+        }
+        if self.negative_prompt.strip():
+            line["negative_prompt"] = self.negative_prompt.strip()
+        return line
+
+    def sinks(self, *, saved: bool) -> list[str]:
+        """Return the names of what is written; a layer needs a saved stage."""
+        extra = [("stage", self.write_stage and saved), ("report", self.write_report)]
+        return ["dataset", *(name for name, wanted in extra if wanted)]
+
+    def with_class(self, label: str, weights: Optional[ClassWeights]) -> PanelState:
+        """Return a state where a class has weights of its own, or none any more."""
+        classes = {name: own for name, own in self.classes.items() if name != label}
+        if weights is not None:
+            classes[label] = weights
+        return replace(self, classes=classes)
+
+
+__all__ = ["KINDS", "PRESETS", "ClassWeights", "PanelState"]

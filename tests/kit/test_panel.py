@@ -1,0 +1,415 @@
+"""The panel as a person uses it: every control is clicked, and must change the request or the state."""
+
+import argparse
+import json
+import shlex
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from cosmos.bridge.config import BridgeConfig
+from cosmos.bridge.jobs import JobState
+from kit.scene import CAMERAS, SIZE
+from kit.ui import Window, find
+
+
+@pytest.fixture
+def desk(kit, tmp_path):
+    """An application with the panel opened from its menu."""
+    opened = {}
+
+    def open_it(version="5.1", **options):
+        machine = opened["machine"] = kit(version, ui=True, **options)
+        opened["extension"] = machine.enable()
+        machine.menu.click("Tools", "Replicator", "Cosmos Bridge")
+        return Desk(machine, opened["extension"], tmp_path)
+
+    return open_it
+
+
+class Desk:
+    def __init__(self, machine, extension, tmp_path):
+        self.machine, self.extension, self.tmp_path = machine, extension, tmp_path
+
+    model = property(lambda self: self.extension._studio.model)
+    studio = property(lambda self: self.extension._studio)
+    root = property(lambda self: self.extension._panel.window.frame)
+
+    def widget(self, identifier):
+        return find(self.root, identifier)
+
+    def click(self, identifier):
+        self.widget(identifier)._click()
+
+    def put(self, identifier, value):
+        self.widget(identifier).model.set_value(value)
+
+    def choose(self, identifier, text):
+        widget = self.widget(identifier)
+        widget.model.get_item_value_model().set_value(widget._items.index(text))
+
+    def text(self, identifier):
+        return self.widget(identifier).text
+
+    def words(self):
+        return [widget.text for widget in self.root._walk() if hasattr(type(widget), "text")]
+
+    def ready(self, **more):
+        """Fill in what a start needs: small pictures of one camera, nothing changed."""
+        self.put(f"camera:{CAMERAS[0]}", True)
+        self.put("prompt", "a rainy night")
+        self.put("output_dir", str(self.tmp_path / "out"))
+        self.put("width", SIZE[1])
+        self.put("height", SIZE[0])
+        self.put("num_frames", 3)
+        self.choose("transfer", "identity")
+        for name, value in more.items():
+            self.put(name, value)
+
+    def wait(self, condition, seconds=60.0):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.words()
+            self.machine.update()
+            time.sleep(0.005)
+
+    def capture(self):
+        self.click("start")
+        self.wait(lambda: not self.model.busy and self.studio.queue.runs and not self.studio.queue.pending)
+        self.machine.update(3)
+
+
+FIELDS = {
+    "width": 640, "height": 352, "num_frames": 24, "edge": 0.25, "depth": 0.1, "seg": 0.3, "vis": 0.9,
+    "prompt": "fog", "negative_prompt": "blur", "output_dir": "results", "write_stage": False, "write_report": False,
+    "seed": 7, "seed_locked": False, "variants": 3, "max_attempts": 5,
+}  # fmt: skip
+CHOICES = {"weather": "rain", "light": "night", "material": "worn", "transfer": "identity"}
+
+
+def test_every_field_reaches_the_request(desk):
+    it = desk()
+    it.put(f"camera:{CAMERAS[0]}", True)
+    for name, value in FIELDS.items():
+        before, keywords = getattr(it.model.state, name), it.model.keywords()
+        it.put(name, value)
+        assert getattr(it.model.state, name) == value != before
+        sizes = name in ("width", "height")
+        assert sizes or name == "seed_locked" or it.model.keywords() != keywords, name
+    assert "(640, 352)" in it.model.script()
+    for name, value in CHOICES.items():
+        keywords = it.model.keywords()
+        it.choose(name, value)
+        assert getattr(it.model.state, name) == value and it.model.keywords() != keywords
+    assert it.model.keywords()["prompt"] == "fog, heavy rain, wet ground, night, lamps lit, worn, dusty surfaces"
+    assert it.model.keywords()["retry"] == {"max_attempts": 5}
+
+
+def test_classes_of_the_stage_get_weights_of_their_own(desk):
+    it = desk()
+    assert [row.label for row in it.model.stage.classes] == ["crate", "floor"]
+    assert not it.widget("class:crate:vis").enabled
+    it.put("class:crate", True)
+    slider = it.widget("class:crate:vis")
+    assert slider.enabled
+    slider.model.set_value(1.0)
+    assert it.widget("class:crate:vis") is slider  # a slider that is held is not taken away
+    regions = it.model.keywords()["weights"]["regions"]
+    assert regions == [{"classes": ["crate"], "edge": 0.5, "depth": 0.5, "seg": 0.0, "vis": 1.0}]
+    for kind in ("edge", "depth", "seg"):
+        it.put(f"class:crate:{kind}", 0.125)
+    own = it.model.keywords()["weights"]["regions"][0]
+    assert (own["edge"], own["depth"], own["seg"], own["vis"]) == (0.125, 0.125, 0.125, 1.0)
+    it.put("class:crate", False)
+    assert "regions" not in it.model.keywords()["weights"]
+
+
+def test_start_says_why_it_cannot_until_it_can(desk):
+    it = desk()
+    heard = []
+    steps = (
+        (lambda: None, "Choose at least one camera."),
+        (lambda: it.put(f"camera:{CAMERAS[1]}", True), "Write a prompt, or choose a preset."),
+        (lambda: it.choose("weather", "fog"), "Choose an output folder."),
+        (lambda: it.put("output_dir", str(it.tmp_path)), "Ready."),
+        (lambda: [it.put(kind, 0.0) for kind in ("edge", "depth")], "weights gives every control 0"),
+        (lambda: it.put("vis", 1.0), "Ready."),
+        (lambda: it.choose("transfer", "cosmos-transfer2.5"), "cosmos-transfer2.5 does not fit: "),
+    )
+    for do, words in steps:
+        do()
+        heard.append(it.text("why"))
+        assert words in heard[-1]
+        assert it.widget("start").enabled == (words == "Ready.")
+    it.studio.start()
+    assert "does not fit" in it.text("message")
+
+
+def test_an_empty_application_says_so(desk):
+    it = desk(stage=None)
+    assert "No stage is open." in it.words() and it.text("why") == "Open a stage first."
+    it.machine.context.new_stage()
+    it.click("refresh")
+    assert "The stage has no camera." in it.words()
+    assert any("No semantic labels" in text for text in it.words())
+    assert it.model.why_not() == "The stage has no camera; add one, then Refresh."
+
+
+def test_start_captures_runs_and_gives_everything_back(desk):
+    it = desk()
+    it.ready()
+    on_play = it.machine.settings.get("/omni/replicator/captureOnPlay")
+    it.put("seed_locked", False)
+    it.capture()
+    (run,) = it.studio.queue.runs
+    assert run.state is JobState.DONE and run.summary.accepted == 1
+    assert it.text("run:0:text") == "take_0000: 1 of 1 accepted, 0 rejected"
+    assert any(text.startswith(("accepted 1.00", "accepted 0.")) for text in it.words())
+    assert it.machine.replicator.products == {} and it.machine.replicator.attached == {}
+    assert it.machine.settings.get("/omni/replicator/captureOnPlay") == on_play
+    assert it.model.state.seed == 1  # another one next time
+    assert not it.machine.context.get_stage().GetRootLayer().dirty
+    shown = cv2.imread(str(run.out / "frames" / "clip_0000" / "0000.png"))[..., ::-1]
+    np.testing.assert_array_equal(shown, it.machine.feed.frame(CAMERAS[0], 2.0, (SIZE[1], SIZE[0]))["rgb"][..., :3])
+
+
+def test_results_are_shown_baked_and_opened(desk, monkeypatch):
+    it = desk()
+    it.ready()
+    it.capture()
+    stage, opened = it.machine.context.get_stage(), []
+    it.click("run:0:show")
+    assert stage.GetPrimAtPath("/CosmosBridge/clip_0000") and not stage.GetRootLayer().dirty
+    it.machine.commands.undo()
+    it.click("run:0:bake")
+    assert "ending in .usda" in it.text("message")
+    it.put("settings_file", str(it.tmp_path / "baked.usda"))
+    it.click("run:0:bake")
+    assert stage.GetPrimAtPath("/CosmosBridge/clip_0000") and (it.tmp_path / "baked.usda").is_file()
+    it.machine.commands.undo()
+    monkeypatch.setattr("cosmos.bridge.kit.ui.rows.subprocess.Popen", opened.append)
+    it.click("run:0:open")
+    assert opened == [["xdg-open", str(it.studio.queue.runs[0].out)]]
+    it.click("run:0:picture:clip_0000")
+    assert [child._url for child in it.widget("picture")._children] == [
+        str(it.studio.queue.runs[0].out / "clip_0000" / "preview.jpg")
+    ]
+
+
+def test_preview_shows_before_and_after_and_fills_in_the_shares(desk):
+    it = desk()
+    it.ready()
+    it.click("preview")
+    it.wait(lambda: it.model.verdict)
+    image = next(child for child in it.widget("picture")._children)
+    shown = image._provider._picture
+    assert shown is not None and shown.shape[2] == 4
+    shares = {row.label: row.share for row in it.model.stage.classes}
+    assert shares["floor"] > shares["crate"] > 0.005
+    assert f"{shares['floor']:.1%}" in it.words()
+    it.put("wipe", 0.0)
+    after = image._provider._picture.copy()
+    it.put("wipe", 0.75)
+    assert not np.array_equal(after, image._provider._picture)
+    it.click("overlay")
+    assert it.machine.viewport._frames["cosmos.bridge.overlay"]._children
+    it.click("overlay")
+    assert not it.machine.viewport._frames["cosmos.bridge.overlay"]._children
+    assert it.studio.queue.runs == () and not (it.tmp_path / "out").exists()  # a preview writes nothing
+
+
+def test_overlay_without_a_preview_says_what_to_do(desk):
+    it = desk()
+    it.click("overlay")
+    assert it.text("message") == "Make a preview first."
+
+
+def test_a_run_is_cancelled_and_tried_again(desk, monkeypatch):
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    plain, go = IdentityTransfer.transfer, threading.Event()
+
+    def slow(self, request, progress=None):
+        while not go.wait(0.005):
+            progress("transfer", 1, 3)
+        return plain(self, request, progress)
+
+    monkeypatch.setattr(IdentityTransfer, "transfer", slow)
+    it = desk()
+    it.ready()
+    it.click("start")
+    it.wait(lambda: it.studio.queue.runs and "transfer 1/3" in it.text("run:0:text"))
+    it.click("run:0:cancel")
+    it.wait(lambda: not it.studio.queue.pending)
+    it.machine.update(3)
+    assert "cancelled: The job was aborted" in it.text("run:0:text")
+    go.set()
+    it.click("run:0:retry")
+    it.wait(lambda: not it.studio.queue.pending)
+    it.machine.update(3)
+    assert it.studio.queue.runs[0].summary.accepted == 1
+
+
+def test_stop_ends_the_capture_and_keeps_what_is_there(desk):
+    it = desk()
+    it.ready(num_frames=500)
+    it.click("start")
+    it.wait(lambda: "frame 5 of 500" in it.text("why"))
+    assert not it.widget("start").enabled and "Capture is at work" in it.widget("start").tooltip
+    it.click("stop")
+    it.wait(lambda: it.studio.queue.runs and not it.studio.queue.pending)
+    assert it.studio.queue.runs[0].summary.accepted == 1
+
+
+def test_rejected_results_carry_their_reasons(desk, monkeypatch):
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    plain = IdentityTransfer.transfer
+
+    def blank(self, request, progress=None):
+        result = plain(self, request, progress)
+        result.rgb.zero_()
+        return result
+
+    monkeypatch.setattr(IdentityTransfer, "transfer", blank)
+    it = desk()
+    it.ready(max_attempts=1)
+    it.capture()
+    assert "0 of 1 accepted, 1 rejected" in it.text("run:0:text")
+    badges = [widget.text for widget in it.root._walk() if widget.name == "badge_rejected"]
+    reasons = [widget.text for widget in it.root._walk() if widget.name == "reason"]
+    assert badges == ["rejected 0.00"] and reasons
+
+
+def test_faults_of_replicator_are_told_and_nothing_stays(desk, monkeypatch):
+    it = desk()
+    it.ready()
+    it.machine.replicator.warm_up = 10_000  # a renderer that never gives a picture
+    it.click("start")
+    it.wait(lambda: it.text("message"))
+    assert "no picture in 30 frames" in it.text("message")
+    assert it.machine.replicator.products == {} and it.machine.replicator.attached == {} and not it.model.busy
+
+
+def test_copied_python_does_what_start_does(desk):
+    it = desk()
+    it.ready(num_frames=2)
+    it.put("class:crate", True)
+    it.click("copy_python")
+    source = it.machine.clipboard.text
+    names = {}
+    body = "\n".join(f"    {line}" for line in source.splitlines())
+    exec(f"async def script():\n{body}\n    return writer", names)
+    writer = it.machine.run(names["script"]())
+    (summary,) = [run.summary for run in writer.runs]
+    made = BridgeConfig.from_mapping(json.loads((summary.out / "config.json").read_text()))
+    want = it.model.config(made.source).replace(out=made.out, sinks=made.sinks)
+    assert made == want and summary.accepted == 1
+    writer.close()
+
+
+def test_copied_command_means_the_same_config(desk, scene):
+    from cosmos.bridge.cli.augment import add_parser, config_of
+
+    it = desk()
+    it.ready(edge=0.3, seg=0.2, negative_prompt="", max_attempts=4, seed=9, variants=2)
+    it.put("class:crate", True)
+    it.put("class:crate:vis", 1.0)
+    it.put("write_report", False)
+    it.click("copy_cli")
+    words = shlex.split(it.machine.clipboard.text)
+    assert words[:2] == ["cosmos-bridge", "augment"]
+    parser = add_parser(argparse.ArgumentParser().add_subparsers())
+    config = config_of(parser.parse_args(words[2:]))
+    want = it.model.config(str(scene))
+    assert config == want.replace(size=SIZE, frames=range(3), sinks=("dataset", "stage"))
+
+
+def test_settings_are_saved_loaded_and_reset(desk):
+    it = desk()
+    it.click("save")
+    assert "path of a JSON file" in it.text("message")
+    it.ready(seed=11)
+    it.put("class:floor", True)
+    it.put("class:floor:seg", 0.75)
+    state, file = it.model.state, it.tmp_path / "panel.json"
+    it.put("settings_file", str(file))
+    it.click("save")
+    it.click("reset")
+    assert it.model.state.seed == 0 and it.widget("prompt").model.get_value_as_string() == ""
+    it.click("load")
+    assert it.model.state == state
+    assert it.widget("prompt").model.get_value_as_string() == "a rainy night"
+    assert it.widget("class:floor:seg").model.get_value_as_float() == 0.75
+    file.write_text('{"promt": "x"}')
+    it.click("load")
+    assert "'promt' is no setting" in it.text("message") and it.model.state == state
+    it.put("settings_file", str(it.tmp_path / "no" / "such.json"))
+    it.click("save")
+    assert "cannot be written" in it.text("message")
+
+
+def test_no_control_is_left_out(desk):
+    """Every interactive widget of a full panel is one that these tests use."""
+    it = desk()
+    it.ready()
+    it.capture()
+    used = {*FIELDS, *CHOICES, "refresh", "preview", "start", "stop", "copy_python", "copy_cli", "settings_file",
+            "save", "load", "reset", "wipe", "overlay", "run:0:show", "run:0:bake", "run:0:open", "run:0:cancel",
+            "run:0:retry", "run:0:picture:clip_0000", *(f"camera:{camera}" for camera in CAMERAS)}  # fmt: skip
+    used |= {f"class:{label}{end}" for label in ("crate", "floor") for end in ("", ":edge", ":depth", ":seg", ":vis")}
+    there = {
+        widget.identifier
+        for widget in it.root._walk()
+        if type(widget).__name__ in ("Button", "CheckBox", "ComboBox", "FloatSlider", "IntField", "StringField")
+    }
+    assert "" not in there and there <= used
+
+
+def test_a_stage_that_closes_amid_a_capture_ends_it(desk):
+    it = desk()
+    it.ready(num_frames=500)
+    it.click("start")
+    it.wait(lambda: "frame 4 of 500" in it.text("why"))
+    it.machine.context.close_stage()
+    it.wait(lambda: not it.model.busy)
+    assert it.text("why") == "Open a stage first." and it.machine.replicator.products == {}
+
+
+def test_fifty_times_on_and_off_leave_nothing(kit):
+    machine = kit("6.0", ui=True)
+    threads, alive = threading.active_count(), machine.alive()
+    for round in range(50):
+        extension = machine.enable()
+        machine.menu.click("Tools", "Replicator", "Cosmos Bridge")
+        if round % 2:
+            machine.update()
+            extension.open_panel()
+        machine.disable()
+        assert (threading.active_count(), machine.alive()) == (threads, alive)
+    assert Window.opened == [] and machine.menu.items == {"Tools": []} and machine.menu.actions == {}
+    import omni.replicator.core as rep
+
+    assert rep.WriterRegistry.get_writers() == {} and machine.problems() == []
+
+
+def test_shutting_down_amid_a_capture_and_a_preview_ends_both(desk):
+    it = desk()
+    it.ready(num_frames=500)
+    it.click("preview")
+    it.wait(lambda: it.model.verdict or it.studio._preview)
+    it.click("start")
+    it.wait(lambda: "frame 3 of 500" in it.text("why"))
+    it.machine.disable()
+    it.machine.update(3)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cosmos-bridge")]
+    assert it.machine.replicator.attached == {} and it.machine.replicator.products == {} and it.machine.alive() == 0
+
+
+def test_a_headless_application_has_no_panel_and_needs_none(kit):
+    machine = kit("5.1")
+    machine.enable()
+    assert machine.menu.items == {} and machine.problems() == []
