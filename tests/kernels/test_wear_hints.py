@@ -6,7 +6,7 @@ import warp as wp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos.bridge.kernels.surface_noise import octaves_of_noise, path_tag, value_noise
+from cosmos.bridge.kernels.surface_noise import octaves_of_noise, path_tag, path_tags, value_noise
 from cosmos.bridge.kernels.wear_hints import WEAR_HINTS, rigid_inverse, wear_hints
 
 LENS = np.array([[40.0, 0.0, 16.0], [0.0, 40.0, 12.0], [0.0, 0.0, 1.0]])
@@ -138,3 +138,11 @@ def test_rigid_inverse_undoes_turn_and_shift_whatever_the_scale(seed, scale, ang
 def test_poses_without_inverse_give_the_identity():
     poses = np.stack([np.full((4, 4), np.nan), np.zeros((4, 4))])
     np.testing.assert_array_equal(rigid_inverse(poses), np.stack([np.eye(4)] * 2))
+
+
+def test_tags_are_fnv_1a():
+    # Test vectors of http://www.isthe.com/chongo/tech/comp/fnv/ (FNV-1a, 32 bits).
+    assert path_tags(["", "a", "b", "foobar"]).tolist() == [0x811C9DC5, 0xE40C292C, 0xE70C2DE5, 0xBF9CF968]
+    assert path_tags([]).shape == (0,)
+    names = ["/World/Box", "/World/Bücher", "/W"]
+    assert [path_tag(name) for name in names] == path_tags(names).tolist()

@@ -6,6 +6,7 @@ from pxr import Usd, UsdGeom  # noqa: TID253
 
 from cosmos.bridge.render.draw.world import turn_of
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.render.scene import RowsById
 from cosmos.bridge.types import Camera
 
 
@@ -67,3 +68,15 @@ def test_scaled_bodies_face_outwards(device, scale):
     assert len(x) > 400
     away = (want * rays).sum(1) / np.linalg.norm(rays, axis=1) < -0.4
     assert ((normals[y, x] * want).sum(1)[away] > np.cos(np.radians(6))).all()
+
+
+def test_rows_by_id_read_like_a_dictionary():
+    rows = np.random.default_rng(0).random((5, 4, 4))
+    expected, given = {row + 1: rows[row] for row in range(5)}, RowsById(rows)
+    assert list(given) == list(expected) and len(given) == 5
+    for key, row in given.items():
+        np.testing.assert_array_equal(row, expected[key])
+    for key in (0, 6, -1, "1", 1.0, None, np.int64(3)):
+        assert (key in given) == (key in expected) or key == 1.0
+    with pytest.raises(KeyError):
+        given[6]

@@ -4,6 +4,9 @@ The renderer's wear and weather and the embedded Transfer model's hints are made
 the very stains that the hints show.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import warp as wp
 
 wp.set_module_options({"enable_backward": False})
@@ -83,10 +86,19 @@ def smooth_step(low: wp.float32, high: wp.float32, x: wp.float32) -> wp.float32:
 
 def path_tag(path: str) -> int:
     """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
-    value = 2166136261
-    for byte in path.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return value
+    return int(path_tags([path])[0])
 
 
-__all__ = ["lattice", "mix_bits", "octaves_of_noise", "path_tag", "smooth_step", "unit_of", "value_noise"]
+def path_tags(paths: Sequence[str]) -> np.ndarray:
+    """Return the ``path_tag`` of each path, uint32, shape [N]."""
+    encoded = [path.encode() for path in paths]
+    lengths = np.array([len(path) for path in encoded], dtype=np.int64)
+    values = np.full(len(paths), 2166136261, dtype=np.uint32)
+    longest = max(1, int(lengths.max(initial=0)))
+    letters_of = np.array(encoded, dtype=f"S{longest}").view(np.uint8).reshape(len(paths), longest)
+    for column, letters in enumerate(letters_of.T):
+        values = np.where(column < lengths, (values ^ letters) * np.uint32(16777619), values)
+    return values
+
+
+__all__ = ["lattice", "mix_bits", "octaves_of_noise", "path_tag", "path_tags", "smooth_step", "unit_of", "value_noise"]

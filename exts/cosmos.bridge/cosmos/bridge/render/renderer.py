@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional, Union
-
-import warp as wp
 
 from cosmos.bridge.render.patience import collector_waits
 
 with collector_waits():
+    import warp as wp
+
     from cosmos.bridge.render.annotators import AnnotatorOptions, annotate, check_annotator, needs_picture
     from cosmos.bridge.render.details import Details
     from cosmos.bridge.render.draw.bands import Bands
@@ -23,8 +24,8 @@ with collector_waits():
     from cosmos.bridge.render.quality import Quality, Reference, reference_of
     from cosmos.bridge.render.remarks import remarks
     from cosmos.bridge.render.roadmap import MapStyle
-    from cosmos.bridge.render.scene import Pose, Scene
-    from cosmos.bridge.types import BUFFERS, Camera, Frame, LightMaps, Look, Progress
+    from cosmos.bridge.render.scene import Pose, RowsById, Scene
+    from cosmos.bridge.types import BUFFERS, Camera, Frame, Instance, LightMaps, Look, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -85,9 +86,10 @@ class Renderer:
             SourceError: If the stage cannot be read or holds no geometry.
         """
         if reader is None:
-            from cosmos.bridge.render.usd.stage import StageReader
+            with collector_waits():
+                from cosmos.bridge.render.usd.stage import StageReader
 
-            reader = StageReader(stage, untrusted=untrusted, progress=progress)
+                reader = StageReader(stage, untrusted=untrusted, progress=progress)
         self._reader = reader
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
@@ -111,6 +113,10 @@ class Renderer:
         with collector_waits():
             from cosmos.bridge.render.draw.paint import Painter
         return Painter(self.scene, start, self._world, self._visibility, self._bands)
+
+    @cached_property
+    def _instances(self) -> Mapping[int, Instance]:
+        return MappingProxyType({instance.id: instance for instance in self.scene.drawn})
 
     @property
     def fps(self) -> float:
@@ -225,8 +231,8 @@ class Renderer:
             time_code=time_code,
             sim_time=time_code / self.scene.fps,
             labels=self.scene.labels,
-            instances={instance.id: instance for instance in self.scene.drawn},
-            poses={instance.id: pose.local_to_world[index] for index, instance in enumerate(self.scene.drawn)},
+            instances=self._instances,
+            poses=RowsById(pose.local_to_world),
             up_axis=self.scene.up_axis,
             details=self._details(camera, view, target, pose, look, exposure_of, reference),
             **target.buffers,
@@ -255,6 +261,7 @@ class Renderer:
         """
         camera = self._camera_of(camera, time_code, size)
         pose, height, width = self._pose(time_code), camera.height, camera.width
+        painter = self._painter
         self._world.place(pose)
         seen = self._target(camera, _LIGHT_SLOT).seen
         self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
@@ -267,7 +274,7 @@ class Renderer:
                 }
             )
         maps = self._maps[height, width]
-        self._painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps)
+        painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps)
         return maps
 
     def _details(

@@ -8,7 +8,7 @@ Colours are linear Rec. 709 unless said.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -230,4 +230,25 @@ class Pose:
     """The lights as they are at this time, dark where they are not visible; empty where all are as in the scene."""
 
 
-__all__ = ["NO_TEXTURE", "Light", "Material", "Mesh", "Pose", "Scene", "Texture", "TextureSlot", "Wrap"]
+class RowsById(Mapping[int, np.ndarray]):
+    """Rows of an array by instance id, in place of a dictionary that would be made anew for each frame."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: np.ndarray) -> None:
+        """Take an array [N, ...] whose row i belongs to the instance with id i + 1."""
+        self._rows = rows
+
+    def __getitem__(self, key: int) -> np.ndarray:
+        if not isinstance(key, (int, np.integer)) or not 1 <= key <= len(self._rows):
+            raise KeyError(key)
+        return np.asarray(self._rows[key - 1])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(1, len(self._rows) + 1))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+__all__ = ["NO_TEXTURE", "Light", "Material", "Mesh", "Pose", "RowsById", "Scene", "Texture", "TextureSlot", "Wrap"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 
 wp.set_module_options({"enable_backward": False})
@@ -283,33 +284,40 @@ def mean_color(texture: Texture) -> np.ndarray:
     return np.asarray(values.reshape(-1, 3).mean(axis=0))
 
 
-def _flat(slot: TextureSlot, constant: tuple[float, float, float], scene: Scene) -> np.ndarray:
+def _flat(slot: TextureSlot, constant: tuple[float, float, float], means: dict[int, np.ndarray]) -> np.ndarray:
     if slot.texture < 0:
         return np.asarray(constant, dtype=np.float64)
-    return mean_color(scene.textures[slot.texture]) * slot.scale[:3] + slot.bias[:3]
+    return means[slot.texture] * slot.scale[:3] + slot.bias[:3]
 
 
-def make_atlas(scene: Scene, device: Any) -> Any:
-    """Return the scene's materials and textures as an Atlas on ``device``."""
-    rows, texels, offset = [], [], 0
-    laid: dict[int, list[int]] = {}
+def _levels(texels: np.ndarray) -> list[np.ndarray]:
+    """Return an image and its halvings as the words that kernels read, each uint32, shape [H W]."""
+    made = _mip_levels(texels) if texels.dtype == np.uint8 else _radiance_levels(texels)
+    return [level.reshape(-1, 4).view("<u4").reshape(-1) for level in made]
+
+
+def make_atlas(scene: Scene, bands: Bands) -> Any:
+    """Return the scene's materials and textures as an Atlas on the device of ``bands``."""
+    rows, device = [], bands.device
+    images = {id(texture.texels): texture.texels for texture in scene.textures}  # one may be read in several ways
+    levels = bands.each(_levels, images.values())
+    lengths = [[len(level) for level in image] for image in levels]
+    firsts = np.cumsum([0, *(sum(image) for image in lengths)]).tolist()
+    laid = {
+        key: [first + before for before in np.cumsum([0, *image[:-1]]).tolist()]
+        for key, image, first in zip(images, lengths, firsts, strict=False)
+    }
     for texture in scene.textures:
-        radiance = texture.texels.dtype != np.uint8
         h, w = texture.texels.shape[:2]
-        wraps = [_WRAPS[texture.wrap_s], _WRAPS[texture.wrap_t]]
-        if id(texture.texels) not in laid:  # one image may be read in several ways
-            starts = laid[id(texture.texels)] = []
-            for level in _radiance_levels(texture.texels) if radiance else _mip_levels(texture.texels):
-                starts.append(offset)
-                texels.append(level.reshape(-1, 4).view("<u4").reshape(-1))
-                offset += level.shape[0] * level.shape[1]
-        starts = laid[id(texture.texels)]
-        rows.append([w, h, len(starts), 2 if radiance else int(texture.srgb), *wraps, *texture.tiles, *starts])
-        rows[-1] += [0] * (_LEVELS - len(starts))
+        wraps, starts = [_WRAPS[texture.wrap_s], _WRAPS[texture.wrap_t]], laid[id(texture.texels)]
+        coding = int(texture.srgb) if texture.texels.dtype == np.uint8 else 2
+        rows.append([w, h, len(starts), coding, *wraps, *texture.tiles, *starts, *[0] * (_LEVELS - len(starts))])
     materials = scene.materials or (Material(name="default", use_display_color=True),)
-    colors = np.array([_flat(item.base_color_slot, item.base_color, scene) for item in materials])
+    seen = {slot.texture for item in materials for slot in (item.base_color_slot, item.emissive_slot)} - {-1}
+    means = dict(zip(seen, bands.each(lambda index: mean_color(scene.textures[index]), seen), strict=True))
+    colors = np.array([_flat(item.base_color_slot, item.base_color, means) for item in materials])
     colors[[item.use_display_color and item.base_color_slot.texture < 0 for item in materials]] = -1.0
-    emissive = np.array([_flat(item.emissive_slot, item.emissive, scene) for item in materials])
+    emissive = np.array([_flat(item.emissive_slot, item.emissive, means) for item in materials])
     atlas = Atlas()
     table = np.array([_material_row(item) for item in materials], dtype=np.float32).reshape(-1, _ROW_WIDTH)
     atlas.quads = wp.array(table.reshape(len(table), -1, 4), dtype=wp.vec4, device=device)
@@ -318,8 +326,8 @@ def make_atlas(scene: Scene, device: Any) -> Any:
     atlas.flat_emissive = wp.array(emissive.astype(np.float32), dtype=wp.vec3, device=device)
     placed = np.array(rows or [[0] * (10 + _LEVELS)], dtype=np.int32)
     atlas.textures = wp.array(placed, dtype=wp.int32, device=device)
-    run = np.concatenate(texels) if texels else np.zeros(1, dtype=np.uint32)
-    atlas.texels = wp.array(np.ascontiguousarray(run, dtype=np.uint32), dtype=wp.uint32, device=device)
+    run = np.concatenate([level for image in levels for level in image]) if levels else np.zeros(1, dtype=np.uint32)
+    atlas.texels = wp.array(run, dtype=wp.uint32, device=device, copy=False)
     decoded = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)
     atlas.linear = wp.array(decoded, dtype=wp.float32, device=device)
     return atlas

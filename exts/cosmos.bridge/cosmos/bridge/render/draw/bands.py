@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import warp as wp
 
 from cosmos.bridge.render.threads import usable_threads
 
 _CHUNKS_PER_THREAD = 4
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 _RUN = 64
 """Items that one thread of a CPU launch works on in a loop of the kernel's own; reading its arguments costs as much as
 a quarter of an item."""
@@ -95,6 +97,10 @@ class Bands:
             for helper in helpers:
                 if not helper.cancel():  # one that has not begun has nothing left to do
                     helper.result()
+
+    def each(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> list[_Made]:
+        """Return what becomes of each item, worked on side by side where there are threads."""
+        return list(map(work, items) if self._pool is None else self._pool.map(work, items))
 
     def aside(self, work: Callable[[], Any]) -> Callable[[], Any]:
         """Begin work that holds no interpreter lock for long, on a thread where there are several.

@@ -41,11 +41,13 @@ class Headlamp:
 
 def find_headlamps(scene: Scene) -> tuple[Headlamp, ...]:
     """Return the lamp parts of all vehicles of a scene: labelled as one, the part or its material named as a lamp."""
-    labelled = [
-        index
-        for index, instance in enumerate(scene.drawn)
-        if VEHICLES & {word for label in instance.labels.values() for word in re.split(r"[\s,_]+", label.lower())}
-    ]
+    distinct = {id(instance.labels): instance.labels for instance in scene.drawn}  # most share those of a prim above
+    vehicles = {
+        key
+        for key, labels in distinct.items()
+        if VEHICLES & {word for label in labels.values() for word in re.split(r"[\s,_]+", label.lower())}
+    }
+    labelled = [index for index, instance in enumerate(scene.drawn) if id(instance.labels) in vehicles]
     named = np.array([bool(_NAME.search(material.name)) for material in scene.materials], dtype=bool)
     found = []
     for index in labelled:

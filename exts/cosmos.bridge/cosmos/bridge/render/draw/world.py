@@ -10,7 +10,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.kernels.surface_noise import path_tag
+from cosmos.bridge.kernels.surface_noise import path_tags
 from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.draw.atlas import Atlas, make_atlas
 from cosmos.bridge.render.draw.bands import Bands
@@ -67,10 +67,10 @@ def _starts(counts: np.ndarray) -> np.ndarray:
 
 
 def _expand(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the concatenation of ``arange(start, start + count)`` for each pair."""
-    total = int(counts.sum())
-    shift = np.repeat(starts - _starts(counts)[:-1], counts)
-    return np.arange(total, dtype=np.int64) + shift
+    """Return the concatenation of ``arange(start, start + count)`` for each pair, int32."""
+    run = np.repeat((starts - _starts(counts)[:-1]).astype(np.int32), counts)
+    run += np.arange(len(run), dtype=np.int32)
+    return run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -165,16 +165,18 @@ class World:
                 "hide or simplify some."
             )
         faces = _expand(face_starts[mesh_of], drawn_faces)
-        owners = np.repeat(np.arange(self.num_instances), drawn_faces)
-        corners = np.concatenate([mesh.triangles for mesh in scene.meshes]).reshape(-1, 3).astype(np.int64)
-        triangles = corners[faces] + world_starts[owners][:, None]
+        each = np.arange(self.num_instances, dtype=np.int32)
+        owners = np.repeat(each, drawn_faces)
+        triangles = np.concatenate([mesh.triangles for mesh in scene.meshes])[faces]
+        triangles += np.repeat(world_starts[:-1].astype(np.int32), drawn_faces)[:, None]
         materials = np.concatenate([mesh.materials for mesh in scene.meshes])[faces]
-        override = np.asarray(scene.material_of)[owners]
-        materials = np.where(override >= 0, override, materials)
+        override = np.asarray(scene.material_of)
+        if (override >= 0).any():
+            materials = np.where(override[owners] >= 0, override[owners], materials)
         self.see_through, self.blended = _clear_triangles(scene, materials)
         self._local = self._points_of(pose)
         self._sources = self._array(_expand(self._point_starts[mesh_of], drawn_points), wp.int32)
-        self._owners = self._array(np.repeat(np.arange(self.num_instances), drawn_points), wp.int32)
+        self._owners = self._array(np.repeat(each, drawn_points), wp.int32)
         self._points = wp.empty(int(drawn_points.sum()), dtype=wp.vec3, device=self.device)
         self._double = np.array([mesh.double_sided for mesh in scene.meshes], dtype=bool)[mesh_of]
         self._mesh: Optional[wp.Mesh] = None
@@ -186,14 +188,15 @@ class World:
         self._mesh_stale = False
         self.version = 0
         """Counts how often anything has moved."""
-        self.atlas = make_atlas(scene, self.device)
+        self.atlas = make_atlas(scene, bands)
         """Materials and textures."""
         self.origin = self._find_origin(scene, pose)
         self.arrays = self._make_arrays(triangles, owners, faces, materials)
         self.place(pose)
 
     def _array(self, values: Any, dtype: Any) -> wp.array:
-        return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+        """Return values that nobody else writes to as an array, which shares their memory where it can."""
+        return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device, copy=False)
 
     def _make_arrays(self, triangles: np.ndarray, owners: np.ndarray, faces: np.ndarray, materials: np.ndarray) -> Any:
         scene, arrays = self._scene, WorldArrays()
@@ -212,7 +215,7 @@ class World:
         colors = np.nan_to_num(np.asarray(scene.color_of, dtype=np.float32).reshape(-1, 3), nan=-1.0)
         arrays.colors = self._array(colors, wp.vec3)
         arrays.semantics = self._array([instance.semantic_id for instance in scene.drawn], wp.uint32)
-        arrays.seeds = self._array([path_tag(instance.prim_path) for instance in scene.drawn], wp.uint32)
+        arrays.seeds = self._array(path_tags([instance.prim_path for instance in scene.drawn]), wp.uint32)
         return arrays
 
     def _points_of(self, pose: Pose) -> wp.array:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.scene import Light, Pose, Scene
 from cosmos.bridge.render.usd.assemble import Tracks, assemble
 from cosmos.bridge.render.usd.cameras import read_camera
@@ -80,7 +81,8 @@ class StageReader:
         self._time = Usd.TimeCode.EarliestTime() if start is None else Usd.TimeCode(start)
         self._transforms = Transforms(self._stage)
         cache = self._transforms.at(self._time)
-        self._scene, self._tracks = assemble(self._stage, cache, self._scale, path=name, progress=progress)
+        with collector_waits():
+            self._scene, self._tracks = assemble(self._stage, cache, self._scale, path=name, progress=progress)
         if not self._scene.drawn:
             said = " ".join(self._scene.notes)
             raise SourceError(
