@@ -8,6 +8,7 @@ import pytest
 from pxr import Gf, Usd, UsdGeom, UsdLux  # noqa: TID253
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.render.annotators import ANNOTATORS, AnnotatorOptions, annotate
 from cosmos.bridge.sources import CameraRig, FrameSource, StageSource, open_source, read_clip
 from cosmos.bridge.types import Look
 
@@ -56,6 +57,23 @@ def test_depth_motion_and_camera_are_those_of_the_stage(tmp_path, device, up, un
     np.testing.assert_allclose(motion[..., 0], focal * 0.1 / 4.0, atol=1e-3)  # the wall came from further right
     np.testing.assert_allclose(motion[..., 1], 0.0, atol=1e-3)
     np.testing.assert_allclose([camera.cam_to_world[0, 3] for camera in clip.cameras], [0.2, 0.3, 0.4], atol=1e-6)
+    source.close()
+
+
+def test_a_frame_of_a_stage_gives_every_annotator(tmp_path, device):
+    path = author(tmp_path / "wall.usda", up="Y", unit=0.01)
+    source = open_source(path, camera="/World/Camera", frames=range(2, 4), size=SIZE, device=device)
+    for frame in source.read():
+        given = annotate(frame, ANNOTATORS, AnnotatorOptions(include_unlabelled=True, units="scene"))
+        assert set(given) == set(ANNOTATORS)
+        params, cloud = given["camera_params"], given["pointcloud"]["data"].astype(np.float64)
+        assert params["metersPerSceneUnit"] == 0.01 and len(cloud) == SIZE[0] * SIZE[1]
+        np.testing.assert_allclose(cloud[:, 2], 0.0, atol=0.01)  # the wall, in centimetres
+        view, projection = (params[name].reshape(4, 4) for name in ("cameraViewTransform", "cameraProjection"))
+        clip = np.concatenate([cloud, np.ones((len(cloud), 1))], axis=1) @ view @ projection
+        y, x = np.divmod(np.arange(len(cloud)), SIZE[1])
+        np.testing.assert_allclose((clip[:, 0] / clip[:, 3] * 0.5 + 0.5) * SIZE[1], x + 0.5, atol=0.01)
+        np.testing.assert_allclose((0.5 - clip[:, 1] / clip[:, 3] * 0.5) * SIZE[0], y + 0.5, atol=0.01)
     source.close()
 
 
