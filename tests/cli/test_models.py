@@ -74,6 +74,7 @@ def test_plan_says_what_fits_and_on_what_basis(cli, home):
         (("plan", "cosmos-transfer2.5", "--size", "big"), 2, "size must be HEIGHTxWIDTH"),
         (("plan", "cosmos-transfer2.5", "--chunk-frames", "90"), 2, r"4k + 1"),
         (("plan", "cosmos-transfer2.5", "--frames", "0"), 2, "a frame or more"),
+        (("plan", "cosmos3-sim-transfer"), 2, "plan can count cosmos-transfer2.5 only, got 'cosmos3-sim-transfer'"),
         ((), 2, "ACTION"),
     ],
 )

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
 from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError
 from cosmos.bridge.transfer.base import TransferModel
-from cosmos.bridge.transfer.registry import backends, create, names
+from cosmos.bridge.transfer.registry import BACKENDS, create, names
 from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
 from fake_clips import make_clip, make_controls
 
@@ -28,7 +28,14 @@ def _tiny25(folder):
     return {"weights": str(write_tiny_transfer25(folder)), "chunk_frames": 5, "cache_embeddings": False}
 
 
-OPTIONS = {"cosmos-transfer2.5": _tiny25}
+def _tiny_sim(folder):
+    pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
+    from tiny_cosmos import write_tiny_cosmos3
+
+    return {"weights": str(write_tiny_cosmos3(folder, memory={"kv_window": 3, "attention_sink": 1}))}
+
+
+OPTIONS = {"cosmos-transfer2.5": _tiny25, "cosmos3-sim-transfer": _tiny_sim}
 """Backend whose weights are fetched -> writes tiny ones of the same layout and returns the options to use them."""
 
 
@@ -45,20 +52,21 @@ def make(request, tmp_path_factory):
 def model(make):
     model = make()
     model.load("cpu")
-    ask.num_steps = min(2, model.spec.max_steps)
+    ask.num_steps = None if model.spec.num_steps == model.spec.max_steps else min(2, model.spec.max_steps)
+    ask.weights = {"edge": 0.5, "depth": 0.5} if "weights" in BACKENDS[model.spec.name].uses else {"edge": 1.0}
     yield model
     model.unload()
 
 
 def ask(clip=None, **changes):
     clip = clip or make_clip()
-    fields = {"weights": ControlWeights(edge=0.5, depth=0.5), "prompt": "snow at night", "seed": 3, **changes}
+    fields = {"weights": ControlWeights(**ask.weights), "prompt": "snow at night", "seed": 3, **changes}
     fields.setdefault("num_steps", ask.num_steps)
     controls = fields.pop("controls", None) or make_controls(clip)
     return TransferRequest(clip=clip, controls=controls, **fields)
 
 
-ask.num_steps = 1
+ask.num_steps, ask.weights = 1, {"edge": 1.0}
 
 
 def test_it_is_a_transfer_model_and_knows_itself_before_loading(model, make):
@@ -98,8 +106,18 @@ def test_the_result_owns_its_memory_and_the_clip_stays_as_it_was(model):
 
 def test_a_clip_of_pictures_alone_works(model):
     clip = make_clip(buffers=())
-    result = model.transfer(ask(clip, weights=ControlWeights(edge=0.5, vis=0.3)))
+    weights = {"edge": 0.5, "vis": 0.3} if len(ask.weights) > 1 else {"vis": 1.0}
+    result = model.transfer(ask(clip, weights=ControlWeights(**weights)))
     assert result.rgb.shape == clip.rgb.shape
+
+
+def test_several_weighted_controls_work_or_are_refused_with_who_can(model):
+    request = ask(weights=ControlWeights(edge=0.25, depth=0.75))
+    if "weights" in BACKENDS[model.spec.name].uses:
+        assert model.transfer(request).provenance.requested["weights"] == {"edge": 0.25, "depth": 0.75}
+    else:
+        with pytest.raises(ModelError, match=r"got edge=0\.25, depth=0\.75; .*cosmos-transfer2\.5"):
+            model.transfer(request)
 
 
 def test_controls_it_does_not_know_are_refused_by_name(model):
@@ -131,9 +149,9 @@ def test_keeping_parts_of_the_source_works_or_is_refused_by_name(model):
 
 
 def test_the_registry_and_the_spec_tell_the_same(model):
-    backend = next(backend for backend in backends() if backend.name == model.spec.name)
+    backend = BACKENDS[model.spec.name]
     said = [name for name in ("negative_prompt", "guidance", "preserve") if getattr(model.spec, name)]
-    assert list(backend.uses) == said and backend.licence == model.spec.licence
+    assert [name for name in backend.uses if name != "weights"] == said and backend.licence == model.spec.licence
 
 
 def test_more_steps_than_it_has_are_refused(model):
@@ -156,11 +174,11 @@ def test_progress_counts_up_to_its_total_and_may_cancel(model):
 
 
 def test_the_provenance_says_what_ran(model):
-    request = ask(weights=ControlWeights(edge=0.25, depth=0.75))
+    request = ask()
     provenance = model.transfer(request).provenance
     assert (provenance.model, provenance.revision) == (model.spec.name, model.spec.revision)
     assert provenance.requested["prompt"] == "snow at night" and provenance.requested["seed"] == 3
-    assert provenance.requested["weights"] == {"edge": 0.25, "depth": 0.75}
+    assert provenance.requested["weights"] == ask.weights
     assert provenance.seconds > 0.0 and provenance.device == "cpu" and provenance.versions
     assert provenance.peak_bytes > 0
 

@@ -1,5 +1,6 @@
 """NVIDIA's Cosmos models with their real classes at tiny size and random weights, saved in the published layouts."""
 
+import json
 import os
 from pathlib import Path
 
@@ -155,4 +156,60 @@ def write_tiny_transfer25(folder: Path, *, shards: bool = False) -> Path:
     make_tokenizer().save_pretrained(general / "tokenizer")
     for seed, name in enumerate(BRANCHES, start=20):
         make_branch25(seed).save_pretrained(folder / "controlnet" / name)
+    return folder
+
+
+def make_transformer3():
+    """A Cosmos 3 transformer of three layers of 32 channels, with grouped heads."""
+    torch.manual_seed(31)
+    return _sharpen(
+        diffusers_class("Cosmos3OmniTransformer")(
+            head_dim=16,
+            hidden_size=32,
+            intermediate_size=48,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            num_hidden_layers=3,
+            latent_channel=48,
+            latent_patch_size=2,
+            patch_latent_dim=192,
+            vocab_size=300,
+            rope_axes_dim=[4, 2, 2],
+        ),
+        gain=1.5,
+    )
+
+
+def make_vae3():
+    """A Wan2.2 autoencoder of four channels."""
+    torch.manual_seed(33)
+    return diffusers_class("AutoencoderKLWan")(
+        base_dim=4,
+        decoder_base_dim=4,
+        z_dim=48,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        is_residual=True,
+        scale_factor_spatial=16,
+        scale_factor_temporal=4,
+        latents_mean=[0.0] * 48,
+        latents_std=[1.0] * 48,
+    ).eval()
+
+
+def write_tiny_cosmos3(folder: Path, *, memory: dict | None = None, shards: bool = False) -> Path:
+    """Write Cosmos 3 in the published layout; with a memory it is a streaming export."""
+    make_transformer3().save_pretrained(folder / "transformer", max_shard_size="60KB" if shards else "5GB")
+    make_vae3().save_pretrained(folder / "vae")
+    make_tokenizer().save_pretrained(folder / "text_tokenizer")
+    diffusers_class("UniPCMultistepScheduler")(
+        use_flow_sigmas=True, flow_shift=10.0, prediction_type="flow_prediction"
+    ).save_pretrained(folder / "scheduler")
+    if memory is not None:
+        path = folder / "transformer" / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "cosmos_dreams": memory}))
     return folder

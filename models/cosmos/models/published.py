@@ -55,6 +55,12 @@ PUBLISHED: Mapping[str, Published] = {
                 ),
             ),
         ),
+        Published(
+            name="cosmos3-sim-transfer",
+            licence="as its model card says",
+            gated=True,
+            pieces=(Piece(folder="", repo="nvidia/Cosmos3-Nano-Sim-Transfer", revision="main"),),
+        ),
     )
 }
 """Name -> checkpoint."""

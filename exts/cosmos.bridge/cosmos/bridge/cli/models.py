@@ -120,7 +120,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    _published(args.name)
+    if _published(args.name).name != "cosmos-transfer2.5":
+        raise ConfigError(f"plan can count cosmos-transfer2.5 only, got {args.name!r}.")
     try:
         from cosmos.models.transfer25.plan import plan_transfer25
 

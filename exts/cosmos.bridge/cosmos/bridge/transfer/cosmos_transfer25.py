@@ -6,18 +6,17 @@ import gc
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
-from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelNotInstalledError, ModelWeightsError
+from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
+from cosmos.bridge.transfer.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
 from cosmos.bridge.transfer.frames import capped_numbers, capped_tokens, check_maps, map_frames, video_frames
 from cosmos.bridge.transfer.pixels import check_pixels
 from cosmos.bridge.types import ControlKind, Progress, Provenance, TransferRequest, TransferResult
 
 if TYPE_CHECKING:
-    import torch
     import warp as wp
 
     from cosmos.models.chunks import Chunk
@@ -92,7 +91,7 @@ class CosmosTransfer25:
         """What the model is and can do."""
         return TransferSpec(
             name=_NAME,
-            revision=self._revision(),
+            revision=revision_of(_NAME, self._options.weights, "general"),
             licence="NVIDIA Open Model License",
             controls=_KINDS,
             size_multiple=1,
@@ -113,39 +112,23 @@ class CosmosTransfer25:
             ModelMemoryError: If they do not fit the device.
             ModelError: If there is no such device.
         """
-        import torch
-
         from cosmos.models.places import embedding_folder
         from cosmos.models.transfer25.loading import load_transfer25
-        from cosmos.models.weights import WeightsError
 
-        wanted = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+        wanted = pick_device(_NAME, device)
         if self._loaded is not None and wanted == self._device:
             return
-        if wanted.startswith("cuda") and not torch.cuda.is_available():
-            raise ModelError(f"{_NAME} was asked to run on {wanted!r}, but torch sees no CUDA device; use 'cpu'.")
         self.unload()
-        try:
+        folder = find_checkpoint(_NAME, self._options.weights, "general")
+        with as_model_errors(_NAME, wanted, "load fewer branches"):
             self._loaded = load_transfer25(
-                self._folder(),
+                folder,
                 device=wanted,
-                dtype=self._dtype(wanted),
+                dtype=pick_dtype(self._options.dtype, wanted),
                 cache=embedding_folder(_NAME) if self._options.cache_embeddings else None,
                 branches=self._options.branches,
                 vae_tiling=self._options.vae_tiling,
             )
-        except ImportError as error:
-            raise ModelNotInstalledError(
-                f'{_NAME} needs {error.name or "diffusers"}: pip install "cosmos-bridge[cosmos]".'
-            ) from error
-        except WeightsError as error:
-            raise ModelWeightsError(str(error)) from error
-        except RuntimeError as error:
-            if "memory" in str(error).lower():
-                raise ModelMemoryError(
-                    f"The weights of {_NAME} do not fit {wanted}: {error}; load fewer branches."
-                ) from error
-            raise ModelError(f"{_NAME} cannot run on {wanted!r}: {error}.") from error
         self._device = wanted
 
     def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
@@ -166,16 +149,11 @@ class CosmosTransfer25:
             import torch
 
             torch.cuda.reset_peak_memory_stats(self._device)
-        try:
+        size = f"{request.clip.height} x {request.clip.width}"
+        cure = f"{size} px and {self._options.chunk_frames} frames a chunk are too much; take less, or vae_tiling"
+        with as_model_errors(_NAME, self._device, cure):
             negative, embedding, sampling = self._sampling(request, loaded, guidance)
             rgb, seams = self._paint(request, loaded, sampling, progress)
-        except RuntimeError as error:
-            if "memory" not in str(error).lower():
-                raise
-            raise ModelMemoryError(
-                f"A chunk of {self._options.chunk_frames} frames of {request.clip.height} x {request.clip.width} does "
-                f"not fit {self._device}: {error}; ask for a smaller size, fewer controls, or vae_tiling."
-            ) from error
         provenance = Provenance(
             model=_NAME,
             revision=self.spec.revision,
@@ -202,34 +180,6 @@ class CosmosTransfer25:
             import torch
 
             torch.cuda.empty_cache()
-
-    def _folder(self) -> Path:
-        from cosmos.models.places import checkpoint_folder
-
-        folder = checkpoint_folder(_NAME) if self._options.weights is None else Path(self._options.weights)
-        if not (folder / "general").is_dir():
-            raise ModelWeightsError(
-                f"There is no checkpoint of {_NAME} in {folder} (general and controlnet are expected there); name its "
-                f"folder with transfer_options.weights, or run: cosmos-bridge models fetch {_NAME}"
-            )
-        return folder
-
-    def _revision(self) -> str:
-        """Return the published revision, with its commit where the checkpoint was fetched."""
-        from cosmos.models.fetching import read_lock
-        from cosmos.models.places import checkpoint_folder
-
-        given = self._options.weights
-        pieces = read_lock(checkpoint_folder(_NAME) if given is None else Path(given)).get("pieces", {})
-        commit = pieces.get("general", {}).get("commit", "")
-        return f"diffusers/general@{commit}" if commit else "diffusers/general"
-
-    def _dtype(self, device: str) -> torch.dtype:
-        import torch
-
-        name = self._options.dtype or ("bfloat16" if device.startswith("cuda") else "float32")
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
 
     def _check(self, request: TransferRequest) -> float:
         """Refuse what the model cannot do; return the guidance."""
@@ -272,7 +222,6 @@ class CosmosTransfer25:
 
         from cosmos.models.transfer25.sampling import Sampling
         from cosmos.models.transfer25.text import default_negative_prompt
-        from cosmos.models.weights import WeightsError
 
         nets = loaded.nets
         negative = (request.negative_prompt.strip() or default_negative_prompt()) if guidance > 0.0 else ""
@@ -285,8 +234,6 @@ class CosmosTransfer25:
                 nets.to(torch.device("cpu"))
                 torch.cuda.empty_cache()
             embeddings = loaded.encoder.embed(prompts, device=device, dtype=dtype)
-        except WeightsError as error:
-            raise ModelWeightsError(str(error)) from error
         finally:
             nets.to(device)
         generator = torch.Generator("cpu").manual_seed(request.seed % 2**63)

@@ -12,7 +12,7 @@ _GREY_SPREAD = 24
 _SHARE = 0.98
 """Share of the pixels that must comply."""
 _COLORS = 1024
-"""Most colours of a segmentation, in steps of 32 levels a channel; a natural picture fills more."""
+"""Most colours of a segmentation, in steps of 8 levels a channel; a natural picture fills more."""
 
 
 def check_pixels(signal: ControlSignal) -> None:
@@ -52,7 +52,8 @@ def _seg_fault(shown: np.ndarray) -> str:
     if grey > 0.999 and levels > 2:
         return "is a grey gradient, as depth is, but instances have colours"
     flat = np.abs(np.diff(shown, axis=2)).max(axis=-1) <= 8
-    colors = len(np.unique((shown // 8).reshape(-1, 3), axis=0))
+    red, green, blue = np.moveaxis(shown.astype(np.int32) // 8, -1, 0)
+    colors = len(np.unique((red << 10) | (green << 5) | blue))
     if colors > _COLORS and flat.mean() < 0.5:
         return f"has {colors} colours and few flat areas, as a picture has, but an instance has one colour"
     return ""

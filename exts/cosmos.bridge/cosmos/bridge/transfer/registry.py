@@ -42,7 +42,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="headless",
             licence="Apache-2.0",
             hardware="any CPU; CUDA where there is one",
-            uses=("negative_prompt", "guidance"),
+            uses=("weights", "negative_prompt", "guidance"),
         ),
         TransferBackend(
             name="identity",
@@ -50,6 +50,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="headless",
             licence="Apache-2.0",
             hardware="any CPU or CUDA device",
+            uses=("weights",),
         ),
         TransferBackend(
             name="cosmos-transfer2.5",
@@ -58,7 +59,15 @@ BACKENDS: Mapping[str, TransferBackend] = {
             licence="NVIDIA Open Model License",
             hardware="a CUDA device of 24 GB or more",
             fetched=True,
-            uses=("negative_prompt", "guidance", "preserve"),
+            uses=("weights", "negative_prompt", "guidance", "preserve"),
+        ),
+        TransferBackend(
+            name="cosmos3-sim-transfer",
+            target="cosmos.bridge.transfer.cosmos3_sim:CosmosSimTransfer",
+            extra="cosmos",
+            licence="as its model card says",
+            hardware="a CUDA device of 40 GB or more",
+            fetched=True,
         ),
     )
 }

@@ -1,0 +1,324 @@
+"""NVIDIA's Cosmos3-Nano-Sim-Transfer in this process: causal and streaming, pictures as the simulator makes frames."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
+
+from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.base import TransferSpec
+from cosmos.bridge.transfer.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
+from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
+from cosmos.bridge.transfer.frames import pick_frames, video_frames
+from cosmos.bridge.transfer.pixels import check_pixels
+from cosmos.bridge.types import ControlKind, ControlSignal, Progress, Provenance, TransferRequest, TransferResult
+
+if TYPE_CHECKING:
+    import warp as wp
+
+    from cosmos.models.cosmos3.loading import Loaded3
+    from cosmos.models.cosmos3.streaming import SimStream
+
+_NAME = "cosmos3-sim-transfer"
+_KINDS = (ControlKind.EDGE, ControlKind.DEPTH, ControlKind.SEG, ControlKind.VIS)
+_MULTIPLE = 32
+_STEPS = 4
+_TRAINED_FRAMES = 201
+_CANVASES = ((480, 832), (544, 736), (640, 640), (736, 544), (832, 480))
+_CURE = "ask for a smaller size or a shorter window"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimTransferOptions:
+    """What one run of Sim-Transfer may set besides its requests; ``transfer_options`` in a config."""
+
+    weights: Optional[str] = None
+    """Folder of the checkpoint: ``transformer``, ``vae`` and ``text_tokenizer``; ``None`` takes the fetched one."""
+    window: Optional[int] = None
+    """Pairs of control and picture that are remembered; ``None`` reads it from the checkpoint."""
+    sinks: Optional[int] = None
+    """Of these, first pairs that are never forgotten; ``None`` reads it from the checkpoint."""
+    dtype: Optional[Literal["float32", "bfloat16"]] = None
+    """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 1:
+            raise ValueError(f"window must be 1 or more, got {self.window}.")
+        if self.sinks is not None and self.sinks < 0:
+            raise ValueError(f"sinks must be 0 or more, got {self.sinks}.")
+
+
+class TransferStream:
+    """One view that is painted while its frames are made; streams of one model do not know of each other.
+
+    Made by `CosmosSimTransfer.open`.
+    """
+
+    def __init__(self, stream: SimStream, kind: ControlKind) -> None:
+        self._stream, self._kind = stream, kind
+        self._waiting: list[wp.array] = []
+        self._shape: tuple[int, ...] = ()
+
+    def push(self, frames: wp.array) -> wp.array:
+        """Take control frames, and return the pictures that are ready.
+
+        The first frame is painted at once, the others four at a time; what is fewer waits.
+
+        Args:
+            frames: Control frames, uint8, shape [n, H, W, 3]; copied.
+
+        Returns:
+            Pictures, sRGB, uint8, shape [m, H, W, 3], in order, on the device of ``frames``; the caller owns them.
+
+        Raises:
+            ModelError: If frames have another size than those before, or the first do not show the stream's control.
+        """
+        signal = ControlSignal(kind=self._kind, video=frames)
+        if not self._shape:
+            check_pixels(signal)
+        shape = tuple(frames.shape[1:])
+        if self._shape and shape != self._shape:
+            raise ModelError(f"The stream paints frames of {list(self._shape)} [H, W, 3], got {list(shape)}.")
+        self._shape = shape
+        copied = pick_frames(frames, range(frames.shape[0]))
+        self._waiting += [copied[index] for index in range(frames.shape[0])]
+        ready = []
+        while len(self._waiting) >= self._stream.wanted:
+            count = self._stream.wanted
+            ready.append(self._paint(self._waiting[:count], count))
+            del self._waiting[:count]
+        return self._join(ready, frames.device)
+
+    def finish(self) -> wp.array:
+        """Paint what waits, filled up with its last frame; return only the pictures that were asked for.
+
+        Raises:
+            ModelError: If no frame was ever pushed.
+        """
+        if not self._shape:
+            raise ModelError("The stream got no frame; push one before finish().")
+        if not self._waiting:
+            return self._join([], None)
+        waiting, self._waiting = self._waiting, []
+        filled = waiting + [waiting[-1]] * (self._stream.wanted - len(waiting))
+        return self._paint(filled, len(waiting))
+
+    def _paint(self, frames: list[wp.array], kept: int) -> wp.array:
+        import warp as wp
+
+        from cosmos.bridge.kernels.layout import tensor_to_video
+
+        height, width = self._shape[:2]
+        video = wp.empty((len(frames), *self._shape), dtype=wp.uint8, device=frames[0].device)
+        for place, frame in enumerate(frames):
+            wp.copy(video[place], frame)
+        with as_model_errors(_NAME, str(video.device), _CURE):
+            pictures = self._stream.push(video_frames(video, range(len(frames)), _MULTIPLE))
+        try:
+            return tensor_to_video(pictures[:, :, :kept, :height, :width].to(wp.device_to_torch(video.device)))
+        except ValueError as error:
+            raise ModelError(f"{_NAME} failed on these frames: {error}") from error
+
+    def _join(self, parts: list[wp.array], device: Any) -> wp.array:
+        import warp as wp
+
+        total = sum(part.shape[0] for part in parts)
+        joined = wp.empty((total, *self._shape), dtype=wp.uint8, device=device)
+        first = 0
+        for part in parts:
+            wp.copy(joined[first : first + part.shape[0]], part)
+            first += part.shape[0]
+        return joined
+
+
+class CosmosSimTransfer:
+    """Sim-Transfer behind the protocol of all backends, and as streams.
+
+    Args:
+        options: What a run may set; ``None`` takes the defaults.
+    """
+
+    Options: ClassVar[type[SimTransferOptions]] = SimTransferOptions
+
+    def __init__(self, options: Optional[SimTransferOptions] = None) -> None:
+        self._options = options or SimTransferOptions()
+        self._loaded: Optional[Loaded3] = None
+        self._memory = (0, 0)
+        self._device = ""
+
+    @property
+    def spec(self) -> TransferSpec:
+        """What the model is and can do."""
+        return TransferSpec(
+            name=_NAME,
+            revision=revision_of(_NAME, self._options.weights, ""),
+            licence="as its model card says",
+            controls=_KINDS,
+            size_multiple=1,
+            num_steps=_STEPS,
+            max_steps=_STEPS,
+            weight_maps=False,
+            negative_prompt=False,
+            guidance=False,
+        )
+
+    def load(self, device: Optional[str] = None) -> None:
+        """Bring the weights onto a device; ``None`` picks CUDA where there is one. A second call does nothing.
+
+        Raises:
+            ModelNotInstalledError: If diffusers or transformers is missing.
+            ModelWeightsError: If the weights are missing, damaged, or of an export that does not stream frame by frame.
+            ModelMemoryError: If they do not fit the device.
+            ModelError: If there is no such device.
+        """
+        from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
+
+        wanted = pick_device(_NAME, device)
+        if self._loaded is not None and wanted == self._device:
+            return
+        self.unload()
+        folder = find_checkpoint(_NAME, self._options.weights, "transformer")
+        with as_model_errors(_NAME, wanted, "take a larger device"):
+            self._memory = read_memory(folder, self._options.window, self._options.sinks)
+            self._loaded = load_cosmos3(folder, device=wanted, dtype=pick_dtype(self._options.dtype, wanted))
+        self._device = wanted
+
+    def open(self, prompt: str, *, control: str | ControlKind, seed: int = 0, fps: float = 30.0) -> TransferStream:
+        """Open a stream for one view; any number of them may share the model.
+
+        Args:
+            prompt: What the pictures should look like; not empty.
+            control: What the frames will show: edge, depth, seg or vis.
+            seed: Decides everything random, >= 0.
+            fps: Frames a second, > 0.
+
+        Raises:
+            ModelError: If an argument is wrong or the model cannot be loaded.
+        """
+        import torch
+
+        from cosmos.models.cosmos3.causal import CausalTransformer
+        from cosmos.models.cosmos3.streaming import SimStream
+        from cosmos.models.runtime import plain_attention
+
+        if not prompt.strip() or seed < 0 or not fps > 0.0:
+            raise ModelError(f"A stream needs a prompt, a seed >= 0 and fps > 0, got {prompt!r}, {seed}, {fps}.")
+        if str(control) not in [str(kind) for kind in _KINDS]:
+            raise ModelError(f"{_NAME} does not know the control {control}; it knows {', '.join(map(str, _KINDS))}.")
+        self.load(self._device or None)
+        loaded = self._loaded
+        if loaded is None:  # load returns with a model or raises
+            raise ModelError(f"{_NAME} has no weights loaded; call load().")
+        net = CausalTransformer(loaded.transformer)
+        with as_model_errors(_NAME, self._device, _CURE), plain_attention(net.device), torch.inference_mode():
+            text = net.read(loaded.tokens(prompt))
+        window, sinks = self._memory
+        stream = SimStream(net, loaded.vae, text, seed=seed, fps=fps, window=window, sinks=sinks)
+        return TransferStream(stream, ControlKind(str(control)))
+
+    def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
+        """Make the request's clip photoreal, frame for frame, through one stream.
+
+        Raises:
+            ModelError: If the request asks for what this model cannot do; the sentence names the option.
+            ModelMemoryError: If a frame does not fit the device.
+        """
+        import warp as wp
+
+        kind = _check(request)
+        self.load(self._device or None)
+        loaded = self._loaded
+        if loaded is None:  # load returns with a model or raises
+            raise ModelError(f"{_NAME} has no weights loaded; call load().")
+        start, clip = time.perf_counter(), request.clip
+        stream = self.open(request.prompt, control=kind, seed=request.seed, fps=clip.fps)
+        rgb, done, video = wp.empty_like(clip.rgb), 0, request.controls[kind].video
+        for first in (0, *range(1, clip.num_frames, 4)):
+            stop = min(first + 4, clip.num_frames) if first else 1
+            pictures = stream.push(pick_frames(video, range(first, stop)))
+            if stop == clip.num_frames and done + pictures.shape[0] < stop:
+                pictures = stream.finish()
+            wp.copy(rgb[done : done + pictures.shape[0]], pictures)
+            done += pictures.shape[0]
+            if progress is not None:
+                progress("transfer", done, clip.num_frames)
+        provenance = Provenance(
+            model=_NAME,
+            revision=self.spec.revision,
+            weights_sha256=loaded.sha256,
+            licence=self.spec.licence,
+            dtype=str(loaded.vae.dtype).removeprefix("torch."),
+            device=self._device,
+            seconds=time.perf_counter() - start,
+            peak_bytes=peak_bytes(self._device),
+            requested=settings_of(request),
+            effective={
+                "num_steps": _STEPS,
+                "guidance": 1.0,
+                "seed": request.seed,
+                "size": [-(-clip.height // _MULTIPLE) * _MULTIPLE, -(-clip.width // _MULTIPLE) * _MULTIPLE],
+                "fps": clip.fps,
+                "weights": {kind.value: 1.0},
+                "window": self._memory[0],
+                "sinks": self._memory[1],
+            },
+            versions=versions("torch", "warp", "safetensors", "diffusers", "transformers"),
+            notes=_notes(request),
+        )
+        return TransferResult(rgb=rgb, provenance=provenance)
+
+    def unload(self) -> None:
+        """Free the weights; safe to call twice. Streams that are open keep theirs."""
+        if self._loaded is None:
+            return
+        was_cuda, self._loaded, self._device = self._device.startswith("cuda"), None, ""
+        gc.collect()  # nets of diffusers hold reference cycles
+        if was_cuda:
+            import torch
+
+            torch.cuda.empty_cache()
+
+
+def _check(request: TransferRequest) -> ControlKind:
+    """Refuse what the model cannot do; return the one control."""
+    from cosmos.bridge.transfer.registry import able
+
+    kinds = request.weights.kinds
+    foreign = [kind.value for kind in kinds if kind not in _KINDS]
+    if foreign:
+        known = ", ".join(kind.value for kind in _KINDS)
+        raise ModelError(f"{_NAME} does not know the control {' and '.join(foreign)}; it knows {known}.")
+    weights = [request.weights[kind] for kind in kinds]
+    if len(kinds) != 1 or not isinstance(weights[0], (int, float)) or weights[0] != 1.0:
+        told = [weight if isinstance(weight, (int, float)) else "a map" for weight in weights]
+        given = ", ".join(f"{kind}={weight}" for kind, weight in zip(kinds, told, strict=True))
+        raise ModelError(
+            f"{_NAME} takes exactly one control, at weight 1, got {given or 'none'}; {' or '.join(able('weights'))} "
+            "can weigh several."
+        )
+    for name, given_setting in (
+        ("preserve parts of the source", request.preserve is not None),
+        ("read a negative prompt", bool(request.negative_prompt.strip())),
+        ("use guidance", request.guidance not in (None, 1.0)),
+    ):
+        if given_setting:
+            raise ModelError(f"{_NAME} cannot {name}; cosmos-transfer2.5 can.")
+    if request.num_steps not in (None, _STEPS):
+        raise ModelError(f"{_NAME} paints in {_STEPS} steps, got num_steps={request.num_steps}; leave it out.")
+    return kinds[0]
+
+
+def _notes(request: TransferRequest) -> tuple[str, ...]:
+    """Say what the user should know."""
+    notes, size = [], (request.clip.height, request.clip.width)
+    if size not in _CANVASES:
+        told = ", ".join(f"{height} x {width}" for height, width in _CANVASES)
+        notes.append(f"The model was trained on {told}; this clip is {size[0]} x {size[1]}.")
+    if request.clip.num_frames > _TRAINED_FRAMES:
+        notes.append(f"The model was trained on {_TRAINED_FRAMES} frames; later ones may drift.")
+    return tuple(notes)
+
+
+__all__ = ["CosmosSimTransfer", "SimTransferOptions", "TransferStream"]

@@ -1,0 +1,102 @@
+"""What backends with fetched weights share: where their checkpoint lies, on which device, and their errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelNotInstalledError, ModelWeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(name: str, device: Optional[str]) -> str:
+    """Return the torch device to load onto; ``None`` picks CUDA where there is one.
+
+    Raises:
+        ModelError: If CUDA is asked for and absent.
+    """
+    import torch
+
+    wanted = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"{name} was asked to run on {wanted!r}, but torch sees no CUDA device; use 'cpu'.")
+    return wanted
+
+
+def pick_dtype(given: Optional[str], device: str) -> torch.dtype:
+    """Return the type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
+    import torch
+
+    dtype: torch.dtype = getattr(torch, given or ("bfloat16" if device.startswith("cuda") else "float32"))
+    return dtype
+
+
+def find_checkpoint(name: str, given: Optional[str], part: str) -> Path:
+    """Return the folder of a checkpoint: that of the user, or else the fetched one.
+
+    Args:
+        name: Name of the backend.
+        given: Folder that the user named.
+        part: Folder that it must hold.
+
+    Raises:
+        ModelWeightsError: If it is not there; the sentence names the ways to get it.
+    """
+    from cosmos.models.places import checkpoint_folder
+
+    folder = checkpoint_folder(name) if given is None else Path(given)
+    if not (folder / part).is_dir():
+        raise ModelWeightsError(
+            f"There is no checkpoint of {name} in {folder} ({part} is expected there); name its folder with "
+            f"transfer_options.weights, or run: cosmos-bridge models fetch {name}"
+        )
+    return folder
+
+
+def revision_of(name: str, given: Optional[str], piece: str) -> str:
+    """Return the published revision of a piece, with its commit where the checkpoint was fetched."""
+    from cosmos.models.fetching import read_lock
+    from cosmos.models.places import checkpoint_folder
+    from cosmos.models.published import PUBLISHED
+
+    published = next(found for found in PUBLISHED[name].pieces if found.folder == piece).revision
+    pieces = read_lock(checkpoint_folder(name) if given is None else Path(given)).get("pieces", {})
+    commit = pieces.get(piece, {}).get("commit", "")
+    return f"{published}@{commit}" if commit else published
+
+
+@contextmanager
+def as_model_errors(name: str, device: str, cure: str) -> Iterator[None]:
+    """Turn what goes wrong while a model is loaded or runs into errors of ours.
+
+    Args:
+        name: Name of the backend.
+        device: Where it runs.
+        cure: What to do when memory runs out.
+
+    Raises:
+        ModelNotInstalledError: For a package that is missing.
+        ModelWeightsError: For weights that are missing or wrong.
+        ModelMemoryError: For memory that is not enough.
+        ModelError: For a device that cannot.
+    """
+    from cosmos.models.weights import WeightsError
+
+    try:
+        yield
+    except ImportError as error:
+        package = error.name or "diffusers"
+        raise ModelNotInstalledError(f'{name} needs {package}: pip install "cosmos-bridge[cosmos]".') from error
+    except WeightsError as error:
+        raise ModelWeightsError(str(error)) from error
+    except RuntimeError as error:
+        if "memory" in str(error).lower():
+            raise ModelMemoryError(f"{name} does not fit {device}: {error}; {cure}.") from error
+        raise ModelError(f"{name} cannot run on {device!r}: {error}.") from error
+
+
+__all__ = ["as_model_errors", "find_checkpoint", "pick_device", "pick_dtype", "revision_of"]

@@ -1,0 +1,1 @@
+"""Cosmos 3: one transformer for text and video tokens, here for control-to-video."""

@@ -1,0 +1,134 @@
+"""From a folder of the published layout to the loaded nets of Cosmos 3: transformer, vae and text_tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch  # noqa: TID253
+
+from cosmos.models.checkpoint import load_module, weight_files
+from cosmos.models.runtime import probe_attention, transformers_class
+from cosmos.models.spec import read_config
+from cosmos.models.weights import WeightsError, combined_sha256
+
+SYSTEM = (
+    "You are a helpful assistant that generates images or videos following the user's instructions"
+    " and control signals (edge maps, blur, depth, or segmentation)."
+)
+"""System prompt that the model was trained with for control-to-video."""
+
+_SECTIONS = ("cosmos_dreams", "cosmos3_nano_sim_bimanual")
+_WINDOW_KEYS = ("kv_window", "window_size", "window")
+_SINK_KEYS = ("attention_sink", "sink_size", "sinks", "sink")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Loaded3:
+    """Nets, tokenizer and what they came from."""
+
+    transformer: Any
+    """A ``Cosmos3OmniTransformer``."""
+    vae: Any
+    """An ``AutoencoderKLWan`` of the Wan2.2 kind."""
+    tokenizer: Any
+    """The tokenizer."""
+    sha256: str
+    """One hash over transformer and autoencoder."""
+
+    def tokens(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt for control-to-video, with those that begin the pictures."""
+        told = self.tokenizer.apply_chat_template(
+            [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}],
+            tokenize=True,
+            add_generation_prompt=True,
+            add_vision_id=False,
+            return_dict=True,
+        )
+        start = self.tokenizer.convert_tokens_to_ids("<|vision_start|>")
+        return [*told["input_ids"], self.tokenizer.eos_token_id, start]
+
+
+def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype) -> Loaded3:
+    """Load the nets.
+
+    Args:
+        folder: Folder with ``transformer``, ``vae`` and ``text_tokenizer``.
+        device: Torch device.
+        dtype: Type of the weights.
+
+    Raises:
+        WeightsError: If anything is missing, damaged or of another kind; nothing stays loaded.
+        RuntimeError: If the device cannot run the attention that the nets need, or is out of memory.
+    """
+    place = torch.device(device)
+    probe_attention(place, dtype)
+    try:
+        tokenizer = transformers_class("AutoTokenizer").from_pretrained(
+            folder / "text_tokenizer", local_files_only=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"The tokenizer in {folder / 'text_tokenizer'} cannot be loaded; fetch it again.") from error
+
+    def fill(module: Any) -> None:
+        config = module.config
+        module.rotary_emb = type(module.rotary_emb)(
+            head_dim=config.head_dim, rope_theta=config.rope_theta, rope_axes_dim=config.rope_axes_dim
+        ).to(place)
+
+    vae = load_module(folder / "vae", "AutoencoderKLWan", device=place, dtype=dtype)
+    transformer = load_module(folder / "transformer", "Cosmos3OmniTransformer", device=place, dtype=dtype, rebuild=fill)
+    if transformer.config.latent_channel != vae.config.z_dim:
+        raise WeightsError(
+            f"The transformer in {folder} takes {transformer.config.latent_channel} latent channels, the autoencoder "
+            f"gives {vae.config.z_dim}; give nets of the same model."
+        )
+    files = [*weight_files(folder / "transformer"), *weight_files(folder / "vae")]
+    return Loaded3(transformer=transformer, vae=vae, tokenizer=tokenizer, sha256=combined_sha256(files))
+
+
+def read_memory(folder: Path, window: int | None, sinks: int | None) -> tuple[int, int]:
+    """Return how many pairs a streaming checkpoint remembers, and how many first ones for ever.
+
+    Args:
+        folder: Folder of the checkpoint.
+        window: Given by the user; ``None`` reads it from the checkpoint.
+        sinks: Likewise.
+
+    Raises:
+        WeightsError: If the checkpoint does not stream frame by frame, or does not say and nobody else does.
+    """
+    try:
+        config = read_config(folder / "transformer" / "config.json")
+    except ValueError as error:
+        raise WeightsError(f"{error} Give the folder of a published checkpoint.") from error
+    section: Mapping[str, Any] = next((config[name] for name in _SECTIONS if isinstance(config.get(name), dict)), {})
+    chunk = section.get("chunk_size", section.get("chunk_partition", 1))
+    if chunk not in (1, [1]):
+        raise WeightsError(
+            f"The checkpoint in {folder} paints chunks of {chunk} latent frames; only exports that paint frame by "
+            "frame are supported."
+        )
+    kept = window if window is not None else _first(section, _WINDOW_KEYS)
+    first = sinks if sinks is not None else _first(section, _SINK_KEYS)
+    if kept is None or first is None:
+        raise WeightsError(
+            f"The checkpoint in {folder} does not say how long it remembers; set transfer_options.window and "
+            "transfer_options.sinks as its card says (30 and 3 for the framewise export)."
+        )
+    if not 0 <= first < kept:
+        raise WeightsError(
+            f"A stream must remember more pairs than stay for ever, got window {kept} and sinks {first}."
+        )
+    return kept, first
+
+
+def _first(section: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
+    """Return the whole number under the first of some keys that is there."""
+    found = next((section[key] for key in keys if key in section), None)
+    return found if isinstance(found, int) else None
+
+
+__all__ = ["SYSTEM", "Loaded3", "load_cosmos3", "read_memory"]

@@ -1,0 +1,135 @@
+"""Streaming control-to-video: frames go in as a simulator makes them, pictures come out, four at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch  # noqa: TID253
+from torch import Tensor  # noqa: TID253
+
+from cosmos.models.cosmos3.causal import CausalTransformer, History, Text
+from cosmos.models.runtime import plain_attention
+from cosmos.models.vae import latent_statistics
+
+SIGMAS = (1.0, 0.9375, 5.0 / 6.0, 0.625)
+"""Noise levels of the four steps: shift 5 of 1, 3/4, 1/2 and 1/4."""
+
+FRAMES_AT_ONCE = 4
+"""Frames of a latent frame, after the first, which has one."""
+
+
+class SimStream:
+    """One view: its prompt, its history and its autoencoder's memory. Many streams may share the nets.
+
+    Args:
+        transformer: The net.
+        vae: The autoencoder; only its weights are used, its own memory is not touched.
+        text: The prompt, read.
+        seed: Decides all noise of this stream.
+        fps: Frames a second.
+        window: Pairs of control and picture that are remembered.
+        sinks: Of these, first pairs that are never forgotten.
+    """
+
+    def __init__(
+        self,
+        transformer: CausalTransformer,
+        vae: Any,
+        text: Text,
+        *,
+        seed: int,
+        fps: float,
+        window: int,
+        sinks: int,
+    ) -> None:
+        self._net, self._vae, self._text, self._fps = transformer, vae, text, fps
+        self._history = History(window=window, sinks=sinks)
+        self._noise = torch.Generator("cpu").manual_seed(seed % 2**63)
+        self._encoder_memory: list[Any] = [None] * vae._cached_conv_counts["encoder"]
+        self._decoder_memory: list[Any] = [None] * vae._cached_conv_counts["decoder"]
+        self._frame = 0
+
+    @property
+    def wanted(self) -> int:
+        """Frames that the next `push` takes: 1 at first, then 4."""
+        return FRAMES_AT_ONCE if self._frame else 1
+
+    def push(self, control: Tensor) -> Tensor:
+        """Paint the next latent frame.
+
+        Args:
+            control: Control frames in [-1, 1], shape [1, 3, wanted, H, W].
+
+        Returns:
+            Pictures, clamped to [-1, 1], of the same shape.
+
+        Raises:
+            ValueError: If another number of frames comes.
+        """
+        if control.shape[2] != self.wanted:
+            raise ValueError(f"The stream takes {self.wanted} frames now, got {control.shape[2]}.")
+        with plain_attention(self._net.device), torch.inference_mode():
+            latent = self._encode(control.to(device=self._net.device, dtype=self._net.dtype))
+            self._history.trim()
+            self._net.commit(latent, self._frame, self._fps, self._text, self._history)
+            painted = self._sample(latent.shape)
+            self._net.commit(painted, self._frame, self._fps, self._text, self._history)
+            pictures = self._decode(painted)
+        self._frame += 1
+        return pictures
+
+    def _sample(self, shape: torch.Size) -> Tensor:
+        """Denoise a frame in four steps; between them fresh noise comes back in, as the model was distilled with."""
+        x = self._draw(shape)
+        for step, sigma in enumerate(SIGMAS):
+            flow = self._net.flow(x, sigma, self._frame, self._fps, self._text, self._history).float()
+            clean = x - sigma * flow
+            last = step + 1 == len(SIGMAS)
+            x = clean if last else (1.0 - SIGMAS[step + 1]) * clean + SIGMAS[step + 1] * self._draw(shape)
+        return x
+
+    def _draw(self, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, generator=self._noise).to(self._net.device)
+
+    def _encode(self, frames: Tensor) -> Tensor:
+        """Encode the next frames with what the autoencoder remembers of those before."""
+        parts = _patchify(frames, self._vae.config.patch_size)
+        moments = self._vae.quant_conv(self._vae.encoder(parts, feat_cache=self._encoder_memory, feat_idx=[0]))
+        latent = moments.chunk(2, dim=1)[0]
+        mean, std = latent_statistics(self._vae, latent)
+        return (latent - mean) / std
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        """Decode the next latent frame."""
+        latent = latent.to(self._net.dtype)
+        mean, std = latent_statistics(self._vae, latent)
+        out = self._vae.decoder(
+            self._vae.post_quant_conv(latent * std + mean),
+            feat_cache=self._decoder_memory,
+            feat_idx=[0],
+            first_chunk=self._frame == 0,
+        )
+        return _unpatchify(out, self._vae.config.patch_size).clamp(-1.0, 1.0)
+
+
+def _patchify(frames: Tensor, patch: int | None) -> Tensor:
+    """Fold squares of pixels into channels, as the Wan2.2 autoencoder takes them."""
+    if not patch or patch == 1:
+        return frames
+    batch, channels, count, height, width = frames.shape
+    parts = frames.reshape(batch, channels, count, height // patch, patch, width // patch, patch)
+    return parts.permute(0, 1, 6, 4, 2, 3, 5).reshape(
+        batch, channels * patch * patch, count, height // patch, width // patch
+    )
+
+
+def _unpatchify(parts: Tensor, patch: int | None) -> Tensor:
+    """Invert `_patchify`."""
+    if not patch or patch == 1:
+        return parts
+    batch, folded, count, height, width = parts.shape
+    frames = parts.reshape(batch, folded // patch**2, patch, patch, count, height, width)
+    return frames.permute(0, 1, 4, 5, 3, 6, 2).reshape(batch, folded // patch**2, count, height * patch, width * patch)
+
+
+__all__ = ["FRAMES_AT_ONCE", "SIGMAS", "SimStream"]

@@ -1,0 +1,178 @@
+"""The Sim-Transfer backend: clips and streams, every setting reaches the pictures, and what cannot is refused."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253
+import warp as wp
+
+pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
+
+from cosmos.bridge.errors import ConfigError, ModelError, ModelWeightsError
+from cosmos.bridge.transfer.cosmos3_sim import CosmosSimTransfer, SimTransferOptions
+from cosmos.bridge.transfer.registry import create
+from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
+from fake_clips import make_clip, make_controls
+from tiny_cosmos import write_tiny_cosmos3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.set_num_threads(1)
+    return write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory={"kv_window": 3, "attention_sink": 1})
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    model = CosmosSimTransfer(SimTransferOptions(weights=str(folder)))
+    model.load("cpu")
+    yield model
+    model.unload()
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return make_clip((36, 50), 23)
+
+
+@pytest.fixture(scope="module")
+def plain(model, clip):
+    return model.transfer(ask(clip)).rgb.numpy()
+
+
+def ask(clip, **changes):
+    settings = {"weights": ControlWeights(depth=1.0), "prompt": "snow", "seed": 3, **changes}
+    controls = settings.pop("controls", None) or make_controls(clip)
+    return TransferRequest(clip=clip, controls=controls, **settings)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 23, [23], [5, 1, 9, 2, 6], [4, 4, 4, 4, 4, 3]])
+def test_a_stream_gives_the_pictures_of_the_clip_however_its_frames_come(model, clip, plain, sizes):
+    video = make_controls(clip)[ControlKind.DEPTH].video
+    stream, got, first = model.open("snow", control="depth", seed=3, fps=clip.fps), [], 0
+    for size in sizes:
+        got.append(stream.push(video[first : first + size].contiguous()).numpy())
+        first += size
+        ready = sum(len(part) for part in got)
+        assert ready == (1 + (first - 1) // 4 * 4)  # as early as the model allows
+    got.append(stream.finish().numpy())
+    np.testing.assert_array_equal(np.concatenate(got), plain)
+    assert stream.finish().shape[0] == 0
+
+
+def test_streams_share_the_model_and_do_not_meet(model, clip, plain):
+    video = make_controls(clip)[ControlKind.DEPTH].video
+    one, two = (model.open("snow", control="depth", seed=seed, fps=clip.fps) for seed in (3, 4))
+    pictures = []
+    for first in range(0, 20, 5):
+        pictures.append(one.push(video[first : first + 5].contiguous()).numpy())
+        two.push(video[first : first + 5].contiguous())
+    got = np.concatenate(pictures)
+    np.testing.assert_array_equal(got, plain[: len(got)])
+
+
+CHANGES = {
+    "controls": {"controls": 6},
+    "weights": {"weights": ControlWeights(seg=1.0)},
+    "prompt": {"prompt": "rain"},
+    "seed": {"seed": 4},
+}
+REFUSED = {
+    "negative_prompt": ({"negative_prompt": "rain"}, r"cannot read a negative prompt; cosmos-transfer2\.5 can"),
+    "guidance": ({"guidance": 3.0}, r"cannot use guidance; cosmos-transfer2\.5 can"),
+    "num_steps": ({"num_steps": 5}, "paints in 4 steps, got num_steps=5"),
+    "preserve": ({"preserve": True}, r"cannot preserve parts of the source; cosmos-transfer2\.5 can"),
+}
+
+
+def test_every_field_of_a_request_acts_or_is_refused():
+    assert {*CHANGES, *REFUSED, "clip"} == {item.name for item in fields(TransferRequest)}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_field_that_it_takes_reaches_the_pictures(model, clip, plain, name):
+    changed = dict(CHANGES[name])
+    if name == "controls":
+        changed["controls"] = make_controls(clip, seed=changed["controls"])
+    assert (model.transfer(ask(clip, **changed)).rgb.numpy() != plain).any()
+
+
+def test_the_rate_of_the_clip_reaches_the_pictures_and_its_colours_do_not(model, clip, plain):
+    assert (model.transfer(ask(replace(clip, fps=10.0))).rgb.numpy() != plain).any()
+    black = replace(clip, rgb=wp.zeros_like(clip.rgb))
+    np.testing.assert_array_equal(model.transfer(ask(black, controls=make_controls(clip))).rgb.numpy(), plain)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_field_that_it_cannot_take_is_refused_with_who_can(model, clip, name):
+    changes, sentence = dict(REFUSED[name][0]), REFUSED[name][1]
+    if name == "preserve":
+        changes["preserve"] = wp.full(clip.rgb.shape[:3], 1.0, dtype=wp.float32, device="cpu")
+    with pytest.raises(ModelError, match=sentence):
+        model.transfer(ask(clip, **changes))
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ({"depth": 0.5}, r"exactly one control, at weight 1, got depth=0\.5; embedded or .*can weigh several"),
+        ({"depth": 1.0, "edge": 1.0}, r"got edge=1\.0, depth=1\.0"),
+        ({"lidar": 1.0}, "does not know the control lidar; it knows edge, depth, seg, vis"),
+        ({}, "got none"),
+    ],
+)
+def test_other_weights_than_one_control_are_refused(model, clip, weights, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        model.transfer(ask(clip, weights=ControlWeights(**weights)))
+
+
+@pytest.mark.parametrize("changed", [{"window": 2}, {"sinks": 0}, {"dtype": "bfloat16"}, {"weights": "other"}])
+def test_every_option_reaches_the_pictures(folder, clip, plain, tmp_path, changed):
+    if "weights" in changed:
+        from safetensors.torch import load_file, save_file
+
+        changed = {"weights": str(write_tiny_cosmos3(tmp_path, memory={"kv_window": 3, "attention_sink": 1}))}
+        file = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
+        save_file({name: value * 1.1 for name, value in load_file(file).items()}, file)
+    other = CosmosSimTransfer(SimTransferOptions(**{"weights": str(folder), **changed}))
+    assert (other.transfer(ask(clip)).rgb.numpy() != plain).any()
+    assert {item.name for item in fields(SimTransferOptions)} == {"weights", "window", "sinks", "dtype"}
+
+
+def test_the_provenance_tells_what_ran(model, clip):
+    provenance = model.transfer(ask(clip)).provenance
+    assert provenance.effective["window"] == 3 and provenance.effective["sinks"] == 1
+    assert provenance.effective["size"] == [64, 64] and provenance.effective["weights"] == {"depth": 1.0}
+    assert "trained on 480 x 832" in " ".join(provenance.notes) and len(provenance.weights_sha256) == 64
+    assert provenance.dtype == "float32"
+
+
+def test_what_a_stream_cannot_take_is_refused(model, clip):
+    controls = make_controls(clip)
+    with pytest.raises(ModelError, match="does not know the control fog"):
+        model.open("snow", control="fog")
+    with pytest.raises(ModelError, match="needs a prompt, a seed >= 0 and fps > 0"):
+        model.open(" ", control="depth")
+    with pytest.raises(ModelError, match="got no frame"):
+        model.open("snow", control="depth").finish()
+    with pytest.raises(ModelError, match="The seg control is a grey gradient"):
+        model.open("snow", control="seg").push(controls[ControlKind.DEPTH].video)
+    stream = model.open("snow", control="depth")
+    stream.push(controls[ControlKind.DEPTH].video)
+    with pytest.raises(ModelError, match=r"paints frames of \[36, 50, 3\] \[H, W, 3\], got \[36, 40, 3\]"):
+        stream.push(wp.zeros((1, 36, 40, 3), dtype=wp.uint8, device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("plain_options", "sentence"),
+    [({"window": 0}, "window must be 1 or more"), ({"sinks": -1}, "sinks must be 0 or more"), ({"steps": 4}, "steps")],
+)
+def test_a_wrong_option_is_refused(plain_options, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        create("cosmos3-sim-transfer", plain_options)
+
+
+def test_missing_weights_name_the_ways_to_get_them(tmp_path):
+    with pytest.raises(ModelWeightsError, match="models fetch cosmos3-sim-transfer"):
+        CosmosSimTransfer(SimTransferOptions(weights=str(tmp_path))).load("cpu")
