@@ -34,15 +34,15 @@ LIGHT_MARK = wp.constant(wp.uint8(1))
 """Mark of a cell that must gather its own light."""
 SUN_MARK = wp.constant(wp.uint8(2))
 """Mark of a cell around which not all agree on the sun."""
-_NEAR = wp.constant(wp.float32(0.5))
+_NEAR = wp.constant(wp.float32(1.0))
 """Way between cells over the (harmonic) mean distance of what surrounds them, above which light changes too fast."""
-_CONTRAST = wp.constant(wp.float32(0.2))
+_CONTRAST = wp.constant(wp.float32(0.15))
 """Difference of the light of neighbouring cells over its sum, from which they are too far apart."""
 
 
-_FAINT = wp.constant(wp.float32(0.01))
+_FAINT = wp.constant(wp.float32(0.02))
 """Light of all lamps over that of sky and surroundings, up to which their shadows are not seen."""
-_WEAK = wp.constant(wp.float32(0.2))
+_WEAK = wp.constant(wp.float32(1.0))
 """The same, up to which one ray to a lamp does."""
 
 

@@ -127,7 +127,8 @@ class _Gathering:
         return grid
 
     def _light(self, cells: wp.array, stride: int, out: list[wp.array]) -> None:
-        inputs = [cells, *self.scene, *self.layout, stride, self.rays * stride, *out]
+        rays = self.rays * stride * (1 + self.grid.step // 4)
+        inputs = [cells, *self.scene, *self.layout, stride, rays, *out]
         self.bands.launch_runs(gather_frugally_kernel, len(cells), inputs, chunk=128)
 
     def _find_sun(self, cells: wp.array, stride: int, out: wp.array) -> None:
