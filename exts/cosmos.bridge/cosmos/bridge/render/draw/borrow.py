@@ -79,6 +79,16 @@ def _lender(
     return found
 
 
+@wp.func
+def _alike(world: WorldArrays, f: wp.int32, depth: wp.float32, e: wp.int32, before: wp.float32):
+    """Whether two samples of one pixel show one triangle, or two of one thing that lie about as deep."""
+    if e == f:
+        return True
+    if e < 0 or f < 0 or world.instances[e] != world.instances[f]:
+        return False
+    return wp.abs(depth - before) < 0.002 * depth
+
+
 @wp.kernel
 def find_lenders_kernel(
     first: wp.int32,
@@ -92,10 +102,25 @@ def find_lenders_kernel(
     home: Surfaces,
     lenders_out: wp.array(dtype=wp.int32),
 ):
-    """Pixel whose colour each of the four samples of each marked pixel may take; -1 where there is none."""
+    """Pixel whose colour each of the four samples of each marked pixel may take.
+
+    Where there is none, -2 - k if an earlier sample k of the same pixel shows the same thing, else -1.
+    """
     begin = (first + wp.tid()) * run
     for s in range(begin, wp.min(begin + run, count)):
-        lenders_out[s] = _lender(s, pixels[s // 4], width, fine_triangles, fine_depths, world, home)
+        i = pixels[s // 4]
+        lender = _lender(s, i, width, fine_triangles, fine_depths, world, home)
+        if lender < 0:
+            row = i // width * 2
+            column = (i - i // width * width) * 2
+            k = s % 4
+            f = fine_triangles[row + k // 2, column + k % 2]
+            depth = fine_depths[row + k // 2, column + k % 2]
+            for m in range(k):
+                e = fine_triangles[row + m // 2, column + m % 2]
+                if lender == -1 and _alike(world, f, depth, e, fine_depths[row + m // 2, column + m % 2]):
+                    lender = -2 - m
+        lenders_out[s] = lender
 
 
 @wp.kernel
@@ -134,6 +159,8 @@ def mix_samples_kernel(
     total = wp.vec3(0.0, 0.0, 0.0)
     for k in range(4):
         s = 4 * m + k
+        while lenders[s] < -1:
+            s = 4 * m - 2 - lenders[s]
         if lenders[s] >= 0:
             total += colors[lenders[s]]
         else:

@@ -301,7 +301,7 @@ class Painter:
         lenders = wp.empty(4 * len(pixels), dtype=wp.int32, device=device)
         inputs = [width, pixels, *fine_seen, frame.world, canvas.home, lenders]
         bands.launch_runs(find_lenders_kernel, len(lenders), inputs, chunk=4096)
-        alone = lenders.numpy() < 0
+        alone = lenders.numpy() == -1
         slots = wp.array((np.cumsum(alone) - 1).astype(np.int32), dtype=wp.int32, device=device)
         samples = wp.array(np.flatnonzero(alone).astype(np.int32), dtype=wp.int32, device=device)
         fine, shaded = canvas.fine(max(1, len(samples)))
