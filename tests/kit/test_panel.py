@@ -352,12 +352,24 @@ def test_settings_are_saved_loaded_and_reset(desk):
     assert "cannot be written" in it.text("message")
 
 
+def test_the_self_test_tells_what_it_found_and_keeps_the_calibration(desk):
+    it = desk(motion=(-1.0, 1.0))
+    it.click("selftest")
+    it.wait(lambda: "Self-test" in it.text("message"))
+    assert "all holds" in it.text("message")
+    assert it.machine.settings.get("/persistent/exts/cosmos.bridge/motion_scale_x") == -1.0
+    it.machine.context.close_stage()
+    it.click("selftest")
+    assert "needs an open stage" in it.text("message")
+
+
 def test_no_control_is_left_out(desk):
     """Every interactive widget of a full panel is one that these tests use."""
     it = desk()
     it.ready()
     it.capture()
-    used = {*FIELDS, *CHOICES, "refresh", "preview", "start", "stop", "copy_python", "copy_cli", "settings_file",
+    used = {*FIELDS, *CHOICES, "selftest", "refresh", "preview", "start", "stop", "copy_python", "copy_cli",
+            "settings_file",
             "save", "load", "reset", "wipe", "overlay", "run:0:show", "run:0:bake", "run:0:open", "run:0:cancel",
             "run:0:retry", "run:0:picture:clip_0000", *(f"camera:{camera}" for camera in CAMERAS)}  # fmt: skip
     used |= {f"class:{label}{end}" for label in ("crate", "floor") for end in ("", ":edge", ":depth", ":seg", ":vis")}

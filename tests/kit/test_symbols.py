@@ -9,7 +9,7 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.errors import SinkError
-from cosmos.bridge.kit import symbols
+from cosmos.bridge.kit import compat, symbols
 from kit.scene import CAMERAS, products_of
 from kit.strict import PROFILES, VERSIONS, Watch
 from kit.ui import find
@@ -32,6 +32,8 @@ def exercise(kit, version, out):
     from cosmos.bridge.kit import settings
 
     settings.keep(max_pending=1)
+    out.mkdir()
+    (out / "take_0001").write_text("in the way of the second take")
     writer = rep.WriterRegistry.get("CosmosBridgeWriter")
     writer.initialize(output_dir=str(out), prompt="rain", transfer="identity", num_frames=1)
     writer.attach(products_of(rep, CAMERAS[:1]))
@@ -40,8 +42,6 @@ def exercise(kit, version, out):
     writer.wait_until_ready(machine.update)
     machine.update(3)
     machine.timeline.pause()
-    out.mkdir(exist_ok=True)
-    (out / "take_0001").write_text("in the way of the second take")
     with pytest.raises(SinkError):
         machine.run(writer.flush_async())
     writer.detach()
@@ -103,6 +103,12 @@ def touched(tmp_path_factory, scene):
     for version in PROFILES:
         with Machine(version, scene, ui=True) as machine:
             found[version] = exercise(lambda _, machine=machine: machine, version, tmp_path_factory.mktemp("out") / "o")
+        if version in ("4.2", "6.2"):
+            with Machine(version, None, standalone=True):
+                from cosmos.bridge.kit import selftest
+
+                assert selftest.main(["--json", str(tmp_path_factory.mktemp("json") / "report.json")]) == 0
+                found[version] |= Watch.touched
     return found
 
 
@@ -136,12 +142,11 @@ def test_kit_is_imported_by_name_in_one_place_only():
             spelled = [
                 node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
             ]
-            known = {symbol.name for symbol in symbols.SYMBOLS}
             asked = [text for text in spelled if text.split(".")[0] in ("omni", "carb", "isaacsim") and " " not in text]
             asked = [
                 text for text in asked if not text.endswith(".")
             ]  # a name follows, and need() refuses unlisted ones
-            assert path.name == "symbols.py" or set(asked) <= known, path
+            assert path.name == "symbols.py" or set(asked) <= compat._KNOWN, path
 
 
 def test_what_is_not_on_the_list_cannot_be_asked_for(kit):

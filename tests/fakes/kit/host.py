@@ -250,6 +250,11 @@ def host_modules(machine: Any) -> dict[str, StrictModule]:
         ),
         "omni.timeline": StrictModule("omni.timeline", get_timeline_interface=lambda: machine.timeline),
     }
+    if machine.profile.has("4.5"):  # [8.2]
+        modules["isaacsim"] = StrictModule("isaacsim", SimulationApp=machine.started)
+    else:
+        modules["omni.isaac"] = StrictModule("omni.isaac")
+        modules["omni.isaac.kit"] = StrictModule("omni.isaac.kit", SimulationApp=machine.started)
     if machine.profile.has("5.0"):
         modules["carb.eventdispatcher"] = StrictModule(
             "carb.eventdispatcher", get_eventdispatcher=lambda: machine.dispatcher

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from kit.feed import Feed
 from kit.host import App, Event, EventDispatcher, Settings, StageEventType, Timeline, UsdContext, host_modules
 from kit.replicator import Engine, replicator_modules
-from kit.strict import PROFILES, Profile, Watch
+from kit.strict import PROFILES, Profile, Strict, Watch
 from kit.ui import Clipboard, Commands, Menu, ViewportWindow, ui_modules
 
 if sys.version_info >= (3, 11):
@@ -21,6 +21,19 @@ else:
     import tomli as tomllib
 
 EXTENSION = Path(__file__).resolve().parents[3] / "exts" / "cosmos.bridge"
+
+
+class SimulationApp(Strict):
+    kit_name = "isaacsim.SimulationApp"
+
+    def __init__(self, machine: "Machine") -> None:
+        self._machine, self._closed = machine, False
+
+    def update(self) -> None:
+        self._machine.update()
+
+    def close(self) -> None:
+        self._closed = True
 
 
 class Machine:
@@ -32,6 +45,7 @@ class Machine:
         standalone: Whether a script drives it, as with SimulationApp, instead of a person.
         ui: Whether it has windows; headless applications have none.
         units: Unit of Replicator's distances, ``scene`` or ``metres``: the documentation does not settle it.
+        motion: Factors on Replicator's motion vectors: likewise.
     """
 
     def __init__(
@@ -42,13 +56,16 @@ class Machine:
         standalone: bool = False,
         ui: bool = False,
         units: str = "scene",
+        motion: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         self.profile: Profile = PROFILES[version]
         self.standalone, self._stage = standalone, stage
         self.logs: list[tuple[str, str]] = []
         self.settings, self.dispatcher, self.stage_events = Settings(), EventDispatcher(), StageEventType()
         self.settings.set("/app/version", f"{version}.0")
-        self.feed = Feed(str(stage), units) if stage is not None else None
+        self._open = {"units": units, "motion": motion}
+        self.feed = Feed(str(stage), **self._open) if stage is not None else None
+        self.live = stage is None
         self.replicator = Engine(self)
         self.app, self.context, self.timeline = App(self), UsdContext(self), Timeline(self)
         self._ui = ui
@@ -93,10 +110,26 @@ class Machine:
             self.app._updates._fire(Event(0))
             self.dispatcher._fire("omni.kit.app.update")
 
+    def look_live(self) -> None:
+        """Draw the open stage as it is now, session layer included, where it is no file that stays as it is."""
+        stage = self.context.get_stage()
+        if self.live or stage.GetSessionLayer().subLayerPaths:
+            if self.feed is not None:
+                self.feed.close()
+            self.feed = Feed(stage, **self._open)
+
     def say_stage(self, event: int) -> None:
         """Tell of the stage, in the old way and the new."""
         self.context._events._fire(Event(event))
         self.dispatcher._fire(f"omni.usd.stage.{event}")
+
+    def started(self, config: dict) -> Any:
+        """Stand in for SimulationApp, whose ``close`` ends the process without a goodbye [1.5]."""
+        application = SimulationApp(self)
+        type(application).kit_name = (
+            "isaacsim.SimulationApp" if self.profile.has("4.5") else "omni.isaac.kit.SimulationApp"
+        )
+        return application
 
     def run(self, coroutine: Any, seconds: float = 60.0) -> Any:
         """Let a coroutine run to its end, update by update."""

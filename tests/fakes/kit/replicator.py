@@ -310,6 +310,7 @@ class Engine:
             raise WriterRegistryError("A writer needs an open stage.")
         entries = render_products if isinstance(render_products, (list, tuple)) else [render_products]
         products = [entry if isinstance(entry, RenderProduct) else self.products[entry] for entry in entries]
+        self.machine.look_live()
         writer._frozen = self.attached[writer] = _Attached(writer, products, trigger is None)
         writer.num_written = 0
         stage = self.machine.context.get_stage()

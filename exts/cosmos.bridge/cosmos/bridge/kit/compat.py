@@ -12,7 +12,9 @@ from typing import Any, Optional
 from cosmos.bridge.errors import BridgeError
 from cosmos.bridge.kit.symbols import SYMBOLS
 
-_KNOWN = frozenset(symbol.name for symbol in SYMBOLS)
+_KNOWN = frozenset(
+    ".".join(symbol.name.split(".")[:count]) for symbol in SYMBOLS for count in range(1, symbol.name.count(".") + 2)
+)
 
 
 class KitError(BridgeError):

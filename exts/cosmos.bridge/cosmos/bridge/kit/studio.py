@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -87,6 +88,24 @@ class Studio:
         else:
             self.model.say("Make a preview first.")
         return self._shown
+
+    def selftest(self) -> None:
+        """Ask this machine what the documentation leaves open, and keep the calibration; see ``kit.selftest``."""
+        if self.model.busy or not self.model.stage.opened:
+            self.model.say("A self-test needs an open stage and nothing else at work.")
+            return
+        self._begin(self._test())
+
+    async def _test(self) -> None:
+        from cosmos.bridge.kit.selftest import run_selftest
+
+        self.model.work("self-test")
+        report = await run_selftest()
+        file = Path(tempfile.gettempdir()) / "cosmos_bridge_selftest.json"
+        report.write(file)
+        compat.log("\n" + report.table())
+        bad = "; ".join(f"{fact.name}: {fact.found}" for fact in report.failed)
+        self.model.say(f"Self-test: {bad or 'all holds'}. Written to {file}, and to the log.")
 
     def cancel(self, run: QueuedRun) -> None:
         """Stop a run at its next step, or take it out while it waits."""

@@ -16,6 +16,8 @@ class KitSymbol:
     """Dotted path: module, then class, then member."""
     since: str = "4.2"
     """First Isaac Sim version that is known to have it."""
+    until: str = VERSIONS[-1]
+    """Last version that has it."""
     purpose: str
     """What it is used for."""
     optional: bool = False
@@ -23,11 +25,21 @@ class KitSymbol:
 
     def in_version(self, version: str) -> bool:
         """Return whether a version of `VERSIONS` has it."""
-        return VERSIONS.index(version) >= VERSIONS.index(self.since)
+        return VERSIONS.index(self.since) <= VERSIONS.index(version) <= VERSIONS.index(self.until)
 
 
-def _group(purpose: str, prefix: str, *names: str, since: str = "4.2", optional: bool = False) -> tuple[KitSymbol, ...]:
-    return tuple(KitSymbol(name=f"{prefix}.{name}", since=since, purpose=purpose, optional=optional) for name in names)
+def _group(
+    purpose: str,
+    prefix: str,
+    *names: str,
+    since: str = "4.2",
+    until: str = VERSIONS[-1],
+    optional: bool = False,
+) -> tuple[KitSymbol, ...]:
+    return tuple(
+        KitSymbol(name=f"{prefix}.{name}", since=since, until=until, purpose=purpose, optional=optional)
+        for name in names
+    )
 
 
 SYMBOLS: tuple[KitSymbol, ...] = (
@@ -49,6 +61,11 @@ SYMBOLS: tuple[KitSymbol, ...] = (
             "WriterRegistry.unregister", "AnnotatorRegistry.get_annotator"),
     *_group("the panel's capture", "omni.replicator.core", "WriterRegistry.get", "create.render_product",
             "HydraTexture.destroy", "orchestrator.step_async"),
+    *_group("the self-test's own application", "isaacsim", "SimulationApp.update", "SimulationApp.close",
+            since="4.5", optional=True),
+    *_group("the self-test's own application", "omni.isaac.kit", "SimulationApp.update", "SimulationApp.close",
+            until="4.2", optional=True),
+    *_group("the self-test's own stage", "omni.usd", "UsdContext.new_stage", optional=True),
     *_group("results on the stage, with undo", "omni.kit.commands", "Command", "register", "unregister", "execute",
             optional=True),
     *_group("the live picture", "omni.ui", "DynamicTextureProvider", "DynamicTextureProvider.set_data_array",
@@ -82,7 +99,8 @@ def table() -> str:
     rows = ["| Symbol | Isaac Sim | Used for |", "|---|---|---|"]
     for symbol in SYMBOLS:
         note = ", optional" if symbol.optional else ""
-        rows.append(f"| `{symbol.name}` | {symbol.since} and later{note} | {symbol.purpose} |")
+        last = "and later" if symbol.until == VERSIONS[-1] else f"to {symbol.until}"
+        rows.append(f"| `{symbol.name}` | {symbol.since} {last}{note} | {symbol.purpose} |")
     return "\n".join(rows) + "\n"
 
 

@@ -130,6 +130,7 @@ class Panel:
         with self.ui.HStack(height=24, spacing=4):
             self._button("Copy as Python", "copy_python", lambda: self._copy(self._model.script))
             self._button("Copy as CLI", "copy_cli", lambda: self._copy(self._model.command_line))
+            self._button("Self-test", "selftest", self._studio.selftest, "Ask this machine, calibrate depth and motion")
         with self.ui.HStack(height=24, spacing=4):
             self._file = self.ui.StringField(identifier="settings_file", tooltip="JSON file of these settings")
             self._button("Save", "save", lambda: self._with_file(self._model.save))
