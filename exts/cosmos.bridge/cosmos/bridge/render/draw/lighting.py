@@ -13,6 +13,7 @@ from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, sun_o
 from cosmos.bridge.render.draw.headlights import find_headlamps, headlights
 from cosmos.bridge.render.draw.lamps import make_lamps
 from cosmos.bridge.render.draw.meter import Reading, measure
+from cosmos.bridge.render.draw.ranks import percentile
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.scene import Light, Pose, Scene
@@ -51,7 +52,7 @@ class Lighting:
         if self._floor is None:
             axis = 1 if self._scene.up_axis == "Y" else 2
             heights = self._world.arrays.points.numpy()[:, axis]
-            self._floor = float(np.percentile(heights, 0.1)) if len(heights) else 0.0
+            self._floor = percentile(heights, 0.1) if len(heights) else 0.0
         return self._floor
 
     def decide(self, look: Optional[Look], pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
@@ -108,7 +109,7 @@ class Lighting:
         reading = self._reading(draft, skip, pose, cameras, key)
         air = teacher_air(look, y_up=y_up, floor=self.floor, openness=reading.openness)
         night, roofed = look.sun_elevation < NIGHT_ELEVATION, reading.openness < ROOFED
-        bright = float(np.percentile(reading.lamps, 75.0)) if len(reading.lamps) else 0.0
+        bright = percentile(reading.lamps, 75.0) if len(reading.lamps) else 0.0
         gain = 0.0
         if bright > 1e-9 and (night or roofed):
             gain = (3.0 if roofed else 0.9) / bright

@@ -14,6 +14,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.draw.light import blocked, face_normal, frame_x, sun_along
+from cosmos.bridge.render.draw.ranks import percentile
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, z_up
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
@@ -126,8 +127,8 @@ class Reading:
         total = self.sun * sun + np.pi * self.sky * sky + self.lamps * lamps
         total = total + 0.5 * headlight / (self.distances**2 + 9.0)
         total = total + 0.25 * total.mean() + 1e-9  # bounced light
-        typical = np.exp(0.65 * np.log(total).mean() + 0.35 * np.log(np.percentile(total, 80.0)))
-        return float(max(typical, 0.32 * np.percentile(total, 92.0)))
+        typical = np.exp(0.65 * np.log(total).mean() + 0.35 * np.log(percentile(total, 80.0)))
+        return float(max(typical, 0.32 * percentile(total, 92.0)))
 
 
 def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:
