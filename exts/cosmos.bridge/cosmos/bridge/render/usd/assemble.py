@@ -13,6 +13,7 @@ from cosmos.bridge.render.usd.cameras import note_cameras
 from cosmos.bridge.render.usd.crowds import Crowds
 from cosmos.bridge.render.usd.deform import MovingPoints
 from cosmos.bridge.render.usd.instancers import InstancerTrack
+from cosmos.bridge.render.usd.keys import Courses
 from cosmos.bridge.render.usd.labels import Labels, label_text, number_labels
 from cosmos.bridge.render.usd.lights import changes, read_light, settle_suns
 from cosmos.bridge.render.usd.materials import MaterialLibrary
@@ -58,6 +59,8 @@ class Tracks:
     """Drawn instances that no instancer places, but for those at the stage's own root."""
     moving: Places = field(default_factory=lambda: places([], []))
     """Those of them that may move."""
+    courses: Optional[Courses] = None
+    """Where the prims of ``moving`` are; ``None`` where nothing moves."""
     gates: dict[str, tuple[Usd.Attribute, list[int]]] = field(default_factory=dict)
     """Path of a visibility attribute that changes -> itself and the rows below it."""
     instancers: list[InstancerTrack] = field(default_factory=list)

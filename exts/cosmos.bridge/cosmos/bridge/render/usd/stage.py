@@ -16,10 +16,11 @@ from cosmos.bridge.render.usd.assemble import Tracks, assemble
 from cosmos.bridge.render.usd.cameras import read_camera
 from cosmos.bridge.render.usd.framing import AUTO_CAMERA, frame_camera
 from cosmos.bridge.render.usd.instancers import InstancerTrack
+from cosmos.bridge.render.usd.keys import Courses
 from cosmos.bridge.render.usd.labels import Labels
 from cosmos.bridge.render.usd.lights import light_at
 from cosmos.bridge.render.usd.roadmap import RoadMap
-from cosmos.bridge.render.usd.transforms import Transforms, may_move
+from cosmos.bridge.render.usd.transforms import Transforms, may_move, world_rows
 from cosmos.bridge.render.usd.trust import check_trust
 from cosmos.bridge.types import Camera, MapLine, Progress
 
@@ -89,6 +90,8 @@ class StageReader:
                 f"Stage {name} has nothing that can be drawn; add a visible mesh or shape of purpose default or render."
                 + (f" ({said})" if said else "")
             )
+        if self._tracks.moving.prims:
+            self._tracks.courses = Courses(self._stage, self._tracks.moving.prims, self._transforms)
         self._still = self._rest_pose()
         self._known = _Known()
         self._map: RoadMap | None = None
@@ -125,9 +128,8 @@ class StageReader:
         local_to_world, light_to_world = self._still.local_to_world.copy(), self._still.light_to_world.copy()
         visible = self._still.visible.copy()
         cache = self._transforms.at(time)
-        if tracks.moving.prims:
-            matrices = self._world_matrices(cache, tracks.moving.prims)
-            local_to_world[tracks.moving.rows] = matrices[tracks.moving.prim_of]
+        if tracks.courses is not None:
+            local_to_world[tracks.moving.rows] = self._columns(tracks.courses.at(time))[tracks.moving.prim_of]
         if tracks.moving_lights:
             prims = [tracks.lights[row] for row in tracks.moving_lights]
             light_to_world[tracks.moving_lights] = self._world_matrices(cache, prims)
@@ -254,10 +256,7 @@ class StageReader:
 
     def _world_matrices(self, cache: Any, prims: list[Any]) -> np.ndarray:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]."""
-        from pxr import Vt
-
-        rows = Vt.Matrix4dArray(list(map(cache.GetLocalToWorldTransform, prims)))
-        return self._columns(np.array(rows, np.float64).reshape(-1, 4, 4))
+        return self._columns(world_rows(cache, prims))
 
     def _columns(self, rows: np.ndarray) -> np.ndarray:
         """Bring USD's row-vector matrices in stage units to column vectors in metres."""

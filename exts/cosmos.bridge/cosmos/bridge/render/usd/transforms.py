@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from pxr import Usd, UsdGeom
 
@@ -39,6 +41,14 @@ class Transforms:
             self._notice = None
 
 
+def world_rows(cache: Any, prims: list[Usd.Prim]) -> np.ndarray:
+    """Return prim space to world of each prim at the cache's time, row vectors, stage units, float64 [K, 4, 4]."""
+    from pxr import Vt
+
+    rows = Vt.Matrix4dArray(list(map(cache.GetLocalToWorldTransform, prims)))
+    return np.array(rows, np.float64).reshape(-1, 4, 4)
+
+
 def may_move(prim: Usd.Prim) -> bool:
     """Return whether the world transform of a prim may change with time."""
     from pxr import UsdGeom
@@ -50,4 +60,4 @@ def may_move(prim: Usd.Prim) -> bool:
     return False
 
 
-__all__ = ["Transforms", "may_move"]
+__all__ = ["Transforms", "may_move", "world_rows"]
