@@ -82,7 +82,11 @@ class Details:
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
         return np.asarray(self._reader.prim_poses(prim_paths, self._pose.time_code))
 
-    def local_bounds(self, ids: Sequence[int]) -> np.ndarray:
+    def local_poses(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return instance space to world [m] of each instance id, column vectors, shape [K, 4, 4]."""
+        return np.asarray(self._pose.local_to_world[np.asarray(ids, np.int64) - 1])
+
+    def local_bounds(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]; NaN if not visible."""
         rest = self.memory.get("bounds")
         if rest is None:

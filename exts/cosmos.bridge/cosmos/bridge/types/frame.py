@@ -89,7 +89,11 @@ class FrameDetails(Protocol):
         """Return prim space to world [m] of each prim, column vectors, shape [K, 4, 4]; NaN where there is none."""
         ...
 
-    def local_bounds(self, ids: Sequence[int]) -> np.ndarray:
+    def local_poses(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return instance space to world [m] of each instance id, column vectors, shape [K, 4, 4]."""
+        ...
+
+    def local_bounds(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the box of each instance id in its own space [m] as it is now, shape [K, 2, 3]; NaN if not visible."""
         ...
 

@@ -21,7 +21,7 @@ def hdmap(shot: Shot) -> np.ndarray:
         kind = style.class_of(thing.labels)
         if kind is not None:
             kinds[kind.kind].append(thing)
-    solids = local_boxes(details, shot.frame.poses, kinds["box"])
+    solids = local_boxes(details, kinds["box"])
     boxes = [
         MapBox(labels=thing.labels, low=low, high=high, to_world=own)
         for thing, own, low, high in zip(kinds["box"], *solids, strict=True)

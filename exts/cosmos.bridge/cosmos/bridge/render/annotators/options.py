@@ -155,7 +155,7 @@ class Shot:
         missing = rows[~known[rows]]
         things = [self.things.items[row] for row in missing]
         details = self.details("bounding_box_3d")
-        own[missing], low[missing], high[missing] = local_boxes(details, self.frame.poses, things)
+        own[missing], low[missing], high[missing] = local_boxes(details, things)
         known[missing] = True
         return own[rows], low[rows], high[rows]
 

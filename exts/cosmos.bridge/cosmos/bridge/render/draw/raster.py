@@ -55,17 +55,23 @@ def ordered_cross(i: wp.int32, p: wp.vec3, j: wp.int32, q: wp.vec3):
 
 
 @wp.func
-def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3), view: View):
-    """Triangle ``f`` in camera space; ``points`` are the world's points in camera space.
-
-    Its plane is taken from world space, whose points have not been rounded once more by turning.
-    """
+def edges_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3)):
+    """Edge functions of triangle ``f``, of which all are >= 0 or all <= 0 inside; ``points`` are in camera space."""
     i = world.triangles[3 * f]
     j = world.triangles[3 * f + 1]
     k = world.triangles[3 * f + 2]
     a = points[i]
     b = points[j]
     c = points[k]
+    return ordered_cross(j, b, k, c), ordered_cross(k, c, i, a), ordered_cross(i, a, j, b)
+
+
+@wp.func
+def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3), view: View):
+    """Triangle ``f`` in camera space; ``points`` are the world's points in camera space.
+
+    Its plane is taken from world space, whose points have not been rounded once more by turning.
+    """
     found = plane_from(world, f, view.eye)
     plane = Plane()
     plane.n = wp.transform_vector(view.world_to_camera, wp.vec3(found[0], found[1], found[2]))
@@ -75,10 +81,26 @@ def plane_of(world: WorldArrays, f: wp.int32, points: wp.array(dtype=wp.vec3), v
         plane.n = wp.vec3(plane.n[0], plane.n[1], view.limit * depth + plane.na)
         plane.na = -depth
     sign = wp.sign(plane.na)
-    plane.ea = sign * ordered_cross(j, b, k, c)
-    plane.eb = sign * ordered_cross(k, c, i, a)
-    plane.ec = sign * ordered_cross(i, a, j, b)
+    ea, eb, ec = edges_of(world, f, points)
+    plane.ea = sign * ea
+    plane.eb = sign * eb
+    plane.ec = sign * ec
     return plane
+
+
+@wp.func
+def pinhole_ray(view: View, x: wp.int32, y: wp.int32):
+    """The ray of a pinhole through a pixel's centre, one metre deep."""
+    return wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
+
+
+@wp.func
+def depth_on(plane: Plane, ray: wp.vec3):
+    """Depth at which a ray meets a triangle, -1 where it misses."""
+    nd = wp.dot(plane.n, ray)
+    if nd != 0.0 and wp.dot(plane.ea, ray) >= 0.0 and wp.dot(plane.eb, ray) >= 0.0 and wp.dot(plane.ec, ray) >= 0.0:
+        return plane.na / nd
+    return wp.float32(-1.0)
 
 
 @wp.func
@@ -403,4 +425,4 @@ class Rasteriser:
         bands.run([(kernel, len(drawn) // run, [start, end, run, *arguments]) for start, end in pairwise(edges)])
 
 
-__all__ = ["FAR_AWAY", "Plane", "Rasteriser", "plane_of"]
+__all__ = ["FAR_AWAY", "Plane", "Rasteriser", "depth_on", "edges_of", "pinhole_ray", "plane_of"]

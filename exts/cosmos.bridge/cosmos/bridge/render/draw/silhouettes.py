@@ -13,7 +13,7 @@ import warp as wp
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
 from cosmos.bridge.render.draw.planes import corner_and_normal
-from cosmos.bridge.render.draw.raster import Plane, Rasteriser, plane_of
+from cosmos.bridge.render.draw.raster import Rasteriser, depth_on, edges_of, pinhole_ray, plane_of
 from cosmos.bridge.render.draw.view import PINHOLE, View, world_ray
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
@@ -26,12 +26,10 @@ _ROOM = 1 << 26
 @wp.func_native("""
     // Rounding keeps a linear function monotonous, so what is inside along a row is one interval. Its ends are found
     // for several rows at a time; they are off by less than a hundredth of a pixel: near a column the edges decide.
-    const float a[3] = {plane.ea[0], plane.eb[0], plane.ec[0]};
-    const float b[3] = {plane.ea[1], plane.eb[1], plane.ec[1]};
-    const float c[3] = {plane.ea[2], plane.eb[2], plane.ec[2]};
+    const float a[3] = {ea[0], eb[0], ec[0]}, b[3] = {ea[1], eb[1], ec[1]}, c[3] = {ea[2], eb[2], ec[2]};
     const float cx = view.cx, cy = view.cy, fx = view.fx, fy = view.fy;
     for (int top = y0; top < y1; top += 16) {
-        float left[16], right[16];
+        int begins[16], ends[16], near[16];
         for (int k = 0; k < 16; ++k) {
             const float dy = (cy - ((float)(top + k) + 0.5f)) / fy;
             float low = (float)x0 - 0.5f, high = (float)x1 - 0.5f;
@@ -42,42 +40,53 @@ _ROOM = 1 << 26
                 high = ((a[e] < 0.0f) & (u < high)) ? u : high;
                 high = ((a[e] == 0.0f) & !(rest >= 0.0f)) ? -1.0f : high;
             }
-            left[k] = low;
-            right[k] = high;
+            low = low < (float)x1 ? low : (float)x1;
+            high = high > (float)x0 - 1.5f ? high : (float)x0 - 1.5f;
+            begins[k] = (int)ceilf(low);
+            ends[k] = (int)floorf(high);
+            const int left = fabsf(floorf(low + 0.5f) - low) < 0.01f;
+            const int right = fabsf(floorf(high + 0.5f) - high) < 0.01f;
+            near[k] = left | (right << 1);
         }
         unsigned* row = (unsigned*)bits.data + word + (top - y0) * words;
         for (int k = 0; k < 16 && top + k < y1; ++k, row += words) {
-            if (!(right[k] > left[k] - 0.1f)) continue;
-            const float dy = (cy - ((float)(top + k) + 0.5f)) / fy;
-            const int first = (int)floorf(left[k] + 0.5f), last = (int)floorf(right[k] + 0.5f);
-            bool begins = (float)first > left[k], ends = (float)last < right[k];
-            if (fabsf((float)first - left[k]) < 0.05f) {
-                const float dx = ((float)first + 0.5f - cx) / fx;
-                begins = true;
-                for (int e = 0; e < 3; ++e) begins &= !(a[e] > 0.0f) | (a[e] * dx + (b[e] * dy - c[e]) >= 0.0f);
+            int begin = begins[k], end = ends[k];
+            if (near[k]) {
+                const float dy = (cy - ((float)(top + k) + 0.5f)) / fy;
+                if (near[k] & 1) while (begin > x0 && begin > begins[k] - 2) --begin;
+                if (near[k] & 2) while (end < x1 - 1 && end < ends[k] + 2) ++end;
+                for (; begin <= end; ++begin) {
+                    const float dx = ((float)begin + 0.5f - cx) / fx;
+                    bool in = true;
+                    for (int e = 0; e < 3; ++e) in &= !(a[e] > 0.0f) | (a[e] * dx + (b[e] * dy - c[e]) >= 0.0f);
+                    if (in) break;
+                }
+                for (; end >= begin; --end) {
+                    const float dx = ((float)end + 0.5f - cx) / fx;
+                    bool in = true;
+                    for (int e = 0; e < 3; ++e) in &= !(a[e] < 0.0f) | (a[e] * dx + (b[e] * dy - c[e]) >= 0.0f);
+                    if (in) break;
+                }
             }
-            if (fabsf((float)last - right[k]) < 0.05f) {
-                const float dx = ((float)last + 0.5f - cx) / fx;
-                ends = true;
-                for (int e = 0; e < 3; ++e) ends &= !(a[e] < 0.0f) | (a[e] * dx + (b[e] * dy - c[e]) >= 0.0f);
-            }
-            const int begin = begins ? first : first + 1, end = ends ? last : last - 1;
             if (begin > end) continue;
-            for (int at = begin >> 5; at <= end >> 5; ++at) {
-                unsigned mask = 0xffffffffu;
-                if (at == begin >> 5) mask &= 0xffffffffu << (begin & 31);
-                if (at == end >> 5) mask &= 0xffffffffu >> (31 - (end & 31));
+            const int last = end >> 5;
+            unsigned mask = 0xffffffffu << (begin & 31);
+            for (int at = begin >> 5; at <= last; ++at) {
+                if (at == last) mask &= 0xffffffffu >> (31 - (end & 31));
             #if defined(__CUDA_ARCH__)
                 atomicOr(row + at, mask);
             #else
                 row[at] |= mask;
             #endif
+                mask = 0xffffffffu;
             }
         }
     }
 """)
 def _set_rows(
-    plane: Plane,
+    ea: wp.vec3,
+    eb: wp.vec3,
+    ec: wp.vec3,
     view: View,
     x0: wp.int32,
     x1: wp.int32,
@@ -87,7 +96,7 @@ def _set_rows(
     words: wp.int32,
     bits: wp.array(dtype=wp.uint32),
 ):
-    """Set the bits of what a triangle covers in a rectangle; column 0 of row y0 is at ``word``, a row has ``words``."""
+    """Set the bits of what lies inside three edges; column 0 of row y0 is at ``word``, and a row has ``words``."""
 
 
 @wp.func_native("""
@@ -147,35 +156,27 @@ def _cover_kernel(
         y1 = wp.min(box[3], row_end)
         if y0 >= y1:
             continue
-        plane = plane_of(world, f, points, view)
-        na = plane.na
-        if na == 0.0:
-            continue
-        corner = corners[groups[world.instances[f]]]
-        ea = plane.ea
-        eb = plane.eb
-        ec = plane.ec
-        n = plane.n
-        za = points[world.triangles[3 * f]][2]
+        a = points[world.triangles[3 * f]]
         zb = points[world.triangles[3 * f + 1]][2]
         zc = points[world.triangles[3 * f + 2]][2]
-        between = -wp.max(za, wp.max(zb, zc)) >= view.near and -wp.min(za, wp.min(zb, zc)) <= view.far
+        between = -wp.max(a[2], wp.max(zb, zc)) >= view.near and -wp.min(a[2], wp.min(zb, zc)) <= view.far
+        corner = corners[groups[world.instances[f]]]
         word = corner[3] + (y0 - corner[0]) * corner[2] - corner[1]
         if between and careful == 0:
-            _set_rows(plane, view, box[0], box[1], y0, y1, word, corner[2], bits_out)
+            ea, eb, ec = edges_of(world, f, points)
+            side = wp.sign(wp.dot(ea, a))
+            _set_rows(ea * side, eb * side, ec * side, view, box[0], box[1], y0, y1, word, corner[2], bits_out)
             continue
+        plane = plane_of(world, f, points, view)
         for y in range(y0, y1):
-            dy = (view.cy - (wp.float32(y) + 0.5)) / view.fy
             for x in range(box[0], box[1]):
-                ray = wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, dy, -1.0)
-                nd = wp.dot(n, ray)
-                if nd != 0.0 and wp.dot(ea, ray) >= 0.0 and wp.dot(eb, ray) >= 0.0 and wp.dot(ec, ray) >= 0.0:
-                    t = na / nd
-                    solid = t >= view.near and t <= view.far
-                    if solid and careful == 1:
-                        solid = is_seen(world, f, wp.transform_point(view.camera_to_world, ray * t))
-                    if solid:
-                        _set_bit(bits_out, word + (y - y0) * corner[2], x)
+                ray = pinhole_ray(view, x, y)
+                t = depth_on(plane, ray)
+                solid = t > 0.0 and t >= view.near and t <= view.far
+                if solid and careful == 1:
+                    solid = is_seen(world, f, wp.transform_point(view.camera_to_world, ray * t))
+                if solid:
+                    _set_bit(bits_out, word + (y - y0) * corner[2], x)
 
 
 @wp.kernel
@@ -255,17 +256,16 @@ def _cast(bands: Bands, world: World, view: Any, groups: np.ndarray, count: int)
         inputs = [wp.array(slots.astype(np.int32), dtype=wp.int32, device=bands.device), arrays, view, masks]
         bands.launch(_cast_through_kernel, size, inputs)
         for group, mask in zip(batch, masks.numpy().reshape(-1, view.height, view.width), strict=False):
-            pixels[group], extents[group] = _measure(mask, 0, 0)
+            pixels[group], extents[group] = _measure(mask)
     return pixels, extents
 
 
-def _measure(mask: np.ndarray, left: int, top: int) -> tuple[int, tuple[int, int, int, int]]:
-    """Count and box the pixels of a mask whose corner lies at ``left``, ``top``."""
+def _measure(mask: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
+    """Count and box the pixels of a mask of the picture."""
     across, down = np.nonzero(mask.any(axis=0))[0], np.nonzero(mask.any(axis=1))[0]
     if not len(across):
         return 0, (-1, -1, -1, -1)
-    box = (left + int(across[0]), top + int(down[0]), left + int(across[-1]), top + int(down[-1]))
-    return int(mask.sum(dtype=np.int64)), box
+    return int(mask.sum(dtype=np.int64)), (int(across[0]), int(down[0]), int(across[-1]), int(down[-1]))
 
 
 def _rasterised(

@@ -18,26 +18,12 @@ from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.matter import is_seen
 from cosmos.bridge.render.draw.parallel import as_pinhole, measure_depths_kernel
 from cosmos.bridge.render.draw.planes import corner_and_normal, plane_from
-from cosmos.bridge.render.draw.raster import FAR_AWAY, Plane, Rasteriser, plane_of
+from cosmos.bridge.render.draw.raster import FAR_AWAY, Rasteriser, depth_on, pinhole_ray, plane_of
 from cosmos.bridge.render.draw.rays import step_past
 from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, PINHOLE, View, make_view, pixel_ray, world_ray
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})
-
-
-@wp.func
-def _pinhole_ray(view: View, x: wp.int32, y: wp.int32):
-    return wp.vec3((wp.float32(x) + 0.5 - view.cx) / view.fx, (view.cy - wp.float32(y) - 0.5) / view.fy, -1.0)
-
-
-@wp.func
-def _depth_on(plane: Plane, ray: wp.vec3):
-    """Depth at which a ray meets a triangle, -1 where it misses."""
-    nd = wp.dot(plane.n, ray)
-    if nd != 0.0 and wp.dot(plane.ea, ray) >= 0.0 and wp.dot(plane.eb, ray) >= 0.0 and wp.dot(plane.ec, ray) >= 0.0:
-        return plane.na / nd
-    return wp.float32(-1.0)
 
 
 @wp.kernel
@@ -66,8 +52,8 @@ def _rasterise_clear_kernel(
             continue
         for y in range(y0, y1):
             for x in range(box[0], box[1]):
-                ray = _pinhole_ray(view, x, y)
-                t = _depth_on(plane, ray)
+                ray = pinhole_ray(view, x, y)
+                t = depth_on(plane, ray)
                 if t > 0.0:
                     old = depths_out[y, x]
                     nearer = t < old or (t == old and f < triangles_out[y, x])
@@ -107,7 +93,7 @@ def _mark_kernel(
             continue
         for y in range(y0, y1):
             for x in range(box[0], box[1]):
-                t = _depth_on(plane, _pinhole_ray(view, x, y))
+                t = depth_on(plane, pinhole_ray(view, x, y))
                 if t > 0.0 and t >= view.near and t <= depths[y, x]:
                     marks_out[y, x] = wp.uint8(1)
 
