@@ -17,11 +17,12 @@ import warp as wp
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, bounced, flat_albedo, frame_x, sun_along
-from cosmos.bridge.render.draw.rays import hit_along, light_along
-from cosmos.bridge.render.draw.sky import Air, sky_radiance
+from cosmos.bridge.render.draw.light import PI, frame_x, radiance_along
+from cosmos.bridge.render.draw.light_grid import same_surface
+from cosmos.bridge.render.draw.rays import light_along
+from cosmos.bridge.render.draw.shade import sunlit
+from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.terminator import lift_of
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options(fast_options())
@@ -81,7 +82,6 @@ def _surroundings(
     total = wp.vec3(0.0, 0.0, 0.0)
     clear = wp.float32(0.0)
     closeness = wp.float32(0.0)
-    ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
     for r in range(rays):
         m = wp.float32(order + 16 * r)
         s = (m + 0.5) / wp.float32(16 * rays)
@@ -90,22 +90,13 @@ def _surroundings(
         d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
         if wp.dot(d, g) < 0.02:
             d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-        face, far = hit_along(world, p, d, 60.0)
-        if face >= 0:
-            clear += wp.min(1.0, far * far / 4.0)
-            closeness += 1.0 / wp.max(far, 1.0e-4)
-            if air.bounce > 0.0:
-                back = bounced(world, atlas, air, lamps, face, p + d * (far * 0.999), d, 0.03)
-                strongest = wp.max(back[0], wp.max(back[1], back[2]))
-                total += back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9))
-            else:
-                total += wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far)
-        else:
-            clear += 1.0
-            total += sky_radiance(air, atlas, d, 0.0)
+        light, far = radiance_along(world, atlas, air, lamps, p, d)
+        total += light
+        clear += wp.min(1.0, far * far / 4.0)
+        closeness += 1.0 / wp.max(far, 1.0e-4)
     share = 1.0 / wp.float32(wp.max(rays, 1))
-    light = total * (PI * share)
-    return wp.vec4(light[0], light[1], light[2], clear * share), closeness * share
+    total = total * (PI * share)
+    return wp.vec4(total[0], total[1], total[2], clear * share), closeness * share
 
 
 @wp.func
@@ -269,10 +260,11 @@ def find_sun_kernel(
         if surfaces.triangles[j] < 0 or air.sun_color[0] + air.sun_color[2] <= 0.0:
             continue
         h = surfaces.geometric[j]
-        if wp.dot(h, air.sun) > 0.0 and wp.dot(surfaces.normals[j], air.sun) > 0.0:
-            q = surfaces.positions[j] + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
-            q += lift_of(world, surfaces.triangles[j], surfaces.positions[j], h)
-            sun_out[cell] = sun_along(world, air, q, air.sun)
+        n = surfaces.normals[j]
+        if wp.dot(h, air.sun) > 0.0 and wp.dot(n, air.sun) > 0.0:
+            p = surfaces.positions[j]
+            start = p + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
+            sun_out[cell] = sunlit(world, air, surfaces.triangles[j], p, start, h, n, 1)
 
 
 @wp.func
@@ -322,10 +314,7 @@ def _fit(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.
     """How well pixel ``j`` lies on the surface through ``p`` that faces along ``n``, in [0, 1]."""
     if surfaces.triangles[j] < 0:
         return wp.float32(0.0)
-    off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
-    alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
-    alike = alike * alike
-    return wp.exp(-off * off) * alike * alike
+    return same_surface(wp.dot(n, surfaces.positions[j] - p) * tolerance, wp.dot(n, surfaces.normals[j]))
 
 
 @wp.func

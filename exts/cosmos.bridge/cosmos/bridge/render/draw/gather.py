@@ -19,8 +19,8 @@ from cosmos.bridge.render.draw.frugal import (
     gather_frugally_kernel,
     spread_light_kernel,
 )
-from cosmos.bridge.render.draw.light import gather_light_kernel, smooth_light_kernel
-from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells
+from cosmos.bridge.render.draw.light import gather_light_kernel
+from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import ROOFED
 
 _SMALL, _MIDDLE = 100_000, 500_000

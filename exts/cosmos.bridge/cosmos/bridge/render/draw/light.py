@@ -95,6 +95,94 @@ def bounced(
     return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)
 
 
+@wp.func
+def radiance_along(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, p: wp.vec3, d: wp.vec3):
+    """Radiance that comes to ``p`` against the unit direction ``d``, and the way to what sends it [m], 1e9 for the sky.
+
+    Without bounces, things send back a flat ambient, less of it where they are close.
+    """
+    face, far = hit_along(world, p, d, 60.0)
+    if face < 0:
+        return sky_radiance(air, atlas, d, 0.0), wp.float32(1.0e9)
+    if air.bounce > 0.0:
+        back = bounced(world, atlas, air, lamps, face, p + d * (far * 0.999), d, 0.03)
+        strongest = wp.max(back[0], wp.max(back[1], back[2]))
+        return back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9)), far
+    ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
+    return wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far), far
+
+
+@wp.func
+def _surroundings(
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    p: wp.vec3,
+    n: wp.vec3,
+    g: wp.vec3,
+    turn: wp.float32,
+    lift: wp.float32,
+    rays: wp.int32,
+):
+    """Irradiance from sky and surroundings, and openness, by ``rays`` of a spiral turned by the two shares."""
+    tx = frame_x(n)
+    ty = wp.cross(n, tx)
+    total = wp.vec3(0.0, 0.0, 0.0)
+    clear = wp.float32(0.0)
+    for r in range(rays):
+        # Cosine-weighted hemisphere: a spiral of strata, turned by the pattern.
+        s = (wp.float32(r) + lift) / wp.float32(rays)
+        angle = 6.2831853 * (turn + wp.float32(r) * 0.61803399)
+        radius = wp.sqrt(s)
+        d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
+        if wp.dot(d, g) < 0.02:
+            d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
+        light, far = radiance_along(world, atlas, air, lamps, p, d)
+        total += light
+        clear += wp.min(1.0, far * far / 4.0)
+    share = 1.0 / wp.float32(wp.max(rays, 1))
+    total = total * (PI * share)
+    return wp.vec4(total[0], total[1], total[2], clear * share)
+
+
+@wp.func
+def _lamplight(
+    world: WorldArrays,
+    lamps: Lamps,
+    p: wp.vec3,
+    n: wp.vec3,
+    g: wp.vec3,
+    turn: wp.float32,
+    lift: wp.float32,
+    rays: wp.int32,
+):
+    """Irradiance of all lamps, with ``rays`` to each that casts shadows and counts."""
+    light = wp.vec3(0.0, 0.0, 0.0)
+    best = wp.float32(0.0)
+    for k in range(lamps.count):
+        light += lamp_irradiance(lamps, k, p, n)
+    peak = wp.max(light[0], wp.max(light[1], light[2]))
+    lit = wp.vec3(0.0, 0.0, 0.0)
+    for k in range(lamps.count):
+        part = lamp_irradiance(lamps, k, p, n)
+        best = wp.max(part[0], wp.max(part[1], part[2]))
+        if best > peak * 0.02 and lamps.shadows[k] == 1:
+            seen = wp.float32(0.0)
+            for r in range(rays):
+                a = lift + wp.float32(r) * 0.75487767
+                b = turn + wp.float32(r) * 0.56984029
+                to = lamp_point(lamps, k, a - wp.floor(a), b - wp.floor(b)) - p
+                if lamps.kinds[k] == 0:
+                    to = lamps.aims[k] * -1.0e4
+                distance = wp.length(to)
+                if wp.dot(to, g) > 0.0:
+                    seen += light_along(world, p, to / distance, distance * 0.995 - 0.02)
+            part = part * (seen / wp.float32(rays))
+        lit += part
+    return lit
+
+
 @wp.kernel
 def gather_light_kernel(
     first: wp.int32,
@@ -129,121 +217,8 @@ def gather_light_kernel(
     pattern = wp.uint32((row & 3) * 4 + (column & 3))
     turn = unit_of(mix_bits(pattern * wp.uint32(40503) + wp.uint32(7)))
     lift = unit_of(mix_bits(pattern * wp.uint32(29411) + wp.uint32(131)))
-    tx = frame_x(n)
-    ty = wp.cross(n, tx)
-    total = wp.vec3(0.0, 0.0, 0.0)
-    clear = wp.float32(0.0)
-    for r in range(rays):
-        # Cosine-weighted hemisphere: a spiral of strata, turned by the pattern.
-        s = (wp.float32(r) + lift) / wp.float32(rays)
-        angle = 6.2831853 * (turn + wp.float32(r) * 0.61803399)
-        radius = wp.sqrt(s)
-        d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
-        if wp.dot(d, g) < 0.02:
-            d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-        face, far = hit_along(world, p, d, 60.0)
-        if face >= 0:
-            clear += wp.min(1.0, far * far / 4.0)
-            if air.bounce > 0.0:
-                back = bounced(world, atlas, air, lamps, face, p + d * (far * 0.999), d, 0.03)
-                strongest = wp.max(back[0], wp.max(back[1], back[2]))
-                total += back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9))
-            else:
-                ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
-                total += wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far)
-        else:
-            clear += 1.0
-            total += sky_radiance(air, atlas, d, 0.0)
-    share = 1.0 / wp.float32(wp.max(rays, 1))
-    total = total * (PI * share)
-    gathered_out[cell] = wp.vec4(total[0], total[1], total[2], clear * share)
-    light = wp.vec3(0.0, 0.0, 0.0)
-    best = wp.float32(0.0)
-    for k in range(lamps.count):
-        light += lamp_irradiance(lamps, k, p, n)
-    peak = wp.max(light[0], wp.max(light[1], light[2]))
-    lit = wp.vec3(0.0, 0.0, 0.0)
-    for k in range(lamps.count):
-        part = lamp_irradiance(lamps, k, p, n)
-        best = wp.max(part[0], wp.max(part[1], part[2]))
-        if best > peak * 0.02 and lamps.shadows[k] == 1:
-            seen = wp.float32(0.0)
-            for r in range(lamp_rays):
-                a = lift + wp.float32(r) * 0.75487767
-                b = turn + wp.float32(r) * 0.56984029
-                to = lamp_point(lamps, k, a - wp.floor(a), b - wp.floor(b)) - p
-                if lamps.kinds[k] == 0:
-                    to = lamps.aims[k] * -1.0e4
-                distance = wp.length(to)
-                if wp.dot(to, g) > 0.0:
-                    seen += light_along(world, p, to / distance, distance * 0.995 - 0.02)
-            part = part * (seen / wp.float32(lamp_rays))
-        lit += part
-    lit_out[cell] = lit
-
-
-@wp.kernel
-def smooth_light_kernel(
-    first: wp.int32,
-    run: wp.int32,
-    count: wp.int32,
-    cells: wp.array(dtype=wp.int32),
-    surfaces: Surfaces,
-    width: wp.int32,
-    step: wp.int32,
-    columns: wp.int32,
-    rows: wp.int32,
-    spread: wp.int32,
-    lit: wp.array(dtype=wp.vec3),
-    gathered: wp.array(dtype=wp.vec4),
-    lit_out: wp.array(dtype=wp.vec3),
-    gathered_out: wp.array(dtype=wp.vec4),
-):
-    """Average each of ``cells`` with 5 x 5 neighbours on the same surface (1 inside, a half at the rim: one pattern).
-
-    Neighbours are ``spread`` cells apart.
-    """
-    begin = (first + wp.tid()) * run
-    for item in range(begin, wp.min(begin + run, count)):
-        cell = cells[item]
-        row = cell // columns
-        column = cell - row * columns
-        height = surfaces.triangles.shape[0] // width
-        i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
-        lit_out[cell] = lit[cell]
-        gathered_out[cell] = gathered[cell]
-        if surfaces.triangles[i] < 0:
-            continue
-        p = surfaces.positions[i]
-        n = surfaces.normals[i]
-        tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step * spread))
-        sum_lit = wp.vec3(0.0, 0.0, 0.0)
-        sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
-        total = wp.float32(0.0)
-        for dy in range(-2, 3):
-            for dx in range(-2, 3):
-                qr = row + dy * spread
-                qc = column + dx * spread
-                if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
-                    j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
-                    if surfaces.triangles[j] >= 0:
-                        weight = wp.float32(1.0)
-                        if dy == -2 or dy == 2:
-                            weight *= 0.5
-                        if dx == -2 or dx == 2:
-                            weight *= 0.5
-                        off = wp.abs(wp.dot(n, surfaces.positions[j] - p)) * tolerance
-                        alike = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
-                        alike = alike * alike
-                        alike = alike * alike
-                        weight *= wp.exp(-off * off) * alike * alike
-                        q = qr * columns + qc
-                        sum_lit += lit[q] * weight
-                        sum_gathered += gathered[q] * weight
-                        total += weight
-        if total > 0.0:
-            lit_out[cell] = sum_lit / total
-            gathered_out[cell] = sum_gathered / total
+    gathered_out[cell] = _surroundings(world, atlas, air, lamps, p, n, g, turn, lift, rays)
+    lit_out[cell] = _lamplight(world, lamps, p, n, g, turn, lift, lamp_rays)
 
 
 __all__ = [
@@ -252,6 +227,6 @@ __all__ = [
     "bounced",
     "frame_x",
     "gather_light_kernel",
-    "smooth_light_kernel",
+    "radiance_along",
     "sun_along",
 ]

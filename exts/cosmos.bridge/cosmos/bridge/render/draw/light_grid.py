@@ -80,15 +80,86 @@ def pack_cells(bands: Bands, grid: Any, home: Any) -> None:
 
 
 @wp.func
-def _weight(cell: Cell, near: wp.float32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
-    """How much a cell counts, by how near it is and how alike its surface; 0 where it shows the sky."""
-    off = wp.dot(n, cell.place - p) * tolerance
+def same_surface(off: wp.float32, cosine: wp.float32):
+    """How likely two places lie on one surface, in [0, 1].
+
+    ``off`` is the way from one to the tangent plane of the other over what is tolerated, ``cosine`` of their normals.
+    """
     fall = wp.max(1.0 - off * off * 0.0625, 0.0)  # its 16th power is within 0.02 of exp(-off * off)
     fall = fall * fall
     fall = fall * fall
-    both = fall * wp.max(0.0, wp.dot(n, cell.normal))
+    both = fall * wp.max(0.0, cosine)
     both = both * both
-    return near * cell.shown * (both * both + 1.0e-5)
+    return both * both
+
+
+@wp.kernel
+def smooth_light_kernel(
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    cells: wp.array(dtype=wp.int32),
+    surfaces: Surfaces,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+    spread: wp.int32,
+    lit: wp.array(dtype=wp.vec3),
+    gathered: wp.array(dtype=wp.vec4),
+    lit_out: wp.array(dtype=wp.vec3),
+    gathered_out: wp.array(dtype=wp.vec4),
+):
+    """Average each of ``cells`` with 5 x 5 neighbours on the same surface (1 inside, a half at the rim: one pattern).
+
+    Neighbours are ``spread`` cells apart.
+    """
+    begin = (first + wp.tid()) * run
+    for item in range(begin, wp.min(begin + run, count)):
+        cell = cells[item]
+        row = cell // columns
+        column = cell - row * columns
+        height = surfaces.triangles.shape[0] // width
+        i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
+        lit_out[cell] = lit[cell]
+        gathered_out[cell] = gathered[cell]
+        if surfaces.triangles[i] < 0:
+            continue
+        p = surfaces.positions[i]
+        n = surfaces.normals[i]
+        tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step * spread))
+        sum_lit = wp.vec3(0.0, 0.0, 0.0)
+        sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+        total = wp.float32(0.0)
+        for dy in range(-2, 3):
+            for dx in range(-2, 3):
+                qr = row + dy * spread
+                qc = column + dx * spread
+                if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
+                    j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
+                    if surfaces.triangles[j] >= 0:
+                        weight = wp.float32(1.0)
+                        if dy == -2 or dy == 2:
+                            weight *= 0.5
+                        if dx == -2 or dx == 2:
+                            weight *= 0.5
+                        off = wp.dot(n, surfaces.positions[j] - p) * tolerance
+                        facing = wp.max(0.0, wp.dot(n, surfaces.normals[j]))
+                        weight *= same_surface(off, facing * facing)  # round things must not blur
+                        q = qr * columns + qc
+                        sum_lit += lit[q] * weight
+                        sum_gathered += gathered[q] * weight
+                        total += weight
+        if total > 0.0:
+            lit_out[cell] = sum_lit / total
+            gathered_out[cell] = sum_gathered / total
+
+
+@wp.func
+def _weight(cell: Cell, near: wp.float32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
+    """How much a cell counts, by how near it is and how alike its surface; 0 where it shows the sky."""
+    alike = same_surface(wp.dot(n, cell.place - p) * tolerance, wp.dot(n, cell.normal))
+    return near * cell.shown * (alike + 1.0e-5)
 
 
 @wp.func
@@ -144,4 +215,4 @@ def cell_of(grid: LightGrid, uv: wp.vec2):
     return wp.clamp(row, 0, grid.rows - 1) * grid.columns + wp.clamp(column, 0, grid.columns - 1)
 
 
-__all__ = ["Cell", "LightGrid", "cell_of", "grid_sample", "pack_cells"]
+__all__ = ["Cell", "LightGrid", "cell_of", "grid_sample", "pack_cells", "same_surface", "smooth_light_kernel"]
