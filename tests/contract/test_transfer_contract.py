@@ -35,7 +35,11 @@ def _tiny_sim(folder):
     return {"weights": str(write_tiny_cosmos3(folder, memory={"kv_window": 3, "attention_sink": 1}))}
 
 
-OPTIONS = {"cosmos-transfer2.5": _tiny25, "cosmos3-sim-transfer": _tiny_sim}
+def _tiny3(folder):
+    return {**_tiny_sim(folder), "chunk_frames": 5, "attention": "weighted"}
+
+
+OPTIONS = {"cosmos-transfer2.5": _tiny25, "cosmos3": _tiny3, "cosmos3-sim-transfer": _tiny_sim}
 """Backend whose weights are fetched -> writes tiny ones of the same layout and returns the options to use them."""
 
 

@@ -115,3 +115,19 @@ def test_the_verdict_names_the_phase_that_does_not_fit(published):
 def test_what_cannot_be_planned_gets_a_sentence():
     with pytest.raises(ValueError, match=r"4k \+ 1"):
         plan_transfer25(num_frames=5, **{**TINY, "chunk_frames": 6})
+
+
+@pytest.mark.parametrize(
+    ("changes", "billions"),
+    [
+        ({}, 15.17),
+        ({"hidden_size": 5120, "num_hidden_layers": 64, "intermediate_size": 25600, "num_attention_heads": 64}, 64.0),
+    ],
+)
+def test_cosmos3_has_the_published_parameters(changes, billions):
+    """Nano is what diffusers builds by default; the larger one has the shapes of Super."""
+    from diffusers import Cosmos3OmniTransformer
+
+    with torch.device("meta"):
+        net = Cosmos3OmniTransformer(**changes)
+    assert sum(p.numel() for p in net.parameters()) / 1e9 == pytest.approx(billions, rel=2e-3)

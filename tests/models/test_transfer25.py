@@ -7,7 +7,7 @@ import torch  # noqa: TID253
 
 from cosmos.models.chunks import plan_chunks
 from cosmos.models.transfer25.loading import find_branches, load_transfer25
-from cosmos.models.transfer25.sampling import Hint, Part, Preserve, Sampling, seam
+from cosmos.models.transfer25.sampling import Hint, Part, Preserve, Sampling
 from cosmos.models.weights import WeightsError
 from tiny_cosmos import (
     make_branch25,
@@ -287,11 +287,6 @@ def test_progress_may_stop_within_a_step(loaded, states):
     with pytest.raises(KeyboardInterrupt):
         list(loaded.nets.paint(iter([part]), sampling, stop))
     assert told == [(0, 1)]
-
-
-def test_the_seam_is_the_mean_difference_in_levels():
-    before, after = torch.full((1, 3, 5, 2, 2), 0.0), torch.full((1, 3, 5, 2, 2), 2.0 / 127.5)
-    assert seam(before, after, 1) == pytest.approx(2.0, abs=1e-4)
 
 
 def test_embeddings_are_read_from_the_cache_without_the_encoder(tiny25, tmp_path):

@@ -56,6 +56,12 @@ PUBLISHED: Mapping[str, Published] = {
             ),
         ),
         Published(
+            name="cosmos3",
+            licence="OpenMDW-1.1",
+            gated=False,
+            pieces=(Piece(folder="", repo="nvidia/Cosmos3-Nano", revision="main"),),
+        ),
+        Published(
             name="cosmos3-sim-transfer",
             licence="as its model card says",
             gated=True,

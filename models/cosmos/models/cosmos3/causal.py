@@ -14,6 +14,8 @@ import torch  # noqa: TID253
 from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
+from cosmos.models.cosmos3.attention import attend, heads, rotate
+
 _TIMESTEPS = 1000.0
 
 KeyValues = list[tuple[Tensor, Tensor]]
@@ -80,12 +82,12 @@ class CausalTransformer:
         for layer in self.net.layers:
             attention = layer.self_attn
             hidden = layer.input_layernorm(x)
-            query = _rotate(attention.norm_q(_heads(attention.to_q(hidden), attention.head_dim)), cos, sin)
-            raw = attention.norm_k(_heads(attention.to_k(hidden), attention.head_dim))
-            value = _heads(attention.to_v(hidden), attention.head_dim)
+            query = rotate(attention.norm_q(heads(attention.to_q(hidden), attention.head_dim)), cos, sin)
+            raw = attention.norm_k(heads(attention.to_k(hidden), attention.head_dim))
+            value = heads(attention.to_v(hidden), attention.head_dim)
             shown = raw if attention.k_norm_und_for_gen is None else attention.k_norm_und_for_gen(raw)
-            entries.append((_rotate(shown, cos, sin), value))
-            out = _attend(query, _rotate(raw, cos, sin), value, is_causal=True)
+            entries.append((rotate(shown, cos, sin), value))
+            out = attend(query, rotate(raw, cos, sin), value, is_causal=True)
             x = x + attention.to_out(out)
             x = x + layer.mlp(layer.post_attention_layernorm(x))
         return Text(entries=entries, offset=float(len(ids) + self.net.config.unified_3d_mrope_temporal_modality_margin))
@@ -130,13 +132,13 @@ class CausalTransformer:
         for index, layer in enumerate(self.net.layers):
             attention = layer.self_attn
             hidden = layer.input_layernorm_moe_gen(x)
-            query = _rotate(attention.norm_added_q(_heads(attention.add_q_proj(hidden), attention.head_dim)), cos, sin)
-            key = _rotate(attention.norm_added_k(_heads(attention.add_k_proj(hidden), attention.head_dim)), cos, sin)
-            value = _heads(attention.add_v_proj(hidden), attention.head_dim)
+            query = rotate(attention.norm_added_q(heads(attention.add_q_proj(hidden), attention.head_dim)), cos, sin)
+            key = rotate(attention.norm_added_k(heads(attention.add_k_proj(hidden), attention.head_dim)), cos, sin)
+            value = heads(attention.add_v_proj(hidden), attention.head_dim)
             made.append((key, value))
             seen = [text.entries[index], *(block[index] for block in history.blocks), (key, value)]
             keys, values = (torch.cat(parts, dim=1) for parts in zip(*seen, strict=True))
-            x = x + attention.to_add_out(_attend(query, keys, values))
+            x = x + attention.to_add_out(attend(query, keys, values))
             x = x + layer.mlp_moe_gen(layer.post_attention_layernorm_moe_gen(x))
         return self.net.norm_moe_gen(x), made
 
@@ -163,24 +165,6 @@ class CausalTransformer:
             position_ids=positions[:, None].to(self.device), device=self.device, dtype=self.dtype
         )
         return cos[0], sin[0]
-
-
-def _heads(x: Tensor, width: int) -> Tensor:
-    """Split channels into heads, shape [heads, tokens, width]."""
-    return x.view(x.shape[0], -1, width).transpose(0, 1)
-
-
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), dim=-1) * sin
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, *, is_causal: bool = False) -> Tensor:
-    """Attend with grouped heads; return shape [tokens, heads * width]."""
-    out = functional.scaled_dot_product_attention(
-        query[None], key[None], value[None], is_causal=is_causal, enable_gqa=True
-    )
-    return out[0].transpose(0, 1).flatten(1)
 
 
 def _patchify(latent: Tensor, patch: int) -> Tensor:

@@ -35,6 +35,8 @@ class Loaded3:
     """An ``AutoencoderKLWan`` of the Wan2.2 kind."""
     tokenizer: Any
     """The tokenizer."""
+    scheduler: dict[str, Any]
+    """Configuration of the published scheduler; empty where a checkpoint has none."""
     sha256: str
     """One hash over transformer and autoencoder."""
 
@@ -85,8 +87,15 @@ def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype) -> Loaded3:
             f"The transformer in {folder} takes {transformer.config.latent_channel} latent channels, the autoencoder "
             f"gives {vae.config.z_dim}; give nets of the same model."
         )
+    schedule = folder / "scheduler" / "scheduler_config.json"
+    try:
+        scheduler = read_config(schedule) if schedule.is_file() else {}
+    except ValueError as error:
+        raise WeightsError(f"{error} Fetch the checkpoint again.") from error
     files = [*weight_files(folder / "transformer"), *weight_files(folder / "vae")]
-    return Loaded3(transformer=transformer, vae=vae, tokenizer=tokenizer, sha256=combined_sha256(files))
+    return Loaded3(
+        transformer=transformer, vae=vae, tokenizer=tokenizer, scheduler=scheduler, sha256=combined_sha256(files)
+    )
 
 
 def read_memory(folder: Path, window: int | None, sinks: int | None) -> tuple[int, int]:

@@ -243,16 +243,4 @@ def _scales(hint: Hint, blocks: int) -> list[Scale]:
     return [hint.weight if gain == 1.0 else hint.weight * gain for gain in gains]
 
 
-def seam(before: Tensor, after: Tensor, overlap: int) -> float:
-    """Return how much a part differs from the end of the one before, where both show the same frames [8-bit levels].
-
-    Args:
-        before: Pictures of the earlier part, in [-1, 1], shape [1, 3, T, H, W].
-        after: Pictures of the later part.
-        overlap: Frames that both show.
-    """
-    end, start = before[:, :, -overlap:].clamp(-1.0, 1.0), after[:, :, :overlap].clamp(-1.0, 1.0)
-    return float((end - start).abs().mean() * 127.5)
-
-
-__all__ = ["SCHEDULES", "Hint", "Part", "Preserve", "Sampling", "Transfer25", "seam"]
+__all__ = ["SCHEDULES", "Hint", "Part", "Preserve", "Sampling", "Transfer25"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
+from cosmos.bridge.transfer.chunked import count_steps, join_chunks
 from cosmos.bridge.transfer.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
 from cosmos.bridge.transfer.frames import capped_numbers, capped_tokens, check_maps, map_frames, video_frames
@@ -251,32 +252,13 @@ class CosmosTransfer25:
         self, request: TransferRequest, loaded: Loaded25, sampling: Sampling, progress: Optional[Progress]
     ) -> tuple[wp.array, list[float]]:
         """Paint chunk after chunk; return the pictures and how well the chunks meet [8-bit levels]."""
-        import warp as wp
-
-        from cosmos.bridge.kernels.layout import tensor_to_video
         from cosmos.models.chunks import plan_chunks
-        from cosmos.models.transfer25.sampling import seam
 
-        clip, steps = request.clip, sampling.num_steps
+        clip = request.clip
         chunks = plan_chunks(clip.num_frames, chunk=self._options.chunk_frames, overlap=self._options.overlap)
-
-        def tell(index: int, done: int) -> None:
-            if progress is not None:
-                progress("transfer", index * steps + done, len(chunks) * steps)
-
-        rgb, seams, before = wp.empty_like(clip.rgb), [], None
+        tell = count_steps(progress, len(chunks), sampling.num_steps)
         painted = loaded.nets.paint(self._parts(request, chunks, loaded), sampling, tell)
-        for chunk, pictures in zip(chunks, painted, strict=True):
-            if before is not None:
-                seams.append(round(seam(before, pictures, chunk.overlap), 3))
-            before = pictures
-            kept = pictures[:, :, chunk.places, : clip.height, : clip.width].to(wp.device_to_torch(rgb.device))
-            try:
-                video = tensor_to_video(kept)
-            except ValueError as error:
-                raise ModelError(f"{_NAME} failed on this clip: {error}") from error
-            wp.copy(rgb[chunk.first : chunk.first + chunk.kept], video)
-        return rgb, seams
+        return join_chunks(_NAME, clip, chunks, painted)
 
     def _parts(self, request: TransferRequest, chunks: tuple[Chunk, ...], loaded: Loaded25) -> Iterator[Part]:
         """Bring the chunks of a request to the nets' tensors, one at a time."""

@@ -62,6 +62,15 @@ BACKENDS: Mapping[str, TransferBackend] = {
             uses=("weights", "negative_prompt", "guidance", "preserve"),
         ),
         TransferBackend(
+            name="cosmos3",
+            target="cosmos.bridge.transfer.cosmos3:Cosmos3Transfer",
+            extra="cosmos",
+            licence="OpenMDW-1.1",
+            hardware="a CUDA device of 48 GB or more",
+            fetched=True,
+            uses=("weights", "negative_prompt", "guidance"),
+        ),
+        TransferBackend(
             name="cosmos3-sim-transfer",
             target="cosmos.bridge.transfer.cosmos3_sim:CosmosSimTransfer",
             extra="cosmos",
