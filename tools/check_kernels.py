@@ -18,9 +18,10 @@ from types import ModuleType
 import warp as wp
 
 import cosmos.bridge.kernels
+import cosmos.bridge.render.annotators
 import cosmos.bridge.render.draw
 
-PACKAGES = (cosmos.bridge.kernels, cosmos.bridge.render.draw)
+PACKAGES = (cosmos.bridge.kernels, cosmos.bridge.render.annotators, cosmos.bridge.render.draw)
 
 
 def kernel_modules(names: tuple[str, ...] = ()) -> list[ModuleType]:
