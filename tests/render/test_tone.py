@@ -3,7 +3,7 @@
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.draw.tone import aces
+from cosmos.bridge.render.draw.tone import aces, srgb_looked_up, srgb_table
 
 wp.config.quiet = True
 
@@ -43,3 +43,29 @@ def test_grey_stays_grey_and_more_light_is_never_darker(device):
     assert seen[0, 1] < 1e-3 and seen[-1, 1] == 1.0
     middle = toned(device, [[0.18, 0.18, 0.18]])[0, 1]
     assert 0.08 < middle < 0.16  # this fit is darker than ACES by design: scale scene light by 1 / 0.6 to match it
+
+
+@wp.kernel
+def _look_up_kernel(
+    table: wp.array(dtype=wp.float32), values: wp.array(dtype=wp.float32), out: wp.array(dtype=wp.float32)
+):
+    i = wp.tid()
+    out[i] = srgb_looked_up(table, values[i])
+
+
+def test_the_looked_up_curve_is_srgb_within_a_hundredth_of_a_byte(device):
+    values = np.concatenate([np.geomspace(1e-6, 1.0, 20000), [0.0, 0.0031308, -1.0, 2.0, np.inf, -np.inf]])
+    given = wp.array(values.astype(np.float32), dtype=wp.float32, device=device)
+    out = wp.empty(len(given), dtype=wp.float32, device=device)
+    wp.launch(_look_up_kernel, dim=len(given), inputs=[srgb_table(device), given, out], device=device)
+    v = np.clip(values, 0.0, 1.0)
+    srgb = np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1.0 / 2.4) - 0.055)
+    assert np.abs(out.numpy() - srgb).max() * 255.0 < 0.01
+
+
+def test_a_broken_colour_reads_no_memory_of_others(device):
+    given = wp.array(np.full(1000, np.nan, dtype=np.float32), dtype=wp.float32, device=device)
+    out = wp.empty(1000, dtype=wp.float32, device=device)
+    wp.launch(_look_up_kernel, dim=1000, inputs=[srgb_table(device), given, out], device=device)
+    found = out.numpy()
+    assert (np.isnan(found) | ((found >= 0.0) & (found <= 1.0))).all()

@@ -31,6 +31,7 @@ from cosmos.bridge.render.draw.picture import (
 )
 from cosmos.bridge.render.draw.shade import shade_kernel
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
+from cosmos.bridge.render.draw.tone import srgb_table
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
@@ -104,6 +105,7 @@ class Painter:
         self._tracer: Optional[PathTracer] = None
         self._traced: Optional[tuple[tuple[Any, ...], wp.array]] = None
         self._canvases: dict[tuple[int, int], _Canvas] = {}
+        self._curve = srgb_table(bands.device)
 
     def paint(
         self,
@@ -134,7 +136,7 @@ class Painter:
             linear: Give exposed light as it is before tone mapping, particles, dirt of the lens and sensor noise.
         """
         frame = self._frame(camera, pose, look, cameras, toned=not linear)
-        width, count, canvas = camera.width, camera.width * camera.height, frame.canvas
+        count, canvas = camera.width * camera.height, frame.canvas
         if reference is None:
             self._draw(frame, seen)
         else:
@@ -150,7 +152,7 @@ class Painter:
             colors = self._dirty(frame, pose, look)
         noise, seed = (0.0, 0) if look is None else (look.noise, look.seed & 0x7FFFFFFF)
         moment = round(pose.time_code * 8.0) & 0xFFFFF
-        self._bands.launch(encode_kernel, count, [width, colors, noise, seed, moment, rgb], chunk=4096)
+        self._encode(camera, [colors, noise, seed, moment], rgb)
 
     def light(
         self,
@@ -167,7 +169,7 @@ class Painter:
         frame = self._frame(camera, pose, look, cameras, bare=True)
         count = camera.width * camera.height
         grid = self._draw(frame, seen)
-        self._bands.launch(encode_kernel, count, [camera.width, frame.canvas.colors, 0.0, 0, 0, maps.relit], chunk=4096)
+        self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         inputs = [*scene, int(look.rain > 0.0), maps.white, maps.mirror, maps.air]
         self._bands.launch(fill_balls_kernel, count, inputs, chunk=512)
@@ -214,6 +216,11 @@ class Painter:
         self._shade(frame, grid, canvas.home, count, canvas.colors)
         self._refine_edges(frame, grid)
         return grid
+
+    def _encode(self, camera: Camera, inputs: list, rgb: wp.array) -> None:
+        """Turn colours into bytes; ``inputs`` are colours, noise, its seed and moment."""
+        count = camera.width * camera.height
+        self._bands.launch_runs(encode_kernel, count, [camera.width, self._curve, *inputs, rgb], chunk=4096)
 
     def _trace(
         self,

@@ -7,7 +7,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import lattice
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.tone import srgb_of
+from cosmos.bridge.render.draw.tone import srgb_looked_up
 
 wp.set_module_options(fast_options())
 
@@ -127,7 +127,10 @@ def average_kernel(
 @wp.kernel
 def encode_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     width: wp.int32,
+    curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     colors: wp.array(dtype=wp.vec3),
     noise: wp.float32,
     seed: wp.uint32,
@@ -135,16 +138,17 @@ def encode_kernel(
     rgb_out: wp.array3d(dtype=wp.uint8),
 ):
     """Display-linear colour to sRGB bytes, with sensor noise (shot and read noise, one draw a channel)."""
-    i = first + wp.tid()
-    y = i // width
-    x = i - y * width
-    for channel in range(3):
-        value = srgb_of(colors[i][channel])
-        if noise > 0.0:
-            a = lattice(x, y, frame * 4 + channel, seed)
-            b = lattice(y, x, frame * 4 + channel, seed ^ wp.uint32(911))
-            value += (a + b - 1.0) * noise * (0.035 + 0.05 * (1.0 - value))
-        rgb_out[y, x, channel] = wp.uint8(wp.clamp(value, 0.0, 1.0) * 255.0 + 0.5)
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        y = i // width
+        x = i - y * width
+        for channel in range(3):
+            value = srgb_looked_up(curve, colors[i][channel])
+            if noise > 0.0:
+                a = lattice(x, y, frame * 4 + channel, seed)
+                b = lattice(y, x, frame * 4 + channel, seed ^ wp.uint32(911))
+                value += (a + b - 1.0) * noise * (0.035 + 0.05 * (1.0 - value))
+            rgb_out[y, x, channel] = wp.uint8(wp.clamp(value, 0.0, 1.0) * 255.0 + 0.5)
 
 
 __all__ = ["average_kernel", "encode_kernel", "fill_centres_kernel", "fill_fine_kernel", "mark_edges_kernel"]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import warp as wp
 
 wp.set_module_options({"enable_backward": False})
+
+_STEPS = wp.constant(4096)
+"""Steps of the table of the sRGB curve."""
 
 
 @wp.func
@@ -32,4 +38,20 @@ def srgb_of(value: wp.float32):
     return 1.055 * wp.pow(v, 0.41666667) - 0.055
 
 
-__all__ = ["aces", "srgb_of"]
+def srgb_table(device: Any) -> wp.array:
+    """Return what ``srgb_looked_up`` reads: the curve at even steps, float32, shape [_STEPS + 1]."""
+    v = np.linspace(0.0, 1.0, _STEPS + 1)
+    curve = np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1.0 / 2.4) - 0.055)
+    return wp.array(curve.astype(np.float32), dtype=wp.float32, device=device)
+
+
+@wp.func
+def srgb_looked_up(table: wp.array(dtype=wp.float32), value: wp.float32):
+    """As ``srgb_of``, within a hundredth of a byte, for less than a power costs."""
+    place = wp.clamp(value, 0.0, 1.0) * wp.float32(_STEPS)
+    step = wp.clamp(wp.int32(place), 0, _STEPS - 1)  # whatever a broken colour becomes
+    low = table[step]
+    return low + (table[step + 1] - low) * (place - wp.float32(step))
+
+
+__all__ = ["aces", "srgb_looked_up", "srgb_of", "srgb_table"]
