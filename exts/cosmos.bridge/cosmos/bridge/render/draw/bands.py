@@ -10,6 +10,7 @@ from typing import Any, Optional, TypeVar
 
 import warp as wp
 
+from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.threads import usable_threads
 
 _CHUNKS_PER_THREAD = 4
@@ -51,13 +52,18 @@ class Bands:
         """
         if count <= 0:
             return
+        self.load(kernel)
         pieces = max(1, min(self.threads * _CHUNKS_PER_THREAD, count // max(1, chunk)))
         if self._pool is None or pieces == 1:
             wp.launch(kernel, dim=count, inputs=[0, *inputs], device=self.device)
             return
-        wp.load_module(module=kernel.module, device=self.device)
         edges = [count * piece // pieces for piece in range(pieces + 1)]
         self.run([(kernel, end - start, [start, *inputs]) for start, end in pairwise(edges)])
+
+    def load(self, kernel: Any) -> None:
+        """Load the module of a kernel, which Warp hashes first; once loaded it costs next to nothing."""
+        with collector_waits():
+            wp.load_module(module=kernel.module, device=self.device)
 
     def launch_runs(self, kernel: Any, count: int, inputs: list, *, chunk: int = 256) -> None:
         """Run ``kernel`` on runs of items: each thread loops over many on the CPU, where a thread's start is dear.

@@ -416,7 +416,7 @@ class Rasteriser:
         if len(drawn) == 0:
             return
         bands = self._bands
-        wp.load_module(module=kernel.module, device=bands.device)
+        bands.load(kernel)
         rows = -(-height // TILE)
         pieces = min(bands.threads * 2, rows) if bands.threads > 1 else 1
         edges = [min(height, TILE * (rows * piece // pieces)) for piece in range(pieces + 1)]
