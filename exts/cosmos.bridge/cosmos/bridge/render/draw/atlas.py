@@ -70,20 +70,33 @@ def _wrap(i: wp.int32, n: wp.int32, mode: wp.int32):
 
 @wp.func
 def _texel(atlas: Atlas, at: wp.int32, kind: wp.int32):
-    """Texel ``at`` of the run as linear RGBA; all zero for -1, the black outside."""
-    if at < 0:
-        return wp.vec4(0.0, 0.0, 0.0, 0.0)
-    packed = atlas.texels[at]
-    r = wp.int32(packed & wp.uint32(255))
-    g = wp.int32((packed >> wp.uint32(8)) & wp.uint32(255))
-    b = wp.int32((packed >> wp.uint32(16)) & wp.uint32(255))
-    if kind == 2:  # shared exponent (G. Ward 1991)
-        unit = wp.pow(2.0, wp.float32(packed >> wp.uint32(24)) - 128.0) / 255.0
-        return wp.vec4(wp.float32(r) * unit, wp.float32(g) * unit, wp.float32(b) * unit, 1.0)
-    a = wp.float32(packed >> wp.uint32(24)) / 255.0
-    if kind == 1:
-        return wp.vec4(atlas.linear[r], atlas.linear[g], atlas.linear[b], a)
-    return wp.vec4(wp.float32(r) / 255.0, wp.float32(g) / 255.0, wp.float32(b) / 255.0, a)
+    """Texel ``at`` of the run as linear RGBA; all zero for -1, the black outside.
+
+    Branches set numbers, never vectors: those would go through memory.
+    """
+    red = wp.float32(0.0)
+    green = wp.float32(0.0)
+    blue = wp.float32(0.0)
+    alpha = wp.float32(0.0)
+    if at >= 0:
+        packed = atlas.texels[at]
+        r = wp.int32(packed & wp.uint32(255))
+        g = wp.int32((packed >> wp.uint32(8)) & wp.uint32(255))
+        b = wp.int32((packed >> wp.uint32(16)) & wp.uint32(255))
+        alpha = wp.float32(packed >> wp.uint32(24)) / 255.0
+        if kind == 1:
+            red = atlas.linear[r]
+            green = atlas.linear[g]
+            blue = atlas.linear[b]
+        else:
+            unit = wp.float32(1.0 / 255.0)
+            if kind == 2:  # shared exponent (G. Ward 1991)
+                unit = wp.pow(2.0, wp.float32(packed >> wp.uint32(24)) - 128.0) / 255.0
+                alpha = wp.float32(1.0)
+            red = wp.float32(r) * unit
+            green = wp.float32(g) * unit
+            blue = wp.float32(b) * unit
+    return wp.vec4(red, green, blue, alpha)
 
 
 @wp.func

@@ -73,16 +73,17 @@ def lamp_light(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
 
     An area source is seen as its middle, tamed in its near field.
     """
-    to = lamp_vector(lamps, k, p)
+    # Branches set numbers, never vectors: those would go through memory.
+    kind = lamps.kinds[k]
+    local = wp.float32(1.0)
+    if kind == DISTANT:
+        local = wp.float32(0.0)
+    to = (lamps.places[k] - p) * local - lamps.aims[k] * (1.0e4 * (1.0 - local))
     square = wp.dot(to, to)
     near = 1.0 / wp.sqrt(wp.max(square, 1.0e-12))
     w = to * near
-    kind = lamps.kinds[k]
-    facing = wp.dot(n, w)
-    if kind == DISTANT:
-        return lamps.powers[k] * wp.max(0.0, facing), w, wp.float32(0.0)
     area = lamps.areas[k]
-    reach = 0.5 * wp.sqrt(area) * wp.min(near, 1.0e3)
+    reach = local * 0.5 * wp.sqrt(area) * wp.min(near, 1.0e3)
     wrap = wp.min(reach * 0.6, 0.5)
     spread = wp.float32(1.0)
     if kind == RECT or kind == DISK:  # noqa: SIM109  (kernels know no tuples)
@@ -90,8 +91,18 @@ def lamp_light(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3):
     elif kind == CYLINDER:
         along = wp.dot(wp.normalize(lamps.sides[k]), w)
         spread = wp.sqrt(wp.max(0.0, 1.0 - along * along))
-    strength = wp.max(0.0, facing + wrap) * spread / ((1.0 + wrap) * (square + area * 0.31830989))
-    return wp.cw_mul(lamps.powers[k], lamp_shaping(lamps, k, -w)) * strength, w, reach
+    strength = wp.max(0.0, wp.dot(n, w) + wrap) * spread
+    if kind != DISTANT:
+        strength = strength / ((1.0 + wrap) * (square + area * 0.31830989))
+    red = strength
+    green = strength
+    blue = strength
+    if kind != DISTANT and lamps.shapings[k][3] > 0.0:
+        shaped = lamp_shaping(lamps, k, -w)
+        red = strength * shaped[0]
+        green = strength * shaped[1]
+        blue = strength * shaped[2]
+    return wp.cw_mul(lamps.powers[k], wp.vec3(red, green, blue)), w, reach
 
 
 @wp.func

@@ -9,6 +9,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import (
     BASE_SLOT,
+    COAT_ROUGHNESS_SLOT,
     COAT_SLOT,
     EMISSIVE_SLOT,
     METALLIC_SLOT,
@@ -165,12 +166,14 @@ def facing_normal(world: WorldArrays, f: wp.int32, weights: wp.vec3, geometric: 
     )
     n = world.normal_to_world[world.instances[f]] * n
     length = wp.length(n)
+    scale = 1.0 / wp.max(length, 1.0e-12)
+    instead = wp.float32(0.0)
     if length < 1.0e-12:
-        return geometric
-    n = n / length
+        scale = wp.float32(0.0)
+        instead = wp.float32(1.0)
     if wp.dot(n, geometric) < 0.0:
-        n = -n
-    return n
+        scale = -scale
+    return n * scale + geometric * instead
 
 
 @wp.func
@@ -239,33 +242,46 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
     geometric = wp.normalize(cross)
     front = wp.int32(1)
     if wp.dot(geometric, direction) > 0.0:
-        geometric = -geometric
         front = wp.int32(0)
+    geometric = geometric * wp.float32(2 * front - 1)
     weights = corner_weights(p, a, a + edge_u, a + edge_v)
     s = world.sources[f]
     row = world.materials[f]
     span = side / wp.sqrt(wp.max(wp.length(cross), 1.0e-20))
-    # The row's constants, four at a time; see ``_material_row``.
+    # The row's constants, four at a time; see ``_material_row``. Branches set numbers: vectors would go through memory.
     body = world.atlas.quads[row, 0]
     shine = world.atlas.quads[row, 1]
     edge = world.atlas.quads[row, 2]
+    tint = world.atlas.quads[row, 3]
+    layer = world.atlas.quads[row, 4]
     kind = world.atlas.quads[row, 6]
-    base = wp.vec3(body[0], body[1], body[2])
+    red = body[0]
+    green = body[1]
+    blue = body[2]
     if body[3] > 0.0:
-        base = world.colors[world.instances[f]]
-        if base[0] < 0.0:
-            base = _color_of_set(world, s, weights, 0)
-    emissive = wp.vec3(shine[2], shine[3], edge[0])
-    specular = wp.vec3(1.0, 1.0, 1.0)
-    layers = wp.vec4(0.0, 0.0, 1.0, 0.0)
-    if kind[1] > 0.0:
-        tint = world.atlas.quads[row, 3]
-        specular = wp.vec3(tint[0], tint[1], tint[2])
-        layers = world.atlas.quads[row, 4]
-    normal = facing_normal(world, f, weights, geometric)
+        color = world.colors[world.instances[f]]
+        red = color[0]
+        green = color[1]
+        blue = color[2]
+        if color[0] < 0.0:
+            own = _color_of_set(world, s, weights, 0)
+            red = own[0]
+            green = own[1]
+            blue = own[2]
+    glow = shine[2]
+    glow_green = shine[3]
+    glow_blue = edge[0]
+    mirror = tint[0]
+    mirror_green = tint[1]
+    mirror_blue = tint[2]
     metallic = shine[0]
     roughness = shine[1]
     opacity = edge[1]
+    coat = layer[0]
+    coat_roughness = layer[1]
+    occlusion = layer[2]
+    bent = wp.int32(0)
+    bend = wp.vec4(0.0, 0.0, 1.0, 0.0)
     slot = wp.int32(BASE_SLOT)
     used = wp.int32(kind[2])
     while used > 0:  # one place in the code that reads textures, whichever input they are for
@@ -276,30 +292,56 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
             texel = _read(world, row, slot, s, weights, width)
             value = texel[wp.int32(world.atlas.rows[row, slot + 1]) % 4]
             if slot == BASE_SLOT:
-                base = wp.vec3(texel[0], texel[1], texel[2])
-            elif slot == ROUGHNESS_SLOT:
+                red = texel[0]
+                green = texel[1]
+                blue = texel[2]
+            if slot == ROUGHNESS_SLOT:
                 roughness = value
-            elif slot == METALLIC_SLOT:
+            if slot == METALLIC_SLOT:
                 metallic = value
-            elif slot == EMISSIVE_SLOT:
-                emissive = wp.vec3(texel[0], texel[1], texel[2])
-            elif slot == NORMAL_SLOT:
-                normal = _perturbed(world, row, s, normal, edge_u, edge_v, texel)
-            elif slot == OPACITY_SLOT:
+            if slot == EMISSIVE_SLOT:
+                glow = texel[0]
+                glow_green = texel[1]
+                glow_blue = texel[2]
+            if slot == NORMAL_SLOT:
+                bent = wp.int32(1)
+                bend = texel
+            if slot == OPACITY_SLOT:
                 opacity = value
-            elif slot == SPECULAR_SLOT:
-                specular = wp.vec3(texel[0], texel[1], texel[2])
-            elif slot == OCCLUSION_SLOT:
-                layers = wp.vec4(layers[0], layers[1], value, layers[3])
-            elif slot == COAT_SLOT:
-                layers = wp.vec4(value, layers[1], layers[2], layers[3])
-            else:
-                layers = wp.vec4(layers[0], value, layers[2], layers[3])
+            if slot == SPECULAR_SLOT:
+                mirror = texel[0]
+                mirror_green = texel[1]
+                mirror_blue = texel[2]
+            if slot == OCCLUSION_SLOT:
+                occlusion = value
+            if slot == COAT_SLOT:
+                coat = value
+            if slot == COAT_ROUGHNESS_SLOT:
+                coat_roughness = value
         used = used // 2
         slot += 16
-    matter = _as_matter(world, row, base, metallic, roughness, emissive, specular, opacity, layers)
+    normal = facing_normal(world, f, weights, geometric)
+    nx = normal[0]
+    ny = normal[1]
+    nz = normal[2]
+    if bent == 1:
+        bump = _perturbed(world, row, s, normal, edge_u, edge_v, bend)
+        nx = bump[0]
+        ny = bump[1]
+        nz = bump[2]
+    matter = _as_matter(
+        world,
+        row,
+        wp.vec3(red, green, blue),
+        metallic,
+        roughness,
+        wp.vec3(glow, glow_green, glow_blue),
+        wp.vec3(mirror, mirror_green, mirror_blue),
+        opacity,
+        wp.vec4(coat, coat_roughness, occlusion, layer[3]),
+    )
     matter.geometric = geometric
-    matter.normal = normal
+    matter.normal = wp.vec3(nx, ny, nz)
     matter.entering = front
     return matter
 

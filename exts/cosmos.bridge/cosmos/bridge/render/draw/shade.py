@@ -41,21 +41,11 @@ def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
 @wp.func
 def _gleam(f0: wp.vec3, roughness: wp.float32, nv: wp.float32, finish: wp.vec4):
     """Share of what lies around that is mirrored, by the surface and by a clear coat on it."""
-    gleam = _mirror_share(f0, roughness, nv)
+    coat = wp.float32(0.0)
     if finish[0] > 0.0:
-        coat = _mirror_share(wp.vec3(0.04, 0.04, 0.04), finish[1], nv) * finish[0]
-        gleam = coat + wp.cw_mul(wp.vec3(1.0, 1.0, 1.0) - coat, gleam)
-    return gleam
-
-
-@wp.func
-def _returned(light: wp.vec3, f0: wp.vec3, nv: wp.float32, roughness: wp.float32, finish: wp.vec4):
-    """What the eye sees of a lamp beside it in the surface."""
-    one = wp.vec4(1.0, 1.0, 1.0, 1.0)
-    soft = wp.vec4(wp.max(roughness, 0.15), wp.max(finish[1], 0.08), 1.0, 1.0)
-    lobe = lobes(nv, one * nv, one, soft)
-    met = 0.04 * finish[0]
-    return wp.cw_mul(light, f0) * (lobe[0] * (1.0 - met)) + light * (lobe[1] * met)
+        top = _mirror_share(wp.vec3(0.04, 0.04, 0.04), finish[1], nv)
+        coat = top[0] * finish[0]
+    return _mirror_share(f0, roughness, nv) * (1.0 - coat) + wp.vec3(coat, coat, coat)
 
 
 @wp.func
@@ -85,10 +75,10 @@ def _is_flat(world: WorldArrays, f: wp.int32, n: wp.vec3, g: wp.vec3):
 
 
 @wp.func
-def _sun_over_curves(
+def sunlit(
     world: WorldArrays, air: Air, triangle: wp.int32, p: wp.vec3, start: wp.vec3, g: wp.vec3, n: wp.vec3, rays: wp.int32
 ):
-    """Share of the sun that arrives where polygons are shaded as smooth, or the sun is seen through things."""
+    """Share of the sun that arrives at ``p``, with rays from ``start``, wherever it is."""
     lift = lift_of(world, triangle, p, g)
     guard = g
     if wp.dot(lift, lift) > 1.0e-12:  # a polygon of a round thing may turn away from what its shading faces
@@ -99,27 +89,23 @@ def _sun_over_curves(
 
 
 @wp.func
-def sunlit(
-    world: WorldArrays, air: Air, triangle: wp.int32, p: wp.vec3, start: wp.vec3, g: wp.vec3, n: wp.vec3, rays: wp.int32
-):
-    """Share of the sun that arrives at ``p``, with rays from ``start``; the common case is kept short."""
-    if rays <= 1 and _is_flat(world, triangle, n, g):
-        if wp.dot(g, air.sun) <= 0.0:
-            return wp.float32(0.0)
-        if air.sun_shadow == 0 or not wp.mesh_query_ray_anyhit(world.mesh, start, air.sun, 1.0e5):
-            return wp.float32(1.0)
-        if world.clear == 0:
-            return wp.float32(0.0)
-    return _sun_over_curves(world, air, triangle, p, start, g, n, rays)
+def _sun_over_flat(mesh: wp.uint64, start: wp.vec3, g: wp.vec3, sun: wp.vec3, shadow: wp.int32):
+    """1 where nothing stands between a flat polygon and the sun, else 0."""
+    if wp.dot(g, sun) <= 0.0:
+        return wp.float32(0.0)
+    if shadow == 1 and wp.mesh_query_ray_anyhit(mesh, start, sun, 1.0e5):
+        return wp.float32(0.0)
+    return wp.float32(1.0)
 
 
 @wp.func
 def _lamp_lane(lamps: Lamps, k: wp.int32, p: wp.vec3, n: wp.vec3, roughness: wp.float32):
     """Irradiance of lamp ``k``, the way to it and how rough its highlight is; darkness where ``k`` is -1."""
+    lit = wp.float32(1.0)
     if k < 0:
-        return wp.vec3(0.0, 0.0, 0.0), n, wp.float32(1.0)
-    light, way, reach = lamp_light(lamps, k, p, n)
-    return light, way, wp.clamp(roughness + 0.5 * reach, 0.08, 1.0)
+        lit = wp.float32(0.0)
+    light, way, reach = lamp_light(lamps, wp.max(k, 0), p, n)
+    return light * lit, way, wp.clamp(roughness + 0.5 * reach, 0.08, 1.0)
 
 
 @wp.func
@@ -142,43 +128,50 @@ def _highlights(
 
     ``sunlight`` is the sun's irradiance; with ``few`` only the two lamps that matter to the cell are looked at.
     """
+    # Branches set numbers, never vectors: those would go through memory.
     count = lamps.count
-    picks = wp.vec2i(-1, -1)
+    first = wp.int32(-1)
+    second = wp.int32(-1)
     rest = wp.float32(1.0)
     if few and count > 0:
         count = wp.min(count, 2)
-        picks = grid.picks[cell]
+        first = grid.picks[cell][0]
+        second = grid.picks[cell][1]
         rest = grid.rest[cell]
     nv = wp.dot(n, toward)
+    smooth = wp.max(finish[1], 0.08)
     seen = wp.vec3(0.0, 0.0, 0.0)
     glint = wp.vec3(0.0, 0.0, 0.0)
     full = wp.float32(0.0)
+    day = wp.float32(1.0)
     for m in range(0, wp.max(count, 1), 2):  # two lamps, and the sun with the first of them
-        k = wp.vec2i(m, m + 1)
-        if few or m + 1 >= count:
-            k = wp.vec2i(wp.min(m, count - 1), -1)
-            if few:
-                k = picks
-        light, way, soft = _lamp_lane(lamps, k[0], p, n, roughness)
-        other, beside, rough = _lamp_lane(lamps, k[1], p, n, roughness)
+        if not few:
+            first = wp.min(m, count - 1)
+            second = m + 1
+            if second >= count:
+                second = wp.int32(-1)
+        light, way, soft = _lamp_lane(lamps, first, p, n, roughness)
+        other, beside, rough = _lamp_lane(lamps, second, p, n, roughness)
         facing = wp.vec4(wp.dot(n, sun), wp.dot(n, way), wp.dot(n, beside), 1.0)
         ahead = wp.vec4(wp.dot(toward, sun), wp.dot(toward, way), wp.dot(toward, beside), 1.0)
         bend = schlick(ahead)
+        met = (bend * 0.96 + wp.vec4(0.04, 0.04, 0.04, 0.04)) * finish[0]
         lobe = lobes(nv, facing, ahead, wp.vec4(wp.max(roughness, 0.08), soft, rough, 1.0))
-        if finish[0] > 0.0:
-            met = (bend * 0.96 + wp.vec4(0.04, 0.04, 0.04, 0.04)) * finish[0]
-            smooth = wp.max(finish[1], 0.08)
-            top = wp.cw_mul(met, lobes(nv, facing, ahead, wp.vec4(smooth, smooth, smooth, smooth)))
-            lobe = lobe - wp.cw_mul(lobe, met)
-            seen += sunlight * top[0]
-            glint += light * top[1] + other * top[2]
+        lobe = lobe - wp.cw_mul(lobe, met)
         turned = wp.cw_mul(lobe, bend)
-        white = sunlight * turned[0]
-        seen += wp.cw_mul(f0, sunlight * lobe[0] - white) + white
-        white = light * turned[1] + other * turned[2]
-        glint += wp.cw_mul(f0, light * lobe[1] + other * lobe[2] - white) + white
+        top = wp.float32(0.0)
+        top_first = wp.float32(0.0)
+        top_second = wp.float32(0.0)
+        if finish[0] > 0.0:
+            coat = wp.cw_mul(met, lobes(nv, facing, ahead, wp.vec4(smooth, smooth, smooth, smooth)))
+            top = coat[0]
+            top_first = coat[1]
+            top_second = coat[2]
+        seen += wp.cw_mul(f0, sunlight * (day * (lobe[0] - turned[0]))) + sunlight * (day * (turned[0] + top))
+        glint += wp.cw_mul(f0, light * (lobe[1] - turned[1]) + other * (lobe[2] - turned[2]))
+        glint += light * (turned[1] + top_first) + other * (turned[2] + top_second)
         full += light[0] + light[1] + light[2] + other[0] + other[1] + other[2]
-        sunlight = wp.vec3(0.0, 0.0, 0.0)
+        day = wp.float32(0.0)
     bright = wp.max(full * rest, 1.0e-6)
     return seen + glint * (rest * wp.clamp((lit[0] + lit[1] + lit[2]) / bright, 0.0, 1.0))
 
@@ -191,6 +184,28 @@ def beam(air: Air, view: View, direction: wp.vec3, distance: wp.float32, nv: wp.
     cone = wp.clamp((inside - 0.62) / 0.33, 0.0, 1.0)
     power = air.headlight * cone * cone / (distance * distance + 9.0)
     return wp.vec3(1.0, 0.93, 0.82) * (power * nv)
+
+
+@wp.func
+def _headlit(
+    air: Air,
+    view: View,
+    direction: wp.vec3,
+    distance: wp.float32,
+    n: wp.vec3,
+    diffuse: wp.vec3,
+    f0: wp.vec3,
+    roughness: wp.float32,
+    finish: wp.vec4,
+):
+    """What the eye sees of the lamps beside it."""
+    nv = -wp.dot(n, direction)
+    light = beam(air, view, direction, distance, wp.max(nv, 0.02))
+    one = wp.vec4(1.0, 1.0, 1.0, 1.0)
+    lobe = lobes(nv, one * nv, one, wp.vec4(wp.max(roughness, 0.15), wp.max(finish[1], 0.08), 1.0, 1.0))
+    met = 0.04 * finish[0]
+    white = wp.vec3(1.0, 1.0, 1.0) * (lobe[1] * met)
+    return wp.cw_mul(light, diffuse + f0 * (lobe[0] * (1.0 - met)) + white)
 
 
 @wp.func
@@ -209,21 +224,10 @@ def reflected(world: WorldArrays, air: Air, lamps: Lamps, start: wp.vec3, mirror
 
 
 @wp.func
-def _through_air(
-    air: Air,
-    eye: wp.vec3,
-    direction: wp.vec3,
-    distance: wp.float32,
-    glow: wp.vec3,
-    veil: wp.vec4,
-    color: wp.vec3,
-    layered: wp.bool,
-):
-    """A colour after the air before it, which may glow; before a clear thing, only what hides the things behind it."""
-    if not layered:
-        return through_haze(air, color, eye, direction, distance) + glow
-    airlight = through_haze(air, wp.vec3(0.0, 0.0, 0.0), eye, direction, distance) + glow
-    seen = through_haze(air, color * veil[3], eye, direction, distance) + glow
+def _veiled(air: Air, eye: wp.vec3, direction: wp.vec3, distance: wp.float32, veil: wp.vec4, color: wp.vec3):
+    """The share of a clear thing and of the air before it that hides what lies behind."""
+    airlight = through_haze(air, wp.vec3(0.0, 0.0, 0.0), eye, direction, distance)
+    seen = through_haze(air, color * veil[3], eye, direction, distance)
     return seen - wp.cw_mul(airlight, wp.vec3(veil[0], veil[1], veil[2]))
 
 
@@ -259,19 +263,17 @@ def shade_kernel(
     """
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
+        # What few samples need is added to the array: vectors that branches set would go through memory for all.
+        color_out[i] = wp.vec3(0.0, 0.0, 0.0)
         uv = surfaces.image[i]
         eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
         p = surfaces.positions[i]
         triangle = surfaces.triangles[i]
-        direction = p
-        distance = wp.float32(1.0e5)
-        color = wp.vec3(0.0, 0.0, 0.0)
-        if triangle < 0:
-            if wp.length_sq(p) > 0.0:  # else outside the image circle of a fisheye
-                color = sky_radiance(air, world.atlas, direction, 1.0)
-        else:
-            distance = wp.length(p - eye)
-            direction = (p - eye) / wp.max(distance, 1.0e-9)
+        solid = wp.float32(wp.clamp(triangle + 1, 0, 1))
+        way = p - eye * solid
+        distance = wp.length(way)
+        direction = way / wp.max(distance, 1.0e-9)
+        if triangle >= 0:
             toward = -direction
             n = surfaces.normals[i]
             g = surfaces.geometric[i]
@@ -285,42 +287,52 @@ def shade_kernel(
             start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
             lit, gathered, close = grid_sample(grid, uv, p, n, gloss[3])
             cell = cell_of(grid, uv)
-            around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
-            color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around)
             frugal = grid.frugal == 1 and layer == 0
-            sunlight = wp.vec3(0.0, 0.0, 0.0)
-            facing = wp.dot(n, air.sun)
-            if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
+            sunny = wp.max(wp.dot(n, air.sun), 0.0)
+            if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
                 share = wp.float32(-1.0)
                 if frugal and sun_rays == 1 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
                     share = grid.sun[cell]
                 if share < 0.0:
-                    share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
-                sunlight = air.sun_color * (facing * share)
-                color += wp.cw_mul(diffuse, sunlight)
+                    flat = sun_rays <= 1 and _is_flat(world, triangle, n, g)
+                    if flat:
+                        share = _sun_over_flat(world.mesh, start, g, air.sun, air.sun_shadow)
+                    if not flat or (share == 0.0 and world.clear == 1):
+                        share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
+                sunny = sunny * share
+            sunlight = air.sun_color * sunny
+            around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
+            color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around + sunlight)
             few = frugal and roughness > 0.3 and finish[0] == 0.0  # sharp glints may come from any lamp
             color += _highlights(lamps, grid, cell, few, lit, p, n, toward, f0, roughness, finish, air.sun, sunlight)
-            if air.headlight > 0.0:
-                light = beam(air, view, direction, distance, nv)
-                color += wp.cw_mul(diffuse, light) + _returned(light, f0, wp.dot(n, toward), roughness, finish)
             mirrored = wp.normalize(direction + n * (2.0 * nv))
             gleam = _gleam(f0, roughness, nv, finish)
-            if finish[0] > 0.0:
-                roughness = wp.lerp(roughness, wp.min(roughness, finish[1]), finish[0])
             open = gathered[3] * gathered[3] * air.open
             met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
+            roughness = wp.lerp(roughness, wp.min(roughness, finish[1]), finish[0])
             sharp = (1.0 - smooth_step(0.10, 0.36, roughness)) * air.bounce
-            if sharp > 0.02:
-                met = met * (1.0 - sharp) + reflected(world, air, lamps, start, mirrored, g) * sharp
-            color += wp.cw_mul(gleam, met)
-        glow = wp.vec3(0.0, 0.0, 0.0)
-        if air.haze > 2.0e-3 and lamps.count > 0:
-            glow = lamp_glow(world, air, lamps, eye, direction, distance)
-        color = _through_air(air, eye, direction, distance, glow, surfaces.veil[i], color, layer == 1 and triangle >= 0)
-        color = _exposed(air, view, uv, color)
-        if layer == 0 and toned == 1:
-            color = aces(color)
-        color_out[i] = color
+            if sharp < 0.02:
+                sharp = wp.float32(0.0)
+            color_out[i] = color + wp.cw_mul(gleam, met * (1.0 - sharp))
+            if sharp > 0.0:
+                color_out[i] = color_out[i] + wp.cw_mul(gleam, reflected(world, air, lamps, start, mirrored, g) * sharp)
+            if air.headlight > 0.0:
+                color_out[i] = color_out[i] + _headlit(air, view, direction, distance, n, diffuse, f0, gloss[0], finish)
+            if layer == 1:
+                color_out[i] = _veiled(air, eye, direction, distance, surfaces.veil[i], color_out[i])
+        elif distance > 0.0:  # else outside the image circle of a fisheye
+            distance = wp.float32(1.0e5)
+            color_out[i] = sky_radiance(air, world.atlas, direction, 1.0)
+        if distance > 0.0:
+            if layer == 0 or triangle < 0:
+                color_out[i] = through_haze(air, color_out[i], eye, direction, distance)
+            if air.haze > 2.0e-3 and lamps.count > 0:
+                veil = surfaces.veil[i] * (-solid * wp.float32(layer))
+                hidden = wp.vec3(1.0 + veil[0], 1.0 + veil[1], 1.0 + veil[2])
+                color_out[i] = color_out[i] + wp.cw_mul(lamp_glow(world, air, lamps, eye, direction, distance), hidden)
+            color_out[i] = _exposed(air, view, uv, color_out[i])
+            if layer == 0 and toned == 1:
+                color_out[i] = aces(color_out[i])
 
 
 __all__ = ["beam", "reflected", "shade_kernel", "sunlit"]

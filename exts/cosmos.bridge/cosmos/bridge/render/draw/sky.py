@@ -55,9 +55,12 @@ class Air:
 @wp.func
 def z_up(air: Air, d: wp.vec3):
     """Turn stage axes into x, y, up."""
-    if air.y_up == 1:
-        return wp.vec3(d[0], -d[2], d[1])
-    return d
+    y = d[1]
+    up = d[2]
+    if air.y_up == 1:  # numbers, not vectors, come together after branches: those would go through memory
+        y = -d[2]
+        up = d[1]
+    return wp.vec3(d[0], y, up)
 
 
 @wp.func
@@ -86,6 +89,10 @@ def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
     color += air.glow * (
         low * 0.35 * toward * toward * toward + 0.65 * wp.pow(toward, 24.0) + 0.6 * wp.pow(toward, 220.0)
     )
+    cover = wp.float32(0.0)
+    shade = wp.float32(0.5)
+    star = wp.float32(0.0)
+    disk = wp.float32(0.0)
     if sharp > 0.0 and d[2] > 0.0:
         if air.stars > 0.0:
             q = d * 170.0
@@ -94,10 +101,10 @@ def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
             if pick > 0.9965:
                 offset = q - cell - wp.vec3(0.5, 0.5, 0.5)
                 glint = wp.exp(-18.0 * wp.dot(offset, offset)) * (pick - 0.9965) * 285.0
-                color += wp.vec3(0.9, 0.95, 1.0) * (glint * air.stars * up)
+                star = glint * air.stars * up
         edge = wp.acos(wp.min(toward, 1.0))
         size = wp.max(air.sun_radius, 0.004)
-        color += air.disk * (sharp * (1.0 - smooth_step(size * 0.85, size * 1.15, edge)))
+        disk = sharp * (1.0 - smooth_step(size * 0.85, size * 1.15, edge))
     if air.clouds > 0.0 and d[2] > 0.015:
         cover = air.clouds
         if sharp > 0.0:
@@ -108,32 +115,29 @@ def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
             gap = 0.74 - 0.62 * air.clouds
             cover = smooth_step(gap, gap + 0.22, puff) * wp.min(1.0, 0.35 + air.clouds)
             shade = wp.clamp(0.55 + 1.1 * (thick - 0.5) + 0.35 * wp.pow(toward, 6.0), 0.0, 1.0)
-            cloud = air.cloud_shade * (1.0 - shade) + air.cloud_light * shade
-        else:
-            cloud = 0.5 * (air.cloud_shade + air.cloud_light)
         cover = cover * smooth_step(0.015, 0.16, d[2])
-        color = color * (1.0 - cover) + cloud * cover
-    if d[2] < 0.0:
-        blend = smooth_step(0.0, 0.06, -d[2])
-        color = color * (1.0 - blend) + air.ground * blend
-    return color
+    color += wp.vec3(0.9, 0.95, 1.0) * star + air.disk * disk
+    cloud = air.cloud_shade * (1.0 - shade) + air.cloud_light * shade
+    below = smooth_step(0.0, 0.06, -d[2])
+    return (color * (1.0 - cover) + cloud * cover) * (1.0 - below) + air.ground * below
 
 
 @wp.func
 def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
     """Colour after ``distance`` metres of air whose density falls with height (exponential, analytic)."""
-    if air.haze <= 0.0:
-        return color
     d = z_up(air, direction)
-    base = wp.clamp((height_of(air, start) - air.floor) / air.haze_height, -1.0, 60.0)
-    climb = wp.clamp(d[2] * distance / air.haze_height, -60.0, 60.0)
-    shrink = wp.float32(1.0)
-    if wp.abs(climb) > 1.0e-4:
-        shrink = wp.clamp((1.0 - wp.exp(-climb)) / climb, 0.0, 8.0)
-    thickness = air.haze * wp.exp(-base) * shrink * distance
-    clear = wp.exp(-wp.min(thickness, 40.0))
-    toward = wp.max(0.0, wp.dot(direction, air.sun))
-    veil = air.haze_color * (0.86 + 0.3 * wp.clamp(d[2] + 0.2, 0.0, 1.0)) + air.haze_glow * wp.pow(toward, 8.0)
+    clear = wp.float32(1.0)
+    glow = wp.float32(0.0)
+    if air.haze > 0.0:
+        base = wp.clamp((height_of(air, start) - air.floor) / air.haze_height, -1.0, 60.0)
+        climb = wp.clamp(d[2] * distance / air.haze_height, -60.0, 60.0)
+        shrink = wp.float32(1.0)
+        if wp.abs(climb) > 1.0e-4:
+            shrink = wp.clamp((1.0 - wp.exp(-climb)) / climb, 0.0, 8.0)
+        thickness = air.haze * wp.exp(-base) * shrink * distance
+        clear = wp.exp(-wp.min(thickness, 40.0))
+        glow = wp.pow(wp.max(0.0, wp.dot(direction, air.sun)), 8.0)
+    veil = air.haze_color * (0.86 + 0.3 * wp.clamp(d[2] + 0.2, 0.0, 1.0)) + air.haze_glow * glow
     return color * clear + veil * (1.0 - clear)
 
 

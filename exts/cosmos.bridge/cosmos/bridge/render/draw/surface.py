@@ -76,6 +76,13 @@ def skin_of(world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec
 
 
 @wp.func
+def _put_skin(surfaces: Surfaces, i: wp.int32, skin: Skin, side: wp.float32):
+    surfaces.normals[i] = skin.normal
+    surfaces.base[i] = skin.base
+    surfaces.gloss[i] = wp.vec4(skin.roughness, skin.metallic, skin.wet, side)
+
+
+@wp.func
 def _read_sample(i: wp.int32, world: WorldArrays, air: Air, view: View, surfaces: Surfaces):
     uv = surfaces.image[i]
     ray = pixel_ray(view, uv[0], uv[1])
@@ -92,32 +99,31 @@ def _read_sample(i: wp.int32, world: WorldArrays, air: Air, view: View, surfaces
     facing = wp.abs(wp.dot(wp.normalize(wp.cross(b - a, c - a)), toward))
     side = pixel_side(view, t) / wp.sqrt(wp.max(0.05, facing / wp.length(toward)))
     matter = surface_at(world, f, p, toward, side)
-    skin = bare_skin(matter)
-    if air.detail > 0.0 or air.wet > 0.0 or air.snow > 0.0:
-        skin = skin_of(world, air, f, matter, p, side, 1.0e-3 + 2.0e-4 * t)
     surfaces.positions[i] = p
     surfaces.geometric[i] = matter.geometric
-    surfaces.normals[i] = skin.normal
-    surfaces.base[i] = skin.base
-    surfaces.gloss[i] = wp.vec4(skin.roughness, skin.metallic, skin.wet, side)
     surfaces.emissive[i] = matter.emissive
     surfaces.specular[i] = matter.specular
+    # Stored in each branch: what comes together after branches goes through memory.
+    if air.detail > 0.0 or air.wet > 0.0 or air.snow > 0.0:
+        _put_skin(surfaces, i, skin_of(world, air, f, matter, p, side, 1.0e-3 + 2.0e-4 * t), side)
+    else:
+        _put_skin(surfaces, i, bare_skin(matter), side)
     body = 1.0 - matter.transmission
-    cover = wp.float32(1.0)
-    veil = wp.vec3(0.0, 0.0, 0.0)
     if matter.opacity < 1.0 or matter.transmission > 0.0:
-        cosine = wp.clamp(-wp.dot(skin.normal, toward) / wp.length(toward), 0.0, 1.0)
+        cosine = wp.clamp(-wp.dot(surfaces.normals[i], toward) / wp.length(toward), 0.0, 1.0)
         mirrored = matter.specular + (wp.vec3(1.0, 1.0, 1.0) - matter.specular) * wp.pow(1.0 - cosine, 5.0)
         clear = matter.through * (matter.opacity * matter.transmission)
         clear += wp.vec3(1.0, 1.0, 1.0) * (1.0 - matter.opacity)
+        cover = wp.float32(1.0)
         if matter.presence > 0.0:
             cover = matter.opacity
-            mirrored = mirrored * matter.opacity
         else:
             body = body * matter.opacity
-        veil = wp.cw_mul(clear, wp.vec3(1.0, 1.0, 1.0) - mirrored)
+        veil = wp.cw_mul(clear, wp.vec3(1.0, 1.0, 1.0) - mirrored * cover)
+        surfaces.veil[i] = wp.vec4(veil[0], veil[1], veil[2], cover)
+    else:
+        surfaces.veil[i] = wp.vec4(0.0, 0.0, 0.0, 1.0)
     surfaces.finish[i] = wp.vec4(matter.coat, matter.coat_roughness, matter.occlusion, body)
-    surfaces.veil[i] = wp.vec4(veil[0], veil[1], veil[2], cover)
 
 
 @wp.kernel

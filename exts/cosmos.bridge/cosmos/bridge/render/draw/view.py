@@ -186,19 +186,8 @@ def _unbent_ray(view: View, want_x: wp.float32, want_y: wp.float32):
 
 
 @wp.func
-def pixel_ray(view: View, u: wp.float32, v: wp.float32):
-    """Direction through an image point in camera space; depths along it are in its lengths.
-
-    One metre deep, but for a fisheye one metre long. Zero outside the image circle.
-    """
-    x = (u - view.cx) / view.fx
-    y = (view.cy - v) / view.fy
-    if view.lens == PINHOLE:
-        return wp.vec3(x, y, -1.0)
-    if view.lens == ORTHOGRAPHIC:
-        return wp.vec3(0.0, 0.0, -1.0)
-    if view.lens == OPENCV_PINHOLE:
-        return _unbent_ray(view, x, -y)
+def _fisheye_ray(view: View, x: wp.float32, y: wp.float32):
+    """Unit ray of a fisheye through a place on its image; zero outside the image circle."""
     radius = wp.sqrt(x * x + y * y)
     if radius > view.reach:
         return wp.vec3(0.0, 0.0, 0.0)
@@ -213,11 +202,40 @@ def pixel_ray(view: View, u: wp.float32, v: wp.float32):
 
 
 @wp.func
+def pixel_ray(view: View, u: wp.float32, v: wp.float32):
+    """Direction through an image point in camera space; depths along it are in its lengths.
+
+    One metre deep, but for a fisheye one metre long. Zero outside the image circle.
+    """
+    # Numbers, not vectors, come together after the branches: vectors would go through memory.
+    x = (u - view.cx) / view.fx
+    y = (view.cy - v) / view.fy
+    z = wp.float32(-1.0)
+    if view.lens == ORTHOGRAPHIC:
+        x = wp.float32(0.0)
+        y = wp.float32(0.0)
+    elif view.lens == OPENCV_PINHOLE:
+        bent = _unbent_ray(view, x, -y)
+        x = bent[0]
+        y = bent[1]
+        z = bent[2]
+    elif view.lens != PINHOLE:
+        curved = _fisheye_ray(view, x, y)
+        x = curved[0]
+        y = curved[1]
+        z = curved[2]
+    return wp.vec3(x, y, z)
+
+
+@wp.func
 def pixel_start(view: View, u: wp.float32, v: wp.float32):
     """Where the ray through an image point starts, in camera space."""
+    across = wp.float32(0.0)
+    up = wp.float32(0.0)
     if view.lens == ORTHOGRAPHIC:
-        return wp.vec3((u - view.cx) / view.fx, (view.cy - v) / view.fy, 0.0)
-    return wp.vec3(0.0, 0.0, 0.0)
+        across = (u - view.cx) / view.fx
+        up = (view.cy - v) / view.fy
+    return wp.vec3(across, up, 0.0)
 
 
 @wp.func
