@@ -194,30 +194,33 @@ def _measure_kernel(
 def _cast_through_kernel(
     first: wp.int32,
     groups: wp.array(dtype=wp.int32),  # [N]: slot of each instance in this batch, -1 for none
+    words: wp.int32,  # of a row; each belongs to one thread
     world: WorldArrays,
     view: View,
-    masks_out: wp.array2d(dtype=wp.uint8),  # [G, H * W]
+    bits_out: wp.array(dtype=wp.uint32),
 ):
     item = first + wp.tid()
-    y = item // view.width
-    x = item - y * view.width
-    start, direction, length = world_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-    if length == 0.0:
-        return
-    travelled = view.near * length
-    for _layer in range(4096):
-        query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, view.far * length - travelled)
-        if not query.result:
-            return
-        f = query.face
-        slot = groups[world.instances[f]]
-        if slot >= 0:
-            side = world.sides[world.instances[f]]
-            _a, n = corner_and_normal(world, f)
-            faced = side == 0 or wp.float32(side) * wp.dot(n, direction) < 0.0
-            if faced and is_seen(world, f, start + direction * (travelled + query.t)):
-                masks_out[slot, item] = wp.uint8(1)
-        travelled = travelled + query.t + 1.0e-5 * (1.0 + travelled)
+    y = item // words
+    begin = (item - y * words) * 32
+    for x in range(begin, wp.min(begin + 32, view.width)):
+        start, direction, length = world_ray(view, wp.float32(x) + 0.5, wp.float32(y) + 0.5)
+        travelled = view.near * length
+        for _layer in range(4096):
+            if length == 0.0:
+                break
+            left = view.far * length - travelled
+            query = wp.mesh_query_ray(world.mesh, start + direction * travelled, direction, left)
+            if not query.result:
+                break
+            f = query.face
+            slot = groups[world.instances[f]]
+            if slot >= 0:
+                side = world.sides[world.instances[f]]
+                _a, n = corner_and_normal(world, f)
+                faced = side == 0 or wp.float32(side) * wp.dot(n, direction) < 0.0
+                if faced and is_seen(world, f, start + direction * (travelled + query.t)):
+                    _set_bit(bits_out, (slot * view.height + y) * words, x)
+            travelled = travelled + query.t + 1.0e-5 * (1.0 + travelled)
 
 
 def silhouettes(
@@ -248,24 +251,20 @@ def silhouettes(
 def _cast(bands: Bands, world: World, view: Any, groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Find silhouettes by rays, with a mask of the whole picture for each group."""
     pixels, extents = np.zeros(count, np.int64), np.full((count, 4), -1, np.int32)
-    size = view.width * view.height
-    arrays = world.ray_ready()
-    for batch in _batches(np.full(count, size)):
+    arrays, words = world.ray_ready(), (view.width + 31) // 32
+    size = view.height * words
+    for batch in _batches(np.full(count, 4 * size)):
+        if not len(batch):
+            continue
         slots = np.where((groups >= batch.start) & (groups < batch.stop), groups - batch.start, -1)
-        masks = wp.zeros((max(1, len(batch)), size), dtype=wp.uint8, device=bands.device)
-        inputs = [wp.array(slots.astype(np.int32), dtype=wp.int32, device=bands.device), arrays, view, masks]
-        bands.launch(_cast_through_kernel, size, inputs)
-        for group, mask in zip(batch, masks.numpy().reshape(-1, view.height, view.width), strict=False):
-            pixels[group], extents[group] = _measure(mask)
+        bits = wp.zeros(len(batch) * size, dtype=wp.uint32, device=bands.device)
+        inputs = [wp.array(slots.astype(np.int32), dtype=wp.int32, device=bands.device), words, arrays, view, bits]
+        bands.launch(_cast_through_kernel, size, inputs, chunk=8)
+        even = np.ones(len(batch), np.int64)
+        places = (np.arange(len(batch)) * size, even * words, even * view.height)
+        rows = slice(batch.start, batch.stop)
+        pixels[rows], extents[rows] = _measured(bands, bits, places, (0 * even, 0 * even))
     return pixels, extents
-
-
-def _measure(mask: np.ndarray) -> tuple[int, tuple[int, int, int, int]]:
-    """Count and box the pixels of a mask of the picture."""
-    across, down = np.nonzero(mask.any(axis=0))[0], np.nonzero(mask.any(axis=1))[0]
-    if not len(across):
-        return 0, (-1, -1, -1, -1)
-    return int(mask.sum(dtype=np.int64)), (int(across[0]), int(down[0]), int(across[-1]), int(down[-1]))
 
 
 def _rasterised(
@@ -307,15 +306,34 @@ def _rasterised(
         clear = np.zeros(len(picked), bool) if world.see_through is None else world.see_through[picked]
         for careful in (0, 1):
             raster.draw_rows(_cover_kernel, picked[clear == careful], view.height, [careful, *arrays])
-        tops = np.cumsum(tall[rows]) - tall[rows]
-        own = np.repeat(np.arange(len(rows)), tall[rows])
-        down = np.arange(len(own)) - tops[own]
-        places = np.stack([begin[own] + down * wide[rows][own], wide[rows][own]], axis=1)
-        spans = wp.empty(len(own), dtype=wp.vec3i, device=bands.device)
-        places = wp.array(np.ascontiguousarray(places, np.int32), dtype=wp.vec2i, device=bands.device)
-        bands.launch(_measure_kernel, len(own), [places, bits, spans], chunk=1024)
-        pixels[present[rows]], extents[present[rows]] = _join(spans.numpy(), down, tops, low[rows, 1], 32 * first[rows])
+        places = (begin, wide[rows], tall[rows])
+        pixels[present[rows]], extents[present[rows]] = _measured(bands, bits, places, (low[rows, 1], 32 * first[rows]))
     return pixels, extents
+
+
+def _measured(
+    bands: Bands, bits: wp.array, places: tuple[np.ndarray, ...], corners: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count and box the pixels of masks.
+
+    Args:
+        bands: Where to launch.
+        bits: The masks.
+        places: First word, words a row and rows of each mask, each of shape [G].
+        corners: First row and first column of each mask in the picture [px], each of shape [G].
+
+    Returns:
+        Pixels [G], and inclusive boxes x_min, y_min, x_max, y_max [px], [G, 4]; -1 where empty.
+    """
+    begin, wide, tall = places
+    tops = np.cumsum(tall) - tall
+    own = np.repeat(np.arange(len(tall)), tall)
+    down = np.arange(len(own)) - tops[own]
+    rows = np.stack([begin[own] + down * wide[own], wide[own]], axis=1)
+    rows = wp.array(np.ascontiguousarray(rows, np.int32), dtype=wp.vec2i, device=bands.device)
+    spans = wp.empty(len(own), dtype=wp.vec3i, device=bands.device)
+    bands.launch(_measure_kernel, len(own), [rows, bits, spans], chunk=1024)
+    return _join(spans.numpy(), down, tops, *corners)
 
 
 def _join(
