@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -20,10 +20,11 @@ from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
 from cosmos.bridge.runs.clock import Clock
 from cosmos.bridge.runs.fit import check_spec, weighted_kinds
+from cosmos.bridge.runs.opened import Opened, OpenSource
 from cosmos.bridge.runs.plan import PlannedClip, plan_clips
 from cosmos.bridge.runs.record import RunRecord
 from cosmos.bridge.runs.summary import RunSummary
-from cosmos.bridge.sources.base import CameraRig, FrameSource, read_clip
+from cosmos.bridge.sources.base import FrameSource, read_clip
 from cosmos.bridge.transfer.base import TransferModel
 from cosmos.bridge.types import (
     EXTRA_BUFFERS,
@@ -41,12 +42,11 @@ from cosmos.bridge.types import (
 if TYPE_CHECKING:
     import warp as wp
 
+    from cosmos.bridge.sinks.base import Sink
     from cosmos.bridge.sinks.stage_facts import StageFacts
 
 GEOMETRY = ("edge", "depth", "seg")
 """Controls that hold the geometry; a retry with stronger weights raises these."""
-
-OpenSource = Callable[[Optional[str]], FrameSource]
 
 
 class Bridge:
@@ -59,6 +59,7 @@ class Bridge:
         guard: Guard; ``None`` takes the one that ``config.guard`` names.
         critic: Critic; ``None`` takes the one that ``config.critic`` names.
         stage: What is known of a stage that an application has open; ``None`` lets the stage sink open the source.
+        sinks: Further sinks, which get every attempt as well.
 
     Raises:
         ModelError: If a named model does not exist or is not installed.
@@ -73,17 +74,17 @@ class Bridge:
         guard: Optional[Guard] = None,
         critic: Optional[Critic] = None,
         stage: Optional[StageFacts] = None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
-        self.config, self._stage = config, stage
+        self.config, self._stage, self._sinks = config, stage, tuple(sinks)
         self._open_source = open_source or self._open_named_source
         self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options)
         self._guard = guard or _create("guard", config.guard)
         self._critic = critic or _create("critic", config.critic)
 
-    def beside(self, config: BridgeConfig, *, open_source: OpenSource, stage: Optional[StageFacts] = None) -> Bridge:
+    def beside(self, config: BridgeConfig, **parts: Any) -> Bridge:
         """Return a bridge for another clip of the same settings, with the models of this one; close either of them."""
-        models: dict[str, Any] = {"transfer": self._transfer, "guard": self._guard, "critic": self._critic}
-        return Bridge(config, open_source=open_source, stage=stage, **models)
+        return Bridge(config, transfer=self._transfer, guard=self._guard, critic=self._critic, **parts)
 
     def start(self, *, resume: bool = False, command: str = "") -> Job[RunSummary]:
         """Run on a thread of its own; see `augment`."""
@@ -112,10 +113,17 @@ class Bridge:
             JobCancelled: If the stop signal aborted the clip at work.
         """
         stop, clock, tell = stop or StopSignal(), Clock(), progress or _silent
-        with _Opened(self._open_source) as opened:
+        with Opened(self._open_source) as opened:
             plan, described = plan_clips(self.config), self._preflight(opened, check_out=not resume)
             with RunRecord(
-                self.config, plan, described, clock, resume=resume, command=command, stage=self._stage
+                self.config,
+                plan,
+                described,
+                clock,
+                resume=resume,
+                command=command,
+                stage=self._stage,
+                sinks=self._sinks,
             ) as record:
                 tell(CLIPS, record.num_settled, len(plan))
                 if record.open_clips():
@@ -150,7 +158,7 @@ class Bridge:
             ModelError: If the config asks the Transfer model for what it cannot do, or a clip can never fit the memory.
             SinkError: If the out folder is taken or cannot be written.
         """
-        with _Opened(self._open_source) as opened:
+        with Opened(self._open_source) as opened:
             return self._preflight(opened, check_out=check_out)
 
     def attempts(
@@ -226,7 +234,7 @@ class Bridge:
     def preview(self, progress: Optional[Progress] = None) -> Augmentation:
         """Make the first attempt at the first clip of the plan, and write nothing; raises as `augment` does."""
         tell, planned = progress or _silent, plan_clips(self.config)[0]
-        with _Opened(self._open_source) as opened:
+        with Opened(self._open_source) as opened:
             self._preflight(opened, check_out=False)
             made = self._prepare(opened.take(planned.camera), Clock(), tell)
         parts = made.clip, made.controls, made.weights
@@ -247,7 +255,7 @@ class Bridge:
     ) -> None:
         self.close()
 
-    def _preflight(self, opened: _Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
+    def _preflight(self, opened: Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
         from cosmos.bridge.runs.folder import check_out as refuse_taken
         from cosmos.bridge.runs.memory import check_device, check_fit
 
@@ -352,52 +360,6 @@ class _Prepared:
     controls: ControlSignals
     weights: ControlWeights
     preserve: Optional[wp.array]
-
-
-class _Opened:
-    """Opens the source of each camera to look at it, and keeps the first one open for the work that follows."""
-
-    def __init__(self, open_source: OpenSource) -> None:
-        self._open_source = open_source
-        self._kept: Optional[tuple[Optional[str], FrameSource]] = None
-
-    def __enter__(self) -> _Opened:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if self._kept is not None:
-            self._kept[1].close()
-
-    def describe(self, camera: Optional[str]) -> Mapping[str, Any]:
-        """Return what the source of a camera says of itself, as plain values."""
-        rig = None if self._kept is None else self._kept[1]
-        source = rig.beside(camera) if camera is not None and isinstance(rig, CameraRig) else self._open_source(camera)
-        if self._kept is None:
-            self._kept = camera, source
-        try:
-            return {
-                **source.describe(),
-                "num_frames": source.num_frames,
-                "fps": source.fps,
-                "notes": list(source.notes),
-            }
-        finally:
-            if self._kept[1] is not source:
-                source.close()
-
-    def take(self, camera: Optional[str]) -> FrameSource:
-        """Return the source of a camera, which the caller closes: the kept one, or a new one."""
-        kept, self._kept = self._kept, None
-        if kept is not None and kept[0] == camera:
-            return kept[1]
-        if kept is not None:
-            kept[1].close()
-        return self._open_source(camera)
 
 
 def augment(

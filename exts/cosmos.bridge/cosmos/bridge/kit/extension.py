@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from cosmos.bridge.kit import compat
+from cosmos.bridge.kit.augmented import CosmosBridgeAugmentedWriter
 from cosmos.bridge.kit.write_back import command_classes
 from cosmos.bridge.kit.writer import CosmosBridgeWriter, close_all
 
@@ -31,6 +32,7 @@ class CosmosBridgeExtension(compat.need("omni.ext.IExt")):  # type: ignore[misc]
         self._ext_id = ext_id
         self._init_state()
         compat.register_writer(CosmosBridgeWriter)
+        compat.register_writer(CosmosBridgeAugmentedWriter)
         if compat.find("omni.kit.commands.Command") is not None:
             self._commands = command_classes()
             for command in self._commands:
@@ -52,7 +54,8 @@ class CosmosBridgeExtension(compat.need("omni.ext.IExt")):  # type: ignore[misc]
         close_all()
         for command in self._commands:
             compat.need("omni.kit.commands.unregister")(command)
-        compat.unregister_writer(CosmosBridgeWriter.__name__)
+        for writer in (CosmosBridgeAugmentedWriter, CosmosBridgeWriter):
+            compat.unregister_writer(writer.__name__)
         self._init_state()
 
     def open_panel(self) -> None:

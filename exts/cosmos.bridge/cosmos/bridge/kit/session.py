@@ -17,6 +17,7 @@ from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
 from cosmos.bridge.kit.take import Take
 from cosmos.bridge.runs.folder import CONFIG_NAME
 from cosmos.bridge.runs.summary import RunSummary
+from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.sources.opener import LIVE
 from cosmos.bridge.types import Progress
@@ -85,6 +86,7 @@ class CaptureSession:
         hold: Callable[[], None] = lambda: None,
         release: Callable[[], None] = lambda: None,
         on_take: Optional[Callable[[Take], None]] = None,
+        sink_of: Optional[Callable[[Take], Sink]] = None,
     ) -> None:
         """Start with nothing captured.
 
@@ -97,6 +99,7 @@ class CaptureSession:
             hold: Asks whoever makes frames to pause, since the model is behind.
             release: Lets them go on.
             on_take: Gets each take instead of the line, and nothing is written; for previews.
+            sink_of: Gives a further sink for a take, which gets every attempt at it.
         """
         self.settings, self.queue = settings, queue
         self._recorder = Recorder(
@@ -107,6 +110,7 @@ class CaptureSession:
             device=settings.line.get("device"),
         )
         self._command, self._hold, self._release, self._on_take = command, hold, release, on_take
+        self._sink_of = sink_of
         self._bridge: Optional[Bridge] = None
         self._runs: list[QueuedRun] = []
         self._told: set[int] = set()
@@ -228,10 +232,12 @@ class CaptureSession:
 
     def _bridge_of(self, config: BridgeConfig, take: Take, stage: Optional[StageFacts]) -> Bridge:
         """Return the line of a take; all takes share the models of the first, made on the thread that works."""
+        sinks = () if self._sink_of is None else (self._sink_of(take),)
+        parts: dict[str, Any] = {"open_source": take.source, "stage": stage, "sinks": sinks}
         if self._bridge is None:
-            self._bridge = Bridge(config, open_source=take.source, stage=stage)
+            self._bridge = Bridge(config, **parts)
             return self._bridge
-        return self._bridge.beside(config, open_source=take.source, stage=stage)
+        return self._bridge.beside(config, **parts)
 
     def _work_of(self, take: Take) -> Callable[[Progress, StopSignal], RunSummary]:
         def work(progress: Progress, stop: StopSignal) -> RunSummary:

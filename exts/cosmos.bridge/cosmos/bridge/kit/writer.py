@@ -17,9 +17,11 @@ from cosmos.bridge.kit.session import CaptureSession, SessionSettings
 from cosmos.bridge.kit.settings import read_settings
 from cosmos.bridge.kit.take import UNSAVED, Surroundings, Take
 from cosmos.bridge.runs.summary import RunSummary
+from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.stage_facts import StageFacts
 
-_LIVE: weakref.WeakSet[Any] = weakref.WeakSet()
+LIVE: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Writers that were initialised and are not closed."""
 
 
 class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: ignore[misc]
@@ -44,6 +46,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
         max_pending: Optional[int] = None,
         on_run: Optional[Callable[[QueuedRun], None]] = None,
         on_take: Optional[Callable[[Take], None]] = None,
+        sink_of: Optional[Callable[[Take], Sink]] = None,
         queue: Optional[RunQueue] = None,
         **line: Any,
     ) -> None:
@@ -64,6 +67,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             max_pending: Takes that may wait for the model before capture pauses; the setting when ``None``.
             on_run: Called on the main thread with each run that ended.
             on_take: Gets each take instead of the line, and nothing is written: for previews.
+            sink_of: Gives a further sink for a take, which gets every attempt at it, on the thread that works.
             queue: Where takes are run, for several writers in a row; the writer's own when ``None``.
             **line: Any other setting of ``BridgeConfig``, as in a config file: ``weights``, ``transfer``, ``critic``,
                 ``sinks``, ``seed``, ``variants``, ``retry``, ``device``, ``controls``, ...
@@ -105,10 +109,11 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             hold=self._hold,
             release=self._release,
             on_take=on_take,
+            sink_of=sink_of,
         )
         self._on_run, self._was_playing = on_run, False
         self._subscriptions = [compat.on_update(self.poll), compat.on_stage_closing(self._cut)]
-        _LIVE.add(self)
+        LIVE.add(self)
 
     @property
     def runs(self) -> tuple[QueuedRun, ...]:
@@ -221,7 +226,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             compat.warn("A run did not end in time; it is at work in a daemon thread still.")
         if lost:
             compat.warn(f"Closed before they were written: {', '.join(lost)}; call flush() first to keep them.")
-        _LIVE.discard(self)
+        LIVE.discard(self)
 
     def _cut(self) -> None:
         if "_session" in self.__dict__:
@@ -246,7 +251,7 @@ _KEYWORDS = ("output_dir", "segmentation_mapping", "use_instance_id", "canny_thr
 
 def close_all() -> None:
     """Close every writer that was initialised and is not closed."""
-    for writer in list(_LIVE):
+    for writer in list(LIVE):
         writer.close()
 
 
@@ -302,7 +307,8 @@ def _look_around(cameras: tuple[str, ...]) -> Surroundings:
     """Read what a take must know of the stage, on the main thread."""
     stage = compat.open_stage()
     layer = stage.GetRootLayer()
-    path = UNSAVED if layer.anonymous else layer.realPath or layer.identifier
+    path = layer.identifier if "://" in layer.identifier else layer.realPath or layer.identifier
+    path = UNSAVED if layer.anonymous else path
     facts = StageFacts.of(stage, path, cameras)
     start = float(compat.timeline().get_current_time()) * facts.time_codes_per_second
     return Surroundings(stage=facts, start_code=start)
@@ -313,4 +319,4 @@ def _told(summary: RunSummary) -> str:
     return f"{summary.accepted} of {summary.planned} accepted, {summary.rejected} rejected; see {where}"
 
 
-__all__ = ["CosmosBridgeWriter", "close_all"]
+__all__ = ["LIVE", "CosmosBridgeWriter", "close_all"]

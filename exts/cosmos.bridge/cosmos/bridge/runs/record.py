@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
@@ -39,6 +39,7 @@ class RunRecord:
         resume: Go on in the folder of an earlier run.
         command: Shell command that reproduces the run.
         stage: What the stage sink needs to know of a stage that an application has open; ``None`` opens the source.
+        sinks: Further sinks, which get every attempt as well.
 
     Raises:
         ConfigError: If a sink does not fit the source.
@@ -55,8 +56,9 @@ class RunRecord:
         resume: bool = False,
         command: str = "",
         stage: Optional[StageFacts] = None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
-        self._stage = stage
+        self._stage, self._more_sinks = stage, tuple(sinks)
         self._config, self._plan, self._sources, self._clock = config, plan, sources, clock
         self._resumed, self._out = resume, Path(config.out)
         self._command = command or f"cosmos-bridge augment --config {self._out / CONFIG_NAME} --out NEW_FOLDER"
@@ -157,11 +159,14 @@ class RunRecord:
             from cosmos.bridge import __version__
             from cosmos.bridge.sinks.dataset import DatasetSink
 
-            others: tuple[Sink, ...] = ()
+            others: tuple[Sink, ...] = self._more_sinks
             if "stage" in self._names:
                 from cosmos.bridge.sinks.stage import StageSink
 
-                others = (StageSink(self._out, stage_path=self._stage or self._config.source),)
+                others = (
+                    *others,
+                    StageSink(self._out, stage_path=self._stage or self._config.source),
+                )
             run = {
                 "planned": len(self._plan),
                 "command": self._command,
