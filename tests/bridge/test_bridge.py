@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import numpy as np
@@ -43,6 +44,16 @@ def test_every_camera_prompt_and_variant_becomes_a_clip(config, make_bridge):
     assert summary.notes == ("The scene has no light; a sky was added.",)
 
 
+def test_the_licence_of_the_weights_chooses_the_guard_unless_the_user_does(config):
+    assert Bridge(config)._guard.name == "blocklist"
+    assert Bridge(config.replace(guard="off"))._guard.name == "off"
+    gated = config.replace(transfer="cosmos-transfer2.5")
+    assert Bridge(gated.replace(guard="blocklist"))._guard.name == "blocklist"
+    if importlib.util.find_spec("cosmos_guardrail") is None:
+        with pytest.raises(ModelError, match=r"The guard cosmos needs cosmos_guardrail.*or choose another: blocklist"):
+            Bridge(gated)
+
+
 def test_what_to_preserve_reaches_the_request_as_a_mask(config, make_bridge):
     plain = {**config.to_mapping(), "preserve": {"classes": ["crate"]}}
     config = BridgeConfig.from_mapping(plain)
@@ -63,10 +74,11 @@ def test_a_preserve_that_names_nothing_is_refused(config, plain):
 
 def test_options_of_a_backend_reach_it_and_others_are_refused(config):
     with pytest.raises(ConfigError, match=r"'overlapp' is no setting in transfer_options; the nearest is 'overlap'"):
-        Bridge(config.replace(transfer="cosmos-transfer2.5", transfer_options={"overlapp": 2}))
+        Bridge(config.replace(transfer="cosmos-transfer2.5", guard="off", transfer_options={"overlapp": 2}))
     with pytest.raises(ConfigError, match="embedded takes no transfer_options, got overlap"):
         Bridge(config.replace(transfer_options={"overlap": 2}))
-    bridge = Bridge(config.replace(transfer="cosmos-transfer2.5", transfer_options={"weights": "/nowhere"}))
+    options = {"weights": "/nowhere"}
+    bridge = Bridge(config.replace(transfer="cosmos-transfer2.5", guard="off", transfer_options=options))
     with pytest.raises(ModelError, match=r"no checkpoint of cosmos-transfer2\.5 in /nowhere"):
         bridge._transfer.load("cpu")
 

@@ -26,6 +26,7 @@ from cosmos.bridge.runs.record import RunRecord
 from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sources.base import FrameSource, read_clip
 from cosmos.bridge.transfer.base import TransferModel
+from cosmos.bridge.transfer.registry import default_guard
 from cosmos.bridge.types import (
     EXTRA_BUFFERS,
     Augmentation,
@@ -79,7 +80,7 @@ class Bridge:
         self.config, self._stage, self._sinks = config, stage, tuple(sinks)
         self._open_source = open_source or self._open_named_source
         self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options)
-        self._guard = guard or _create("guard", config.guard)
+        self._guard = guard or _create("guard", config.guard or default_guard(config.transfer))
         self._critic = critic or _create("critic", config.critic)
 
     def beside(self, config: BridgeConfig, **parts: Any) -> Bridge:

@@ -133,8 +133,9 @@ class BridgeConfig:
     """Prompt guidance; ``None`` takes the model's own."""
     device: Optional[str] = None
     """Device to render and transfer on, e.g. ``"cpu"`` or ``"cuda:0"``; ``None`` picks CUDA where there is one."""
-    guard: str = "blocklist"
-    """Name of the guard."""
+    guard: Optional[str] = None
+    """Name of the guard; ``None`` takes the one that the licence of the transfer's weights asks for, else
+    ``blocklist``."""
     critic: str = "consistency"
     """Name of the critic."""
     min_score: float = 0.0
@@ -151,7 +152,8 @@ class BridgeConfig:
 
     def __post_init__(self) -> None:
         for name in ("source", "out", "transfer", "guard", "critic"):
-            if not getattr(self, name).strip():
+            text = getattr(self, name)
+            if text is not None and not text.strip():
                 raise ConfigError(f"{name} is empty; give one.")
         if not self.prompts:
             raise ConfigError("There is no prompt; give at least one with prompts = [...] or --prompt TEXT.")

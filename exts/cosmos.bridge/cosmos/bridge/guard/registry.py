@@ -11,6 +11,7 @@ from cosmos.bridge.guard.base import Guard
 
 GUARDS: Mapping[str, tuple[str, str]] = {
     "blocklist": ("cosmos.bridge.guard.blocklist:BlocklistGuard", "headless"),
+    "cosmos": ("cosmos.bridge.guard.cosmos:CosmosGuard", "guard"),
     "off": ("cosmos.bridge.guard.off:OffGuard", "headless"),
 }
 """Name -> (import string, extra that brings its packages)."""
@@ -38,10 +39,12 @@ def create(name: str) -> Guard:
     target, extra = GUARDS[name]
     module, _, attribute = target.partition(":")
     try:
-        factory = getattr(import_module(module), attribute)
+        guard: Guard = getattr(import_module(module), attribute)()
     except ImportError as error:
-        raise ModelNotInstalledError(f'{name} needs {error.name}: pip install "cosmos-bridge[{extra}]".') from error
-    guard: Guard = factory()
+        others = ", ".join(other for other in GUARDS if other != name)
+        raise ModelNotInstalledError(
+            f'The guard {name} needs {error.name}: pip install "cosmos-bridge[{extra}]", or choose another: {others}.'
+        ) from error
     return guard
 
 

@@ -27,6 +27,8 @@ class TransferBackend:
     """Licence name of its weights."""
     hardware: str
     """What it runs on, in one line."""
+    guard: str = "blocklist"
+    """Guard that screens its prompts and results unless the user names another; what its licence asks for."""
     fetched: bool = False
     """Whether its weights are not shipped and must be fetched first."""
     uses: tuple[str, ...] = ()
@@ -58,6 +60,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="cosmos",
             licence="NVIDIA Open Model License",
             hardware="a CUDA device of 24 GB or more",
+            guard="cosmos",
             fetched=True,
             uses=("weights", "negative_prompt", "guidance", "preserve"),
         ),
@@ -98,6 +101,11 @@ def able(*settings: str) -> tuple[str, ...]:
     return tuple(backend.name for backend in BACKENDS.values() if set(settings) <= set(backend.uses))
 
 
+def default_guard(name: str) -> str:
+    """Return the guard of a backend for users who name none; ``blocklist`` for a name that is not known."""
+    return BACKENDS[name].guard if name in BACKENDS else "blocklist"
+
+
 def create(name: str, options: Optional[Mapping[str, Any]] = None) -> TransferModel:
     """Make a backend; its weights stay where they are until ``load``.
 
@@ -132,4 +140,4 @@ def create(name: str, options: Optional[Mapping[str, Any]] = None) -> TransferMo
     return made
 
 
-__all__ = ["BACKENDS", "TransferBackend", "able", "backends", "create", "names"]
+__all__ = ["BACKENDS", "TransferBackend", "able", "backends", "create", "default_guard", "names"]

@@ -26,7 +26,7 @@ class GuardReport:
     categories: tuple[str, ...] = ()
     """Reasons of a refusal."""
     faces_blurred: int = 0
-    """Faces pixelated in a video."""
+    """Faces pixelated in a video; frames with one, where the guard does not count faces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
