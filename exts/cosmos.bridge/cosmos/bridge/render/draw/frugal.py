@@ -1,10 +1,9 @@
-"""The interactive picture's slow light: few rays a cell, fewer cells where light hardly changes.
+"""The interactive picture's slow light: few rays a cell, few cells that cast any.
 
-Each cell of the grid spends its rays on directions and lamps of its own, sixteen cells together on a whole pattern that
-``smooth_light_kernel`` averages; nothing is random. First every second cell a side is lit; ``spread_light_kernel``
-carries that to the cells between and marks those it does not do for: near other things (Ward, Rubinstein, Clear 1988:
-the closer they are, the faster light changes), where light differs, where no lit cell lies on the same surface. They
-are lit in their turn. Cells also tell whether all around them agree on the sun, and which lamps matter.
+Each lit cell of the grid spends its rays on directions and lamps of its own, sixteen together on a whole pattern that
+``smooth_light_kernel`` averages; nothing is random. First one cell of every block is lit; ``spread_light_kernel``
+carries that to the others and marks those for which no lit cell lies on the same surface. They are lit in their turn.
+Cells also tell whether all around them agree on the sun, and which lamps matter.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -35,12 +34,8 @@ LIGHT_MARK = wp.constant(wp.uint8(1))
 """Mark of a cell that must gather its own light."""
 SUN_MARK = wp.constant(wp.uint8(2))
 """Mark of a cell around which not all agree on the sun."""
-_NEAR = wp.constant(wp.float32(1.0))
-"""Way between cells over the (harmonic) mean distance of what surrounds them, above which light changes too fast."""
-_CONTRAST = wp.constant(wp.float32(0.15))
-"""Difference of the light of neighbouring cells over its sum, from which they are too far apart."""
-
-
+_ALONE = wp.constant(wp.float32(0.1))
+"""Weight of the lit cells around a cell, below which none of them lies on its surface."""
 _FAINT = wp.constant(wp.float32(0.02))
 """Light of all lamps over that of sky and surroundings, up to which their shadows are not seen."""
 _WEAK = wp.constant(wp.float32(1.0))
@@ -73,15 +68,11 @@ def _surroundings(
     order: wp.int32,
     rays: wp.int32,
 ):
-    """Irradiance from sky and surroundings with openness, and closeness: mean of 1 / distance [1/m].
-
-    By ``rays`` of a cosine-weighted spiral of 16 times more.
-    """
+    """Irradiance from sky and surroundings, and openness, by ``rays`` of a cosine-weighted spiral of 16 times more."""
     tx = frame_x(n)
     ty = wp.cross(n, tx)
     total = wp.vec3(0.0, 0.0, 0.0)
     clear = wp.float32(0.0)
-    closeness = wp.float32(0.0)
     for r in range(rays):
         m = wp.float32(order + 16 * r)
         s = (m + 0.5) / wp.float32(16 * rays)
@@ -93,10 +84,9 @@ def _surroundings(
         light, far = radiance_along(world, atlas, air, lamps, p, d)
         total += light
         clear += wp.min(1.0, far * far / 4.0)
-        closeness += 1.0 / wp.max(far, 1.0e-4)
     share = 1.0 / wp.float32(wp.max(rays, 1))
     total = total * (PI * share)
-    return wp.vec4(total[0], total[1], total[2], clear * share), closeness * share
+    return wp.vec4(total[0], total[1], total[2], clear * share)
 
 
 @wp.func
@@ -186,7 +176,6 @@ def gather_frugally_kernel(
     gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
     picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
-    closeness_out: wp.array(dtype=wp.float32),  # mean of 1 / distance of what surrounds the cell [1/m]
 ):
     """Slow light of ``cells`` of ``step`` pixels a side, of which every ``stride``-th a side is lit."""
     begin = (first + wp.tid()) * run
@@ -200,15 +189,13 @@ def gather_frugally_kernel(
         gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
         picks_out[cell] = wp.vec2i(-1, -1)
         rest_out[cell] = wp.float32(1.0)
-        closeness_out[cell] = wp.float32(0.0)
         if surfaces.triangles[i] < 0:
             continue
         n = surfaces.normals[i]
         g = surfaces.geometric[i]
         p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-        gathered, closeness = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
+        gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
         gathered_out[cell] = gathered
-        closeness_out[cell] = closeness
         full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
         if total <= 0.0:
             continue
@@ -318,35 +305,6 @@ def _fit(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.
 
 
 @wp.func
-def _brightness(lit: wp.vec3, gathered: wp.vec4):
-    return lit[0] + lit[1] + lit[2] + gathered[0] + gathered[1] + gathered[2]
-
-
-@wp.func
-def _mean_closeness(
-    surfaces: Surfaces,
-    closeness: wp.array(dtype=wp.float32),
-    columns: wp.int32,
-    rows: wp.int32,
-    row: wp.int32,
-    column: wp.int32,
-    stride: wp.int32,
-    step: wp.int32,
-    width: wp.int32,
-):
-    """Mean over the 4 x 4 lit cells around a block."""
-    total = wp.float32(0.0)
-    count = wp.float32(1.0e-6)
-    height = surfaces.triangles.shape[0] // width
-    for r in range(wp.max(row - stride, 0), wp.min(row + 2 * stride + 1, rows), stride):
-        for c in range(wp.max(column - stride, 0), wp.min(column + 2 * stride + 1, columns), stride):
-            if surfaces.triangles[_pixel_of(r, c, step, width, height)] >= 0:
-                total += closeness[r * columns + c]
-                count += 1.0
-    return total / count
-
-
-@wp.func
 def _between(
     surfaces: Surfaces,
     lit: wp.array(dtype=wp.vec3),
@@ -362,10 +320,7 @@ def _between(
     rows: wp.int32,
     width: wp.int32,
 ):
-    """Light of cell ``(y, x)`` from the four lit cells at the corners of its block, the best of them, and trust.
-
-    Trust is 0 where they differ much or none lies on the same surface, else 1.
-    """
+    """Light of cell ``(y, x)`` from the four lit cells around its block, the best of them, and their weight."""
     p = surfaces.positions[i]
     n = surfaces.normals[i]
     tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step))
@@ -374,8 +329,6 @@ def _between(
     around = wp.vec4(0.0, 0.0, 0.0, 0.0)
     total = wp.float32(0.0)
     best = wp.float32(0.0)
-    low = wp.float32(1.0e30)
-    high = wp.float32(0.0)
     lender = row * columns + column
     reach = 1.0 / wp.float32(stride)
     for k in range(4):
@@ -392,15 +345,8 @@ def _between(
             if weight > best:
                 best = weight
                 lender = q
-            if fit > 0.5:
-                bright = _brightness(lit[q], gathered[q])
-                low = wp.min(low, bright)
-                high = wp.max(high, bright)
-    trust = wp.int32(1)
-    if total < 0.1 or high - low > _CONTRAST * (high + low):
-        trust = wp.int32(0)
-    total = wp.max(total, 1.0e-12)
-    return light / total, around / total, lender, trust
+    share = 1.0 / wp.max(total, 1.0e-12)
+    return light * share, around * share, lender, total
 
 
 @wp.kernel
@@ -418,7 +364,6 @@ def spread_light_kernel(
     gathered: wp.array(dtype=wp.vec4),
     picks: wp.array(dtype=wp.vec2i),
     rest: wp.array(dtype=wp.float32),
-    closeness: wp.array(dtype=wp.float32),
     sun: wp.array(dtype=wp.float32),
     lit_out: wp.array(dtype=wp.vec3),
     gathered_out: wp.array(dtype=wp.vec4),
@@ -438,7 +383,6 @@ def spread_light_kernel(
         bottom = wp.min(row + 2 * stride + 1, rows)
         right = wp.min(column + 2 * stride + 1, columns)
         agreed = _agreed(sun, columns, bottom, right, wp.max(row - stride, 0), wp.max(column - stride, 0), stride)
-        closest = _mean_closeness(surfaces, closeness, columns, rows, row, column, stride, step, width)
         for m in range(stride * stride):
             y = row + m // stride
             x = column + m % stride
@@ -453,10 +397,10 @@ def spread_light_kernel(
             around = wp.vec4(0.0, 0.0, 0.0, 1.0)
             lender = row * columns + column
             if surfaces.triangles[i] >= 0:
-                light, around, lender, trust = _between(
+                light, around, lender, total = _between(
                     surfaces, lit, gathered, i, y, x, row, column, stride, step, columns, rows, width
                 )
-                if trust == 0 or closest * surfaces.gloss[i][3] * wp.float32(step * stride) > _NEAR:
+                if total < _ALONE:
                     mark = mark | LIGHT_MARK
             if m > 0:
                 lit[cell] = light

@@ -25,8 +25,6 @@ from cosmos.bridge.render.draw.lighting import ROOFED
 
 _SMALL, _MIDDLE = 100_000, 500_000
 """Pixels up to which slow light is gathered most finely, and at every second pixel a side."""
-
-
 _STRIDE = 2
 """Side of a block of cells, of which one is lit at first."""
 
@@ -101,13 +99,11 @@ class _Gathering:
         return self.grid
 
     def frugally(self) -> Any:
-        """Light every second cell a side, and those between where that does not do; return the grid."""
+        """Light one cell of every block, and those for which that does not do; return the grid."""
         grid = self.grid
         raw, done = self.empty(wp.vec3, wp.vec4), self.empty(wp.vec3, wp.vec4)
-        grid.picks, grid.rest, grid.sun, closeness, sun = self.empty(
-            wp.vec2i, wp.float32, wp.float32, wp.float32, wp.float32
-        )
-        lamps = [grid.picks, grid.rest, closeness]
+        grid.picks, grid.rest, grid.sun, sun = self.empty(wp.vec2i, wp.float32, wp.float32, wp.float32)
+        lamps = [grid.picks, grid.rest]
         cells = sunned = self.array(self.cells)
         if grid.step > 1:
             stride = _STRIDE
