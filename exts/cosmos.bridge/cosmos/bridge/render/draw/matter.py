@@ -9,7 +9,6 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import (
     BASE_SLOT,
-    COAT_ROUGHNESS_SLOT,
     COAT_SLOT,
     EMISSIVE_SLOT,
     METALLIC_SLOT,
@@ -177,54 +176,122 @@ def facing_normal(world: WorldArrays, f: wp.int32, weights: wp.vec3, geometric: 
 
 
 @wp.func
-def _as_matter(
-    world: WorldArrays,
-    row: wp.int32,
-    base: wp.vec3,
-    metallic: wp.float32,
-    roughness: wp.float32,
-    emissive: wp.vec3,
-    specular: wp.vec3,
-    opacity: wp.float32,
-    layers: wp.vec4,
-):
-    """A material's inputs, as constants say and textures read, in the ranges of ``Matter``.
-
-    ``layers`` are the clear coat, its roughness, occlusion and transmission.
-    """
+def _authored(world: WorldArrays, f: wp.int32, row: wp.int32, weights: wp.vec3):
+    """The constants of a material as they stand, and the colours of the mesh where it asks for them."""
+    body = world.atlas.quads[row, 0]  # four of a row at a time; see ``_material_row``
+    shine = world.atlas.quads[row, 1]
+    edge = world.atlas.quads[row, 2]
+    mirror = world.atlas.quads[row, 3]
+    layer = world.atlas.quads[row, 4]
+    through = world.atlas.quads[row, 5]
     matter = Matter()
-    matter.base = _unit_range(base)
-    matter.emissive = wp.vec3(wp.max(emissive[0], 0.0), wp.max(emissive[1], 0.0), wp.max(emissive[2], 0.0))
-    matter.metallic = wp.clamp(metallic, 0.0, 1.0)
-    matter.roughness = wp.clamp(roughness, 0.03, 1.0)
-    matter.opacity = wp.float32(1.0)
-    matter.presence = wp.float32(0.0)
-    matter.transmission = wp.float32(0.0)
-    matter.through = wp.vec3(1.0, 1.0, 1.0)
-    matter.ior = wp.float32(1.5)
-    matter.coat = wp.float32(0.0)
-    matter.coat_roughness = wp.float32(0.03)
-    matter.occlusion = wp.float32(1.0)
-    f0 = wp.vec3(0.04, 0.04, 0.04)
+    matter.base = wp.vec3(body[0], body[1], body[2])
+    if body[3] > 0.0:
+        own = world.colors[world.instances[f]]
+        matter.base = own
+        if own[0] < 0.0:
+            matter.base = _color_of_set(world, world.sources[f], weights, 0)
+    matter.metallic = shine[0]
+    matter.roughness = shine[1]
+    matter.emissive = wp.vec3(shine[2], shine[3], edge[0])
+    matter.opacity = edge[1]
+    matter.ior = edge[3]
+    matter.specular = wp.vec3(mirror[0], mirror[1], mirror[2])
+    matter.coat = layer[0]
+    matter.coat_roughness = layer[1]
+    matter.occlusion = layer[2]
+    matter.transmission = layer[3]
+    matter.through = wp.vec3(through[0], through[1], through[2])
+    matter.presence = through[3]
+    return matter
+
+
+@wp.func
+def _textured(
+    authored: Matter,
+    world: WorldArrays,
+    f: wp.int32,
+    row: wp.int32,
+    weights: wp.vec3,
+    span: wp.float32,
+    u: wp.vec3,
+    v: wp.vec3,
+):
+    """The same after textures; ``u`` and ``v`` are the triangle's edges, ``span`` as for ``_read``.
+
+    One place in the code reads textures, whichever input they are for, and branches write to fields: other vectors that
+    branches set go through memory.
+    """
+    matter = authored
+    s = world.sources[f]
+    slot = wp.int32(BASE_SLOT)
+    used = wp.int32(world.atlas.rows[row, 26])
+    while used > 0:
+        if used % 2 == 1:
+            width = span
+            if slot == OPACITY_SLOT and world.atlas.rows[row, 24] == 1.0:
+                width = wp.float32(0.0)  # no filter blurs what is cut out
+            texel = _read(world, row, slot, s, weights, width)
+            value = texel[wp.int32(world.atlas.rows[row, slot + 1]) % 4]
+            if slot == BASE_SLOT:
+                matter.base = wp.vec3(texel[0], texel[1], texel[2])
+            elif slot == ROUGHNESS_SLOT:
+                matter.roughness = value
+            elif slot == METALLIC_SLOT:
+                matter.metallic = value
+            elif slot == EMISSIVE_SLOT:
+                matter.emissive = wp.vec3(texel[0], texel[1], texel[2])
+            elif slot == NORMAL_SLOT:
+                matter.normal = _perturbed(world, row, s, matter.normal, u, v, texel)
+            elif slot == OPACITY_SLOT:
+                matter.opacity = value
+            elif slot == SPECULAR_SLOT:
+                matter.specular = wp.vec3(texel[0], texel[1], texel[2])
+            elif slot == OCCLUSION_SLOT:
+                matter.occlusion = value
+            elif slot == COAT_SLOT:
+                matter.coat = value
+            else:
+                matter.coat_roughness = value
+        used = used // 2
+        slot += 16
+    return matter
+
+
+@wp.func
+def _in_range(read: Matter, world: WorldArrays, row: wp.int32):
+    """A material's inputs in the ranges of ``Matter``, and what follows from them."""
+    matter = read
+    glow = read.emissive
+    matter.base = _unit_range(read.base)
+    matter.emissive = wp.vec3(wp.max(glow[0], 0.0), wp.max(glow[1], 0.0), wp.max(glow[2], 0.0))
+    matter.metallic = wp.clamp(read.metallic, 0.0, 1.0)
+    matter.roughness = wp.clamp(read.roughness, 0.03, 1.0)
     if world.atlas.rows[row, 25] > 0.0:
-        matter.ior = wp.max(world.atlas.rows[row, 11], 1.0)
+        matter.ior = wp.max(read.ior, 1.0)
         part = (matter.ior - 1.0) / (matter.ior + 1.0)
-        f0 = specular * (part * part)
+        share = part * part
         if world.atlas.rows[row, 15] > 0.0:
-            f0 = specular
+            share = wp.float32(1.0)
             matter.metallic = wp.float32(0.0)
-        f0 = _unit_range(f0)
-        through = world.atlas.quads[row, 5]
-        matter.opacity = _as_opacity(world, row, opacity)
-        matter.presence = through[3]
-        matter.transmission = layers[3]
-        matter.through = wp.vec3(through[0], through[1], through[2])
-        matter.coat = wp.clamp(layers[0], 0.0, 1.0)
-        if matter.coat > 0.0:
-            matter.coat_roughness = wp.clamp(layers[1], 0.03, 1.0)
-        matter.occlusion = wp.clamp(layers[2], 0.0, 1.0)
-    matter.specular = f0
-    matter.f0 = f0 * (1.0 - matter.metallic) + matter.base * matter.metallic
+        matter.specular = _unit_range(read.specular * share)
+        matter.opacity = _as_opacity(world, row, read.opacity)
+        matter.coat = wp.clamp(read.coat, 0.0, 1.0)
+        matter.coat_roughness = wp.clamp(read.coat_roughness, 0.03, 1.0)
+        if matter.coat == 0.0:
+            matter.coat_roughness = wp.float32(0.03)
+        matter.occlusion = wp.clamp(read.occlusion, 0.0, 1.0)
+    else:
+        matter.specular = wp.vec3(0.04, 0.04, 0.04)
+        matter.opacity = wp.float32(1.0)
+        matter.presence = wp.float32(0.0)
+        matter.transmission = wp.float32(0.0)
+        matter.through = wp.vec3(1.0, 1.0, 1.0)
+        matter.ior = wp.float32(1.5)
+        matter.coat = wp.float32(0.0)
+        matter.coat_roughness = wp.float32(0.03)
+        matter.occlusion = wp.float32(1.0)
+    matter.f0 = matter.specular * (1.0 - matter.metallic) + matter.base * matter.metallic
     return matter
 
 
@@ -245,105 +312,13 @@ def surface_at(world: WorldArrays, f: wp.int32, p: wp.vec3, direction: wp.vec3, 
         front = wp.int32(0)
     geometric = geometric * wp.float32(2 * front - 1)
     weights = corner_weights(p, a, a + edge_u, a + edge_v)
-    s = world.sources[f]
     row = world.materials[f]
     span = side / wp.sqrt(wp.max(wp.length(cross), 1.0e-20))
-    # The row's constants, four at a time; see ``_material_row``. Branches set numbers: vectors would go through memory.
-    body = world.atlas.quads[row, 0]
-    shine = world.atlas.quads[row, 1]
-    edge = world.atlas.quads[row, 2]
-    tint = world.atlas.quads[row, 3]
-    layer = world.atlas.quads[row, 4]
-    kind = world.atlas.quads[row, 6]
-    red = body[0]
-    green = body[1]
-    blue = body[2]
-    if body[3] > 0.0:
-        color = world.colors[world.instances[f]]
-        red = color[0]
-        green = color[1]
-        blue = color[2]
-        if color[0] < 0.0:
-            own = _color_of_set(world, s, weights, 0)
-            red = own[0]
-            green = own[1]
-            blue = own[2]
-    glow = shine[2]
-    glow_green = shine[3]
-    glow_blue = edge[0]
-    mirror = tint[0]
-    mirror_green = tint[1]
-    mirror_blue = tint[2]
-    metallic = shine[0]
-    roughness = shine[1]
-    opacity = edge[1]
-    coat = layer[0]
-    coat_roughness = layer[1]
-    occlusion = layer[2]
-    bent = wp.int32(0)
-    bend = wp.vec4(0.0, 0.0, 1.0, 0.0)
-    slot = wp.int32(BASE_SLOT)
-    used = wp.int32(kind[2])
-    while used > 0:  # one place in the code that reads textures, whichever input they are for
-        if used % 2 == 1:
-            width = span
-            if slot == OPACITY_SLOT and kind[0] == 1.0:
-                width = wp.float32(0.0)  # no filter blurs what is cut out
-            texel = _read(world, row, slot, s, weights, width)
-            value = texel[wp.int32(world.atlas.rows[row, slot + 1]) % 4]
-            if slot == BASE_SLOT:
-                red = texel[0]
-                green = texel[1]
-                blue = texel[2]
-            if slot == ROUGHNESS_SLOT:
-                roughness = value
-            if slot == METALLIC_SLOT:
-                metallic = value
-            if slot == EMISSIVE_SLOT:
-                glow = texel[0]
-                glow_green = texel[1]
-                glow_blue = texel[2]
-            if slot == NORMAL_SLOT:
-                bent = wp.int32(1)
-                bend = texel
-            if slot == OPACITY_SLOT:
-                opacity = value
-            if slot == SPECULAR_SLOT:
-                mirror = texel[0]
-                mirror_green = texel[1]
-                mirror_blue = texel[2]
-            if slot == OCCLUSION_SLOT:
-                occlusion = value
-            if slot == COAT_SLOT:
-                coat = value
-            if slot == COAT_ROUGHNESS_SLOT:
-                coat_roughness = value
-        used = used // 2
-        slot += 16
-    normal = facing_normal(world, f, weights, geometric)
-    nx = normal[0]
-    ny = normal[1]
-    nz = normal[2]
-    if bent == 1:
-        bump = _perturbed(world, row, s, normal, edge_u, edge_v, bend)
-        nx = bump[0]
-        ny = bump[1]
-        nz = bump[2]
-    matter = _as_matter(
-        world,
-        row,
-        wp.vec3(red, green, blue),
-        metallic,
-        roughness,
-        wp.vec3(glow, glow_green, glow_blue),
-        wp.vec3(mirror, mirror_green, mirror_blue),
-        opacity,
-        wp.vec4(coat, coat_roughness, occlusion, layer[3]),
-    )
+    matter = _authored(world, f, row, weights)
     matter.geometric = geometric
-    matter.normal = wp.vec3(nx, ny, nz)
+    matter.normal = facing_normal(world, f, weights, geometric)
     matter.entering = front
-    return matter
+    return _in_range(_textured(matter, world, f, row, weights, span, edge_u, edge_v), world, row)
 
 
 __all__ = ["Matter", "corner_weights", "facing_normal", "is_seen", "opacity_at", "surface_at", "weights_at"]

@@ -232,6 +232,29 @@ def _veiled(air: Air, eye: wp.vec3, direction: wp.vec3, distance: wp.float32, ve
 
 
 @wp.func
+def _unveiled(veil: wp.vec4):
+    """What a clear thing does not let through."""
+    return wp.vec3(1.0 - veil[0], 1.0 - veil[1], 1.0 - veil[2])
+
+
+@wp.func
+def _sharpness(roughness: wp.float32, finish: wp.vec4):
+    """How much of a mirror a surface or the clear coat on it is, in [0, 1]; 0 where that would not be seen."""
+    sharp = 1.0 - smooth_step(0.10, 0.36, wp.lerp(roughness, wp.min(roughness, finish[1]), finish[0]))
+    if sharp < 0.02:
+        return wp.float32(0.0)
+    return sharp
+
+
+@wp.func
+def _agreed(grid: LightGrid, cell: wp.int32, close: wp.float32, asked: wp.bool):
+    """Share of the sun that all cells around agree on; -1 where they do not, or where that may not be ``asked``."""
+    if asked and grid.frugal == 1 and close > 0.25:
+        return grid.sun[cell]
+    return wp.float32(-1.0)
+
+
+@wp.func
 def _exposed(air: Air, view: View, uv: wp.vec2, color: wp.vec3):
     """The light that the lens lets onto the sensor at an image point."""
     ox = uv[0] / wp.float32(view.width) - 0.5
@@ -258,8 +281,7 @@ def shade_kernel(
 ):
     """Display-linear colour in [0, 1] of each sample.
 
-    With ``layer`` 1 the sample is one of several along its ray: its share of the exposed light, before tone mapping.
-    With ``toned`` 0 every sample stays exposed light.
+    With ``layer`` 1 it is one of several along its ray: its share of exposed light, not toned; nor with ``toned`` 0.
     """
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
@@ -270,29 +292,22 @@ def shade_kernel(
         p = surfaces.positions[i]
         triangle = surfaces.triangles[i]
         solid = wp.float32(wp.clamp(triangle + 1, 0, 1))
-        way = p - eye * solid
-        distance = wp.length(way)
-        direction = way / wp.max(distance, 1.0e-9)
+        distance = wp.length(p - eye * solid)
+        direction = (p - eye * solid) / wp.max(distance, 1.0e-9)
         if triangle >= 0:
-            toward = -direction
             n = surfaces.normals[i]
             g = surfaces.geometric[i]
-            nv = wp.max(wp.dot(n, toward), 0.02)
+            nv = wp.max(-wp.dot(n, direction), 0.02)
             gloss = surfaces.gloss[i]
-            roughness = gloss[0]
-            base = surfaces.base[i]
             finish = surfaces.finish[i]
-            f0 = surfaces.specular[i] * (1.0 - gloss[1]) + base * gloss[1]
-            diffuse = base * ((1.0 - gloss[1]) * finish[3] / PI)
+            f0 = surfaces.specular[i] * (1.0 - gloss[1]) + surfaces.base[i] * gloss[1]
+            diffuse = surfaces.base[i] * ((1.0 - gloss[1]) * finish[3] / PI)
             start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
             lit, gathered, close = grid_sample(grid, uv, p, n, gloss[3])
             cell = cell_of(grid, uv)
-            frugal = grid.frugal == 1 and layer == 0
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-                share = wp.float32(-1.0)
-                if frugal and sun_rays == 1 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
-                    share = grid.sun[cell]
+                share = _agreed(grid, cell, close, sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0)
                 if share < 0.0:
                     flat = sun_rays <= 1 and _is_flat(world, triangle, n, g)
                     if flat:
@@ -303,16 +318,13 @@ def shade_kernel(
             sunlight = air.sun_color * sunny
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around + sunlight)
-            few = frugal and roughness > 0.3 and finish[0] == 0.0  # sharp glints may come from any lamp
-            color += _highlights(lamps, grid, cell, few, lit, p, n, toward, f0, roughness, finish, air.sun, sunlight)
+            few = grid.frugal == 1 and layer == 0 and gloss[0] > 0.3 and finish[0] == 0.0
+            color += _highlights(lamps, grid, cell, few, lit, p, n, -direction, f0, gloss[0], finish, air.sun, sunlight)
             mirrored = wp.normalize(direction + n * (2.0 * nv))
-            gleam = _gleam(f0, roughness, nv, finish)
             open = gathered[3] * gathered[3] * air.open
             met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
-            roughness = wp.lerp(roughness, wp.min(roughness, finish[1]), finish[0])
-            sharp = (1.0 - smooth_step(0.10, 0.36, roughness)) * air.bounce
-            if sharp < 0.02:
-                sharp = wp.float32(0.0)
+            sharp = _sharpness(gloss[0], finish) * air.bounce
+            gleam = _gleam(f0, gloss[0], nv, finish)
             color_out[i] = color + wp.cw_mul(gleam, met * (1.0 - sharp))
             if sharp > 0.0:
                 color_out[i] = color_out[i] + wp.cw_mul(gleam, reflected(world, air, lamps, start, mirrored, g) * sharp)
@@ -327,8 +339,7 @@ def shade_kernel(
             if layer == 0 or triangle < 0:
                 color_out[i] = through_haze(air, color_out[i], eye, direction, distance)
             if air.haze > 2.0e-3 and lamps.count > 0:
-                veil = surfaces.veil[i] * (-solid * wp.float32(layer))
-                hidden = wp.vec3(1.0 + veil[0], 1.0 + veil[1], 1.0 + veil[2])
+                hidden = _unveiled(surfaces.veil[i] * (solid * wp.float32(layer)))
                 color_out[i] = color_out[i] + wp.cw_mul(lamp_glow(world, air, lamps, eye, direction, distance), hidden)
             color_out[i] = _exposed(air, view, uv, color_out[i])
             if layer == 0 and toned == 1:

@@ -1,0 +1,65 @@
+"""Highlights of four lights at once, against the microfacet formulas in float64."""
+
+import numpy as np
+import pytest
+import warp as wp
+
+from cosmos.bridge.render.draw.gloss import lobes, schlick
+
+wp.config.quiet = True
+
+
+@wp.kernel
+def _shine_kernel(
+    normals: wp.array(dtype=wp.vec3),
+    eyes: wp.array(dtype=wp.vec3),
+    lights: wp.array2d(dtype=wp.vec3),
+    roughness: wp.array(dtype=wp.vec4),
+    lobes_out: wp.array(dtype=wp.vec4),
+    fresnel_out: wp.array(dtype=wp.vec4),
+):
+    i = wp.tid()
+    n = normals[i]
+    v = eyes[i]
+    a = lights[i, 0]
+    b = lights[i, 1]
+    c = lights[i, 2]
+    d = lights[i, 3]
+    facing = wp.vec4(wp.dot(n, a), wp.dot(n, b), wp.dot(n, c), wp.dot(n, d))
+    ahead = wp.vec4(wp.dot(v, a), wp.dot(v, b), wp.dot(v, c), wp.dot(v, d))
+    lobes_out[i] = lobes(wp.dot(n, v), facing, ahead, roughness[i])
+    fresnel_out[i] = schlick(ahead)
+
+
+def _unit(rng, shape):
+    vectors = rng.normal(size=(*shape, 3))
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def directions():
+    rng = np.random.default_rng(5)
+    normals, eyes, lights = _unit(rng, (4000,)), _unit(rng, (4000,)), _unit(rng, (4000, 4))
+    eyes *= np.where((normals * eyes).sum(-1) < 0.0, -1.0, 1.0)[:, None]
+    lights *= np.where((normals[:, None] * lights).sum(-1) < 0.0, -1.0, 1.0)[..., None]
+    return normals, eyes, lights, rng.uniform(0.15, 1.0, (4000, 4))
+
+
+def test_four_highlights_are_those_of_the_formula_with_a_half_vector(directions, device):
+    normals, eyes, lights, roughness = directions
+    count = len(normals)
+    found, fresnel = (wp.empty(count, dtype=wp.vec4, device=device) for _ in range(2))
+    vectors = [wp.array(value.astype(np.float32), dtype=wp.vec3, device=device) for value in (normals, eyes, lights)]
+    rough = wp.array(roughness.astype(np.float32), dtype=wp.vec4, device=device)
+    wp.launch(_shine_kernel, dim=count, inputs=[*vectors, rough, found, fresnel], device=device)
+    half = lights + eyes[:, None]
+    half /= np.linalg.norm(half, axis=-1, keepdims=True)
+    nv = np.maximum((normals * eyes).sum(-1), 1e-3)[:, None]
+    nl = np.maximum((normals[:, None] * lights).sum(-1), 1e-4)
+    nh = (normals[:, None] * half).sum(-1)
+    a2 = roughness**4
+    spread = a2 / (np.pi * (nh**2 * (a2 - 1.0) + 1.0) ** 2)
+    seen = 0.5 / (nl * np.sqrt(nv**2 * (1.0 - a2) + a2) + nv * np.sqrt(nl**2 * (1.0 - a2) + a2))
+    np.testing.assert_allclose(found.numpy(), spread * seen, rtol=2e-3)
+    expected = (1.0 - (eyes[:, None] * half).sum(-1)) ** 5
+    np.testing.assert_allclose(fresnel.numpy(), expected, atol=2e-6)
