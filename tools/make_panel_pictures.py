@@ -82,6 +82,7 @@ def draw_states(scene: Path, bare: Path) -> dict[str, np.ndarray]:
             studio.model.changed()
             made["running"] = person.picture()
             person.wait(lambda: not studio.queue.pending)
+            from cosmos.bridge.errors import ModelMemoryError
             from cosmos.bridge.transfer.identity import IdentityTransfer
 
             plain = IdentityTransfer.transfer
@@ -100,15 +101,19 @@ def draw_states(scene: Path, bare: Path) -> dict[str, np.ndarray]:
             person.wait(lambda: "1 rejected" in person.find("run:0:text").text)
             person.find("run:0:picture:clip_0000")._click()
             made["rejected"] = person.picture()
-            IdentityTransfer.transfer = plain
+
+            def too_large(self, request, progress=None):
+                raise ModelMemoryError("The clip needs more memory than the device has free; ask for fewer frames.")
+
+            IdentityTransfer.transfer = too_large
             studio.queue.remove(studio.queue.runs[0])
-            Path("taken").write_text("a file in the way")
-            person.put("output_dir", "taken")
+            person.put("output_dir", "third")
             person.find("start")._click()
             person.wait(lambda: studio.queue.runs and not studio.queue.pending and not studio.model.busy)
             machine.update(5)
             studio.model.changed()
             made["error"] = person.picture()
+            IdentityTransfer.transfer = plain
         os.chdir("/")
     return made
 
