@@ -47,7 +47,7 @@ class Effort:
     """Share rays between cells, and colours between samples."""
 
 
-SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=4, frugal=True)
+SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=3, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
 MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, finest=2, frugal=True)
 
@@ -123,7 +123,7 @@ class _Gathering:
         return grid
 
     def _light(self, cells: wp.array, stride: int, out: list[wp.array]) -> None:
-        rays = self.rays * stride * (1 + self.grid.step // 4)
+        rays = self.rays * max(1, stride * self.grid.step // 2)  # the larger what a cell stands for, the more
         inputs = [cells, *self.scene, *self.layout, stride, rays, *out]
         self.bands.launch_runs(gather_frugally_kernel, len(cells), inputs, chunk=128)
 
