@@ -1,6 +1,7 @@
 """Double of omni.ui: it records the tree of widgets, with the members that plain omni.ui has in every version [7.2]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Optional
 
 import numpy as np
@@ -8,8 +9,19 @@ import numpy as np
 from kit.strict import Strict, StrictModule
 
 _PARENTS: list["Widget"] = []
+_BUSY: list["Widget"] = []
+"""Widgets whose callback runs; destroying one of them then is a crash that the sheet does not exclude."""
 COMMON = {"width", "height", "name", "identifier", "tooltip", "visible", "enabled", "style", "style_type_name_override",
           "alignment"}  # fmt: skip
+
+
+@contextmanager
+def _callback_of(widget: Optional["Widget"]) -> Iterator[None]:
+    _BUSY.append(widget)
+    try:
+        yield
+    finally:
+        _BUSY.pop()
 
 
 class Length:
@@ -38,15 +50,16 @@ class Model(Strict):
     kit_name = "omni.ui.AbstractValueModel"
 
     def __init__(self, value: Any) -> None:
-        self._value, self._heard = value, []
+        self._value, self._heard, self._owner = value, [], None
 
     def set_value(self, value: Any) -> None:
         kind = type(self._value)
         value = kind(value)
         if value != self._value:
             self._value = value
-            for callback in list(self._heard):
-                callback(self)
+            with _callback_of(self._owner):
+                for callback in list(self._heard):
+                    callback(self)
 
     def get_value_as_string(self) -> str:
         return str(self._value)
@@ -132,6 +145,8 @@ class Container(Widget):
     options: ClassVar[set[str]] = {"spacing", "content_clipping", "direction"}
 
     def clear(self) -> None:
+        held = [widget for child in self._children for widget in child._walk() if any(widget is one for one in _BUSY)]
+        assert not held, f"{type(held[0]).__name__} {held[0].identifier!r} would be destroyed amid its own callback."
         self._children.clear()
 
 
@@ -201,7 +216,8 @@ class Button(Label):
     def _click(self) -> None:
         assert self._enabled and self._visible, f"{self._text} cannot be clicked."
         if self._given.get("clicked_fn"):
-            self._given["clicked_fn"]()
+            with _callback_of(self):
+                self._given["clicked_fn"]()
 
 
 class _Valued(Widget):
@@ -211,6 +227,7 @@ class _Valued(Widget):
     def __init__(self, model: Optional[Model] = None, **given: Any) -> None:
         super().__init__(**given)
         self._model = model if model is not None else Model(type(self).empty)
+        self._model._owner = self
 
     model = property(lambda self: self._model)
 
@@ -231,6 +248,7 @@ class ComboBox(Widget):
     def __init__(self, index: int = 0, *items: str, **given: Any) -> None:
         super().__init__(**given)
         self._items, self._model = list(items), ComboModel(index)
+        self._model._index._owner = self
 
     model = property(lambda self: self._model)
 
