@@ -1,8 +1,9 @@
 """Draw the panel in each of its states from the recorded widgets, for review and for the documentation.
 
-    python tools/make_panel_pictures.py exts/cosmos.bridge/docs/images/panel.png
+    python tools/make_panel_pictures.py exts/cosmos.bridge/docs/images
 
-It drives the real panel against the doubles of Kit in ``tests/fakes/kit``; how omni.ui draws it, only Kit shows.
+It drives the real panel, on a real stage and with the shipped model, against the doubles of Kit in ``tests/fakes/kit``;
+how omni.ui draws it, only Kit shows.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,126 +23,144 @@ from kit.draw import draw_window
 from kit.machine import Machine
 from kit.ui import find
 
-SIZE = (144, 256)
+SIZE = (176, 320)
+WIDTH = 480
+CAMERA = "/World/Camera"
 
 
 class Person:
     """Somebody who fills in the panel."""
 
-    def __init__(self, machine, out: Path) -> None:
-        self.machine, self.out = machine, out
+    def __init__(self, machine) -> None:
+        self.machine = machine
         self.extension = machine.enable()
         machine.menu.click("Tools", "Replicator", "Cosmos Bridge")
+        self.studio, self.root = self.extension._studio, self.extension._panel.window.frame
 
     def find(self, name: str):
-        return find(self.extension._panel.window.frame, name)
+        return find(self.root, name)
 
-    def put(self, name: str, value) -> None:
-        self.find(name).model.set_value(value)
+    def put(self, **values) -> None:
+        for name, value in values.items():
+            self.find(name).model.set_value(value)
+            self.machine.update()
+
+    def choose(self, name: str, text: str) -> None:
+        widget = self.find(name)
+        widget.model.get_item_value_model().set_value(widget._items.index(text))
+        self.machine.update()
+
+    def click(self, name: str) -> None:
+        self.find(name)._click()
+        self.machine.update()
 
     def fill(self) -> None:
-        self.put("camera:/World/Camera", True)
-        self.put("prompt", "a warehouse yard")
-        self.put("output_dir", str(self.out))
-        for name, value in (("width", SIZE[1]), ("height", SIZE[0]), ("num_frames", 4), ("max_attempts", 1)):
-            self.put(name, value)
-        for name, index in (("weather", 5), ("transfer", 0)):
-            self.find(name).model.get_item_value_model().set_value(index)
-        self.put("class:person", True)
-        self.put("class:person:vis", 1.0)
+        self.put(**{f"camera:{CAMERA}": True, "class:person": True, "class:person:vis": 1.0})
+        self.put(prompt="a loading yard with people and forklifts", output_dir="renders/yard", min_score=0.6)
+        self.put(width=SIZE[1], height=SIZE[0], num_frames=8, max_attempts=1)
+        self.choose("weather", "snow")
+        self.choose("light", "dusk")
+        self.machine.update(40)
 
     def wait(self, condition) -> None:
         deadline = time.monotonic() + 300.0
-        while not condition() and time.monotonic() < deadline:
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError("The panel did not come to the state that was to be drawn.")
             self.machine.update()
             time.sleep(0.01)
 
+    def run_to_the_end(self) -> None:
+        self.click("start")
+        self.wait(lambda: self.studio.queue.runs and not self.studio.queue.pending and not self.studio.model.busy)
+        self.machine.update(5)
+
     def picture(self) -> np.ndarray:
-        return draw_window(self.extension._panel.window)
+        return draw_window(self.extension._panel.window, WIDTH)
 
 
-def draw_states(scene: Path, bare: Path) -> dict[str, np.ndarray]:
-    """Return state -> picture."""
-    made: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        with Machine("5.1", None, ui=True) as machine:
-            machine.context.new_stage()
-            made["empty stage"] = Person(machine, Path(folder)).picture()
-        with Machine("5.1", bare, ui=True) as machine:
-            person = Person(machine, Path(folder) / "bare")
-            person.put("prompt", "a foggy morning")
-            made["no semantics"] = person.picture()
-        with Machine("5.1", scene, ui=True) as machine:
-            person = Person(machine, Path("out"))
-            person.fill()
-            studio = person.extension._studio
-            person.find("preview")._click()
-            person.wait(lambda: studio.num_previews)
-            person.find("start")._click()
-            person.wait(lambda: studio.queue.runs and studio.queue.runs[0].progress.stage == "transfer")
-            studio.model.changed()
-            made["running"] = person.picture()
-            person.wait(lambda: not studio.queue.pending)
-            from cosmos.bridge.errors import ModelMemoryError
-            from cosmos.bridge.transfer.identity import IdentityTransfer
-
-            plain = IdentityTransfer.transfer
-
-            def blank(self, request, progress=None):
-                result = plain(self, request, progress)
-                result.rgb.zero_()
-                return result
-
-            IdentityTransfer.transfer = blank
-            person.find("transfer").model.get_item_value_model().set_value(1)
-            person.put("output_dir", "again")
-            studio.queue.remove(studio.queue.runs[0])
-            person.find("start")._click()
-            person.wait(lambda: studio.queue.runs and not studio.queue.pending and not studio.model.busy)
-            person.wait(lambda: "1 rejected" in person.find("run:0:text").text)
-            person.find("run:0:picture:clip_0000")._click()
-            made["rejected"] = person.picture()
-
-            def too_large(self, request, progress=None):
-                raise ModelMemoryError("The clip needs more memory than the device has free; ask for fewer frames.")
-
-            IdentityTransfer.transfer = too_large
-            studio.queue.remove(studio.queue.runs[0])
-            person.put("output_dir", "third")
-            person.find("start")._click()
-            person.wait(lambda: studio.queue.runs and not studio.queue.pending and not studio.model.busy)
-            machine.update(5)
-            studio.model.changed()
-            made["error"] = person.picture()
-            IdentityTransfer.transfer = plain
-        os.chdir("/")
-    return made
+def draw_states(scene: Path, bare: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield state and picture, in the order in which a person comes by them."""
+    with Machine("5.1", None, ui=True) as machine:
+        machine.context.new_stage()
+        yield "empty_stage", Person(machine).picture()
+    with Machine("5.1", bare, ui=True) as machine:
+        person = Person(machine)
+        person.put(**{f"camera:{CAMERA}": True, "prompt": "a foggy morning in a yard", "output_dir": "renders/yard"})
+        yield "no_semantics", person.picture()
+    with Machine("5.1", scene, ui=True) as machine:
+        person = Person(machine)
+        person.fill()
+        yield "ready", person.picture()
+        person.click("preview")
+        person.wait(lambda: person.studio.num_previews)
+        person.click("start")
+        person.wait(lambda: person.studio.queue.runs and person.studio.queue.runs[0].progress.stage == "transfer")
+        person.wait(lambda: person.studio.queue.runs[0].progress.done >= 2)
+        person.studio.model.changed()
+        machine.update()
+        yield "running", person.picture()
+        person.wait(lambda: not person.studio.queue.pending)
+        machine.update(5)
+        yield "accepted", person.picture()
+        person.click("clear")
+        yield "rejected", draw_rejected(person)
+        person.click("clear")
+        yield "error", draw_failed(person)
 
 
-def sheet(states: dict[str, np.ndarray]) -> np.ndarray:
-    """Put the states side by side under their names."""
-    tall = max(picture.shape[0] for picture in states.values()) + 40
-    columns = []
-    for name, picture in states.items():
-        column = np.full((tall, picture.shape[1] + 16, 3), 250, np.uint8)
-        cv2.putText(column, name, (10, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (40, 40, 40), 2, cv2.LINE_AA)
-        column[40 : 40 + picture.shape[0], 8 : 8 + picture.shape[1]] = picture
-        columns.append(column)
-    return np.concatenate(columns, axis=1)
+def draw_rejected(person: Person) -> np.ndarray:
+    """Run with a model that moves everything aside, so that no label fits any more."""
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    plain = IdentityTransfer.transfer
+
+    def careless(self, request, progress=None):
+        result = plain(self, request, progress)
+        pixels = result.rgb.numpy().copy()
+        pixels[:, :, 6:] = pixels[:, :, :-6]
+        result.rgb.assign(pixels)
+        return result
+
+    return draw_with(person, careless)
+
+
+def draw_failed(person: Person) -> np.ndarray:
+    """Run with a model that finds no memory."""
+    from cosmos.bridge.errors import ModelMemoryError
+
+    def starved(self, request, progress=None):
+        raise ModelMemoryError("The clip does not fit the 24 GB of cuda:0; ask for fewer frames or a smaller size.")
+
+    return draw_with(person, starved)
+
+
+def draw_with(person: Person, transfer) -> np.ndarray:
+    """Run with another model in the place of ``identity``."""
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    plain, IdentityTransfer.transfer = IdentityTransfer.transfer, transfer
+    try:
+        person.choose("transfer", "identity")
+        person.run_to_the_end()
+    finally:
+        IdentityTransfer.transfer = plain
+    return person.picture()
 
 
 def main() -> None:
     """Draw and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="PNG to write")
+    parser.add_argument("out", type=Path, help="folder of the pictures, panel_<state>.png")
     out = parser.parse_args().out.absolute()
     from pxr import Usd
 
     from cosmos.bridge import scenes
 
     with tempfile.TemporaryDirectory() as folder:
-        scene, bare = Path(folder) / "warehouse.usda", Path(folder) / "bare.usda"
+        os.chdir(folder)
+        Path("yard").mkdir()
+        scene, bare = Path("yard/yard.usda"), Path("yard/unlabelled.usda")
         scenes.warehouse(scene, num_frames=12)
         stage = Usd.Stage.Open(str(scene))
         for prim in stage.Traverse():
@@ -148,9 +168,11 @@ def main() -> None:
                 prim.RemoveAppliedSchema(schema)
         stage.GetRootLayer().Export(str(bare))
         del stage
-        picture = sheet(draw_states(scene, bare))
-    cv2.imwrite(str(out), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    print(f"{out}: {picture.shape[1]} x {picture.shape[0]}")
+        for name, picture in draw_states(scene, bare):
+            path = out / f"panel_{name}.png"
+            cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+            print(f"{path}: {picture.shape[1]} x {picture.shape[0]}", flush=True)
+        os.chdir("/")
 
 
 if __name__ == "__main__":

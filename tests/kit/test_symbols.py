@@ -60,6 +60,7 @@ def use_panel(machine, out):
               "num_frames": 1, "edge": 0.25}  # fmt: skip
     for name, value in values.items():
         find(root, name).model.set_value(value)
+        machine.update(2)
     find(root, "transfer").model.get_item_value_model().set_value(1)
     find(root, "copy_python")._click()
     find(root, "start")._click()
@@ -68,7 +69,8 @@ def use_panel(machine, out):
         machine.update()
         time.sleep(0.005)
     machine.update(2)
-    find(root, "run:0:picture:clip_0000")._click()
+    find(root, "run:0:clip_0000:wipe")._click()
+    machine.update()
 
 
 def look(machine, results):

@@ -20,6 +20,10 @@ class WriterRegistryError(Exception):
     pass
 
 
+class AnnotatorRegistryError(Exception):
+    pass
+
+
 class Writer:
     """Base of writers [2.1]: ``__new__`` seeds what ``__init__`` of a subclass may forget."""
 
@@ -100,8 +104,32 @@ class Annotator(Strict):
 
     kit_name = "omni.replicator.core.Annotator"
 
-    def __init__(self, name: str, init_params: dict, device: str, do_array_copy: bool) -> None:
+    def __init__(self, name: str, init_params: dict, device: str, do_array_copy: bool, engine: Any = None) -> None:
         self.name, self.init_params, self.device, self.do_array_copy = name, init_params, device, do_array_copy
+        self._engine, self._product, self._since, self._memory = engine, None, 0, Buffers(self)
+
+    def attach(self, render_products: Any) -> None:
+        products = render_products if isinstance(render_products, list) else [render_products]
+        if len(products) != 1:
+            raise NotImplementedError("An annotator goes with one render product.")  # [3.1]
+        if self._engine.machine.context.get_stage() is None:
+            raise AnnotatorRegistryError("attach() needs an open stage.")  # [3.1]
+        self._product, self._since = products[0], self._engine.updates
+        self._engine.polled.append(self)
+
+    def detach(self, render_products: Any = None) -> None:
+        if self not in self._engine.polled:
+            raise AnnotatorRegistryError("The annotator has no node; it was detached, or its stage was closed.")
+        self._engine.polled.remove(self)
+
+    def get_data(self, device: Any = None, do_array_copy: bool = False, use_legacy_structure: bool = True) -> Any:
+        if self not in self._engine.polled:
+            raise AnnotatorRegistryError("The annotator has no node.")  # [3.1]
+        engine, product = self._engine, self._product
+        drawn = engine.machine.feed.frame(product._camera, float(engine.machine.timeline._steps), product._resolution)
+        if engine.updates <= self._since:  # valid only after an update has drawn [3.1]
+            return self._memory.empty(drawn[self.name], "missing", not use_legacy_structure)
+        return self._memory.show(drawn[self.name], not use_legacy_structure)
 
 
 class Buffers:
@@ -210,6 +238,9 @@ class WriterRegistry(Strict):
 class AnnotatorRegistry(Strict):
     kit_name = "omni.replicator.core.AnnotatorRegistry"
 
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
     def get_annotator(
         self,
         name: str,
@@ -222,7 +253,7 @@ class AnnotatorRegistry(Strict):
             raise ValueError(f"There is no annotator {name}.")
         if device and device.startswith("cuda") and name not in GPU:
             raise ValueError(f"{name} is not GPU enabled.")  # [3.1]
-        return Annotator(name, init_params or {}, device or "cpu", do_array_copy)
+        return Annotator(name, init_params or {}, device or "cpu", do_array_copy, self._engine)
 
 
 class Create(Strict):
@@ -300,6 +331,8 @@ class Engine:
         self.serial = 0
         self.clock = Fraction(0)
         self.warm_up = 1
+        self.polled: list[Annotator] = []
+        self.updates = 0
 
     @property
     def scheduled(self) -> set[int]:
@@ -326,7 +359,7 @@ class Engine:
         writer.reset()
 
     def forget_stage(self) -> None:
-        self.queue, self.attached, self.products = [], {}, {}
+        self.queue, self.attached, self.products, self.polled = [], {}, {}, []
 
     def schedule(self, writer: Writer) -> int:
         self.serial += 1
@@ -349,6 +382,9 @@ class Engine:
     def tick(self) -> None:
         """One update: earlier schedules are rendered and written, then a playing timeline schedules the next."""
         ready, self.queue = self.queue, []
+        self.updates += 1
+        for memory in (annotator._memory for annotator in self.polled):
+            memory.poison()  # what was read before is written over [3.3]
         for _, writer, clock, steps in ready:
             self.deliver(writer, clock, steps)
         if self.machine.timeline._playing:
@@ -424,7 +460,8 @@ def replicator_modules(machine: Any) -> dict[str, StrictModule]:
             "omni.replicator.core",
             Writer=bound,
             WriterRegistry=WriterRegistry(engine),
-            AnnotatorRegistry=AnnotatorRegistry(),
+            AnnotatorRegistry=AnnotatorRegistry(engine),
+            Annotator=Annotator,
             create=Create(engine),
             orchestrator=Orchestrator(engine),
         ),

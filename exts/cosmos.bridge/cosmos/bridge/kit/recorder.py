@@ -34,6 +34,7 @@ class Recorder:
         calibration: Calibration,
         fps: Optional[float] = None,
         device: Optional[str] = None,
+        first_take: int = 0,
     ) -> None:
         """Start with nothing captured; the converting thread starts with the first frame.
 
@@ -43,6 +44,7 @@ class Recorder:
             calibration: What the self-test measured.
             fps: Frames a second; ``None`` measures them.
             device: Warp device of the clips; that of the annotators when ``None``.
+            first_take: Number of the first take.
         """
         self._annotators, self._look_around = annotators, look_around
         self._calibration, self._fps, self._device = calibration, fps, device
@@ -51,7 +53,7 @@ class Recorder:
         self._thread: Optional[threading.Thread] = None
         self._take: Optional[Take] = None
         self._products: tuple[str, ...] = ()
-        self._number = 0
+        self._number = first_take
         self.skipped = 0
 
     @property

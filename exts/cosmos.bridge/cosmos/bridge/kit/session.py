@@ -40,6 +40,8 @@ class SessionSettings:
     """Frames of a take; ``None`` cuts only where ``next_clip()`` or the end of generation says."""
     fps: Optional[float] = None
     """Frames a second; ``None`` measures them by the reference times."""
+    first_take: int = 0
+    """Number of the first take, >= 0."""
     max_pending: int = 2
     """Takes that may wait for the model, the one at work included, before capture pauses; >= 1."""
     calibration: Calibration = field(default_factory=Calibration)
@@ -52,6 +54,8 @@ class SessionSettings:
             raise ConfigError(f"num_frames must be at least 1, got {self.num_frames}; leave it out for no limit.")
         if self.fps is not None and not 0.0 < self.fps < 100_000.0:
             raise ConfigError(f"fps must be a positive number, got {self.fps!r}; leave it out to measure it.")
+        if self.first_take < 0:
+            raise ConfigError(f"first_take must be at least 0, got {self.first_take}.")
         if self.max_pending < 1:
             raise ConfigError(f"max_pending must be at least 1, got {self.max_pending}.")
         foreign = sorted(set(NOT_OURS) & set(self.line))
@@ -108,6 +112,7 @@ class CaptureSession:
             calibration=settings.calibration,
             fps=settings.fps,
             device=settings.line.get("device"),
+            first_take=settings.first_take,
         )
         self._command, self._hold, self._release, self._on_take = command, hold, release, on_take
         self._sink_of = sink_of

@@ -28,6 +28,10 @@ class KitSettings:
     """Calibration: factor on ``motion_vectors`` y."""
     calibrated_on: str = ""
     """Version of the application that the self-test calibrated; empty before."""
+    output_dir: str = ""
+    """Folder that a new panel suggests for results."""
+    panel: str = ""
+    """Fields of the panel when it was last closed, as JSON; empty for the defaults."""
 
     @property
     def calibration(self) -> Calibration:

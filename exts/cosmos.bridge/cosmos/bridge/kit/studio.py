@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import time
+import webbrowser
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Optional
@@ -15,16 +17,17 @@ from cosmos.bridge.jobs import Job
 from cosmos.bridge.kit import compat
 from cosmos.bridge.kit.live_texture import LiveTexture, Overlay
 from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
+from cosmos.bridge.kit.settings import keep, read_settings
+from cosmos.bridge.kit.shares import LiveShares, count_shares
 from cosmos.bridge.kit.take import Take
-from cosmos.bridge.kit.ui.model import ClassRow, PanelModel, StageView
+from cosmos.bridge.kit.ui.model import WARM_UP, ClassRow, PanelModel, StageView
+from cosmos.bridge.kit.ui.queue_rows import can_retry
 from cosmos.bridge.kit.write_back import bake_results, show_results
 from cosmos.bridge.sinks.stage import RESULTS_NAME
 from cosmos.bridge.types import Augmentation
 
 PREVIEW_WIDTH = 512
 """Most columns of a preview [px]."""
-WARM_UP = 30
-"""Frames that may come empty after attaching before capture gives up."""
 _BEAT = 0.25
 """How often the panel shows progress [s]."""
 _CAPTURE_ON_PLAY = "/omni/replicator/captureOnPlay"
@@ -36,7 +39,8 @@ class Studio:
     def __init__(self, model: PanelModel) -> None:
         self.model, self.queue = model, RunQueue()
         self.texture: Optional[LiveTexture] = None
-        self.wipe = 0.5
+        self.wipe, self.watched = 0.5, False
+        self._shares, self._stage_key = LiveShares(), ""
         self._overlay, self._shown = Overlay(), False
         self._writers: list[Any] = []
         self._task: Optional[asyncio.Task[None]] = None
@@ -46,9 +50,11 @@ class Studio:
         self._pictures: Optional[tuple[Any, Any]] = None
         self.num_previews, self._told, self._pending = 0, 0.0, False
         self._subscriptions = [compat.on_update(self.poll), compat.on_stage_closing(self._forget_stage)]
+        self._restore()
 
     def refresh(self) -> None:
         """Look at the open stage again."""
+        self._stage_key = _key_of_stage()
         self.model.look(look_at_stage())
 
     def start(self) -> None:
@@ -117,6 +123,36 @@ class Studio:
         for writer in self._writers:
             if run in writer.runs:
                 writer.replace_run(run, again)
+        self.model.changed()
+
+    def open_folder(self, run: QueuedRun) -> None:
+        """Open the folder of a run in the desktop's file browser."""
+        if not webbrowser.open(run.out.resolve().as_uri()):
+            self.model.say(f"This desktop opens no folders; the results are in {run.out}.")
+
+    def clear(self) -> None:
+        """Take the runs that are over off the list; their results stay, their frames are let go."""
+        for run in self.queue.runs:
+            if run.over:
+                self.queue.remove(run)
+        self._close_writers()
+        self.model.changed()
+
+    def compare(self, before: Path, after: Path) -> None:
+        """Put two pictures of a run under the wiper."""
+
+        def load() -> None:
+            import warp as wp
+
+            from cosmos.bridge.sources.layouts import read_rgb
+
+            self._pictures = tuple(wp.array(read_rgb(path), dtype=wp.uint8, device="cpu") for path in (before, after))
+            self._draw()
+            self.num_previews += 1
+            self.model.verdict = f"{before.parent.parent.name}, {after.stem.rpartition('_')[2]}"
+            self.model.changed()
+
+        self._attempt(load)
 
     def show(self, run: QueuedRun) -> None:
         """Lay a run's results over the stage; undo takes them away."""
@@ -127,7 +163,11 @@ class Studio:
         self._attempt(lambda: bake_results(run.out / RESULTS_NAME, target))
 
     def poll(self) -> None:
-        """Take what workers have finished; called at every update."""
+        """Take what workers have finished and look at the stage; called at every update."""
+        self._watch()
+        if self.model.pending != self.queue.pending:
+            self.model.pending = self.queue.pending
+            self.model.changed()
         preview = self._preview
         if preview is not None and preview.wait(0):
             self._preview = None
@@ -137,13 +177,17 @@ class Studio:
                 self.model.say(str(error))
         elif self.queue.pending or self._pending:
             self._pending = bool(self.queue.pending)
+            self._close_writers()
             if not self._pending or time.monotonic() - self._told > _BEAT:
                 self._told = time.monotonic()
                 self.model.changed()
 
     def close(self) -> None:
-        """End every task, thread, writer and texture; safe to call twice."""
+        """Keep the fields, and end every task, thread, writer and texture; safe to call twice."""
+        if self._subscriptions:
+            keep(panel=self.model.to_json())
         self._subscriptions = []
+        self._shares.close()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -163,6 +207,40 @@ class Studio:
             self.texture.close()
             self.texture = None
         self._pictures = None
+
+    def _restore(self) -> None:
+        """Bring back the fields as they were when the panel was last closed."""
+        settings = read_settings()
+        self.model.max_pending = settings.max_pending
+        try:
+            self.model.take_plain(json.loads(settings.panel) if settings.panel else {"output_dir": settings.output_dir})
+        except (BridgeError, ValueError) as error:
+            self.model.say(f"The fields of last time cannot be brought back: {error}")
+
+    def _watch(self) -> None:
+        """See which stage is open, and count the classes in sight while somebody looks."""
+        if _key_of_stage() != self._stage_key:
+            self.refresh()
+        state = self.model.state
+        wanted = self.watched and state.live_shares and not self.model.busy and bool(self.model.stage.classes)
+        try:
+            self._shares.follow(state.cameras[0] if wanted and state.cameras else "", (state.height, state.width))
+            found = self._shares.poll()
+        except Exception as error:  # noqa: BLE001 - Kit's edge: whatever Replicator raises ends the counting only
+            self._shares.drop()
+            self.model.set(live_shares=False)
+            self.model.say(f"Shares are counted no more: {error}")
+            return
+        if found is not None:
+            self.model.share_out(found)
+
+    def _close_writers(self) -> None:
+        """Free the models and frames of writers whose runs need them no more."""
+        listed = self.queue.runs
+        for writer in list(self._writers):
+            if not any(run in listed and (not run.over or can_retry(run)) for run in writer.runs):
+                self._writers.remove(writer)
+                writer.close()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._stopping = False
@@ -245,14 +323,8 @@ class Studio:
         self.model.verdict = f"{'accepted' if verdict.accepted else 'rejected'}, {verdict.score:.2f}. {words}".strip()
         self._pictures = clip.rgb[0], made.result.rgb[0]
         if clip.semantic_ids is not None:
-            import numpy as np
-
-            ids = clip.semantic_ids.numpy().view(np.uint32)
-            shares: dict[str, float] = {}
-            for key, labels in clip.labels.items():
-                for label in labels.get("class", "").split(","):
-                    shares[label] = shares.get(label, 0.0) + float((ids == key).mean())
-            self.model.share_out(shares)
+            labels = {"data": clip.semantic_ids, "info": {"idToLabels": clip.labels}}
+            self.model.share_out(count_shares(labels) or {})
         self._draw()
         self.num_previews += 1
         self.model.changed()
@@ -267,8 +339,9 @@ class Studio:
 
     def _forget_stage(self) -> None:
         self._stopping = True
+        self._shares.forget()
         self._overlay.hide()
-        self._shown = False
+        self._shown, self._stage_key = False, ""
         self.model.look(StageView())
 
     def _attempt(self, work: Any) -> None:
@@ -276,6 +349,12 @@ class Studio:
             work()
         except BridgeError as error:
             self.model.say(str(error))
+
+
+def _key_of_stage() -> str:
+    """Return what tells the open stage from others, without holding on to it; empty for none."""
+    stage = compat.need("omni.usd.get_context")().get_stage()
+    return "" if stage is None else str(stage.GetRootLayer().identifier)
 
 
 def look_at_stage() -> StageView:

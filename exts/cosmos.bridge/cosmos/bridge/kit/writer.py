@@ -43,6 +43,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
         prompt: Any = None,
         num_frames: Optional[int] = None,
         fps: Optional[float] = None,
+        first_take: int = 0,
         max_pending: Optional[int] = None,
         on_run: Optional[Callable[[QueuedRun], None]] = None,
         on_take: Optional[Callable[[Take], None]] = None,
@@ -64,6 +65,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             prompt: What results should look like: one text, several, or a name for each text.
             num_frames: Frames of a take; ``None`` cuts at ``next_clip()`` and at the end of generation.
             fps: Frames a second; ``None`` measures them.
+            first_take: Number of the first take, for a folder that holds some already.
             max_pending: Takes that may wait for the model before capture pauses; the setting when ``None``.
             on_run: Called on the main thread with each run that ended.
             on_take: Gets each take instead of the line, and nothing is written: for previews.
@@ -89,6 +91,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             line=_line_of(prompt, segmentation_mapping, (canny_threshold_low, canny_threshold_high), line),
             num_frames=num_frames,
             fps=fps,
+            first_take=first_take,
             max_pending=settings.max_pending if max_pending is None else max_pending,
             calibration=settings.calibration,
         )
@@ -246,7 +249,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
 
 
 _KEYWORDS = ("output_dir", "segmentation_mapping", "use_instance_id", "canny_threshold_low", "canny_threshold_high",
-             "prompt", "num_frames", "fps", "max_pending")  # fmt: skip
+             "prompt", "num_frames", "fps", "first_take", "max_pending")  # fmt: skip
 
 
 def close_all() -> None:

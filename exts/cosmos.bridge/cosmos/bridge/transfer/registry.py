@@ -33,7 +33,15 @@ class TransferBackend:
     """Whether its weights are not shipped and must be fetched first."""
     uses: tuple[str, ...] = ()
     """Settings of a request that not every backend uses, and this one does."""
+    packages: tuple[str, ...] = ()
+    """Modules that it imports when it is loaded; the extra brings them."""
+    cuda_gb: float = 0.0
+    """Memory of the CUDA device that it needs [GB]; 0 for one that runs anywhere."""
+    reads: str = "everything"
+    """What of a prompt acts."""
 
+
+_DIFFUSERS = ("torch", "diffusers", "transformers")
 
 BACKENDS: Mapping[str, TransferBackend] = {
     backend.name: backend
@@ -45,6 +53,8 @@ BACKENDS: Mapping[str, TransferBackend] = {
             licence="Apache-2.0",
             hardware="any CPU; CUDA where there is one",
             uses=("weights", "negative_prompt", "guidance"),
+            packages=("torch", "safetensors"),
+            reads="light, weather and lens",
         ),
         TransferBackend(
             name="identity",
@@ -53,6 +63,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             licence="Apache-2.0",
             hardware="any CPU or CUDA device",
             uses=("weights",),
+            reads="nothing",
         ),
         TransferBackend(
             name="cosmos-transfer2.5",
@@ -63,6 +74,8 @@ BACKENDS: Mapping[str, TransferBackend] = {
             guard="cosmos",
             fetched=True,
             uses=("weights", "negative_prompt", "guidance", "preserve"),
+            packages=_DIFFUSERS,
+            cuda_gb=24.0,
         ),
         TransferBackend(
             name="cosmos3",
@@ -72,6 +85,8 @@ BACKENDS: Mapping[str, TransferBackend] = {
             hardware="a CUDA device of 48 GB or more",
             fetched=True,
             uses=("weights", "negative_prompt", "guidance"),
+            packages=_DIFFUSERS,
+            cuda_gb=48.0,
         ),
         TransferBackend(
             name="cosmos3-sim-transfer",
@@ -80,6 +95,8 @@ BACKENDS: Mapping[str, TransferBackend] = {
             licence="as its model card says",
             hardware="a CUDA device of 40 GB or more",
             fetched=True,
+            packages=_DIFFUSERS,
+            cuda_gb=40.0,
         ),
     )
 }

@@ -1,14 +1,17 @@
-"""Which Transfer backends can run here, and why the others cannot."""
+"""Which Transfer backends can run a request here, and why the others cannot; nothing is loaded to find out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
+from typing import Optional
 
+from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.errors import BridgeError
-from cosmos.bridge.transfer.registry import TransferBackend, backends
-
-_PACKAGES = {"headless": ("torch", "safetensors"), "cosmos": ("torch", "diffusers", "transformers")}
+from cosmos.bridge.transfer.base import TransferSpec
+from cosmos.bridge.transfer.registry import TransferBackend, backends, create
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,44 +24,69 @@ class BackendRow:
     """Whether a run could start."""
     why: str
     """What it runs on, or what is in the way."""
+    reads: str = "everything"
+    """What of a prompt acts."""
 
 
-def backend_rows(num_frames: int, size: tuple[int, int]) -> tuple[BackendRow, ...]:
-    """Judge every backend for a clip, without loading any.
+def backend_rows(
+    num_frames: int, size: tuple[int, int], config: Optional[BridgeConfig] = None
+) -> tuple[BackendRow, ...]:
+    """Judge every backend.
 
     Args:
-        num_frames: Frames of the clip.
+        num_frames: Frames of a clip.
         size: Height and width [px].
+        config: What is asked of it; ``None`` judges packages, weights and memory alone.
     """
-    return tuple(_row(backend, num_frames, size) for backend in backends())
+    return tuple(_row(backend, num_frames, size, config) for backend in backends())
 
 
-def _row(backend: TransferBackend, num_frames: int, size: tuple[int, int]) -> BackendRow:
-    why = _obstacle(backend, num_frames, size)
-    return BackendRow(name=backend.name, fits=not why, why=why or backend.hardware)
+def _row(
+    backend: TransferBackend, num_frames: int, size: tuple[int, int], config: Optional[BridgeConfig]
+) -> BackendRow:
+    obstacle = next(_obstacles(backend, num_frames, size, config), "")
+    return BackendRow(name=backend.name, fits=not obstacle, why=obstacle or backend.hardware, reads=backend.reads)
 
 
-def _obstacle(backend: TransferBackend, num_frames: int, size: tuple[int, int]) -> str:
+def _obstacles(
+    backend: TransferBackend, num_frames: int, size: tuple[int, int], config: Optional[BridgeConfig]
+) -> Iterator[str]:
+    """Yield what is in the way, what is quickest to find first."""
+    from cosmos.bridge.runs.fit import check_spec
     from cosmos.bridge.runs.memory import check_fit
 
-    if backend.name != "identity":
-        missing = [name for name in _PACKAGES.get(backend.extra, ()) if find_spec(name) is None]
-        if missing:
-            return f'{", ".join(missing)} is not installed: python.sh -m pip install "cosmos-bridge[{backend.extra}]"'
+    missing = [name for name in backend.packages if find_spec(name) is None]
+    if missing:
+        yield f'{", ".join(missing)} is missing: python.sh -m pip install "cosmos-bridge[{backend.extra}]"'
     if backend.fetched:
         from cosmos.models.places import checkpoint_folder
 
         if not checkpoint_folder(backend.name).is_dir():
-            return f"its weights are not here: cosmos-bridge models fetch {backend.name}"
-        import warp as wp
-
-        if not wp.is_cuda_available():
-            return f"it needs {backend.hardware}, and there is none"
+            yield f"its weights are not here: cosmos-bridge models fetch {backend.name}"
+    if backend.cuda_gb:
+        largest = _largest_device()
+        if largest < backend.cuda_gb:
+            found = f"the largest here has {largest:.0f} GB" if largest else "there is none"
+            yield f"it needs a CUDA device of {backend.cuda_gb:.0f} GB, and {found}"
     try:
         check_fit(num_frames, size, None)
+        if config is not None:
+            check_spec(_spec(backend.name), config.replace(transfer=backend.name))
     except BridgeError as error:
-        return str(error)
-    return ""
+        yield str(error).rstrip(".")
+
+
+def _largest_device() -> float:
+    """Return the memory of the largest CUDA device [GB]; 0 where there is none."""
+    import warp as wp
+
+    return max((device.total_memory / 1e9 for device in wp.get_cuda_devices()), default=0.0)
+
+
+@lru_cache(maxsize=16)
+def _spec(name: str) -> TransferSpec:
+    """Return what a backend can do, which never changes."""
+    return create(name).spec
 
 
 __all__ = ["BackendRow", "backend_rows"]

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
-from cosmos.bridge.config import BridgeConfig
+from cosmos.bridge.config import BridgeConfig, read_settings
 from cosmos.bridge.errors import BridgeError, ConfigError
-from cosmos.bridge.jobs import JobState
 from cosmos.bridge.kit.run_queue import QueuedRun
-from cosmos.bridge.kit.script import writer_script
 from cosmos.bridge.kit.ui.backends import BackendRow, backend_rows
+from cosmos.bridge.kit.ui.presets import AS_IT_IS
+from cosmos.bridge.kit.ui.queue_rows import QueueRow, QueueRows
 from cosmos.bridge.kit.ui.state import KINDS, ClassWeights, PanelState
+from cosmos.bridge.kit.ui.words import as_command, as_python
 from cosmos.bridge.settings import from_plain, to_plain
 
-BackendFinder = Callable[[int, tuple[int, int]], tuple[BackendRow, ...]]
+BackendFinder = Callable[[int, tuple[int, int], Optional[BridgeConfig]], tuple[BackendRow, ...]]
+
+WARM_UP = 30
+"""Frames that may come empty after attaching before capture gives up."""
+_TAKE = re.compile(r"take_(\d+)")
+_FITTING = ("num_frames", "height", "width", "negative_prompt", "classes", *KINDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +34,7 @@ class ClassRow:
     label: str
     """The label."""
     share: Optional[float] = None
-    """Share of the picture's pixels in the last preview; ``None`` before the first."""
+    """Share of the picture's pixels, in [0, 1]; ``None`` before the first count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,35 +51,22 @@ class StageView:
     """Its semantic classes."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QueueRow:
-    """One run as the panel lists it."""
-
-    run: QueuedRun
-    """The run."""
-    text: str
-    """Name, state, and what it does or why it ended."""
-    share: float
-    """Part that is done, in [0, 1]."""
-    can_cancel: bool
-    """Whether it can be cancelled."""
-    can_retry: bool
-    """Whether it can be tried again."""
-    has_results: bool
-    """Whether there is something to look at."""
-    has_layer: bool
-    """Whether there is something to lay over the stage."""
-
-
 class PanelModel:
     """State, stage, messages and rows of the panel."""
 
     def __init__(self, state: Optional[PanelState] = None, *, find_backends: BackendFinder = backend_rows) -> None:
+        """Start with a stage that is not there.
+
+        Args:
+            state: Fields; the defaults when ``None``.
+            find_backends: Judges every backend for frames, height and width, and a config.
+        """
         self.state = state or PanelState()
         self.stage = StageView()
-        self.busy, self.message = "", ""
-        self.verdict = ""
+        self.busy, self.message, self.verdict = "", "", ""
+        self.pending, self.max_pending = 0, 2
         self._find_backends = find_backends
+        self._rows = QueueRows()
         self._listeners: list[Callable[[], None]] = []
         self.backends = self._judge_backends()
 
@@ -94,11 +87,7 @@ class PanelModel:
         except ConfigError as error:
             self.say(str(error))
             return
-        if (before.num_frames, before.height, before.width) != (
-            self.state.num_frames,
-            self.state.height,
-            self.state.width,
-        ):
+        if any(getattr(before, name) != getattr(self.state, name) for name in _FITTING):
             self.backends = self._judge_backends()
         self.changed()
 
@@ -114,25 +103,16 @@ class PanelModel:
             current = ClassWeights(**{name: getattr(self.state, name) for name in KINDS})
         if own and current is not None and kind is not None:
             current = replace(current, **{kind: weight})
-        self.state = self.state.with_class(label, current if own else None)
-        self.changed()
+        self.set(classes=self.state.with_class(label, current if own else None).classes)
 
     def look(self, stage: StageView) -> None:
         """Take note of the stage; what it no longer has is no longer chosen."""
-        known = {row.label: row.share for row in self.stage.classes}
-        rows = tuple(
-            row if row.share is not None else replace(row, share=known.get(row.label)) for row in stage.classes
-        )
-        self.stage = replace(stage, classes=rows)
-        labels = {row.label for row in rows}
-        self.state = replace(
-            self.state,
-            cameras=tuple(path for path in self.state.cameras if path in stage.cameras),
-            classes={label: own for label, own in self.state.classes.items() if label in labels},
-        )
-        if not self.state.cameras and len(stage.cameras) == 1:
-            self.state = replace(self.state, cameras=stage.cameras)
-        self.changed()
+        self.stage = stage
+        labels = {row.label for row in stage.classes}
+        cameras = tuple(path for path in self.state.cameras if path in stage.cameras)
+        if not cameras and len(stage.cameras) == 1:
+            cameras = stage.cameras
+        self.set(cameras=cameras, classes={label: own for label, own in self.state.classes.items() if label in labels})
 
     def say(self, message: str) -> None:
         """Show a sentence."""
@@ -144,13 +124,14 @@ class PanelModel:
         self.busy = busy
         self.changed()
 
-    def share_out(self, shares: dict[str, float]) -> None:
-        """Take note of how much of the picture each class covers; those with own weights come first, then by size."""
+    def share_out(self, shares: Mapping[str, float]) -> None:
+        """Take note of how much of the picture each class covers; the first count puts the largest first."""
         rows = [replace(row, share=shares.get(row.label, 0.0)) for row in self.stage.classes]
-        own = self.state.classes
-        rows.sort(key=lambda row: (row.label not in own, -(row.share or 0.0)))
-        self.stage = replace(self.stage, classes=tuple(rows))
-        self.changed()
+        if any(row.share is None for row in self.stage.classes):
+            rows.sort(key=lambda row: -(row.share or 0.0))
+        if tuple(rows) != self.stage.classes:
+            self.stage = replace(self.stage, classes=tuple(rows))
+            self.changed()
 
     def why_not(self) -> str:
         """Return why Start is disabled, in one sentence; empty where it is not."""
@@ -161,27 +142,60 @@ class PanelModel:
             (not state.cameras, "Choose at least one camera."),
             (not state.whole_prompt, "Write a prompt, or choose a preset."),
             (not state.output_dir.strip(), "Choose an output folder."),
+            (Path(state.output_dir).is_file(), f"{state.output_dir} is a file; choose a folder."),
             (bool(self.busy), f"Capture is at work: {self.busy}."),
+            (
+                self.pending >= self.max_pending,
+                f"{self.pending} takes wait for the model already; let one end, or cancel it.",
+            ),
         )
         for is_so, sentence in reasons:
             if is_so:
                 return sentence
-        backend = next((row for row in self.backends if row.name == state.transfer), None)
-        if backend is None:
-            return f"There is no backend {state.transfer}."
-        if not backend.fits:
-            return f"{backend.name} does not fit: {backend.why}."
         try:
             self.config()
         except BridgeError as error:
             return str(error)
-        return ""
+        backend = self.backend
+        return "" if backend.fits else f"{backend.name} does not fit: {backend.why}."
 
     def why_not_preview(self) -> str:
-        """Return why Preview is disabled; it needs no output folder."""
-        if not self.state.output_dir.strip():
-            return PanelModel.why_not(_with_folder(self))
-        return self.why_not()
+        """Return why Preview is disabled; it needs no output folder, and waits for nothing."""
+        other = PanelModel(replace(self.state, output_dir="preview"), find_backends=lambda *_: self.backends)
+        other.stage, other.busy = self.stage, self.busy
+        return other.why_not()
+
+    @property
+    def backend(self) -> BackendRow:
+        """The chosen backend."""
+        chosen = next((row for row in self.backends if row.name == self.state.transfer), None)
+        return chosen or BackendRow(name=self.state.transfer, fits=False, why="there is no such backend")
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know before starting, one sentence each."""
+        state, stage = self.state, self.stage
+        chosen = state.material != AS_IT_IS
+        hidden = [row.label for row in stage.classes if row.label in state.classes and row.share == 0.0]
+        notes = (
+            (
+                stage.opened and bool(stage.cameras) and not stage.classes,
+                "Nothing on the stage is labelled: weights act everywhere alike, and the critic cannot tell labels.",
+            ),
+            (
+                state.write_stage and stage.opened and not stage.path,
+                "The stage was never saved, so no results layer can lie over it.",
+            ),
+            (
+                chosen and self.backend.reads not in ("everything", "nothing"),
+                f"{state.transfer} reads {self.backend.reads}; words about material do not act.",
+            ),
+            (self.backend.reads == "nothing", f"{state.transfer} keeps the pictures as they are, for trying out."),
+            (
+                bool(hidden),
+                f"Not in sight now: {', '.join(hidden)}; a class that no frame shows ends the run of that camera.",
+            ),
+        )
+        return tuple(sentence for is_so, sentence in notes if is_so)
 
     def config(self, source: str = "check") -> BridgeConfig:
         """Return the config of the state.
@@ -198,54 +212,55 @@ class PanelModel:
         """Return what the writer is initialised with."""
         line = self.state.line()
         prompts = line.pop("prompts")
-        sinks = self.state.sinks(saved=bool(self.stage.path))
         return {
             "output_dir": self.state.output_dir,
             "prompt": prompts[0],
             "num_frames": self.state.num_frames,
+            "first_take": self.next_take(),
             **line,
-            "sinks": sinks,
+            "sinks": self.state.sinks(saved=bool(self.stage.path)),
         }
+
+    def next_take(self) -> int:
+        """Return the number of the next take: one more than the folder holds."""
+        folder = Path(self.state.output_dir)
+        if not self.state.output_dir or not folder.is_dir():
+            return 0
+        found = (_TAKE.fullmatch(item.name) for item in folder.iterdir())
+        return max((int(match[1]) + 1 for match in found if match), default=0)
 
     def script(self) -> str:
         """Return Python that does what Start does."""
-        state = self.state
-        lines = [writer_script(self.keywords(), state.cameras, (state.height, state.width))]
-        lines.append(f"for _ in range({state.num_frames} + 1):  # the first frame after attaching is empty")
-        lines.append("    await rep.orchestrator.step_async(delta_time=None, pause_timeline=False)")
-        lines.append("writer.detach()")
-        lines.append("await writer.flush_async()")
-        return "\n".join(lines) + "\n"
+        return as_python(self.state, self.keywords(), warm_up=WARM_UP)
 
     def command_line(self) -> str:
-        """Return the command that does the same without Omniverse, drawn by the embedded renderer.
+        """Return the command that does the same without Omniverse.
 
         Raises:
             ConfigError: If the stage was never saved, so that no command can find it.
         """
         if not self.stage.path:
             raise ConfigError("The stage was never saved, so no command can find it; save it first.")
-        state, line = self.state, self.state.line()
-        words = ["cosmos-bridge", "augment", self.stage.path]
-        for camera in state.cameras:
-            words += ["--camera", camera]
-        words += ["--size", f"{state.height}x{state.width}", "--frames", f"0:{state.num_frames}"]
-        words += ["--prompt", line["prompts"][0]]
-        if "negative_prompt" in line:
-            words += ["--negative-prompt", line["negative_prompt"]]
-        words += ["--transfer", state.transfer, "--seed", str(state.seed), "--variants", str(state.variants)]
-        for kind in KINDS:
-            words += ["--set", f"weights.{kind}={line['weights'][kind]}"]
-        if line["weights"].get("regions"):
-            words += ["--set", f"weights.regions={_inline(line['weights']['regions'])}"]
-        words += ["--set", f"retry.max_attempts={state.max_attempts}"]
-        words += ["--set", f"sinks={_inline(state.sinks(saved=True))}", "--out", state.output_dir]
-        return shlex.join(words)
+        return as_command(self.state, self.stage.path)
 
     def started(self) -> None:
         """Take another seed for the next start, unless it is locked."""
         if not self.state.seed_locked:
             self.set(seed=self.state.seed + self.state.variants)
+
+    def to_json(self) -> str:
+        """Return the state as JSON."""
+        return json.dumps(to_plain(self.state), indent=2, ensure_ascii=False) + "\n"
+
+    def take_plain(self, plain: Mapping[str, Any]) -> None:
+        """Take a state of plain values; unknown keys are refused, as everywhere.
+
+        Raises:
+            ConfigError: If a value is refused.
+        """
+        self.state = from_plain(PanelState, plain)
+        self.backends = self._judge_backends()
+        self.look(self.stage)
 
     def save(self, path: Path) -> None:
         """Write the state as JSON.
@@ -254,79 +269,36 @@ class PanelModel:
             ConfigError: If the file cannot be written.
         """
         try:
-            path.write_text(json.dumps(to_plain(self.state), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            path.write_text(self.to_json(), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{path} cannot be written ({error.strerror}); choose another file.") from error
         self.say(f"Saved to {path}.")
 
     def load(self, path: Path) -> None:
-        """Read a state that was saved; unknown keys are refused, as everywhere.
+        """Read a state that was saved.
 
         Raises:
             ConfigError: If the file cannot be read, or a value is refused.
         """
-        from cosmos.bridge.config import read_settings
-
-        self.state = from_plain(PanelState, read_settings(path))
-        self.backends = self._judge_backends()
-        self.look(self.stage)
+        self.take_plain(read_settings(path))
         self.say(f"Loaded {path}.")
 
     def reset(self) -> None:
-        """Go back to the defaults; cameras that the stage has no choice of stay chosen."""
-        self.state = PanelState()
-        self.look(self.stage)
+        """Go back to the defaults; a stage's only camera is chosen again."""
+        self.take_plain({})
 
     def rows(self, runs: Iterable[QueuedRun]) -> tuple[QueueRow, ...]:
         """Return the rows of the queue."""
-        return tuple(_row(run) for run in runs)
+        return self._rows.of(runs)
 
     def _judge_backends(self) -> tuple[BackendRow, ...]:
-        return self._find_backends(self.state.num_frames, (self.state.height, self.state.width))
+        state = self.state
+        try:
+            config = replace(state, prompt=state.prompt.strip() or "check").line()
+            asked = BridgeConfig.from_mapping({**config, "source": "check", "out": "check"})
+        except BridgeError:  # what is refused is told by why_not, whatever the backend
+            asked = None
+        return self._find_backends(state.num_frames, (state.height, state.width), asked)
 
 
-def _with_folder(model: PanelModel) -> PanelModel:
-    """Return a model that differs by an output folder only."""
-    other = PanelModel(replace(model.state, output_dir="preview"), find_backends=lambda *_: model.backends)
-    other.stage, other.busy = model.stage, model.busy
-    return other
-
-
-def _row(run: QueuedRun) -> QueueRow:
-    progress, state = run.progress, run.state
-    share, told = 0.0, "waits"
-    if state is JobState.RUNNING:
-        clips = max(progress.clips_total, 1)
-        inner = progress.done / progress.total if progress.total else 0.0
-        share = min(1.0, (progress.clips_done + 0.9 * inner) / clips)
-        left = "" if progress.eta is None else f", about {progress.eta:.0f} s left"
-        told = f"{progress.stage or 'starts'} {progress.done}/{progress.total}"
-        told += f", clip {progress.clips_done + 1}/{clips}{left}"
-    elif run.summary is not None:
-        share, summary = 1.0, run.summary
-        told = f"{summary.accepted} of {summary.planned} accepted, {summary.rejected} rejected"
-        told += f", {summary.failed} failed" if summary.failed else ""
-    elif run.over:
-        told = f"{state}: {run.error}"
-    failed = state in (JobState.FAILED, JobState.CANCELLED) or bool(run.summary and not run.summary.complete)
-    return QueueRow(
-        run=run,
-        text=f"{run.name}: {told}",
-        share=share,
-        can_cancel=not run.over,
-        can_retry=run.over and failed and not (run.summary and run.summary.rejected == run.summary.planned),
-        has_results=(run.out / "manifest.json").is_file(),
-        has_layer=bool(run.summary and run.summary.accepted and run.summary.stage),
-    )
-
-
-def _inline(value: Any) -> str:
-    """Write plain values as TOML on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-__all__ = ["ClassRow", "PanelModel", "QueueRow", "StageView"]
+__all__ = ["WARM_UP", "ClassRow", "PanelModel", "StageView"]

@@ -6,35 +6,47 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
 
+from cosmos.bridge.critic.registry import names as critic_names
 from cosmos.bridge.errors import BridgeError
 from cosmos.bridge.kit import compat
 from cosmos.bridge.kit.run_queue import QueuedRun
 from cosmos.bridge.kit.studio import Studio
-from cosmos.bridge.kit.ui.rows import ClassTable, Fields, QueueTable
-from cosmos.bridge.kit.ui.state import KINDS, PRESETS
+from cosmos.bridge.kit.ui.class_table import ClassTable
+from cosmos.bridge.kit.ui.fields import Fields
+from cosmos.bridge.kit.ui.presets import PRESETS
+from cosmos.bridge.kit.ui.queue_table import QueueTable
+from cosmos.bridge.kit.ui.style import AMBER, DIM, GAP, GREEN, LABEL, RED, ROW, ink
+from cosmos.bridge.kit.ui.widgets import Widgets
 
 TITLE = "Cosmos Bridge"
 """Title of the window and of its menu entry."""
-_WEIGHT_HINTS = {
-    "edge": "How strongly the outlines of the picture hold",
-    "depth": "How strongly the depth holds",
-    "seg": "How strongly the shapes of instances hold",
-    "vis": "1 keeps the looks of the picture",
-}
+PICTURE = 240
+"""Height of the preview [px]."""
+_WEIGHTS = (
+    ("edge", "Edges", "How strongly the outlines of the picture hold"),
+    ("depth", "Depth", "How strongly the depth holds"),
+    ("seg", "Segments", "How strongly the shapes of instances hold"),
+    ("vis", "Looks", "How strongly the blurred picture holds; 1 keeps its looks"),
+)
 
 
 class Panel:
-    """One window: Inputs, Controls, Prompt, Output, Run."""
+    """One window: Inputs, Controls, Prompt, Output, Run.
+
+    Texts, values and what is enabled follow the model at once. Rows that come and go are drawn by `settle`, once an
+    update of the application, so that no widget is destroyed amid its own callback.
+    """
 
     def __init__(self, studio: Studio) -> None:
         """Build the window and look at the stage."""
         self._studio, self._model = studio, studio.model
-        self.ui = _Ui()
-        self.window = self.ui.Window(TITLE, width=460, height=900)
+        self.ui = Widgets()
+        self.window = self.ui.Window(TITLE, width=480, height=960)
         self._fields = Fields(self.ui, self._model)
         self._parts: dict[str, Any] = {}
+        self._shown_cameras: Any = None
         self._shown_preview = 0
-        with self.window.frame, self.ui.ScrollingFrame(), self.ui.VStack(spacing=4):
+        with self.window.frame, self.ui.ScrollingFrame(), self.ui.VStack(spacing=GAP, height=0):
             for title, build in (
                 ("Inputs", self._inputs),
                 ("Controls", self._controls),
@@ -42,131 +54,175 @@ class Panel:
                 ("Output", self._output),
                 ("Run", self._run),
             ):
-                with self.ui.CollapsableFrame(title), self.ui.VStack(spacing=4):
+                with self.ui.CollapsableFrame(title, height=0), self.ui.VStack(spacing=GAP, height=0):
                     build()
         self._model.listen(self.update)
+        self._subscription: Any = compat.on_update(self.settle)
         studio.refresh()
+        self.settle()
 
     def update(self) -> None:
-        """Bring every widget to what the model says."""
+        """Bring texts, values and what is enabled to what the model says."""
         if self.window is None:
             return
         model, parts = self._model, self._parts
         self._fields.update()
-        self._draw_cameras()
         self._classes.update()
-        self._queue.update(self._studio.queue.runs)
+        self._queue.update()
         why, why_preview = model.why_not(), model.why_not_preview()
         parts["start"].enabled, parts["preview"].enabled = not why, not why_preview
-        parts["start"].tooltip, parts["preview"].tooltip = why, why_preview
+        parts["start"].tooltip, parts["preview"].tooltip = why or "Capture, and run", why_preview or _PREVIEW_HINT
         parts["stop"].enabled = bool(model.busy)
-        parts["why"].text = model.busy or why or "Ready."
-        parts["message"].text = model.message
+        parts["why"].text = (model.busy and f"Capturing {model.busy}.") or why or "Ready."
+        parts["why"].style = ink(AMBER if why and not model.busy else GREEN)
+        for name, text in (("notes", "\n".join(model.notes())), ("message", model.message)):
+            parts[name].text, parts[name].visible = text, bool(text)
         parts["verdict"].text = model.verdict or "No preview yet."
-        chosen = next((row for row in model.backends if row.name == model.state.transfer), None)
-        parts["backend_why"].text = (
-            "" if chosen is None else f"{'fits' if chosen.fits else 'does not fit'}: {chosen.why}"
-        )
+        parts["whole"].text = model.state.whole_prompt or "Nothing is said yet."
+        parts["stage"].text = model.stage.path or ("never saved" if model.stage.opened else "none is open")
+        backend = model.backend
+        parts["backend_why"].text = f"{'fits' if backend.fits else 'does not fit'}: {backend.why}."
+        parts["backend_why"].style = ink(GREEN if backend.fits else RED)
+
+    def settle(self) -> None:
+        """Draw the rows that came or went; called at every update of the application."""
+        if self.window is None:
+            return
+        self._studio.watched = bool(self.window.visible)
+        self._settle_cameras()
+        self._classes.settle()
+        self._queue.settle()
         texture = self._studio.texture
         if texture is not None and self._shown_preview != self._studio.num_previews:
             self._shown_preview = self._studio.num_previews
-            parts["picture"].clear()
+            self._parts["picture"].clear()
             fit = compat.need("omni.ui.IwpFillPolicy.IWP_PRESERVE_ASPECT_FIT")
-            with parts["picture"]:
-                self.ui.ImageWithProvider(texture.provider, fill_policy=fit, height=220)
+            with self._parts["picture"]:
+                self.ui.ImageWithProvider(texture.provider, fill_policy=fit, height=PICTURE)
 
     def close(self) -> None:
         """Take the window away; safe to call twice."""
-        window, self.window = self.window, None
+        window, self.window, self._subscription = self.window, None, None
+        self._studio.watched = False
         if window is not None:
             window.destroy()
 
     def _inputs(self) -> None:
-        with self.ui.HStack(height=22):
-            self.ui.Label("Cameras", width=90, tooltip="Each gets a clip of its own")
-            self._button("Refresh", "refresh", self._studio.refresh, "Look at the stage again")
-        self._parts["cameras"] = self.ui.VStack(spacing=2)
-        self._shown_cameras: Any = None
-        self._fields.number("width", "Width [px]", 16, 4096)
-        self._fields.number("height", "Height [px]", 16, 4096)
-        self._fields.number("num_frames", "Frames", 1, 10_000, "93 is what Transfer likes best")
+        ui, fields = self.ui, self._fields
+        with fields.row("Stage"):
+            self._parts["stage"] = ui.Label("", elided_text=True, identifier="stage", style=dict(DIM))
+            ui.button("Refresh", "refresh", self._studio.refresh, "Look at the stage again", width=64, height=ROW)
+        with ui.HStack(height=0, spacing=GAP):
+            ui.Label("Cameras", width=LABEL, height=ROW, tooltip="Each gets a clip of its own")
+            self._parts["cameras"] = ui.VStack(spacing=2, height=0)
+        with fields.row("Size [px]", "704 x 1280 is what Transfer likes best"):
+            fields.number("width", 16, 4096, "Width")
+            ui.Label("x", width=8)
+            fields.number("height", 16, 4096, "Height")
+            ui.Label("Frames", width=48, tooltip="93 is what Transfer likes best")
+            fields.number("num_frames", 1, 10_000)
 
     def _controls(self) -> None:
-        for kind in KINDS:
-            self._fields.slider(kind, kind, _WEIGHT_HINTS[kind])
-        self.ui.Label("Classes with weights of their own", height=22)
+        for kind, label, hint in _WEIGHTS:
+            self._fields.slider(kind, label, hint)
+        self.ui.Separator(height=5)
+        with self.ui.HStack(height=ROW, spacing=GAP):
+            self._fields.tick("live_shares", "Count the classes in sight", "In a small picture of the first camera")
         self._classes = ClassTable(self.ui, self._model)
 
     def _prompt(self) -> None:
-        self._fields.text("prompt", "Prompt", "What the results should look like", multiline=True)
-        self._fields.text("negative_prompt", "Not", "What they should not look like; not every backend listens")
+        ui, fields = self.ui, self._fields
+        fields.text("prompt", "Prompt", "What the results should look like", multiline=True)
         for group, names in PRESETS.items():
-            self._fields.choice(group, group.capitalize(), tuple(names), f"Adds words about the {group}")
+            with fields.row(group.capitalize(), f"Adds words about the {group}"):
+                fields.choice(group, tuple(names), f"Adds words about the {group}")
+        fields.text("negative_prompt", "Not", "What they should not look like; not every backend listens")
+        with ui.HStack(height=0, spacing=GAP):
+            ui.Label("Asks for", width=LABEL, height=ROW - 4, style=dict(DIM))
+            self._parts["whole"] = ui.say(identifier="whole", style=dict(DIM))
 
     def _output(self) -> None:
-        self._fields.text("output_dir", "Folder", "Each take gets a folder of its own in it")
-        self._fields.tick("write_stage", "Results layer", "A layer that can lie over the stage, removable in one step")
-        self._fields.tick("write_report", "Report", "One HTML page with pictures, verdicts and reasons")
+        ui, fields = self.ui, self._fields
+        fields.text("output_dir", "Folder", "Each take gets a folder of its own in it")
+        with fields.row("Write"):
+            fields.tick("write_stage", "Results layer", "A layer that can lie over the stage, removable in one step")
+            fields.tick("write_report", "Report", "One HTML page with pictures, verdicts and reasons")
+        with fields.row("Backend", "What makes the pictures"):
+            fields.choice("transfer", tuple(row.name for row in self._model.backends), "What makes the pictures")
+        with ui.HStack(height=0, spacing=GAP):
+            ui.Spacer(width=LABEL)
+            self._parts["backend_why"] = ui.say(identifier="backend_why")
+        with fields.row("Seed"):
+            fields.number("seed", 0, 2**31 - 1)
+            fields.tick("seed_locked", "locked", "Every start takes the same seed")
+            ui.Label("Variants", width=52, tooltip="Results a camera, each with a seed of its own")
+            fields.number("variants", 1, 100)
+        with fields.row("Critic", "Who says whether a result may be used"):
+            fields.choice("critic", critic_names(), "Who says whether a result may be used")
+            ui.Label("Attempts", width=56, tooltip="Tries a clip gets while the critic says no")
+            fields.number("max_attempts", 1, 100)
+        fields.slider("min_score", "Least score", "What scores less is rejected, and tried again")
 
     def _run(self) -> None:
-        names = tuple(row.name for row in self._model.backends)
-        self._fields.choice("transfer", "Backend", names, "What makes the pictures")
-        self._parts["backend_why"] = self.ui.Label("", height=22, word_wrap=True, identifier="backend_why")
-        self._fields.number("seed", "Seed", 0, 2**31 - 1)
-        self._fields.tick("seed_locked", "Seed locked", "Every start takes the same seed")
-        self._fields.number("variants", "Variants", 1, 100, "Results a camera, each with a seed of its own")
-        self._fields.number("max_attempts", "Attempts", 1, 100, "Tries while the critic says no")
-        with self.ui.HStack(height=28, spacing=4):
-            self._parts["preview"] = self._button(
-                "Preview now", "preview", self._studio.preview, "One small frame of the first camera"
-            )
-            self._parts["start"] = self._button("Start", "start", self._studio.start)
-            self._parts["stop"] = self._button("Stop", "stop", self._studio.stop, "End after the current frame")
-        self._parts["why"] = self.ui.Label("", height=22, word_wrap=True, identifier="why", name="status")
-        self._parts["message"] = self.ui.Label("", height=22, word_wrap=True, identifier="message", name="message")
+        ui, studio = self.ui, self._studio
+        with ui.HStack(height=ROW + 6, spacing=GAP):
+            big: dict[str, Any] = {"height": ROW + 6}
+            self._parts["preview"] = ui.button("Preview now", "preview", studio.preview, _PREVIEW_HINT, **big)
+            self._parts["start"] = ui.button("Start", "start", studio.start, **big)
+            self._parts["stop"] = ui.button("Stop", "stop", studio.stop, "End after the current frame", **big)
+        self._parts["why"] = ui.say(identifier="why", name="status")
+        self._parts["notes"] = ui.say(identifier="notes", name="notes", style=dict(DIM))
+        self._parts["message"] = ui.say(identifier="message", name="message", style=ink(AMBER))
         self._preview_picture()
-        self.ui.Label("Runs", height=22)
-        self._queue = QueueTable(self.ui, self._studio, self._bake, self._show_picture)
-        with self.ui.HStack(height=24, spacing=4):
-            self._button("Copy as Python", "copy_python", lambda: self._copy(self._model.script))
-            self._button("Copy as CLI", "copy_cli", lambda: self._copy(self._model.command_line))
-            self._button("Self-test", "selftest", self._studio.selftest, "Ask this machine, calibrate depth and motion")
-        with self.ui.HStack(height=24, spacing=4):
-            self._file = self.ui.StringField(identifier="settings_file", tooltip="JSON file of these settings")
-            self._button("Save", "save", lambda: self._with_file(self._model.save))
-            self._button("Load", "load", lambda: self._with_file(self._model.load))
-            self._button("Reset", "reset", self._model.reset)
+        ui.Separator(height=5)
+        with ui.HStack(height=ROW, spacing=GAP):
+            ui.Label("Runs")
+            ui.button("Clear", "clear", studio.clear, "Take runs that are over off the list", width=64, height=ROW)
+        self._queue = QueueTable(ui, studio, self._bake)
+        with ui.HStack(height=ROW + 2, spacing=GAP):
+            copy = self._copy
+            ui.button("Copy as Python", "copy_python", lambda: copy(self._model.script), "For the Script Editor")
+            ui.button("Copy as CLI", "copy_cli", lambda: copy(self._model.command_line), "Without Omniverse")
+            ui.button("Self-test", "selftest", studio.selftest, "Ask this machine, calibrate depth and motion")
+        with ui.HStack(height=ROW + 2, spacing=GAP):
+            ui.Label("File", width=30, tooltip="JSON of these fields, or the layer to bake to")
+            self._file = ui.StringField(identifier="settings_file", tooltip="JSON of these fields, or layer to bake to")
+            ui.button("Save", "save", lambda: self._with_file(self._model.save), width=52)
+            ui.button("Load", "load", lambda: self._with_file(self._model.load), width=52)
+            ui.button("Reset", "reset", self._model.reset, width=52)
 
     def _preview_picture(self) -> None:
-        self._parts["picture"] = self.ui.Frame(height=220, identifier="picture")
-        with self.ui.HStack(height=22, spacing=4):
-            self.ui.Label("Before | after", width=90)
-            wiper = self.ui.FloatSlider(min=0.0, max=1.0, identifier="wipe", tooltip="Before left of it, after right")
-            wiper.model.set_value(self._studio.wipe)
-            wiper.model.add_value_changed_fn(lambda model: self._studio.set_wipe(model.get_value_as_float()))
-            self._button("In viewport", "overlay", self._studio.toggle_overlay, "Lay the preview over the viewport")
-        self._parts["verdict"] = self.ui.Label("", height=22, word_wrap=True, identifier="verdict")
+        ui, studio = self.ui, self._studio
+        self._parts["picture"] = ui.Frame(height=0, identifier="picture")
+        with ui.HStack(height=ROW, spacing=GAP):
+            ui.Label("Before | after", width=LABEL)
+            wiper = ui.FloatSlider(min=0.0, max=1.0, identifier="wipe", tooltip="Before left of it, after right")
+            wiper.model.set_value(studio.wipe)
+            wiper.model.add_value_changed_fn(
+                lambda model: studio.set_wipe(min(max(model.get_value_as_float(), 0.0), 1.0))
+            )
+            ui.button("In viewport", "overlay", studio.toggle_overlay, "Lay it over the viewport", width=84, height=ROW)
+        self._parts["verdict"] = ui.say(identifier="verdict", style=dict(DIM))
 
-    def _draw_cameras(self) -> None:
-        shown = (self._model.stage, self._model.state.cameras)
-        if self._shown_cameras == shown:
+    def _settle_cameras(self) -> None:
+        stage, chosen = self._model.stage, self._model.state.cameras
+        if self._shown_cameras == (stage.opened, stage.cameras, chosen):
             return
-        self._shown_cameras = shown
+        self._shown_cameras = (stage.opened, stage.cameras, chosen)
         frame = self._parts["cameras"]
         frame.clear()
         with frame:
-            if not self._model.stage.opened:
-                self.ui.Label("No stage is open.", height=22)
-            elif not self._model.stage.cameras:
-                self.ui.Label("The stage has no camera.", height=22)
-            for camera in self._model.stage.cameras:
-                with self.ui.HStack(height=22):
-                    box = self.ui.CheckBox(width=22, identifier=f"camera:{camera}")
-                    box.model.set_value(camera in self._model.state.cameras)
+            if not stage.cameras:
+                words = "The stage has no camera." if stage.opened else "No stage is open."
+                self.ui.say(words, style=ink(AMBER))
+            for camera in stage.cameras:
+                with self.ui.HStack(height=ROW, spacing=GAP):
+                    box = self.ui.CheckBox(width=ROW, identifier=f"camera:{camera}")
+                    box.model.set_value(camera in chosen)
                     box.model.add_value_changed_fn(
                         lambda model, camera=camera: self._model.set_camera(camera, model.get_value_as_bool())
                     )
-                    self.ui.Label(camera)
+                    self.ui.Label(camera, elided_text=True, tooltip=camera)
 
     def _bake(self, run: QueuedRun) -> None:
         target = self._file.model.get_value_as_string().strip()
@@ -174,11 +230,6 @@ class Panel:
             self._model.say("Write the path of the layer to bake to, ending in .usda, into the file field first.")
             return
         self._studio.bake(run, target)
-
-    def _show_picture(self, path: Path) -> None:
-        self._parts["picture"].clear()
-        with self._parts["picture"]:
-            self.ui.Image(str(path), height=220)
 
     def _copy(self, write: Callable[[], str]) -> None:
         copy = compat.find("omni.kit.clipboard.copy")
@@ -204,15 +255,8 @@ class Panel:
         except BridgeError as error:
             self._model.say(str(error))
 
-    def _button(self, text: str, identifier: str, clicked: Callable[[], Any], tooltip: str = "") -> Any:
-        return self.ui.Button(text, identifier=identifier, clicked_fn=clicked, tooltip=tooltip, height=24)
 
-
-class _Ui:
-    """The widgets of omni.ui that the panel uses, each looked up by name."""
-
-    def __getattr__(self, name: str) -> Any:
-        return compat.need(f"omni.ui.{name}")
+_PREVIEW_HINT = "One small frame of the first camera"
 
 
 def open_panel(panel: Optional[Panel], studio: Studio) -> Panel:
@@ -223,4 +267,4 @@ def open_panel(panel: Optional[Panel], studio: Studio) -> Panel:
     return panel
 
 
-__all__ = ["TITLE", "Panel", "open_panel"]
+__all__ = ["PICTURE", "TITLE", "Panel", "open_panel"]

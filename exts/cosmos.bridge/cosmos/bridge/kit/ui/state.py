@@ -7,27 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.kit.ui.presets import AS_IT_IS, PRESETS, words_of
 
 KINDS = ("edge", "depth", "seg", "vis")
 """Controls that every clip has."""
-PRESETS: Mapping[str, Mapping[str, str]] = {
-    "weather": {
-        "as it is": "",
-        "clear": "clear sky",
-        "overcast": "overcast sky",
-        "rain": "heavy rain, wet ground",
-        "fog": "dense fog",
-        "snow": "heavy snow",
-    },
-    "light": {
-        "as it is": "",
-        "noon": "bright sun at noon",
-        "dusk": "dusk, low warm sun",
-        "night": "night, lamps lit",
-    },
-    "material": {"as it is": "", "worn": "worn, dusty surfaces", "new": "brand new surfaces"},
-}
-"""Group -> name -> words that are added to the prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +53,14 @@ class PanelState:
     """What results should look like."""
     negative_prompt: str = ""
     """What they should not look like."""
-    weather: str = "as it is"
+    weather: str = AS_IT_IS
     """Name in ``PRESETS["weather"]``."""
-    light: str = "as it is"
+    light: str = AS_IT_IS
     """Name in ``PRESETS["light"]``."""
-    material: str = "as it is"
+    material: str = AS_IT_IS
     """Name in ``PRESETS["material"]``."""
+    live_shares: bool = True
+    """Whether the shares of classes are counted all the time."""
     output_dir: str = ""
     """Folder of the takes."""
     write_stage: bool = True
@@ -90,6 +75,10 @@ class PanelState:
     """Whether every start takes the same seed; else the next start takes another."""
     variants: int = 1
     """Results a camera and prompt."""
+    critic: str = "consistency"
+    """Name of the critic."""
+    min_score: float = 0.0
+    """Score, in [0, 1], below which a result is rejected although the critic found no fault."""
     max_attempts: int = 2
     """Tries a clip gets while the critic says no."""
 
@@ -102,8 +91,7 @@ class PanelState:
     @property
     def whole_prompt(self) -> str:
         """The prompt with the words of the presets."""
-        words = [PRESETS[group][getattr(self, group)] for group in PRESETS]
-        return ", ".join(part for part in (self.prompt.strip(), *words) if part)
+        return words_of(self.prompt, {group: getattr(self, group) for group in PRESETS})
 
     def line(self) -> dict[str, Any]:
         """Return the settings of `BridgeConfig` that these fields mean."""
@@ -117,6 +105,8 @@ class PanelState:
             "prompts": [self.whole_prompt],
             "weights": weights,
             "transfer": self.transfer,
+            "critic": self.critic,
+            "min_score": self.min_score,
             "seed": self.seed,
             "variants": self.variants,
             "retry": {"max_attempts": self.max_attempts},
@@ -138,4 +128,4 @@ class PanelState:
         return replace(self, classes=classes)
 
 
-__all__ = ["KINDS", "PRESETS", "ClassWeights", "PanelState"]
+__all__ = ["KINDS", "ClassWeights", "PanelState"]
