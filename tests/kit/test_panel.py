@@ -150,6 +150,8 @@ def test_start_says_why_it_cannot_until_it_can(desk):
         (lambda: it.put("output_dir", str(it.tmp_path)), "Ready."),
         (lambda: [it.put(kind, 0.0) for kind in ("edge", "depth")], "weights gives every control 0"),
         (lambda: it.put("vis", 1.0), "Ready."),
+        (lambda: it.put("width", 1), "width must lie in 16 to 8192, got 1."),
+        (lambda: it.put("width", 128), "Ready."),
         (lambda: it.choose("transfer", "cosmos-transfer2.5"), "cosmos-transfer2.5 does not fit: "),
     )
     for do, words in steps:

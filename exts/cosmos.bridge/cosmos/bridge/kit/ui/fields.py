@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cosmos.bridge.kit.ui.model import PanelModel
+from cosmos.bridge.kit.ui.state import RANGES
 from cosmos.bridge.kit.ui.style import GAP, LABEL, ROW
 
 
@@ -31,10 +32,11 @@ class Fields:
             widget = self._ui.StringField(identifier=name, tooltip=hint, multiline=multiline)
         self._bind(name, widget.model, "get_value_as_string")
 
-    def number(self, name: str, low: int, high: int, hint: str = "") -> None:
-        """Add a whole number; what lies outside is put to the nearest end."""
+    def number(self, name: str, hint: str = "") -> None:
+        """Add a whole number; it may lie outside its range while it is typed, and then Start says so."""
+        low, high = RANGES[name]
         widget = self._ui.IntField(identifier=name, tooltip=hint or f"{low} to {high}")
-        self._bind(name, widget.model, "get_value_as_int", lambda value: min(max(value, low), high))
+        self._bind(name, widget.model, "get_value_as_int")
 
     def slider(self, name: str, label: str, hint: str) -> None:
         """Add a number in [0, 1]."""

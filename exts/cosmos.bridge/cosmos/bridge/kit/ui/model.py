@@ -15,7 +15,7 @@ from cosmos.bridge.kit.run_queue import QueuedRun
 from cosmos.bridge.kit.ui.backends import BackendRow, backend_rows
 from cosmos.bridge.kit.ui.presets import AS_IT_IS
 from cosmos.bridge.kit.ui.queue_rows import QueueRow, QueueRows
-from cosmos.bridge.kit.ui.state import KINDS, ClassWeights, PanelState
+from cosmos.bridge.kit.ui.state import KINDS, RANGES, ClassWeights, PanelState
 from cosmos.bridge.kit.ui.words import as_command, as_python
 from cosmos.bridge.settings import from_plain, to_plain
 
@@ -152,6 +152,9 @@ class PanelModel:
         for is_so, sentence in reasons:
             if is_so:
                 return sentence
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(state, name) <= high:
+                return f"{name} must lie in {low} to {high}, got {getattr(state, name)}."
         try:
             self.config()
         except BridgeError as error:

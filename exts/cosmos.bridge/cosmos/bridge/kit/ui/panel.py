@@ -116,11 +116,11 @@ class Panel:
             ui.Label("Cameras", width=LABEL, height=ROW, tooltip="Each gets a clip of its own")
             self._parts["cameras"] = ui.VStack(spacing=2, height=0)
         with fields.row("Size [px]", "704 x 1280 is what Transfer likes best"):
-            fields.number("width", 16, 4096, "Width")
+            fields.number("width", "Width")
             ui.Label("x", width=8)
-            fields.number("height", 16, 4096, "Height")
+            fields.number("height", "Height")
             ui.Label("Frames", width=48, tooltip="93 is what Transfer likes best")
-            fields.number("num_frames", 1, 10_000)
+            fields.number("num_frames")
 
     def _controls(self) -> None:
         for kind, label, hint in _WEIGHTS:
@@ -153,14 +153,14 @@ class Panel:
             ui.Spacer(width=LABEL)
             self._parts["backend_why"] = ui.say(identifier="backend_why")
         with fields.row("Seed"):
-            fields.number("seed", 0, 2**31 - 1)
+            fields.number("seed")
             fields.tick("seed_locked", "locked", "Every start takes the same seed")
             ui.Label("Variants", width=52, tooltip="Results a camera, each with a seed of its own")
-            fields.number("variants", 1, 100)
+            fields.number("variants")
         with fields.row("Critic", "Who says whether a result may be used"):
             fields.choice("critic", critic_names(), "Who says whether a result may be used")
             ui.Label("Attempts", width=56, tooltip="Tries a clip gets while the critic says no")
-            fields.number("max_attempts", 1, 100)
+            fields.number("max_attempts")
         fields.slider("min_score", "Least score", "What scores less is rejected, and tried again")
 
     def _run(self) -> None:

@@ -11,6 +11,15 @@ from cosmos.bridge.kit.ui.presets import AS_IT_IS, PRESETS, words_of
 
 KINDS = ("edge", "depth", "seg", "vis")
 """Controls that every clip has."""
+RANGES: Mapping[str, tuple[int, int]] = {
+    "width": (16, 8192),
+    "height": (16, 8192),
+    "num_frames": (1, 10_000),
+    "seed": (0, 2**31 - 1),
+    "variants": (1, 100),
+    "max_attempts": (1, 100),
+}
+"""Whole numbers -> lowest and highest value; a field may hold another one while it is typed, but no start does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,4 +137,4 @@ class PanelState:
         return replace(self, classes=classes)
 
 
-__all__ = ["KINDS", "ClassWeights", "PanelState"]
+__all__ = ["KINDS", "RANGES", "ClassWeights", "PanelState"]
