@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -25,37 +24,14 @@ with collector_waits():
     from cosmos.bridge.render.remarks import remarks
     from cosmos.bridge.render.roadmap import MapStyle
     from cosmos.bridge.render.scene import Pose, RowsById, Scene
-    from cosmos.bridge.types import BUFFERS, Camera, Frame, Instance, LightMaps, Look, Progress
+    from cosmos.bridge.render.targets import Target, Targets
+    from cosmos.bridge.types import Camera, Frame, Instance, LightMaps, Look, Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
 
     from cosmos.bridge.render.draw.paint import Painter
     from cosmos.bridge.render.draw.tiles import Tiles
-
-_LIGHT_SLOT = -1
-"""Memory that no frame borrows."""
-_DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Target:
-    """Memory of one picture size, used again for each frame."""
-
-    buffers: Mapping[str, wp.array]
-    """The buffers of a Frame."""
-    seen: tuple[wp.array, wp.array]
-    """Triangles and depths at pixel centres."""
-
-
-def _make_target(height: int, width: int, device: Any) -> _Target:
-    buffers = {}
-    for name, (dtype, channels) in BUFFERS.items():
-        shape = (height, width, channels) if channels else (height, width)
-        buffers[name] = wp.empty(shape, dtype=_DTYPES[dtype], device=device)
-    triangles = wp.empty((height, width), dtype=wp.int32, device=device)
-    depths = wp.empty((height, width), dtype=wp.float32, device=device)
-    return _Target(buffers=buffers, seen=(triangles, depths))
 
 
 class Renderer:
@@ -93,12 +69,10 @@ class Renderer:
         self._reader = reader
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
-        self._targets: dict[tuple[int, int, int], _Target] = {}
-        self._maps: dict[tuple[int, int], LightMaps] = {}
-        self._serials: dict[int, int] = {}
         self._memory: dict[Any, Any] = {}
         self._tiles: Optional[tuple[Any, Tiles]] = None
         self._bands = Bands(device, threads)
+        self._targets = Targets(self._bands.device)
         pose = self._pose(self.scene.start_time)
         self._world = World(self.scene, pose, self._bands)
         self._visibility = Visibility(self._world, self._bands, rays=False)
@@ -205,7 +179,7 @@ class Renderer:
         pose = self._pose(time_code)
         painter = self._painter if rgb else None
         self._world.place(pose)
-        target = self._target(camera, slot)
+        target = self._targets.frame(camera, slot)
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
@@ -260,20 +234,10 @@ class Renderer:
             ValueError: If ``size`` is missing or disagrees.
         """
         camera = self._camera_of(camera, time_code, size)
-        pose, height, width = self._pose(time_code), camera.height, camera.width
-        painter = self._painter
+        pose, painter = self._pose(time_code), self._painter
+        seen, maps = self._targets.maps(camera)
         self._world.place(pose)
-        seen = self._target(camera, _LIGHT_SLOT).seen
         self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
-        if (height, width) not in self._maps:
-            shapes = {"relit": 3, "white": 3, "mirror": 3, "air": 4}
-            self._maps[height, width] = LightMaps(
-                **{
-                    name: wp.empty((height, width, channels), dtype=wp.uint8, device=self._bands.device)
-                    for name, channels in shapes.items()
-                }
-            )
-        maps = self._maps[height, width]
         painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps)
         return maps
 
@@ -281,17 +245,18 @@ class Renderer:
         self,
         camera: Camera,
         view: Any,
-        target: _Target,
+        target: Target,
         pose: Pose,
         look: Optional[Look],
         exposure_of: Union[str, Camera, None],
         reference: Optional[Reference],
     ) -> Details:
         """Return what can still be told about a frame while its memory is not drawn over."""
-        serial = self._serials[id(target)] = self._serials.get(id(target), 0) + 1
+        target.serial += 1
+        serial = target.serial
 
         def prepare() -> bool:
-            if self._serials.get(id(target)) != serial:
+            if target.serial != serial:
                 return False
             self._world.place(pose)
             return True
@@ -486,12 +451,6 @@ class Renderer:
         if size is not None and tuple(size) != (camera.height, camera.width):
             raise ValueError(f"render got size {tuple(size)}, but the camera is {camera.height} x {camera.width} [px].")
         return camera
-
-    def _target(self, camera: Camera, slot: int) -> _Target:
-        key = (camera.height, camera.width, slot)
-        if key not in self._targets:
-            self._targets[key] = _make_target(camera.height, camera.width, self._bands.device)
-        return self._targets[key]
 
     def _motion(self, camera: Camera, pose: Pose, previous: Optional[tuple[Camera, float]]) -> Optional[Motion]:
         if previous is None:
