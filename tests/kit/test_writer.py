@@ -1,6 +1,7 @@
 """The writer against the traps of the real thing, one by one."""
 
 import json
+import sys
 import threading
 import time
 
@@ -220,6 +221,45 @@ def test_write_waits_for_no_model_and_capture_pauses_until_it_has_caught_up(capt
     seconds = [numerator / denominator for numerator, denominator in references]
     assert len(seconds) >= 10
     np.testing.assert_allclose(np.diff(seconds), 1 / 24, atol=1e-9)  # none dropped, none twice
+
+
+def test_a_timeline_that_was_stopped_meanwhile_stays_stopped(capture, monkeypatch):
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    go, plain = threading.Event(), IdentityTransfer.transfer
+    monkeypatch.setattr(IdentityTransfer, "transfer", lambda *a, **k: go.wait(30) and plain(*a, **k))
+    machine, rep, writer = capture(num_frames=4, max_pending=1)
+    rep.orchestrator.set_capture_on_play(True)
+    machine.timeline.play()
+    machine.update(20)
+    assert not machine.timeline.is_playing() and writer._session.held
+    machine.timeline.stop()
+    go.set()
+    writer.flush(machine.update)
+    assert not writer._session.held and not machine.timeline.is_playing()
+
+
+@pytest.mark.parametrize("place", ["cosmos.bridge.kit.take.to_frame", "cosmos.bridge.kit.recorder.copy_into"])
+def test_an_unforeseen_error_in_one_frame_fails_the_take_whole(capture, monkeypatch, place):
+    machine, rep, writer = capture()
+    steps(machine, rep, 3)
+    module, _, name = place.rpartition(".")
+    plain, calls = getattr(sys.modules[module], name), []
+
+    def sometimes(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError("surprise")
+        return plain(*arguments, **named)
+
+    monkeypatch.setattr(place, sometimes)
+    steps(machine, rep, 4)
+    with pytest.raises(SourceError, match="KeyError: 'surprise'"):
+        writer.flush(machine.update)
+    steps(machine, rep, 2)
+    writer.next_clip()  # the next take is sound again
+    writer._session.queue.wait(60)
+    assert writer.runs[-1].summary.accepted == 1
 
 
 def test_a_script_that_steps_on_is_told_instead_of_losing_frames(capture, monkeypatch):

@@ -73,9 +73,9 @@ class Recorder:
         """
         try:
             return self._record(payload)
-        except SourceError as error:
+        except Exception as error:  # whatever it is, a frame is missing now
             if self._take is not None and self._take.fault is None:
-                self._take.fault = f"{self._take.name} is not whole: {error}"
+                self._take.fault = f"{self._take.name} is not whole: {_words(error)}"
             raise
 
     def _record(self, payload: Mapping[str, Any]) -> Optional[Take]:
@@ -174,8 +174,8 @@ class Recorder:
             try:
                 if take.fault is None:
                     take.convert(moment)
-            except (BridgeError, ValueError, RuntimeError, MemoryError) as error:
-                take.fault = f"{take.name}, frame {moment.index}, cannot be converted: {error}"
+            except Exception as error:  # noqa: BLE001 - told by the run of the take; the thread must live on
+                take.fault = f"{take.name}, frame {moment.index}, cannot be converted: {_words(error)}"
             finally:
                 for raw in moment.frames:
                     self._pool.give(raw.layout, raw.slot)
@@ -192,6 +192,11 @@ def _cameras(products: tuple[ProductPayload, ...]) -> tuple[str, ...]:
     if twice:
         raise SourceError(f"{len(twice)} render products show {twice[0]}; attach one product a camera.")
     return cameras
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says; one that is not ours with its name."""
+    return str(error) if isinstance(error, BridgeError) else f"{type(error).__name__}: {error}"
 
 
 def _owned(info: Any) -> Any:

@@ -114,7 +114,8 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             on_take=on_take,
             sink_of=sink_of,
         )
-        self._on_run, self._was_playing = on_run, False
+        self._on_run = on_run
+        self._paused_at: Optional[float] = None
         self._subscriptions = [compat.on_update(self.poll), compat.on_stage_closing(self._cut)]
         LIVE.add(self)
 
@@ -237,15 +238,16 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
 
     def _hold(self) -> None:
         timeline = compat.timeline()
-        self._was_playing = timeline.is_playing()
-        if self._was_playing:
+        self._paused_at = None
+        if timeline.is_playing():
             timeline.pause()
+            self._paused_at = float(timeline.get_current_time())
         compat.log("Capture pauses until the model has caught up.")
 
     def _release(self) -> None:
-        if self._was_playing:
-            self._was_playing = False
-            compat.timeline().play()
+        timeline, paused_at, self._paused_at = compat.timeline(), self._paused_at, None
+        if paused_at is not None and not timeline.is_playing() and timeline.get_current_time() == paused_at:
+            timeline.play()  # unless somebody stopped or moved it meanwhile
 
 
 _KEYWORDS = ("output_dir", "segmentation_mapping", "use_instance_id", "canny_threshold_low", "canny_threshold_high",
