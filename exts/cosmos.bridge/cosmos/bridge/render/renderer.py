@@ -70,6 +70,7 @@ class Renderer:
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
         self._memory: dict[Any, Any] = {}
+        self._meters: dict[tuple[str, int, int], list[Camera]] = {}
         self._tiles: Optional[tuple[Any, Tiles]] = None
         self._bands = Bands(device, threads)
         self._targets = Targets(self._bands.device)
@@ -461,11 +462,12 @@ class Renderer:
         """Return where the light meter looks from: the camera's path over the stage's time range, or the camera."""
         if camera.prim_path not in self.scene.camera_paths:
             return [camera]
-        size = (camera.height, camera.width)
-        times = sorted(
-            {self.scene.start_time + share * (self.scene.end_time - self.scene.start_time) for share in (0.0, 0.5, 1.0)}
-        )
-        return [self._reader.camera(camera.prim_path, time, size=size) for time in times]
+        key = (camera.prim_path, camera.height, camera.width)
+        if key not in self._meters:
+            start, span = self.scene.start_time, self.scene.end_time - self.scene.start_time
+            times = sorted({start + share * span for share in (0.0, 0.5, 1.0)})
+            self._meters[key] = [self._reader.camera(camera.prim_path, time, size=key[1:]) for time in times]
+        return self._meters[key]
 
     def close(self) -> None:
         """Release the stage and the threads; safe to call twice."""

@@ -115,7 +115,7 @@ class _Gathering:
             inputs = [self.home, *self.layout, grid.rows, stride, *done, *lamps, sun, *raw, grid.sun, marks]
             self.bands.launch_runs(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
-            cells, sunned = (self.array(np.flatnonzero(marked & int(mark))) for mark in (LIGHT_MARK, SUN_MARK))
+            cells, sunned = (self.array(np.flatnonzero((marked & int(mark)) != 0)) for mark in (LIGHT_MARK, SUN_MARK))
         self._light(cells, 1, [*raw, *lamps])
         self._find_sun(sunned, 1, sun)
         self.bands.launch(agree_on_sun_kernel, len(sunned), [sunned, grid.columns, grid.rows, sun, grid.sun])

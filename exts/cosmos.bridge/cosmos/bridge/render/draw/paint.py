@@ -282,7 +282,7 @@ class Painter:
         inputs = [width, *fine_seen, self._world.arrays.instances, canvas.home, canvas.marks]
         bands.launch_runs(mark_edges_kernel, count, inputs, chunk=4096)
         layered = self._find_layered(frame, fine_view)
-        marked = np.nonzero(canvas.marks.numpy())[0].astype(np.int32)
+        marked = np.flatnonzero(canvas.marks.numpy().view(np.bool_)).astype(np.int32)
         if not len(marked) and layered is None:
             return
         pixels = wp.array(marked, dtype=wp.int32, device=bands.device)
