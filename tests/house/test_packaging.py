@@ -1,5 +1,6 @@
 """What a user installs: one version everywhere, and a wheel that owns only its two leaves."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -35,6 +36,16 @@ def test_the_base_can_replace_nothing_inside_isaac_sim():
     names = [re.split(r"[^A-Za-z0-9_.-]", text)[0] for text in PYPROJECT["project"]["dependencies"]]
     assert set(names) <= {"numpy", "tomli"}
     assert PYPROJECT["project"]["dependencies"][0] == "numpy"  # without a bound: any installed one satisfies it
+
+
+def test_the_extra_for_isaac_sim_can_replace_nothing_there_either():
+    from cosmos.bridge.kit.packages import EXTRA
+
+    names = [re.split(r"[^A-Za-z0-9_.-]", text)[0] for text in PYPROJECT["project"]["optional-dependencies"]["kit"]]
+    assert set(names) == set(EXTRA.values())
+    for name in names:  # what they bring along, as they are installed here
+        brought = [text for text in importlib.metadata.requires(name) or () if "extra ==" not in text]
+        assert all(re.fullmatch(r"numpy\s*(>=\s*1[.\d]*)?", text.strip()) for text in brought), (name, brought)
 
 
 @pytest.fixture(scope="module")

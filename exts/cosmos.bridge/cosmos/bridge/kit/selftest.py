@@ -28,6 +28,7 @@ import numpy as np
 from cosmos.bridge import __version__
 from cosmos.bridge.errors import BridgeError
 from cosmos.bridge.kit import compat, probe, settings
+from cosmos.bridge.kit.packages import missing_packages
 from cosmos.bridge.kit.payload import reference_time, split_payload
 from cosmos.bridge.kit.symbols import SYMBOLS
 
@@ -81,7 +82,9 @@ async def run_selftest(*, keep: bool = True) -> Report:
     Raises:
         KitError: If no stage is open.
     """
-    facts = [*_versions(), *_symbols(), await _events()]
+    lacking = missing_packages()
+    packages = Fact(name="packages of the line", ok=not lacking, found=lacking or "all there")
+    facts = [*_versions(), packages, *_symbols(), await _events()]
     stage, calibration = compat.open_stage(), dict[str, Any]()
     compat.register_writer(probe.make_probe_writer())
     try:

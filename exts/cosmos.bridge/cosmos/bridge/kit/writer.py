@@ -11,6 +11,7 @@ from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import JobState
 from cosmos.bridge.kit import compat
 from cosmos.bridge.kit.annotators import wanted_annotators
+from cosmos.bridge.kit.packages import missing_packages
 from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
 from cosmos.bridge.kit.script import writer_script
 from cosmos.bridge.kit.session import CaptureSession, SessionSettings
@@ -75,9 +76,12 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
                 ``sinks``, ``seed``, ``variants``, ``retry``, ``device``, ``controls``, ...
 
         Raises:
-            ConfigError: If a setting is unknown, missing or wrong.
+            ConfigError: If a setting is unknown, missing or wrong, or packages that write results are not installed.
         """
         self.close()
+        lacking = missing_packages()
+        if lacking:
+            raise ConfigError(lacking)
         given = {name: value for name, value in locals().items() if name in _KEYWORDS and value is not None}
         self.version = __version__
         self.backend = backend

@@ -57,7 +57,8 @@ def _obstacles(
 
     missing = [name for name in backend.packages if find_spec(name) is None]
     if missing:
-        yield f'{", ".join(missing)} is missing: python.sh -m pip install "cosmos-bridge[{backend.extra}]"'
+        extra = "kit" if backend.extra == "headless" else backend.extra  # headless would replace Kit's own USD and Warp
+        yield f'{", ".join(missing)} is missing: python.sh -m pip install "cosmos-bridge[{extra}]"'
     if backend.fetched:
         from cosmos.models.places import checkpoint_folder
 

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from cosmos.bridge.config import BridgeConfig, read_settings
 from cosmos.bridge.errors import BridgeError, ConfigError
+from cosmos.bridge.kit.packages import missing_packages
 from cosmos.bridge.kit.run_queue import QueuedRun
 from cosmos.bridge.kit.ui.backends import BackendRow, backend_rows
 from cosmos.bridge.kit.ui.presets import AS_IT_IS
@@ -136,7 +137,9 @@ class PanelModel:
     def why_not(self) -> str:
         """Return why Start is disabled, in one sentence; empty where it is not."""
         state, stage = self.state, self.stage
+        lacking = missing_packages()
         reasons = (
+            (bool(lacking), lacking),
             (not stage.opened, "Open a stage first."),
             (not stage.cameras, "The stage has no camera; add one, then Refresh."),
             (not state.cameras, "Choose at least one camera."),
