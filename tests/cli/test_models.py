@@ -61,7 +61,7 @@ def test_plan_says_what_fits_and_on_what_basis(cli, home):
     words = ("models", "plan", "cosmos-transfer2.5", "--size", "64x96", "--frames", "5", "--chunk-frames", "5")
     code, out, _ = cli(*words)
     assert code == 0
-    assert "3.01 billion parameters, 5.6 GiB in bfloat16" in out and "nothing here was measured on a GPU" in out
+    assert "3.01 billion parameters, 5.6 GiB of weights" in out and "nothing here was measured on a GPU" in out
     code, out, _ = cli(*words, "--memory", "4", "--controls", "2", "--json")
     told = json.loads(out)
     assert told["verdicts"]["4"].startswith("does not fit, because") and "branch 1" in told["parameters"]

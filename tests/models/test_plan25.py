@@ -65,16 +65,27 @@ def test_operations_are_those_counted_by_hand():
 
 
 def test_peaks_are_those_of_tensors_that_live_together():
-    with without_contents(), Meter() as meter:
-        first = torch.empty(1000, dtype=torch.float32)
-        second = first.double()
-        assert (meter.live, meter.peak) == (12_000, 12_000)
-        del second
-        assert (meter.live, meter.peak) == (4_000, 12_000)
-        view = first[:10]
-        assert meter.live == 4_000 and view.shape == (10,)
-        meter.restart()
-        assert (meter.peak, meter.flops) == (4_000, 0)
+    with without_contents():
+        outside = torch.empty(30, 20)
+        with Meter() as meter:
+            _check_live_bytes(meter, outside)
+
+
+def _check_live_bytes(meter, outside):
+    first = torch.empty(1000, dtype=torch.float32)
+    second = first.double()
+    assert (meter.live, meter.peak) == (12_000, 12_000)
+    del second
+    assert (meter.live, meter.peak) == (4_000, 12_000)
+    view = first[:10]
+    assert meter.live == 4_000 and view.shape == (10,)
+    turned = outside.t()
+    assert meter.live == 4_000 and turned.shape == (20, 30)  # made before, and so is a view of it
+    product = first[:30] @ outside
+    assert meter.live == 4_080 and product.shape == (20,)
+    del product
+    meter.restart()
+    assert (meter.peak, meter.flops) == (4_000, 0)
 
 
 def test_empty_tensors_are_counted_as_real_ones():
@@ -99,6 +110,8 @@ def test_more_work_needs_more():
     unguided = plan_transfer25(num_frames=5, guidance=0.0, **TINY)
     assert 0.4 < unguided.petaflops / plain.petaflops < 0.9
     assert plan_transfer25(num_frames=1, **TINY).phases["denoise"] < plain.phases["denoise"]
+    small = plan_transfer25(num_frames=5, fp8=True, **TINY)
+    assert small.weights < 0.9 * plain.weights and small.parameters == plain.parameters
     wide = plan_transfer25(num_frames=5, **{**TINY, "size": (128, 96)})
     assert wide.phases["decode"] > 1.5 * plain.phases["decode"]
 

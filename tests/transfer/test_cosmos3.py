@@ -102,6 +102,7 @@ OPTIONS = {
     "overlap": {"overlap": 2},
     "complete_prompts": {"complete_prompts": False},
     "dtype": {"dtype": "bfloat16"},
+    "fp8": {"fp8": True},
     "weights": {},
 }
 

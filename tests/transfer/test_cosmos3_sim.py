@@ -127,7 +127,9 @@ def test_other_weights_than_one_control_are_refused(model, clip, weights, senten
         model.transfer(ask(clip, weights=ControlWeights(**weights)))
 
 
-@pytest.mark.parametrize("changed", [{"window": 2}, {"sinks": 0}, {"dtype": "bfloat16"}, {"weights": "other"}])
+@pytest.mark.parametrize(
+    "changed", [{"window": 2}, {"sinks": 0}, {"dtype": "bfloat16"}, {"fp8": True}, {"weights": "other"}]
+)
 def test_every_option_reaches_the_pictures(folder, clip, plain, tmp_path, changed):
     if "weights" in changed:
         from safetensors.torch import load_file, save_file
@@ -137,7 +139,7 @@ def test_every_option_reaches_the_pictures(folder, clip, plain, tmp_path, change
         save_file({name: value * 1.1 for name, value in load_file(file).items()}, file)
     other = CosmosSimTransfer(SimTransferOptions(**{"weights": str(folder), **changed}))
     assert (other.transfer(ask(clip)).rgb.numpy() != plain).any()
-    assert {item.name for item in fields(SimTransferOptions)} == {"weights", "window", "sinks", "dtype"}
+    assert {item.name for item in fields(SimTransferOptions)} == {"weights", "window", "sinks", "dtype", "fp8"}
 
 
 def test_the_provenance_tells_what_ran(model, clip):

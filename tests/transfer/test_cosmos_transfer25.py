@@ -135,6 +135,7 @@ OPTIONS = {
     "preserve_steps": lambda folder: {"preserve_steps": 1},
     "block_gains": lambda folder: {"block_gains": {"edge": (0.5, 1.0)}},
     "dtype": lambda folder: {"dtype": "bfloat16"},
+    "fp8": lambda folder: {"fp8": True},
     "vae_tiling": lambda folder: {"vae_tiling": True},
     "cache_embeddings": lambda folder: {"cache_embeddings": False},
 }

@@ -17,6 +17,7 @@ import torch  # noqa: TID253
 from safetensors import SafetensorError, safe_open
 from torch import nn  # noqa: TID253
 
+from cosmos.models.fp8 import store_in_fp8
 from cosmos.models.runtime import diffusers_class
 from cosmos.models.spec import read_config
 from cosmos.models.weights import WeightsError
@@ -117,6 +118,7 @@ def load_module(
     device: torch.device,
     dtype: torch.dtype,
     rebuild: Callable[[nn.Module], None] | None = None,
+    fp8: bool = False,
 ) -> Any:
     """Load a diffusers module of a published layout.
 
@@ -126,6 +128,7 @@ def load_module(
         device: Where to put it.
         dtype: Type of its floating-point weights; modules that diffusers keeps in float32 stay so.
         rebuild: Computes the buffers that no checkpoint holds, given the module.
+        fp8: Store the large linear layers in 8 bits; the device never holds them wider.
 
     Returns:
         The module, in evaluation mode, without gradients; it owns its memory, and no state dict shares it.
@@ -140,7 +143,7 @@ def load_module(
     state = {}
     try:
         for file in files:
-            with safe_open(file, framework="pt", device=str(device)) as tensors:
+            with safe_open(file, framework="pt", device="cpu" if fp8 else str(device)) as tensors:
                 for name in tensors.keys():  # noqa: SIM118 - not a mapping
                     tensor = tensors.get_tensor(name)
                     if tensor.is_floating_point():
@@ -150,12 +153,15 @@ def load_module(
     except SafetensorError as error:
         raise WeightsError(f"The weights in {folder} cannot be read ({error}); fetch the checkpoint again.") from error
     module.load_state_dict(state, assign=True)
+    del state
+    if fp8:
+        store_in_fp8(module)
     if rebuild is not None:
         rebuild(module)
     empty = [name for name, buffer in module.named_buffers() if buffer.is_meta]
     if empty:
         raise WeightsError(f"{class_name} in {folder} needs the buffer {empty[0]!r}, which no weight file gives.")
-    return module.eval().requires_grad_(False)
+    return module.eval().requires_grad_(False).to(device)
 
 
 def _compare(found: Mapping[str, tuple[int, ...]], module: nn.Module, folder: Path) -> None:

@@ -31,6 +31,7 @@ class Meter(TorchDispatchMode):
         self.flops = 0
         """Floating-point operations since the last `restart`; a multiplication and an addition are two."""
         self._known: set[int] = set()
+        self._outside: set[int] = set()
 
     def restart(self) -> None:
         """Begin a new phase."""
@@ -38,6 +39,7 @@ class Meter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count it."""
+        tree_map_only(Tensor, self._leave_out, (args, kwargs))
         out = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
         if packet.__name__.startswith("_scaled_dot_product"):
@@ -51,11 +53,20 @@ class Meter(TorchDispatchMode):
     def _count(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
+        if key not in self._known and key not in self._outside:
             self._known.add(key)
             self.live += size
             self.peak = max(self.peak, self.live)
             weakref.finalize(storage, self._free, key, size)
+        return tensor
+
+    def _leave_out(self, tensor: Tensor) -> Tensor:
+        """Remember what was made outside, so that a view of it does not count."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self._known and key not in self._outside:
+            self._outside.add(key)
+            weakref.finalize(storage, self._outside.discard, key)
         return tensor
 
     def _free(self, key: int, size: int) -> None:

@@ -53,13 +53,14 @@ class Loaded3:
         return [*told["input_ids"], self.tokenizer.eos_token_id, start]
 
 
-def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype) -> Loaded3:
+def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype, fp8: bool = False) -> Loaded3:
     """Load the nets.
 
     Args:
         folder: Folder with ``transformer``, ``vae`` and ``text_tokenizer``.
         device: Torch device.
         dtype: Type of the weights.
+        fp8: Whether the large linear layers are stored in 8 bits.
 
     Raises:
         WeightsError: If anything is missing, damaged or of another kind; nothing stays loaded.
@@ -81,7 +82,9 @@ def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype) -> Loaded3:
         ).to(place)
 
     vae = load_module(folder / "vae", "AutoencoderKLWan", device=place, dtype=dtype)
-    transformer = load_module(folder / "transformer", "Cosmos3OmniTransformer", device=place, dtype=dtype, rebuild=fill)
+    transformer = load_module(
+        folder / "transformer", "Cosmos3OmniTransformer", device=place, dtype=dtype, rebuild=fill, fp8=fp8
+    )
     if transformer.config.latent_channel != vae.config.z_dim:
         raise WeightsError(
             f"The transformer in {folder} takes {transformer.config.latent_channel} latent channels, the autoencoder "

@@ -50,6 +50,7 @@ def load_transfer25(
     cache: Path | None,
     branches: tuple[str, ...] = (),
     vae_tiling: bool = False,
+    fp8: bool = False,
 ) -> Loaded25:
     """Load the nets.
 
@@ -60,6 +61,7 @@ def load_transfer25(
         cache: Folder for prompt embeddings.
         branches: Hints to load; empty loads every branch that is there.
         vae_tiling: Whether the autoencoder works in tiles, which needs less memory.
+        fp8: Whether the large linear layers are stored in 8 bits.
 
     Raises:
         WeightsError: If anything is missing, damaged or of another kind; nothing stays loaded.
@@ -80,14 +82,14 @@ def load_transfer25(
     except ValueError as error:
         raise WeightsError(f"{error} Give the folder of the published checkpoint.") from error
     parts = [general / "transformer", general / "vae"]
-    transformer = load_module(parts[0], "CosmosTransformer3DModel", device=place, dtype=dtype)
+    transformer = load_module(parts[0], "CosmosTransformer3DModel", device=place, dtype=dtype, fp8=fp8)
     vae = load_module(parts[1], "AutoencoderKLWan", device=place, dtype=dtype)
     if vae_tiling:
         vae.enable_tiling()
     nets = {}
     for kind in wanted:
         parts.append(folder / "controlnet" / BRANCH_FOLDERS[kind])
-        nets[kind] = load_module(parts[-1], "CosmosControlNetModel", device=place, dtype=dtype)
+        nets[kind] = load_module(parts[-1], "CosmosControlNetModel", device=place, dtype=dtype, fp8=fp8)
     _check_fit(transformer.config, {kind: net.config for kind, net in nets.items()}, folder)
     return Loaded25(
         nets=Transfer25(transformer=transformer, branches=nets, vae=vae, scheduler=scheduler),

@@ -10,6 +10,7 @@ import torch  # noqa: TID253
 
 from cosmos.models.checkpoint import parameter_count
 from cosmos.models.chunks import latent_frames, plan_chunks
+from cosmos.models.fp8 import store_in_fp8
 from cosmos.models.metering import Meter, build_empty, without_contents
 from cosmos.models.published import (
     TRANSFER25_BRANCH,
@@ -79,6 +80,7 @@ def plan_transfer25(
     chunk_frames: int = 93,
     overlap: int = 1,
     vae_tiling: bool = False,
+    fp8: bool = False,
     transformer: Mapping[str, Any] = TRANSFER25_TRANSFORMER,
     branch: Mapping[str, Any] = TRANSFER25_BRANCH,
     vae: Mapping[str, Any] | None = None,
@@ -94,6 +96,7 @@ def plan_transfer25(
         chunk_frames: Frames of a chunk.
         overlap: Frames that chunks share.
         vae_tiling: Whether the autoencoder works in tiles.
+        fp8: Whether the large linear layers are stored in 8 bits.
         transformer: Constructor values of the transformer; the published ones by default.
         branch: Constructor values of a branch.
         vae: Constructor values of the autoencoder; ``None`` takes the published ones.
@@ -106,25 +109,40 @@ def plan_transfer25(
     shape = (1, 3, len(chunks[0].sources), height, width)
     with without_contents():
         nets = _empty_nets(transformer, branch, vae or {}, branches)
+        counted = _parameters(nets)
+        if fp8:
+            for net in (nets.transformer, *nets.branches.values()):
+                store_in_fp8(net)
         if vae_tiling:
             nets.vae.enable_tiling()
         with Meter() as meter, plain_attention(torch.device("cpu")):
             phases, flops = _count(nets, meter, shape, int(transformer["crossattn_proj_in_channels"]))
-    parameters = {
-        "transformer": parameter_count(nets.transformer),
-        **{f"branch {kind}": parameter_count(net) for kind, net in nets.branches.items()},
-        "autoencoder": parameter_count(nets.vae),
-    }
     passes = num_steps * (2 if guidance > 0.0 else 1)
     each = branches * flops["encode"] + passes * flops["denoise"] + flops["decode"]
     return Plan(
-        parameters=parameters,
-        weights=2.0 * sum(parameters.values()) / GIB,
+        parameters=counted,
+        weights=_weight_bytes(nets) / GIB,
         text=2.0 * TRANSFER25_TEXT_PARAMETERS / GIB,
         phases={name: peak / GIB for name, peak in phases.items()},
         petaflops=each * len(chunks) / 1e15,
         chunks=len(chunks),
     )
+
+
+def _parameters(nets: Transfer25) -> dict[str, int]:
+    """Return net -> parameters."""
+    return {
+        "transformer": parameter_count(nets.transformer),
+        **{f"branch {kind}": parameter_count(net) for kind, net in nets.branches.items()},
+        "autoencoder": parameter_count(nets.vae),
+    }
+
+
+def _weight_bytes(nets: Transfer25) -> int:
+    """Return the bytes of all weights as they are stored."""
+    every = (nets.transformer, nets.vae, *nets.branches.values())
+    held = (tensor for net in every for tensor in (*net.parameters(), *net.buffers()))
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
 def _empty_nets(

@@ -39,6 +39,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     planning.add_argument("--guidance", type=float, default=3.0, metavar="G", help="0 halves the time (default: 3)")
     planning.add_argument("--chunk-frames", type=int, default=93, metavar="N", help="frames of a chunk (default: 93)")
     planning.add_argument("--vae-tiling", action="store_true", help="encode and decode in tiles")
+    planning.add_argument("--fp8", action="store_true", help="store the large linear layers in 8 bits")
     planning.add_argument("--memory", type=float, metavar="GIB", help="free memory of your GPU (default: 16 to 80)")
     for action in (listing, fetching, verifying, planning):
         action.add_argument("--json", action="store_true", help="print the answer as one JSON object")
@@ -133,6 +134,7 @@ def _plan(args: argparse.Namespace) -> int:
             guidance=args.guidance,
             chunk_frames=args.chunk_frames,
             vae_tiling=args.vae_tiling,
+            fp8=args.fp8,
         )
     except ImportError as error:
         raise ModelNotInstalledError(f'plan needs {error.name}: pip install "cosmos-bridge[cosmos]".') from error
@@ -144,7 +146,7 @@ def _plan(args: argparse.Namespace) -> int:
         emit_json({**asdict(plan), "needed": plan.needed, "seconds": plan.seconds(), "verdicts": verdicts})
         return EXIT_OK
     emit(f"clip     {args.frames} frames at {args.size}, {args.controls} controls, {plan.chunks} chunks")
-    emit(f"nets     {sum(plan.parameters.values()) / 1e9:.2f} billion parameters, {plan.weights:.1f} GiB in bfloat16")
+    emit(f"nets     {sum(plan.parameters.values()) / 1e9:.2f} billion parameters, {plan.weights:.1f} GiB of weights")
     for phase, peak in plan.phases.items():
         emit(f"{phase:8} {peak:.1f} GiB besides")
     emit(f"needed   {plan.needed:.1f} GiB free, with prompts embedded before; {plan.text:.1f} GiB to embed one")

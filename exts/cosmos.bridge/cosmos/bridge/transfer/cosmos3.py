@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.chunked import count_steps, join_chunks
-from cosmos.bridge.transfer.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
+from cosmos.bridge.transfer.fetched import (
+    as_model_errors,
+    dtype_text,
+    find_checkpoint,
+    pick_device,
+    pick_dtype,
+    revision_of,
+)
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
 from cosmos.bridge.transfer.frames import video_frames
 from cosmos.bridge.transfer.pixels import check_pixels
@@ -57,6 +64,8 @@ class Cosmos3Options:
     """Whether duration, rate and size of the clip are added to the prompt."""
     dtype: Optional[Literal["float32", "bfloat16"]] = None
     """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
+    fp8: bool = False
+    """Whether the large linear layers are stored in 8 bits, but for queries and keys: about half the memory."""
     vae_tiling: bool = False
     """Whether pictures are encoded and decoded in tiles: less memory, faint seams."""
 
@@ -118,7 +127,8 @@ class Cosmos3Transfer:
         self.unload()
         folder = find_checkpoint(_NAME, self._options.weights, "transformer")
         with as_model_errors(_NAME, wanted, "take a larger device"):
-            self._loaded = load_cosmos3(folder, device=wanted, dtype=pick_dtype(self._options.dtype, wanted))
+            dtype = pick_dtype(self._options.dtype, wanted)
+            self._loaded = load_cosmos3(folder, device=wanted, dtype=dtype, fp8=self._options.fp8)
             if self._options.vae_tiling:
                 self._loaded.vae.enable_tiling()
         self._device = wanted
@@ -154,7 +164,7 @@ class Cosmos3Transfer:
             revision=self.spec.revision,
             weights_sha256=loaded.sha256,
             licence=self.spec.licence,
-            dtype=str(nets.dtype).removeprefix("torch."),
+            dtype=dtype_text(nets.dtype, fp8=self._options.fp8),
             device=self._device,
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),

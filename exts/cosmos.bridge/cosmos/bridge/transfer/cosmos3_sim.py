@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
+from cosmos.bridge.transfer.fetched import (
+    as_model_errors,
+    dtype_text,
+    find_checkpoint,
+    pick_device,
+    pick_dtype,
+    revision_of,
+)
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
 from cosmos.bridge.transfer.frames import pick_frames, video_frames
 from cosmos.bridge.transfer.pixels import check_pixels
@@ -42,6 +49,8 @@ class SimTransferOptions:
     """Of these, first pairs that are never forgotten; ``None`` reads it from the checkpoint."""
     dtype: Optional[Literal["float32", "bfloat16"]] = None
     """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
+    fp8: bool = False
+    """Whether the large linear layers are stored in 8 bits, but for queries and keys: about half the memory."""
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window < 1:
@@ -182,7 +191,8 @@ class CosmosSimTransfer:
         folder = find_checkpoint(_NAME, self._options.weights, "transformer")
         with as_model_errors(_NAME, wanted, "take a larger device"):
             self._memory = read_memory(folder, self._options.window, self._options.sinks)
-            self._loaded = load_cosmos3(folder, device=wanted, dtype=pick_dtype(self._options.dtype, wanted))
+            dtype = pick_dtype(self._options.dtype, wanted)
+            self._loaded = load_cosmos3(folder, device=wanted, dtype=dtype, fp8=self._options.fp8)
         self._device = wanted
 
     def open(self, prompt: str, *, control: str | ControlKind, seed: int = 0, fps: float = 30.0) -> TransferStream:
@@ -249,7 +259,7 @@ class CosmosSimTransfer:
             revision=self.spec.revision,
             weights_sha256=loaded.sha256,
             licence=self.spec.licence,
-            dtype=str(loaded.vae.dtype).removeprefix("torch."),
+            dtype=dtype_text(loaded.vae.dtype, fp8=self._options.fp8),
             device=self._device,
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),

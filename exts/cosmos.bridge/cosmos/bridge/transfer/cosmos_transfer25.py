@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.chunked import count_steps, join_chunks
-from cosmos.bridge.transfer.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
+from cosmos.bridge.transfer.fetched import (
+    as_model_errors,
+    dtype_text,
+    find_checkpoint,
+    pick_device,
+    pick_dtype,
+    revision_of,
+)
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
 from cosmos.bridge.transfer.frames import capped_numbers, capped_tokens, check_maps, map_frames, video_frames
 from cosmos.bridge.transfer.pixels import check_pixels
@@ -54,6 +61,8 @@ class Transfer25Options:
     """Kind -> factor on its weight for each control block, from the first layers to the last."""
     dtype: Optional[Literal["float32", "bfloat16"]] = None
     """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
+    fp8: bool = False
+    """Whether the large linear layers are stored in 8 bits, but for queries and keys: about half the memory."""
     vae_tiling: bool = False
     """Whether pictures are encoded and decoded in tiles: less memory, faint seams."""
     cache_embeddings: bool = True
@@ -129,6 +138,7 @@ class CosmosTransfer25:
                 cache=embedding_folder(_NAME) if self._options.cache_embeddings else None,
                 branches=self._options.branches,
                 vae_tiling=self._options.vae_tiling,
+                fp8=self._options.fp8,
             )
         self._device = wanted
 
@@ -160,7 +170,7 @@ class CosmosTransfer25:
             revision=self.spec.revision,
             weights_sha256=loaded.sha256,
             licence=self.spec.licence,
-            dtype=str(loaded.nets.dtype).removeprefix("torch."),
+            dtype=dtype_text(loaded.nets.dtype, fp8=self._options.fp8),
             device=self._device,
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),

@@ -35,6 +35,12 @@ def pick_dtype(given: Optional[str], device: str) -> torch.dtype:
     return dtype
 
 
+def dtype_text(dtype: torch.dtype, *, fp8: bool) -> str:
+    """Return how a provenance names the type that a model computed in."""
+    name = str(dtype).removeprefix("torch.")
+    return f"{name}, weights in float8_e4m3fn" if fp8 else name
+
+
 def find_checkpoint(name: str, given: Optional[str], part: str) -> Path:
     """Return the folder of a checkpoint: that of the user, or else the fetched one.
 
@@ -99,4 +105,4 @@ def as_model_errors(name: str, device: str, cure: str) -> Iterator[None]:
         raise ModelError(f"{name} cannot run on {device!r}: {error}.") from error
 
 
-__all__ = ["as_model_errors", "find_checkpoint", "pick_device", "pick_dtype", "revision_of"]
+__all__ = ["as_model_errors", "dtype_text", "find_checkpoint", "pick_device", "pick_dtype", "revision_of"]
