@@ -26,3 +26,14 @@ def kit(scene):
             return stack.enter_context(Machine(version, stage, **options))
 
         yield start
+
+
+@pytest.fixture
+def desk(kit, tmp_path):
+    """Open the panel from the menu of an application; give the person at it."""
+    from kit.desk import Desk
+
+    def open_it(version="5.1", live_shares=False, **options):
+        return Desk(kit(version, ui=True, **options), tmp_path, live_shares)
+
+    return open_it

@@ -4,88 +4,16 @@ import argparse
 import json
 import shlex
 import threading
-import time
 import webbrowser
 from dataclasses import replace
 
 import cv2
 import numpy as np
-import pytest
 
 from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.jobs import JobState
 from kit.scene import CAMERAS, SIZE
-from kit.ui import Window, find
-
-
-@pytest.fixture
-def desk(kit, tmp_path):
-    """An application with the panel opened from its menu."""
-    opened = {}
-
-    def open_it(version="5.1", live_shares=False, **options):
-        machine = opened["machine"] = kit(version, ui=True, **options)
-        machine.settings.set("/persistent/exts/cosmos.bridge/panel", json.dumps({"live_shares": live_shares}))
-        opened["extension"] = machine.enable()
-        machine.menu.click("Tools", "Replicator", "Cosmos Bridge")
-        return Desk(machine, opened["extension"], tmp_path)
-
-    return open_it
-
-
-class Desk:
-    def __init__(self, machine, extension, tmp_path):
-        self.machine, self.extension, self.tmp_path = machine, extension, tmp_path
-
-    model = property(lambda self: self.extension._studio.model)
-    studio = property(lambda self: self.extension._studio)
-    root = property(lambda self: self.extension._panel.window.frame)
-
-    def widget(self, identifier):
-        return find(self.root, identifier)
-
-    def click(self, identifier):
-        self.widget(identifier)._click()
-        self.machine.update()
-
-    def put(self, identifier, value):
-        self.widget(identifier).model.set_value(value)
-        self.machine.update()
-
-    def choose(self, identifier, text):
-        widget = self.widget(identifier)
-        widget.model.get_item_value_model().set_value(widget._items.index(text))
-        self.machine.update()
-
-    def text(self, identifier):
-        return self.widget(identifier).text
-
-    def words(self):
-        return [widget.text for widget in self.root._walk() if hasattr(type(widget), "text")]
-
-    def ready(self, **more):
-        """Fill in what a start needs: small pictures of one camera, nothing changed."""
-        self.put(f"camera:{CAMERAS[0]}", True)
-        self.put("prompt", "a rainy night")
-        self.put("output_dir", str(self.tmp_path / "out"))
-        self.put("width", SIZE[1])
-        self.put("height", SIZE[0])
-        self.put("num_frames", 3)
-        self.choose("transfer", "identity")
-        for name, value in more.items():
-            self.put(name, value)
-
-    def wait(self, condition, seconds=90.0):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.words()
-            self.machine.update()
-            time.sleep(0.005)
-
-    def capture(self):
-        self.click("start")
-        self.wait(lambda: not self.model.busy and self.studio.queue.runs and not self.studio.queue.pending)
-        self.machine.update(3)
+from kit.ui import Window
 
 
 def verdict_texts(out):
@@ -384,13 +312,11 @@ def test_fields_come_back_when_the_panel_is_opened_again(desk):
     it = desk()
     it.put("prompt", "last time")
     it.machine.disable()
-    it.extension = it.machine.enable()
-    it.machine.menu.click("Tools", "Replicator", "Cosmos Bridge")
+    it.open()
     assert it.widget("prompt").model.get_value_as_string() == "last time"
     it.machine.disable()
     it.machine.settings.set("/persistent/exts/cosmos.bridge/panel", '{"promt": 1}')
-    it.extension = it.machine.enable()
-    it.machine.menu.click("Tools", "Replicator", "Cosmos Bridge")
+    it.open()
     assert "cannot be brought back: 'promt' is no setting" in it.text("message")
 
 
@@ -467,6 +393,19 @@ def test_copied_command_means_the_same_config(desk, scene):
     config = config_of(parser.parse_args(words[2:]))
     want = it.model.config(str(scene))
     assert config == want.replace(size=SIZE, frames=range(3), sinks=("dataset", "stage"))
+
+
+def test_the_copied_command_runs(desk, capsys):
+    from cosmos.bridge.cli.main import main
+    from cosmos.bridge.sinks.manifest import read_manifest
+
+    it = desk()
+    it.ready(num_frames=2)
+    it.put("class:crate", True)
+    it.click("copy_cli")
+    assert main(shlex.split(it.machine.clipboard.text)[1:]) == 0
+    assert "1 clip planned: 1 accepted" in capsys.readouterr().out
+    assert read_manifest(it.tmp_path / "out")["counts"]["accepted"] == 1
 
 
 def test_settings_are_saved_loaded_and_reset(desk):

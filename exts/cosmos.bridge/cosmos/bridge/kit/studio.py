@@ -245,6 +245,7 @@ class Studio:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._stopping = False
         self.model.message = ""
+        self.model.work("begins")  # at once, so that a second click starts nothing
         self._task = asyncio.ensure_future(self._guarded(work))
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:

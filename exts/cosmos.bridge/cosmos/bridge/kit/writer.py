@@ -228,7 +228,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
         session, self._subscriptions = self.__dict__.pop("_session", None), []
         if session is None:
             return
-        lost = [run.name for run in session.runs if not run.over]
+        lost = [run.name for run in session.runs if not run.over and run in self._queue.runs]
         session.close()
         if self._owns_queue and not self._queue.close():
             compat.warn("A run did not end in time; it is at work in a daemon thread still.")

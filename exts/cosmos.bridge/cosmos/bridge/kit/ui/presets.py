@@ -15,7 +15,7 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
         "light rain": "light rain",
         "rain": "rain, puddles",
         "storm": "heavy rain, dark clouds",
-        "mist": "light mist",
+        "mist": "mist, light haze",
         "fog": "dense fog",
         "snow": "snow falling, snow on the ground",
         "blizzard": "blizzard, deep snow",
