@@ -76,6 +76,8 @@ class Person:
         self.machine.update(5)
 
     def picture(self) -> np.ndarray:
+        stage = self.find("stage")
+        stage.text = stage.text.replace(str(Path.cwd()), "/projects")  # not where this happened to be drawn
         return draw_window(self.extension._panel.window, WIDTH)
 
 

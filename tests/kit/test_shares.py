@@ -42,6 +42,28 @@ def test_shares_are_those_of_the_picture(kit, version):
     assert machine.replicator.products == {} and machine.replicator.polled == []
 
 
+def test_what_moves_is_counted_anew_and_nothing_is_drawn_between(kit):
+    machine = kit("5.1")
+    from cosmos.bridge.kit import shares as module
+
+    shares = module.LiveShares()
+    shares.follow(CAMERAS[0])
+    first = settle(machine, shares)
+    (product,) = machine.replicator.products.values()
+    drawn = 0
+    for _ in range(60):
+        machine.timeline._advance()
+    for _ in range(module.PERIOD):
+        machine.update()
+        drawn += product.hydra_texture._enabled
+        found = shares.poll()
+        if found is not None:
+            break
+    assert found["crate"] == pytest.approx(truth(machine, CAMERAS[0], "crate"), abs=1e-12) and found != first
+    assert drawn <= 3
+    shares.close()
+
+
 def test_counting_is_rare(kit):
     machine = kit("5.1")
     from cosmos.bridge.kit import shares as module

@@ -107,6 +107,7 @@ class Annotator(Strict):
     def __init__(self, name: str, init_params: dict, device: str, do_array_copy: bool, engine: Any = None) -> None:
         self.name, self.init_params, self.device, self.do_array_copy = name, init_params, device, do_array_copy
         self._engine, self._product, self._since, self._memory = engine, None, 0, Buffers(self)
+        self._drawn = 0.0
 
     def attach(self, render_products: Any) -> None:
         products = render_products if isinstance(render_products, list) else [render_products]
@@ -126,7 +127,9 @@ class Annotator(Strict):
         if self not in self._engine.polled:
             raise AnnotatorRegistryError("The annotator has no node.")  # [3.1]
         engine, product = self._engine, self._product
-        drawn = engine.machine.feed.frame(product._camera, float(engine.machine.timeline._steps), product._resolution)
+        if product.hydra_texture._enabled:  # else what was drawn last is there still
+            self._drawn = float(engine.machine.timeline._steps)
+        drawn = engine.machine.feed.frame(product._camera, self._drawn, product._resolution)
         if engine.updates <= self._since:  # valid only after an update has drawn [3.1]
             return self._memory.empty(drawn[self.name], "missing", not use_legacy_structure)
         return self._memory.show(drawn[self.name], not use_legacy_structure)
@@ -183,6 +186,18 @@ class Buffers:
         )  # stands in for the GPU: Warp's, int32 ids, memory not ours [3.3]
 
 
+class Updates(Strict):
+    """``hydra_texture`` of a product: whether it is drawn at all [3.1]."""
+
+    kit_name = "omni.replicator.core.HydraTexture.hydra_texture"
+
+    def __init__(self) -> None:
+        self._enabled = True
+
+    def set_updates_enabled(self, enabled: bool) -> None:
+        self._enabled = bool(enabled)
+
+
 class RenderProduct(Strict):
     """What ``rep.create.render_product`` gives [5]."""
 
@@ -191,6 +206,7 @@ class RenderProduct(Strict):
     def __init__(self, name: str, camera: str, resolution: tuple[int, int], engine: Any) -> None:
         self.path = f"/Render/OmniverseKit/HydraTextures/{name}"
         self._camera, self._resolution, self._engine = camera, resolution, engine
+        self.hydra_texture = Updates()
 
     @property
     def name(self) -> str:

@@ -14,7 +14,9 @@ from cosmos.bridge.sources.identities import compact, id_of_key, label_of
 WIDTH = 320
 """Columns of the small picture that is counted [px]."""
 PERIOD = 30
-"""Updates of the application between two counts."""
+"""Updates of the application between two counts; nothing is drawn in between."""
+_READ = 2
+"""Updates after drawing began when the picture is there."""
 _NOTHING = ("BACKGROUND", "UNLABELLED")
 
 
@@ -58,10 +60,15 @@ class LiveShares:
         """
         if self._annotator is None:
             return None
-        self._updates += 1
-        if self._updates % PERIOD != 2:  # the first picture comes an update after attaching
+        phase, self._updates = self._updates % PERIOD, self._updates + 1
+        if phase == 0:
+            self._product.hydra_texture.set_updates_enabled(True)
+        if phase != _READ:
             return None
-        return count_shares(self._annotator.get_data())
+        shares = count_shares(self._annotator.get_data())
+        if shares is not None:
+            self._product.hydra_texture.set_updates_enabled(False)
+        return shares
 
     def drop(self) -> None:
         """Give up after a fault: the product goes, and the annotator's nodes with it."""

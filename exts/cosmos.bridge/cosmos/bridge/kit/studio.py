@@ -63,6 +63,7 @@ class Studio:
         if why:
             self.model.say(why)
             return
+        keep(panel=self.model.to_json())  # a fast shutdown skips every goodbye
         self._begin(self._capture())
 
     def stop(self) -> None:

@@ -42,6 +42,7 @@ class Panel:
         self._studio, self._model = studio, studio.model
         self.ui = Widgets()
         self.window = self.ui.Window(TITLE, width=480, height=960)
+        self.window.deferred_dock_in("Property")
         self._fields = Fields(self.ui, self._model)
         self._parts: dict[str, Any] = {}
         self._shown_cameras: Any = None
