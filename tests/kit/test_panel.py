@@ -207,6 +207,24 @@ def test_starting_again_goes_on_in_the_same_folder(desk):
     assert it.studio.queue.runs == () and "Nothing was started yet." in it.words()
 
 
+def test_a_take_finds_no_second_model_beside_its_own(desk, monkeypatch):
+    from cosmos.bridge.transfer.identity import IdentityTransfer
+
+    loaded = []
+    monkeypatch.setattr(IdentityTransfer, "load", lambda self, device=None: self in loaded or loaded.append(self))
+    monkeypatch.setattr(IdentityTransfer, "unload", lambda self: self in loaded and loaded.remove(self))
+    it = desk()
+    it.ready()
+    it.click("preview")
+    it.wait(lambda: it.studio.num_previews)
+    assert len(loaded) == 1
+    held = []
+    plain = IdentityTransfer.transfer
+    monkeypatch.setattr(IdentityTransfer, "transfer", lambda *given: held.append(len(loaded)) or plain(*given))
+    it.capture()
+    assert held == [1] and loaded == []
+
+
 def test_takes_that_wait_hold_the_next_start_back(desk, monkeypatch):
     from cosmos.bridge.transfer.identity import IdentityTransfer
 

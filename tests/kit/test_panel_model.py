@@ -86,6 +86,18 @@ def test_start_waits_for_a_backend_that_fits_the_request():
     assert model.why_not() == ""
 
 
+def test_no_preview_beside_a_take_of_a_model_that_fills_the_device(judge, tmp_path):
+    (tmp_path / "checkpoints" / "cosmos-transfer2.5").mkdir(parents=True)
+    large, small = judge(gpus=(32,)), judge(base="identity")
+    model = ready()
+    model.backends, model.pending = (large, small), 1
+    assert large.large and model.why_not_preview() == ""
+    model.set(transfer=large.name)
+    assert model.why_not_preview() == "cosmos-transfer2.5 fills the device; preview when the takes are done."
+    model.pending = 0
+    assert model.why_not_preview() == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "stage", "words"),
     [

@@ -260,9 +260,16 @@ class Studio:
 
     async def _capture(self) -> None:
         state = self.model.state
+        self._free_preview_model()
         writer = await self._record(state.cameras, (state.height, state.width), state.num_frames, self.model.keywords())
         self._writers.append(writer)
         self.model.started()
+
+    def _free_preview_model(self) -> None:
+        """Make room for the take's model; that of a preview at work stays until it is done."""
+        if self._bridge is not None and self._preview is None:
+            self._bridge.close()
+            self._bridge = None
 
     async def _capture_preview(self) -> None:
         state, takes = self.model.state, list[Take]()

@@ -26,6 +26,8 @@ class BackendRow:
     """What it runs on, or what is in the way."""
     reads: str = "everything"
     """What of a prompt acts."""
+    large: bool = False
+    """Whether it fills a device, so that no second one goes beside it."""
 
 
 def backend_rows(
@@ -45,7 +47,13 @@ def _row(
     backend: TransferBackend, num_frames: int, size: tuple[int, int], config: Optional[BridgeConfig]
 ) -> BackendRow:
     obstacle = next(_obstacles(backend, num_frames, size, config), "")
-    return BackendRow(name=backend.name, fits=not obstacle, why=obstacle or backend.hardware, reads=backend.reads)
+    return BackendRow(
+        name=backend.name,
+        fits=not obstacle,
+        why=obstacle or backend.hardware,
+        reads=backend.reads,
+        large=backend.cuda_gb > 0.0,
+    )
 
 
 def _obstacles(

@@ -166,7 +166,9 @@ class PanelModel:
         return "" if backend.fits else f"{backend.name} does not fit: {backend.why}."
 
     def why_not_preview(self) -> str:
-        """Return why Preview is disabled; it needs no output folder, and waits for nothing."""
+        """Return why Preview is disabled; it needs no output folder, and runs beside takes where the device allows."""
+        if self.pending and self.backend.large:
+            return f"{self.state.transfer} fills the device; preview when the takes are done."
         other = PanelModel(replace(self.state, output_dir="preview"), find_backends=lambda *_: self.backends)
         other.stage, other.busy = self.stage, self.busy
         return other.why_not()
