@@ -223,6 +223,13 @@ def test_a_take_finds_no_second_model_beside_its_own(desk, monkeypatch):
     monkeypatch.setattr(IdentityTransfer, "transfer", lambda *given: held.append(len(loaded)) or plain(*given))
     it.capture()
     assert held == [1] and loaded == []
+    it.model.max_pending = 9
+    count = len(it.studio.queue.runs)
+    for more in (1, 2, 3):  # one after the other in line
+        it.click("start")
+        it.wait(lambda more=more: not it.model.busy and len(it.studio.queue.runs) == count + more)
+    it.wait(lambda: not it.studio.queue.pending)
+    assert held == [1] * 4 and loaded == []
 
 
 def test_takes_that_wait_hold_the_next_start_back(desk, monkeypatch):

@@ -91,6 +91,7 @@ class CaptureSession:
         release: Callable[[], None] = lambda: None,
         on_take: Optional[Callable[[Take], None]] = None,
         sink_of: Optional[Callable[[Take], Sink]] = None,
+        keep_models: bool = True,
     ) -> None:
         """Start with nothing captured.
 
@@ -103,6 +104,7 @@ class CaptureSession:
             hold: Asks whoever makes frames to pause, since the model is behind.
             release: Lets them go on.
             on_take: Gets each take instead of the line, and nothing is written; for previews.
+            keep_models: Whether the models stay loaded between takes; not where other sessions load their own.
             sink_of: Gives a further sink for a take, which gets every attempt at it.
         """
         self.settings, self.queue = settings, queue
@@ -117,6 +119,7 @@ class CaptureSession:
         self._command, self._hold, self._release, self._on_take = command, hold, release, on_take
         self._sink_of = sink_of
         self._bridge: Optional[Bridge] = None
+        self._keep_models = keep_models
         self._runs: list[QueuedRun] = []
         self._told: set[int] = set()
         self.num_captured = 0
@@ -252,7 +255,11 @@ class CaptureSession:
             config = self.settings.config_of(f"{LIVE}{stage.path}", take.cameras, take.name)
             bridge = self._bridge_of(config, take, stage if take.surroundings.saved else None)
             resume = (Path(config.out) / CONFIG_NAME).is_file()
-            summary = bridge.augment(progress, stop, resume=resume, command=self._command)
+            try:
+                summary = bridge.augment(progress, stop, resume=resume, command=self._command)
+            finally:
+                if not self._keep_models:
+                    bridge.close()
             if not summary.failed and not summary.remaining:
                 take.forget()
             return summary

@@ -261,9 +261,10 @@ class Studio:
     async def _capture(self) -> None:
         state = self.model.state
         self._free_preview_model()
-        writer = await self._record(state.cameras, (state.height, state.width), state.num_frames, self.model.keywords())
+        keywords = self.model.keywords()
+        writer = await self._record(state.cameras, (state.height, state.width), state.num_frames, keywords)
         self._writers.append(writer)
-        self.model.started()
+        self.model.started(keywords["output_dir"], keywords["first_take"])
 
     def _free_preview_model(self) -> None:
         """Make room for the take's model; that of a preview at work stays until it is done."""

@@ -116,6 +116,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             hold=self._hold,
             release=self._release,
             on_take=on_take,
+            keep_models=queue is None,
             sink_of=sink_of,
         )
         self._on_run = on_run

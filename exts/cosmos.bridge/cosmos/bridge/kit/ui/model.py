@@ -66,6 +66,7 @@ class PanelModel:
         self.stage = StageView()
         self.busy, self.message, self.verdict = "", "", ""
         self.pending, self.max_pending = 0, 2
+        self._taken: dict[str, int] = {}
         self._find_backends = find_backends
         self._rows = QueueRows()
         self._listeners: list[Callable[[], None]] = []
@@ -230,12 +231,12 @@ class PanelModel:
         }
 
     def next_take(self) -> int:
-        """Return the number of the next take: one more than the folder holds."""
-        folder = Path(self.state.output_dir)
+        """Return the number of the next take: one more than the folder holds, and than those that wait."""
+        folder, least = Path(self.state.output_dir), self._taken.get(self.state.output_dir, 0)
         if not self.state.output_dir or not folder.is_dir():
-            return 0
+            return least
         found = (_TAKE.fullmatch(item.name) for item in folder.iterdir())
-        return max((int(match[1]) + 1 for match in found if match), default=0)
+        return max([least, *(int(match[1]) + 1 for match in found if match)])
 
     def script(self) -> str:
         """Return Python that does what Start does."""
@@ -251,8 +252,14 @@ class PanelModel:
             raise ConfigError("The stage was never saved, so no command can find it; save it first.")
         return as_command(self.state, self.stage.path)
 
-    def started(self) -> None:
-        """Take another seed for the next start, unless it is locked."""
+    def started(self, folder: str, take: int) -> None:
+        """Go on to the next take, with another seed unless it is locked.
+
+        Args:
+            folder: Output folder of the take that was captured.
+            take: Its number.
+        """
+        self._taken[folder] = take + 1
         if not self.state.seed_locked:
             self.set(seed=self.state.seed + self.state.variants)
 
