@@ -70,7 +70,7 @@ def test_two_cameras_and_two_prompts_are_four_clips(cli, small, tmp_path):
         ("--frames", "100:120", 3, "which is 0 to 23"),
         ("--size", "0x64", 2, "at least 1x1"),
         ("--transfer", "identiti", 3, "did you mean 'identity'?"),
-        ("--guard", "none", 3, "there is blocklist, off"),
+        ("--guard", "none", 3, "there is blocklist, cosmos, off"),
         ("--critic", "nobody", None, "there is consistency"),
         ("--device", "cuda:77", 2, "There is no device 'cuda:77'; there is cpu"),
         ("--weights", "edge=0", 2, "every control 0"),

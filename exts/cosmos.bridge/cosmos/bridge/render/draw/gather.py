@@ -67,7 +67,7 @@ class _Gathering:
         self.layout = [width, step, self.grid.columns]
         self.cells = np.arange(self.grid.columns * self.grid.rows, dtype=np.int32)
         self.roofed = scene[2].open < ROOFED
-        self.rays = effort.gather * (2 if self.roofed else 1)
+        self.rays = effort.gather * (4 if self.roofed else 1)
 
     def empty(self, *dtypes: Any) -> tuple[wp.array, ...]:
         """Return arrays of one value a cell."""
@@ -82,12 +82,16 @@ class _Gathering:
         inputs = [cells, self.home, *self.layout, self.grid.rows, spread, *light, *out]
         self.bands.launch_runs(smooth_light_kernel, len(cells), inputs, chunk=512)
 
-    def finish(self, cells: wp.array, raw: Sequence[wp.array], done: Sequence[wp.array]) -> None:
-        """Smooth ``raw`` into the grid, whose other cells both hold; ``done`` is room for as much."""
+    def finish(self, cells: wp.array, rest: wp.array, raw: Sequence[wp.array], done: Sequence[wp.array]) -> None:
+        """Smooth ``raw`` into the grid, whose other cells both hold; ``done`` is room for as much.
+
+        Under a roof ``rest`` is smoothed again: edges of what comes in through single directions would show as steps.
+        """
         self.smooth(cells, 1, raw, done)
-        if self.roofed:  # the edges of what comes in through single directions would show as steps
-            self.smooth(cells, 2, done, raw)
-            done = raw
+        if self.roofed:
+            again = [wp.clone(light) for light in done]
+            self.smooth(rest, 2, done, again)
+            done = again
         self.grid.lit, self.grid.gathered = done
 
     def fully(self) -> Any:
@@ -95,7 +99,7 @@ class _Gathering:
         raw, cells = self.empty(wp.vec3, wp.vec4), self.array(self.cells)
         inputs = [*self.scene, *self.layout, self.rays, self.effort.lamp, *raw]
         self.bands.launch(gather_light_kernel, len(cells), inputs, chunk=512)
-        self.finish(cells, raw, self.empty(wp.vec3, wp.vec4))
+        self.finish(cells, cells, raw, self.empty(wp.vec3, wp.vec4))
         return self.grid
 
     def frugally(self) -> Any:
@@ -104,7 +108,7 @@ class _Gathering:
         raw, done = self.empty(wp.vec3, wp.vec4), self.empty(wp.vec3, wp.vec4)
         grid.picks, grid.rest, grid.sun, sun = self.empty(wp.vec2i, wp.float32, wp.float32, wp.float32)
         lamps = [grid.picks, grid.rest]
-        cells = sunned = self.array(self.cells)
+        cells = sunned = rest = self.array(self.cells)
         if grid.step > 1:
             stride = _STRIDE
             every = self.array(self.cells.reshape(grid.rows, grid.columns)[::stride, ::stride].reshape(-1))
@@ -116,10 +120,11 @@ class _Gathering:
             self.bands.launch_runs(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
             cells, sunned = (self.array(np.flatnonzero((marked & int(mark)) != 0)) for mark in (LIGHT_MARK, SUN_MARK))
+            rest = self.array(np.flatnonzero((marked & int(LIGHT_MARK)) == 0))
         self._light(cells, 1, [*raw, *lamps])
         self._find_sun(sunned, 1, sun)
         self.bands.launch(agree_on_sun_kernel, len(sunned), [sunned, grid.columns, grid.rows, sun, grid.sun])
-        self.finish(cells, raw, done)
+        self.finish(cells, rest, raw, done)
         return grid
 
     def _light(self, cells: wp.array, stride: int, out: list[wp.array]) -> None:
