@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
+LEGS ?= $(basename $(notdir $(wildcard tools/matrix/*.txt)))
+MATRIX_TESTS := tests/types tests/kernels tests/controls tests/kit $(patsubst %,tests/render/test_%.py, \
+	blend_shapes lens old_usd planes renderer trace walk)
 
-.PHONY: demo test lint types layers unit bench clean
+.PHONY: demo test test-matrix lint types layers unit bench clean
 
 demo: $(VENV)/.headless
 	$(BIN)/cosmos-bridge demo --out $(OUT)
@@ -25,6 +28,20 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=json:build/coverage.json
 	$(BIN)/python tools/check_coverage.py build/coverage.json
 
+# Kernels, kit and renderer on what each Isaac Sim brings along; only some of it: make test-matrix LEGS=isaac-5.0
+test-matrix: $(LEGS:%=matrix-%)
+
+.PRECIOUS: .venv-matrix/%/.ready
+matrix-%: .venv-matrix/%/.ready
+	PYTHONPATH=$(CURDIR)/exts/cosmos.bridge:$(CURDIR)/models .venv-matrix/$*/bin/python -m pytest -q -W ignore::DeprecationWarning -p no:cacheprovider $(MATRIX_TESTS)
+
+.venv-matrix/%/.ready: tools/matrix/%.txt
+	python=python$$(sed -n 's/^# Python //p' $<); \
+	$$python -c '' || { echo "$* needs a $$python that starts; with pyenv, list one of each in PYENV_VERSION." >&2; exit 1; }; \
+	$$python -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 bench: $(VENV)/.dev
 	$(BIN)/python tools/bench/run.py
 
@@ -42,4 +59,4 @@ $(VENV)/.dev: $(VENV)/.headless
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist out
+	rm -rf $(VENV) .venv-matrix build dist out

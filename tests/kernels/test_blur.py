@@ -1,13 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-import torch  # noqa: TID253
 import warp as wp
 
 from cosmos.bridge.kernels import blur
 from cosmos.bridge.kernels.blur import BLUR_PRESETS, bilateral_filter, blur_to_control
-
-torch.set_num_threads(1)
 
 
 def picture(shape, seed=0):
@@ -27,6 +24,7 @@ def with_warp(video, device, diameter=30, sigma_color=150.0, sigma_space=100.0):
 
 
 def antialiased_cubic(frame, size):
+    torch = pytest.importorskip("torch")
     planes = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
     resized = torch.nn.functional.interpolate(planes, size=size, mode="bicubic", antialias=True)
     return resized[0].clamp(0.0, 255.0).round().permute(1, 2, 0).numpy().astype(np.uint8)

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import torch  # noqa: TID253
+import pytest
 
 from kit.scene import CAMERAS, SIZE
 
@@ -68,6 +68,7 @@ def test_another_writer_gets_the_accepted_frames(kit, tmp_path):
 
 
 def test_the_observation_redraws_a_batch_of_environments(kit):
+    torch = pytest.importorskip("torch")
     machine = kit("5.1")
     drawn = [machine.feed.frame(camera, 3.0, WIDE) for camera in CAMERAS]
     rgb = np.stack([frame["rgb"] for frame in drawn])

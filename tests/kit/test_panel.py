@@ -6,6 +6,7 @@ import shlex
 import threading
 
 import numpy as np
+import pytest
 
 from cosmos.bridge.config import BridgeConfig
 from kit.scene import CAMERAS, SIZE
@@ -57,6 +58,7 @@ def test_classes_of_the_stage_get_weights_of_their_own(desk):
 
 
 def test_start_says_why_it_cannot_until_it_can(desk):
+    pytest.importorskip("torch")
     it = desk()
     heard = []
     steps = (

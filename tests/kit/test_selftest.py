@@ -16,6 +16,7 @@ def facts(report):
 @pytest.mark.parametrize("version", ["4.2", "5.1", "6.2"])
 def test_a_sound_machine_passes(kit, version, scene):
     machine = kit(version, ui=True)
+    machine.context.get_stage().GetRootLayer().Reload(True)  # another test may have left it changed
     machine.enable()
     from cosmos.bridge.kit.selftest import run_selftest
 

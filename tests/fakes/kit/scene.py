@@ -8,7 +8,7 @@ SIZE = (64, 96)
 
 def write_scene(path: Path, *, frames: int = 80, metres: float = 1.0) -> Path:
     """Author a floor, a crate that slides, a barrel without labels, two cameras and a sun."""
-    from pxr import Gf, Usd, UsdGeom, UsdLux, UsdSemantics
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux
 
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = Usd.Stage.CreateNew(str(path))
@@ -27,7 +27,9 @@ def write_scene(path: Path, *, frames: int = 80, metres: float = 1.0) -> Path:
         cube.AddTranslateOp().Set(Gf.Vec3d(*place) * unit)
         cube.AddScaleOp().Set(Gf.Vec3f(*size) * unit)
         if label:
-            UsdSemantics.LabelsAPI.Apply(cube.GetPrim(), "class").CreateLabelsAttr([label])
+            cube.GetPrim().AddAppliedSchema("SemanticsLabelsAPI:class")  # UsdSemantics is not in every USD
+            names = cube.GetPrim().CreateAttribute("semantics:labels:class", Sdf.ValueTypeNames.TokenArray)
+            names.Set([label])
         return cube
 
     box("Floor", (8, 8, 0.2), (0, 0, -0.1), (0.5, 0.5, 0.48), "floor")

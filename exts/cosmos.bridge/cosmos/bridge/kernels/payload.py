@@ -10,7 +10,7 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False})
 
-_NO_HIT = wp.constant(wp.float32(math.inf))
+_NO_HIT = wp.constant(math.inf)
 
 
 @wp.kernel

@@ -28,7 +28,9 @@ def _find_id(known: wp.array(dtype=wp.uint32, ndim=1), wanted: wp.uint32):
             low = middle + 1
         else:
             high = middle
-    if low < known.shape[0] and known[low] == wanted:
+    if low == known.shape[0]:  # on its own: older Warps read both sides of `and`
+        return wp.int32(-1)
+    if known[low] == wanted:
         return low
     return wp.int32(-1)
 

@@ -24,7 +24,9 @@ def _holds(sorted_ids: wp.array(dtype=wp.uint32, ndim=1), wanted: wp.uint32):
             low = middle + 1
         else:
             high = middle
-    return low < sorted_ids.shape[0] and sorted_ids[low] == wanted
+    if low == sorted_ids.shape[0]:  # on its own: older Warps read both sides of `and`
+        return False
+    return sorted_ids[low] == wanted
 
 
 @wp.kernel

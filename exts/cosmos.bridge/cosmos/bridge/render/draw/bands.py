@@ -40,6 +40,7 @@ class Bands:
         self.device = wp.get_device(device)
         self.threads = 1 if self.device.is_cuda else (threads or usable_threads())
         self._pool = ThreadPoolExecutor(self.threads, "cosmos_bridge_render") if self.threads > 1 else None
+        self._begun: set[Any] = set()
 
     def launch(self, kernel: Any, count: int, inputs: list, *, chunk: int = 256) -> None:
         """Run ``kernel`` on ``count`` items.
@@ -84,7 +85,7 @@ class Bands:
             for kernel, count, inputs in launches:
                 wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
             return
-        waiting = deque(launches)
+        waiting = deque(self._begin(launches))
 
         def work() -> None:
             while True:
@@ -103,6 +104,20 @@ class Bands:
             for helper in helpers:
                 if not helper.cancel():  # one that has not begun has nothing left to do
                     helper.result()
+
+    def _begin(self, launches: list[tuple[Any, int, list]]) -> list[tuple[Any, int, list]]:
+        """Launch each new kernel once on this thread and return the rest.
+
+        Warp 1.7 builds a module once more for its first launch, whatever was loaded, and not safely on two threads.
+        """
+        rest = []
+        for kernel, count, inputs in launches:
+            if kernel in self._begun:
+                rest.append((kernel, count, inputs))
+            else:
+                wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
+                self._begun.add(kernel)
+        return rest
 
     def each(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> list[_Made]:
         """Return what becomes of each item, worked on side by side where there are threads."""

@@ -22,7 +22,9 @@ def _shows(world: WorldArrays, home: Surfaces, i: wp.int32, f: wp.int32, depth: 
     there = home.triangles[i]
     if there == f:
         return True
-    if there < 0 or f < 0 or world.instances[there] != world.instances[f]:
+    if there < 0 or f < 0:  # on its own: older Warps read both sides of `or`
+        return False
+    if world.instances[there] != world.instances[f]:
         return False
     if wp.abs(depth - home.depths[i]) > 4.0 * home.gloss[i][3] + 0.002 * depth:
         return False
@@ -84,7 +86,9 @@ def _alike(world: WorldArrays, f: wp.int32, depth: wp.float32, e: wp.int32, befo
     """Whether two samples of one pixel show one triangle, or two of one thing that lie about as deep."""
     if e == f:
         return True
-    if e < 0 or f < 0 or world.instances[e] != world.instances[f]:
+    if e < 0 or f < 0:
+        return False
+    if world.instances[e] != world.instances[f]:
         return False
     return wp.abs(depth - before) < 0.002 * depth
 

@@ -141,7 +141,9 @@ def _lamp_lost(
     b: wp.float32,
 ):
     """Share of lamp ``k``'s light that does not come from its point ``(a, b)``, in its colour, whose parts sum to 1."""
-    if k < 0 or lamps.shadows[k] == 0:
+    if k < 0:  # on its own: older Warps read both sides of `or`
+        return wp.vec3(0.0, 0.0, 0.0)
+    if lamps.shadows[k] == 0:
         return wp.vec3(0.0, 0.0, 0.0)
     to = lamp_point(lamps, k, a, b) - p
     if lamps.kinds[k] == DISTANT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import lattice
+from cosmos.bridge.render.draw.rays import any_hit
 from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.world import WorldArrays
 
@@ -86,7 +87,7 @@ def _streaks(
 @wp.kernel
 def roof_kernel(world: WorldArrays, eye: wp.vec3, up: wp.vec3, roof_out: wp.array(dtype=wp.int32)):
     """Set ``roof_out`` to 1 where something is above ``eye``."""
-    if wp.mesh_query_ray_anyhit(world.mesh, eye, up, 200.0):
+    if any_hit(world.mesh, eye, up, 200.0):
         roof_out[0] = 1
 
 

@@ -17,6 +17,16 @@ _MOST_LAYERS = wp.constant(256)
 
 
 @wp.func
+def _nearest_hit(mesh: wp.uint64, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
+    query = wp.mesh_query_ray(mesh, start, direction, distance)
+    return query.result
+
+
+any_hit = getattr(wp, "mesh_query_ray_anyhit", _nearest_hit)
+"""Whether a ray of this length [m] meets a mesh at all; Warp 1.5 knows only the longer way."""
+
+
+@wp.func
 def step_past(t: wp.float32):
     """How far along a ray to go on behind a surface met at ``t`` [m]."""
     return t + 1.0e-5 * (1.0 + t)
@@ -49,7 +59,7 @@ def _passing(world: WorldArrays, f: wp.int32, p: wp.vec3):
 @wp.func
 def light_along(world: WorldArrays, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
     """Share of light that comes straight along a ray of this length [m], in [0, 1]."""
-    if not wp.mesh_query_ray_anyhit(world.mesh, start, direction, distance):
+    if not any_hit(world.mesh, start, direction, distance):
         return wp.float32(1.0)
     if world.clear == 0:
         return wp.float32(0.0)
@@ -67,4 +77,4 @@ def light_along(world: WorldArrays, start: wp.vec3, direction: wp.vec3, distance
     return share
 
 
-__all__ = ["hit_along", "light_along", "step_past"]
+__all__ = ["any_hit", "hit_along", "light_along", "step_past"]

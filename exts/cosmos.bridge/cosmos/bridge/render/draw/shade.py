@@ -14,7 +14,7 @@ from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
-from cosmos.bridge.render.draw.rays import hit_along
+from cosmos.bridge.render.draw.rays import any_hit, hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.terminator import lift_of
@@ -93,7 +93,7 @@ def _sun_over_flat(mesh: wp.uint64, start: wp.vec3, g: wp.vec3, sun: wp.vec3, sh
     """1 where nothing stands between a flat polygon and the sun, else 0."""
     if wp.dot(g, sun) <= 0.0:
         return wp.float32(0.0)
-    if shadow == 1 and wp.mesh_query_ray_anyhit(mesh, start, sun, 1.0e5):
+    if shadow == 1 and any_hit(mesh, start, sun, 1.0e5):
         return wp.float32(0.0)
     return wp.float32(1.0)
 

@@ -356,9 +356,11 @@ def _shader_of(attribute: Any) -> UsdShade.Shader:
 
 def _layer(attribute: Any) -> Any:
     """Return the layer whose opinion an attribute's value is, for paths that are relative to it."""
+    from pxr import Usd
+
     if attribute is None:
         return None
-    specs = attribute.GetPropertyStack()
+    specs = attribute.GetPropertyStack(Usd.TimeCode.Default())
     return specs[0].layer if specs else None
 
 

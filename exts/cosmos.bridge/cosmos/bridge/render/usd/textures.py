@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union, cast
 
 import numpy as np
@@ -232,11 +234,28 @@ def _read_asset(path: str) -> Optional[bytes]:
     """Return the bytes behind a resolved path, or ``None``."""
     from pxr import Ar
 
-    asset = Ar.GetResolver().OpenAsset(Ar.ResolvedPath(path))
+    resolver = Ar.GetResolver()
+    if not hasattr(resolver, "OpenAsset"):
+        return _read_file(path)
+    asset = resolver.OpenAsset(Ar.ResolvedPath(path))
     if not asset:
         return None
     with asset as opened:
         return bytes(opened.GetBuffer() or b"")  # an empty file has no buffer
+
+
+def _read_file(path: str) -> Optional[bytes]:
+    """Read a file, or one in a .usdz, without ``OpenAsset``, which older USDs do not offer to Python."""
+    from pxr import Ar
+
+    outer, inner = Ar.SplitPackageRelativePathOuter(path)
+    try:
+        if not inner:
+            return Path(outer).read_bytes()
+        with zipfile.ZipFile(outer) as package:
+            return package.read(inner)
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return None
 
 
 def _decode_bytes(encoded: bytes) -> Optional[np.ndarray]:
