@@ -1,8 +1,9 @@
 """Measure the embedded Transfer model on stages that training never saw.
 
 ``python tools/evaluate_transfer.py --scenes 24`` renders short sequences of held-out random stages under conditions of
-every kind, runs the model on them, and prints each number beside that of "input unchanged" and of a classic baseline
-(colour transfer and depth fog that know the target's statistics). Writes ``evaluation.json`` and ``sheet.jpg`` beside
+every kind, runs the model on them, and prints each number beside that of "input unchanged", of a classic baseline
+(colour transfer and depth fog that know the target's statistics) and of "relit, no net": the light map that the model
+starts from where the stage can be asked. Targets are path-traced. Writes ``evaluation.json`` and ``sheet.jpg`` beside
 the weights and puts the tables into ``MODEL_CARD.md``.
 """
 
@@ -25,11 +26,11 @@ from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 from cosmos.bridge.render.renderer import Renderer
-from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
+from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, view_azimuth
 from cosmos.bridge.types import Clip, gather
 from cosmos.models.embedded.conditions import Conditions, extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, load_embedded
-from make_training_data import look_of, usable
+from make_training_data import light_maps, target_of, usable
 from transfer_metrics import classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
@@ -75,10 +76,12 @@ class Sample:
     """Reference pictures, uint8 [T, H, W, 3]."""
     light: wp.array
     wear: wp.array
+    maps: np.ndarray
+    """Light maps, uint8 [T, H, W, 13]."""
 
 
-def render_samples(seed: int, kinds: list[str], size: tuple[int, int]) -> Iterator[Sample]:
-    """Render one scene under some conditions."""
+def render_samples(seed: int, kinds: list[str], size: tuple[int, int], samples: int) -> Iterator[Sample]:
+    """Render one scene under some conditions, targets with ``samples`` paths a pixel."""
     renderer = Renderer(scenes.random(seed, num_frames=8))
     try:
         camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
@@ -96,10 +99,9 @@ def render_samples(seed: int, kinds: list[str], size: tuple[int, int]) -> Iterat
         for kind in kinds:
             conditions, look_seed = CONDITIONS[kind], 7 * (1000 + seed)
             azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
-            look = look_of(conditions, azimuth, look_seed)
-            target = np.stack(
-                [renderer.render(camera, t, size=size, look=look, particles=False).rgb.numpy().copy() for t in times]
-            )
+            look = look_of(conditions, azimuth=azimuth, seed=look_seed)
+            target = np.stack([target_of(renderer, camera, t, size=size, look=look, samples=samples) for t in times])
+            maps = np.stack([light_maps(renderer, camera, t, size=size, look=look) for t in times])
             hints = clip_hints(
                 clip,
                 range(FRAMES),
@@ -109,13 +111,15 @@ def render_samples(seed: int, kinds: list[str], size: tuple[int, int]) -> Iterat
                 seed=look_seed,
                 anchor=tuple(renderer._world.origin),
             )
-            yield Sample(condition=kind, clip=clip, target=target, light=hints[0], wear=hints[1])
+            yield Sample(condition=kind, clip=clip, target=target, light=hints[0], wear=hints[1], maps=maps)
     finally:
         renderer.close()
 
 
-def paint(model: EmbeddedModel, sample: Sample, conditions: Conditions, weights: dict[str, float]) -> np.ndarray:
-    """Run the model on a sample; uint8 [T, H, W, 3]."""
+def paint(
+    model: EmbeddedModel, sample: Sample, conditions: Conditions, weights: dict[str, float], *, maps: bool = True
+) -> np.ndarray:
+    """Run the model on a sample, with or without its light maps; uint8 [T, H, W, 3]."""
     controls = derive_controls(sample.clip)
     total = max(1.0, sum(weights.values()))
     shape = (1, 1, *sample.clip.depth.shape)
@@ -124,6 +128,7 @@ def paint(model: EmbeddedModel, sample: Sample, conditions: Conditions, weights:
         controls={str(s.kind): video_to_tensor(s.video) for s in controls if weights.get(str(s.kind), 0.0) > 0.0},
         weights={kind: torch.full(shape, weight / total) for kind, weight in weights.items() if weight > 0.0},
         hints=torch.cat([wp.to_torch(sample.light), wp.to_torch(sample.wear)], dim=-1).permute(3, 0, 1, 2)[None],
+        maps=torch.from_numpy(sample.maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
     )
     return tensor_to_video(model.paint(inputs, conditions)).numpy()
 
@@ -164,7 +169,9 @@ def reader_accuracy(model: EmbeddedModel) -> tuple[float, list[str]]:
     return 1.0 - len(wrong) / count, wrong
 
 
-def evaluate(model: EmbeddedModel, seeds: range, size: tuple[int, int]) -> tuple[dict[str, Any], list[Any]]:
+def evaluate(
+    model: EmbeddedModel, seeds: range, size: tuple[int, int], samples: int
+) -> tuple[dict[str, Any], list[Any]]:
     """Measure all held-out scenes; return the numbers and some pictures."""
     rows: dict[str, list[dict[str, Any]]] = {}
     sheet = []
@@ -178,12 +185,14 @@ def evaluate(model: EmbeddedModel, seeds: range, size: tuple[int, int]) -> tuple
     kinds = list(CONDITIONS)
     for number, seed in enumerate(seeds):
         chosen = [kinds[(4 * number + step) % len(kinds)] for step in range(4)]
-        for sample in render_samples(seed, chosen, size):
+        for sample in render_samples(seed, chosen, size, samples):
             conditions, depth = CONDITIONS[sample.condition], sample.clip.depth.numpy()
             source = sample.clip.rgb.numpy()
             outs = {name: paint(model, sample, conditions, weights) for name, weights in subsets.items()}
             read = replace(model.reader.read(sample.condition, seed=0).conditions, sun_bearing=conditions.sun_bearing)
             outs["model, prompt alone"] = paint(model, sample, read, given)
+            outs["model, no stage to ask"] = paint(model, sample, conditions, given, maps=False)
+            outs["relit, no net"] = sample.maps[..., :3]
             outs["input unchanged"] = source
             outs["classic baseline"] = np.stack(
                 [classic_baseline(source[t], sample.target[t], depth[t], extinction(conditions)) for t in range(FRAMES)]
@@ -212,12 +221,16 @@ def summary_tables(result: dict[str, Any]) -> str:
             f"| {name} | {means['psnr']:.1f} | {means['ssim']:.3f} | {means['edge_f1_0px']:.2f} | "
             f"{means['edge_f1_1px']:.2f} | {error:.3f} | {ratio:.2f} |"
         )
-    lines += ["", "| condition | PSNR [dB] | input | baseline | mean luma | target's |", "|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| condition | PSNR [dB] | relit | input | baseline | mean luma | target's |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for kind in CONDITIONS:
         cells = []
         for name, key in (
-            ("model", "psnr"), ("input unchanged", "psnr"), ("classic baseline", "psnr"), ("model", "luma"),
-            ("model", "target_luma"),
+            ("model", "psnr"), ("relit, no net", "psnr"), ("input unchanged", "psnr"), ("classic baseline", "psnr"),
+            ("model", "luma"), ("model", "target_luma"),
         ):  # fmt: skip
             values = [row[key] for row in result["rows"][name] if row["condition"] == kind]
             cells.append(f"{np.mean(values):.1f}" if key == "psnr" else f"{np.mean(values):.3f}")
@@ -260,6 +273,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=24)
     parser.add_argument("--first-scene", type=int, default=950_000)
     parser.add_argument("--size", default="144x256", help="height x width [px]")
+    parser.add_argument("--samples", type=int, default=16, help="paths a pixel of a target")
     parser.add_argument("--out", type=Path, help="folder for the results; that of the weights when not given")
     args = parser.parse_args()
     height, width = (int(part) for part in args.size.split("x"))
@@ -268,8 +282,13 @@ def main() -> None:
     start = time.monotonic()
     model = load_embedded(args.weights, "cpu")
     seeds = range(args.first_scene, args.first_scene + args.scenes)
-    result, sheet = evaluate(model, seeds, (height, width))
-    result |= {"sha256": model.sha256, "size": [height, width], "seconds": round(time.monotonic() - start, 1)}
+    result, sheet = evaluate(model, seeds, (height, width), args.samples)
+    result |= {
+        "sha256": model.sha256,
+        "size": [height, width],
+        "samples": args.samples,
+        "seconds": round(time.monotonic() - start, 1),
+    }
     (out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draw_sheet(sheet, out / "sheet.jpg")
     tables = summary_tables(result)

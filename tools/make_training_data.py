@@ -3,8 +3,9 @@
 ``python tools/make_training_data.py --out training/data --scenes 0:2000``
 
 Each random stage gives a few views; each view is rendered once in the simulation look, with its controls, and under a
-few looks of the teacher. One ``.npz`` a pair. Resumable: a scene whose marker file is there is left out. Scenes from
-900000 on are for evaluation; training never reads them.
+few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from. One
+``.npz`` a pair. Resumable: a scene whose marker file is there is left out. Scenes from 900000 on are for evaluation;
+training never reads them.
 """
 
 from __future__ import annotations
@@ -23,18 +24,10 @@ import numpy as np
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.render.renderer import Renderer
-from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
+from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import sample_conditions
-from cosmos.models.embedded.conditions import Conditions, style_vector
-
-
-def look_of(conditions: Conditions, azimuth: float, seed: int) -> Look:
-    """Return the teacher's look; grain and vignette are drawn after the net, so targets have none."""
-    values = asdict(conditions)
-    for name in ("sun_bearing", "noise", "vignette"):
-        del values[name]
-    return Look(**values, sun_azimuth=azimuth, noise=0.0, vignette=0.0, seed=seed)
+from cosmos.models.embedded.conditions import style_vector
 
 
 def to_bytes(signed: np.ndarray) -> np.ndarray:
@@ -47,7 +40,23 @@ def one_frame(renderer: Any, camera: str, time_code: float, size: tuple[int, int
     return gather([renderer.render(camera, time_code, size=size)], fps=24.0, num_frames=1)
 
 
-def render_scene(seed: int, out: Path, *, size: tuple[int, int], crop: tuple[int, int], views: int, looks: int) -> int:
+def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look, samples: int) -> Any:
+    """Return the teacher's picture, uint8 [H, W, 3]: ``samples`` paths a pixel, denoised."""
+    frame = renderer.render(
+        camera, time_code, size=size, look=look, particles=False, quality="reference", samples=samples, denoise=True
+    )
+    return frame.rgb.numpy().copy()
+
+
+def light_maps(renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look) -> np.ndarray:
+    """Return the light maps of a view side by side: relit, white, mirror, air; uint8 [H, W, 13]."""
+    maps = renderer.light(camera, time_code, look, size=size)
+    return np.concatenate([part.numpy() for part in (maps.relit, maps.white, maps.mirror, maps.air)], axis=-1)
+
+
+def render_scene(
+    seed: int, out: Path, *, size: tuple[int, int], crop: tuple[int, int], views: int, looks: int, samples: int
+) -> int:
     """Render all pairs of one scene; return how many."""
     rng = np.random.default_rng([seed, 0xDA7A])
     renderer = Renderer(scenes.random(seed, num_frames=8))
@@ -66,9 +75,9 @@ def render_scene(seed: int, out: Path, *, size: tuple[int, int], crop: tuple[int
                 conditions, caption, said = sample_conditions(rng)
                 azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
                 # A multiple of seven: the teacher draws its thinnest clouds, whose places the net cannot know.
-                look = look_of(conditions, azimuth, 7 * int(rng.integers(1 << 27)))
-                frame = renderer.render(camera, time_code, size=size, look=look, particles=False)
-                target = frame.rgb.numpy().copy()
+                look = look_of(conditions, azimuth=azimuth, seed=7 * int(rng.integers(1 << 27)))
+                maps = light_maps(renderer, camera, time_code, size=size, look=look)
+                target = target_of(renderer, camera, time_code, size=size, look=look, samples=samples)
                 light, wear = clip_hints(
                     clip,
                     range(1),
@@ -81,7 +90,7 @@ def render_scene(seed: int, out: Path, *, size: tuple[int, int], crop: tuple[int
                 hints = np.concatenate([light.numpy()[0], wear.numpy()[0]], axis=-1)
                 about = {"scene": seed, "camera": camera, "time_code": time_code, "caption": caption,
                          "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
-                pair = {**shared, "target": target, "hints": to_bytes(hints)}
+                pair = {**shared, "target": target, "maps": maps, "hints": to_bytes(hints)}
                 for part in parts(rng, size, crop):
                     write_pair(
                         out / f"{seed:06d}_{count:02d}.npz",
@@ -135,6 +144,7 @@ def main() -> None:
     parser.add_argument("--crop", help="height x width [px] of a pair; as --size where not given")
     parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--looks", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=8, help="paths a pixel of a target")
     args = parser.parse_args()
     first, last = (int(part) for part in args.scenes.split(":"))
     size = tuple(int(part) for part in args.size.split("x"))
@@ -146,7 +156,9 @@ def main() -> None:
         if marker.exists():
             continue
         try:
-            pairs += render_scene(seed, args.out, size=size, crop=crop, views=args.views, looks=args.looks)
+            pairs += render_scene(
+                seed, args.out, size=size, crop=crop, views=args.views, looks=args.looks, samples=args.samples
+            )
         except Exception as error:  # (one broken random stage must not end hours of rendering)
             failed += 1
             print(f"scene {seed} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

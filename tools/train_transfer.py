@@ -62,7 +62,17 @@ def psnr(out: Tensor, target: Tensor) -> float:
 def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
     """Run the net on a batch in bfloat16 where it helps."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        return net(batch.rgb, batch.controls, batch.weights, batch.hints, batch.style, coarse, batch.picture)
+        return net(
+            batch.rgb,
+            batch.controls,
+            batch.weights,
+            batch.hints,
+            batch.style,
+            coarse,
+            batch.picture,
+            batch.maps,
+            batch.lit,
+        )
 
 
 class Run:

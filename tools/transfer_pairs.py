@@ -25,8 +25,12 @@ class Batch:
     hints: Tensor
     style: Tensor
     target: Tensor
+    maps: Tensor
+    """Light maps."""
     picture: Tensor | None = None
     """Whether the trunk sees the picture, shape [B, 1, 1, 1]; ``None`` lets it."""
+    lit: Tensor | None = None
+    """Which pictures have light maps, shape [B, 1, 1, 1]; ``None`` if all have."""
 
 
 class Pairs:
@@ -51,6 +55,8 @@ class Pairs:
             rows.append(self._augment(arrays, crop))
         batch = collate(rows)
         batch.picture = torch.from_numpy((self.rng.random((size, 1, 1, 1)) > 0.3).astype(np.float32))
+        # Pictures without a stage behind them have no light maps.
+        batch.lit = torch.from_numpy((self.rng.random((size, 1, 1, 1)) > 0.25).astype(np.float32))
         return batch
 
     def _augment(self, arrays: dict[str, np.ndarray], crop: tuple[int, int] | None) -> dict[str, np.ndarray]:
@@ -80,10 +86,11 @@ class Pairs:
 
 
 def to_row(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turn stored bytes into floats, pictures and controls in [0, 1], hints in [-1, 1], each [H, W, C]."""
+    """Turn stored bytes into floats, pictures and controls in [0, 1], hints and maps in [-1, 1], each [H, W, C]."""
     row = {name: arrays[name].astype(np.float32) / 255.0 for name in ("rgb", "target", *KINDS)}
     for name in ("edge", "depth"):
         row[name] = np.repeat(row[name][..., None], 3, axis=2)
+    row["maps"] = arrays["maps"].astype(np.float32) / 127.5 - 1.0
     row["hints"] = (arrays["hints"].astype(np.float32) - 127.5) / 127.0
     row["style"] = arrays["style"].astype(np.float32)
     return row
@@ -121,6 +128,7 @@ def collate(rows: list[dict[str, np.ndarray]]) -> Batch:
         controls={kind: stack(kind) * 2.0 - 1.0 for kind in KINDS},
         weights={kind: weights[:, index : index + 1] for index, kind in enumerate(KINDS)},
         hints=stack("hints"),
+        maps=stack("maps"),
         style=torch.from_numpy(np.stack([row["style"] for row in rows])),
         target=stack("target") * 2.0 - 1.0,
     )

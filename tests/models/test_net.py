@@ -1,5 +1,7 @@
 """The net: silent at the start, local where it must be, the same for a frame alone and among others."""
 
+from dataclasses import replace
+
 import pytest
 import torch  # noqa: TID253
 
@@ -32,16 +34,34 @@ def inputs(frames=2, size=(24, 40)):
         controls={kind: torch.rand((1, 3, frames, *size), generator=draw) * 2 - 1 for kind in CONFIG.controls},
         weights={kind: torch.rand((1, 1, frames, *size), generator=draw) for kind in CONFIG.controls},
         hints=torch.rand((1, CONFIG.hints, frames, *size), generator=draw) * 2 - 1,
+        maps=torch.rand((1, CONFIG.maps, frames, *size), generator=draw) * 2 - 1,
     )
 
 
-def test_an_untrained_net_gives_the_picture_back():
-    given = inputs()
+def quiet_net():
+    """An untrained net whose trunk has no way out of its own; that starts small, not silent, so that it learns."""
     net = TransferNet(CONFIG).eval()
-    torch.nn.init.zeros_(net.broad.weight)  # the trunk's own way out; it starts small, not silent, so that it learns
+    torch.nn.init.zeros_(net.broad.weight)
     torch.nn.init.zeros_(net.broad.bias)
-    out = EmbeddedModel(net=net, reader=None, sha256="").paint(given, Conditions())
-    torch.testing.assert_close(out, given.rgb, atol=1e-6, rtol=0.0)
+    return net
+
+
+def test_an_untrained_net_gives_the_relit_picture_back_or_the_picture_without_a_stage():
+    given, model = inputs(), EmbeddedModel(net=quiet_net(), reader=None, sha256="")
+    torch.testing.assert_close(model.paint(given, Conditions()), given.maps[:, :3], atol=1e-6, rtol=0.0)
+    alone = replace(given, maps=None)
+    torch.testing.assert_close(model.paint(alone, Conditions()), given.rgb, atol=1e-6, rtol=0.0)
+
+
+def test_a_picture_among_lit_ones_may_have_no_light_maps():
+    """Training mixes them in a batch."""
+    net, given = loud_net(), inputs()
+    rgb, hints, maps = (x[0].transpose(0, 1) for x in (given.rgb, given.hints, given.maps))
+    style = torch.randn(1, STYLE_DIM).expand(2, -1)
+    lit = torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1)
+    mixed = net(rgb, {}, {}, hints, style, maps=maps, lit=lit)
+    torch.testing.assert_close(mixed[:1], net(rgb[:1], {}, {}, hints[:1], style[:1], maps=maps[:1]))
+    torch.testing.assert_close(mixed[1:], net(rgb[1:], {}, {}, hints[1:], style[1:]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (24, 40), (17, 64)])
@@ -54,6 +74,7 @@ def test_a_frame_is_painted_as_if_it_were_alone():
     """No statistic over the batch or the clip: nothing to flicker by."""
     model, both = EmbeddedModel(net=loud_net(), reader=None, sha256=""), inputs()
     alone = PaintInputs(
+        maps=both.maps[:, :, 1:],
         rgb=both.rgb[:, :, 1:],
         controls={kind: value[:, :, 1:] for kind, value in both.controls.items()},
         weights={kind: value[:, :, 1:] for kind, value in both.weights.items()},
@@ -69,9 +90,9 @@ def test_a_control_of_weight_zero_is_a_control_that_is_not_there(kind):
     model, given = EmbeddedModel(net=loud_net(), reader=None, sha256=""), inputs()
     silent = {name: torch.zeros_like(w) if name == kind else w for name, w in given.weights.items()}
     rest = {name: value for name, value in given.controls.items() if name != kind}
-    zero = PaintInputs(rgb=given.rgb, controls=given.controls, weights=silent, hints=given.hints)
-    absent = PaintInputs(
-        rgb=given.rgb,
+    zero = replace(given, weights=silent)
+    absent = replace(
+        given,
         controls=rest,
         weights={name: given.weights[name] for name in rest},
         hints=None if kind == "depth" else given.hints,
@@ -88,6 +109,7 @@ def test_padding_does_not_reach_pixels_far_from_the_rim():
                 parameter.zero_()  # leaves the head alone, which sees 5 px
     model, whole = EmbeddedModel(net=net, reader=None, sha256=""), inputs(1, (32, 48))
     cut = PaintInputs(
+        maps=whole.maps[..., :29, :43],
         rgb=whole.rgb[..., :29, :43],
         controls={kind: value[..., :29, :43] for kind, value in whole.controls.items()},
         weights={kind: value[..., :29, :43] for kind, value in whole.weights.items()},
@@ -117,6 +139,7 @@ def test_every_parameter_learns():
     net, given = loud_net(), inputs(1)
     flat = {kind: value[:, :, 0] for kind, value in given.controls.items()}
     weights = {kind: value[:, :, 0] for kind, value in given.weights.items()}
-    out = net(given.rgb[:, :, 0], flat, weights, given.hints[:, :, 0], torch.randn(1, STYLE_DIM))
+    style, maps = torch.randn(1, STYLE_DIM), given.maps[:, :, 0]
+    out = net(given.rgb[:, :, 0], flat, weights, given.hints[:, :, 0], style, maps=maps)
     out.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0.0 for p in net.parameters())

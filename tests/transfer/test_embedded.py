@@ -10,7 +10,7 @@ import warp as wp
 
 from cosmos.bridge.errors import ModelError, ModelWeightsError
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
-from cosmos.bridge.types import ControlKind, ControlWeights, Orthographic, TransferRequest
+from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, TransferRequest
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +193,40 @@ def test_unloading_frees_the_net(tiny_folder):
     model.unload()
     gc.collect()
     assert net() is None
+
+
+class GreyLight:
+    """A probe whose maps are one grey each."""
+
+    def __init__(self, clip, **levels):
+        self.clip, self.levels, self.asked = clip, levels, []
+
+    def light(self, frame, look):
+        self.asked.append((frame, look))
+        shape = (self.clip.height, self.clip.width)
+        maps = {
+            name: wp.full((*shape, channels), self.levels.get(name, 90), dtype=wp.uint8, device="cpu")
+            for name, channels in (("relit", 3), ("white", 3), ("mirror", 3), ("air", 4))
+        }
+        return LightMaps(**maps)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("name", ["relit", "white", "mirror", "air"])
+def test_each_light_map_reaches_the_pixels(model, ask, clip, name):
+    lit, other = (replace(clip, probe=GreyLight(clip, **levels)) for levels in ({}, {name: 200}))
+    assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=clip))).mean() > 0.01
+    assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=other))).mean() > 0.002
+
+
+def test_the_stage_is_asked_for_the_light_of_the_prompt(model, ask, clip):
+    probe = GreyLight(clip)
+    effective = model.transfer(ask(clip=replace(clip, probe=probe))).provenance.effective
+    assert effective["light"] == "stage" and model.transfer(ask()).provenance.effective["light"] == "picture"
+    frames, looks = zip(*probe.asked, strict=True)
+    assert frames == tuple(range(clip.num_frames)) and len(set(looks)) == 1
+    for name in ("sun_elevation", "fog", "rain", "snow", "exposure"):
+        assert getattr(looks[0], name) == pytest.approx(effective["conditions"][name], abs=1e-4)
+    assert looks[0].noise == looks[0].vignette == 0.0  # drawn after the net

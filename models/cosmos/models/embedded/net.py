@@ -2,9 +2,13 @@
 
 The trunk is a small U-Net at a fraction of the picture's size. Each control enters it by its own branch, whose last
 layer starts at zero and whose output is multiplied by the control's weight map, so any subset of controls works; the
-clip's own picture has such a branch too, which training leaves out at times so that the controls learn to speak. The
-head sees the picture itself, the light hints and the trunk's features at full resolution, and predicts a gain and a
-bias for each pixel: ``out = rgb * exp(gain) + bias``. Edges and texture are those of the picture by construction.
+clip's own picture has such a branch too, which training leaves out at times so that the controls learn to speak.
+
+Where the clip's stage can be asked, light maps come with each frame: the frame relit by the asked sky and lamps, and
+what a white and a mirror ball would show at every pixel. The head sees the picture, the maps, the light hints and the
+trunk's features at full resolution, and predicts a gain, a bias and two shares for each pixel:
+``out = base * exp(gain) + bias + white share * (white - base) + mirror share * mirror``, where the base is the relit
+picture, or without maps the picture itself. Edges and texture are those of the picture by construction.
 
 Normalisation uses statistics that training fixed, never those of the picture at hand: a frame's colours do not depend
 on another's, and no statistic that jumps when an object enters can make the picture flicker.
@@ -103,6 +107,7 @@ class TransferNet(nn.Module):
         self.branches = nn.ModuleDict({kind: _Branch(3, channels[0]) for kind in config.controls})
         self.hints = _Branch(config.hints, channels[0], silent=False)
         self.picture = _Branch(3, channels[0], silent=False)
+        self.light = _Branch(config.maps, channels[0], silent=False)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
@@ -114,7 +119,7 @@ class TransferNet(nn.Module):
                 self.grow.append(nn.Conv2d(channels[level + 1], size, 1))
                 self.up.append(_Blocks(2 * size, size, width, config.blocks))
         self.features = nn.Conv2d(channels[0], config.features, 3, padding=1)
-        self.head_in = nn.Conv2d(config.features + config.hints + 3, config.head, 1)
+        self.head_in = nn.Conv2d(config.features + config.hints + config.maps + 3, config.head, 1)
         self.broad = nn.Conv2d(config.features, 6, 1)
         with torch.no_grad():
             self.broad.weight.mul_(0.2)
@@ -122,7 +127,7 @@ class TransferNet(nn.Module):
         self.head_mid = nn.Conv2d(config.head, config.head, 3, padding=1)
         self.head_mid_film = _Film(width, config.head)
         self.head_last = nn.Conv2d(config.head, config.head, 3, padding=1)
-        self.head_out = nn.Conv2d(config.head, 6, 1)
+        self.head_out = nn.Conv2d(config.head, 8, 1)
         _silence(self.head_out)
 
     def forward(
@@ -134,6 +139,8 @@ class TransferNet(nn.Module):
         style: Tensor,
         coarse: int | None = None,
         picture: Tensor | None = None,
+        maps: Tensor | None = None,
+        lit: Tensor | None = None,
     ) -> Tensor:
         """Paint pictures.
 
@@ -146,6 +153,9 @@ class TransferNet(nn.Module):
             style: Style vectors, shape [B, style].
             coarse: Size ratio of picture to trunk, ``None`` for that of training.
             picture: Whether the trunk sees the picture, 0 or 1, shape [B, 1, 1, 1]; ``None`` lets it.
+            maps: Light maps in [-1, 1], shape [B, maps, H, W]: relit, white, mirror, air, clearness of the air;
+                ``None`` where the stage cannot be asked.
+            lit: Which pictures have light maps, 0 or 1, shape [B, 1, 1, 1]; ``None`` if all have, or none has.
 
         Returns:
             Pictures, around [-1, 1] (not clamped), shape [B, 3, H, W].
@@ -168,8 +178,15 @@ class TransferNet(nn.Module):
         present = (depth_weight * _FULL_HINTS).clamp(max=1.0)
         hints = hints * present
         x = x + self.hints(_shrink(hints, size), _shrink(present, size))
+        if maps is None:
+            maps = rgb.new_zeros((rgb.shape[0], self.config.maps, height, width))
+            lit = torch.zeros_like(shown)
+        else:
+            lit = torch.ones_like(shown) if lit is None else lit
+            maps = maps * lit
+            x = x + self.light(_shrink(maps, size), lit)
         features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
-        return self._paint(rgb, hints, features, code)
+        return self._paint(rgb, hints, maps, lit, features, code)
 
     def _trunk(self, x: Tensor, code: Tensor) -> Tensor:
         """Run the U-Net; sizes are multiples of its deepest stride."""
@@ -184,15 +201,19 @@ class TransferNet(nn.Module):
             x = self.up[level](torch.cat([x, kept[level]], dim=1), code)
         return self.features(functional.silu(_level(x)))
 
-    def _paint(self, rgb: Tensor, hints: Tensor, features: Tensor, code: Tensor) -> Tensor:
-        """Turn features into the gain and bias of each pixel, and apply them."""
-        hidden = self.head_in(torch.cat([features, hints.to(features.dtype), rgb.to(features.dtype)], dim=1))
-        hidden = functional.silu(self.head_film(hidden, code))
+    def _paint(self, rgb: Tensor, hints: Tensor, maps: Tensor, lit: Tensor, features: Tensor, code: Tensor) -> Tensor:
+        """Turn features into the gain, bias and shares of each pixel, and apply them."""
+        seen = torch.cat([features, *(x.to(features.dtype) for x in (hints, rgb, maps))], dim=1)
+        hidden = functional.silu(self.head_film(self.head_in(seen), code))
         hidden = functional.silu(self.head_mid_film(self.head_mid(hidden), code))
         hidden = functional.silu(self.head_last(hidden))
-        gain, bias = (self.head_out(hidden).float() + self.broad(features).float()).chunk(2, dim=1)
-        level = (rgb.float() + 1.0) * 0.5
-        out = level * torch.exp(gain.clamp(-4.0, 2.0)) + bias
+        said = self.head_out(hidden).float()
+        gain, bias = (said[:, :6] + self.broad(features).float()).chunk(2, dim=1)
+        shares = said[:, 6:] * lit
+        relit, white, mirror = (maps[:, first : first + 3].float() for first in (0, 3, 6))
+        base = (torch.lerp(rgb.float(), relit, lit) + 1.0) * 0.5
+        out = base * torch.exp(gain.clamp(-4.0, 2.0)) + bias
+        out = out + shares[:, :1] * ((white + 1.0) * 0.5 - base) + shares[:, 1:] * ((mirror + 1.0) * 0.5)
         return out * 2.0 - 1.0
 
 

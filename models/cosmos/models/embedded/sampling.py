@@ -30,6 +30,8 @@ class PaintInputs:
     """Kind -> weight maps in [0, 1], shape [1, 1, T, H, W]; the kinds of ``controls``."""
     hints: Tensor | None
     """Light and wear hints in [-1, 1], shape [1, hints, T, H, W]; ``None`` where there is no depth."""
+    maps: Tensor | None = None
+    """Light maps in [-1, 1], shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,6 +77,7 @@ class EmbeddedModel:
                 hints,
                 style,
                 coarse,
+                maps=None if inputs.maps is None else frames(inputs.maps),
             )
         return out[..., :height, :width].clamp(-1.0, 1.0).transpose(0, 1)[None]
 

@@ -12,7 +12,7 @@ import numpy as np
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
-from cosmos.bridge.transfer.light import clip_hints, ground_height, view_azimuth
+from cosmos.bridge.transfer.light import clip_hints, clip_maps, ground_height, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Pinhole, Progress, Provenance, TransferRequest, TransferResult
 
 if TYPE_CHECKING:
@@ -190,6 +190,11 @@ class EmbeddedTransfer:
             clip, frames, conditions=conditions, azimuth=azimuth, ground=ground, seed=_wear_seed(request.seed)
         )
 
+        maps = [
+            torch.cat([wp.to_torch(part) for part in parts], dim=-1)
+            for parts in clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=_wear_seed(request.seed))
+        ]
+
         def to_device(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(self._device)
 
@@ -200,6 +205,7 @@ class EmbeddedTransfer:
             hints=None
             if hints is None
             else to_device(torch.cat([wp.to_torch(array) for array in hints], dim=-1).permute(3, 0, 1, 2)[None]),
+            maps=to_device(torch.stack(maps)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
         )
 
     def _paint(
@@ -247,6 +253,7 @@ class EmbeddedTransfer:
             "size": [clip.height, clip.width],
             "trunk_ratio": coarse_for(clip.height, clip.width),
             "weights": used.means(),
+            "light": "picture" if clip.probe is None else "stage",
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
         }
 

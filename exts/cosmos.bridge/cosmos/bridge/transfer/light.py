@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.types import Camera, Clip, UpAxis
+from cosmos.bridge.types import Camera, Clip, Look, UpAxis
 
 if TYPE_CHECKING:
     import warp as wp
@@ -127,6 +129,34 @@ def clip_hints(
     return light, wear
 
 
+def clip_maps(
+    clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, seed: int
+) -> Iterator[tuple[wp.array, ...]]:
+    """Yield the light maps of some frames: relit, white, mirror, air; each valid until the next are asked for.
+
+    Args:
+        clip: The clip; nothing comes of one without a light probe.
+        frames: Which frames, one after the other.
+        conditions: The look.
+        azimuth: Of the sun around up [deg].
+        seed: Decides the clouds.
+    """
+    if clip.probe is None:
+        return
+    look = look_of(conditions, azimuth=azimuth, seed=seed)
+    for frame in frames:
+        maps = clip.probe.light(frame, look)
+        yield maps.relit, maps.white, maps.mirror, maps.air
+
+
+def look_of(conditions: Conditions, *, azimuth: float, seed: int) -> Look:
+    """Return the renderer's look of some conditions; grain and vignette are left out, they are drawn after the net."""
+    values = asdict(conditions)
+    for name in ("sun_bearing", "noise", "vignette"):
+        del values[name]
+    return Look(**values, sun_azimuth=azimuth, noise=0.0, vignette=0.0, seed=seed)
+
+
 def _pose_table(clip: Clip, frames: range) -> Optional[np.ndarray]:
     """Return the poses by instance id, shape [F, N, 4, 4]; ``None`` where there are none or too many."""
     most = max(clip.poses, default=-1)
@@ -143,4 +173,4 @@ def _ground_plane(vector: np.ndarray, up_axis: UpAxis) -> tuple[float, float]:
     return (float(vector[0]), float(vector[1])) if up_axis == "Z" else (float(vector[0]), float(-vector[2]))
 
 
-__all__ = ["clip_hints", "direction", "ground_height", "key_light", "up_vector", "view_azimuth"]
+__all__ = ["clip_hints", "clip_maps", "direction", "ground_height", "key_light", "look_of", "up_vector", "view_azimuth"]
