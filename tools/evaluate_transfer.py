@@ -31,7 +31,7 @@ from cosmos.bridge.types import Clip, gather
 from cosmos.models.embedded.conditions import Conditions, extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, load_embedded
 from make_training_data import light_maps, target_of, usable
-from transfer_metrics import classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
+from transfer_metrics import boundary_displacement, classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 FRAMES = 3
@@ -148,7 +148,34 @@ def measure(out: np.ndarray, sample: Sample) -> dict[str, float]:
         "luma": float(luma(out).mean()),
         "residual": float(np.mean(residual[0])),
         "residual_target": float(np.mean(residual[1])),
+        "displaced": histogram(boundary_displacement(out[0], sample.target[0], ids[0])),
+        **physics(out, sample.clip),
+        **{f"{name}_target": value for name, value in physics(sample.target, sample.clip).items()},
     }
+
+
+def physics(pictures: np.ndarray, clip: Clip) -> dict[str, float]:
+    """Return what weather does to light: mean luma of the picture and of upward faces, contrast beyond 15 m."""
+    level, depth, normals = luma(pictures), clip.depth.numpy(), clip.normals.numpy()
+    up = normals[..., 2 if clip.up_axis == "Z" else 1] > 0.8
+    far = np.isfinite(depth) & (depth > 15.0)
+    return {
+        "light": float(level.mean()),
+        "light_up": float(level[up].mean()) if up.mean() > 0.02 else float("nan"),
+        "contrast_far": float(level[far].std()) if far.mean() > 0.02 else float("nan"),
+    }
+
+
+def histogram(values: np.ndarray) -> list[int]:
+    """Count values in steps of 0.05, up to 8."""
+    counts, _ = np.histogram(np.minimum(values, 7.99), bins=160, range=(0.0, 8.0))
+    return [int(count) for count in counts]
+
+
+def quantile(rows: list[dict[str, Any]], share: float) -> float:
+    """Return a quantile of the displacements of all rows together."""
+    counts = np.sum([row["displaced"] for row in rows], axis=0).cumsum()
+    return float(0.05 * (np.searchsorted(counts, share * counts[-1]) + 0.5))
 
 
 def reader_accuracy(model: EmbeddedModel) -> tuple[float, list[str]]:
@@ -210,8 +237,9 @@ def evaluate(
 def summary_tables(result: dict[str, Any]) -> str:
     """Return the numbers as markdown."""
     lines = [
-        "| picture | PSNR [dB] | SSIM | edge F1, 0 px | edge F1, 1 px | luma error | change on surfaces (target 1) |",
-        "|---|---|---|---|---|---|---|",
+        "| picture | PSNR [dB] | SSIM | edge F1, 0 px | 1 px | boundaries displaced, median / p95 [px] | luma error | "
+        "change on surfaces (target 1) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, rows in result["rows"].items():
         error = np.mean([abs(row["luma"] - row["target_luma"]) for row in rows])
@@ -219,7 +247,8 @@ def summary_tables(result: dict[str, Any]) -> str:
         means = {key: np.nanmean([row[key] for row in rows]) for key in ("psnr", "ssim", "edge_f1_0px", "edge_f1_1px")}
         lines.append(
             f"| {name} | {means['psnr']:.1f} | {means['ssim']:.3f} | {means['edge_f1_0px']:.2f} | "
-            f"{means['edge_f1_1px']:.2f} | {error:.3f} | {ratio:.2f} |"
+            f"{means['edge_f1_1px']:.2f} | {quantile(rows, 0.5):.2f} / {quantile(rows, 0.95):.2f} | {error:.3f} | "
+            f"{ratio:.2f} |"
         )
     lines += [
         "",
@@ -235,9 +264,26 @@ def summary_tables(result: dict[str, Any]) -> str:
             values = [row[key] for row in result["rows"][name] if row["condition"] == kind]
             cells.append(f"{np.mean(values):.1f}" if key == "psnr" else f"{np.mean(values):.3f}")
         lines.append(f"| {kind} | {' | '.join(cells)} |")
+    lines += physics_lines(result["rows"])
     lines += ["", f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.0%}."]
     lines += [f"- misread: {wrong}" for wrong in result["reader_wrong"]]
     return "\n".join(lines)
+
+
+def physics_lines(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return a table of what is measured physically, output over target; 1 is right."""
+    lines = ["", "| measured, over the target's | model | input | baseline |", "|---|---|---|---|"]
+    for title, key, kinds in (
+        ("light of a night", "light", ("night", "night snow")),
+        ("contrast beyond 15 m in fog and dust", "contrast_far", ("fog", "dust")),
+        ("light of upward faces in snow", "light_up", ("snow", "heavy snow")),
+    ):
+        cells = []
+        for name in ("model", "input unchanged", "classic baseline"):
+            pairs = [(r[key], r[f"{key}_target"]) for r in rows[name] if r["condition"] in kinds]
+            cells.append(f"{np.nanmean([a for a, _ in pairs]) / np.nanmean([b for _, b in pairs]):.2f}")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return lines
 
 
 def draw_sheet(sheet: list[Any], path: Path) -> None:

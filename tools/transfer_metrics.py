@@ -43,6 +43,37 @@ def edge_f1(out: np.ndarray, truth: np.ndarray, tolerance: int) -> float:
     return float(2.0 * precision * recall / max(precision + recall, 1e-9))
 
 
+def boundary_displacement(out: np.ndarray, target: np.ndarray, ids: np.ndarray, reach: int = 4) -> np.ndarray:
+    """How far instance boundaries lie from where the target shows them [px], for each boundary pixel that it shows.
+
+    Across each change of ``ids``, along rows and along columns, the place of the steepest change of luma within
+    ``reach`` px is found to a fraction of a pixel (parabola through three values), in both pictures. Boundaries count
+    where the target's change is at least 0.1 of luma in all and lies within 1 px of the change of ids.
+
+    Returns:
+        Displacements, float64, shape [N].
+    """
+    found = []
+    for turn in (False, True):
+        a, b, owner = (x.T if turn else x for x in (luma(out), luma(target), ids))
+        y, x = np.nonzero(owner[:, 1:] != owner[:, :-1])  # between columns x and x + 1
+        keep = (x >= reach) & (x < owner.shape[1] - reach - 1)
+        y, x = y[keep], x[keep]
+        across = np.arange(-reach, reach + 1)
+        places = []
+        for picture in (a, b):
+            slope = np.abs(np.diff(picture, axis=1))[y[:, None], x[:, None] + across]
+            best = np.clip(slope.argmax(axis=1), 1, 2 * reach - 1)
+            rows = np.arange(len(best))
+            left, middle, right = (slope[rows, best + step] for step in (-1, 0, 1))
+            bend = np.minimum(left - 2.0 * middle + right, -1e-9)
+            places.append((best - reach + np.clip(0.5 * (left - right) / bend, -0.5, 0.5), middle))
+        (at, _), (truth, strength) = places
+        shown = (strength >= 0.1) & (np.abs(truth) <= 1.0)
+        found.append(np.abs(at - truth)[shown])
+    return np.concatenate(found)
+
+
 def motion_residual(
     now: np.ndarray, before: np.ndarray, motion: np.ndarray, ids: tuple[np.ndarray, np.ndarray]
 ) -> float:
@@ -83,4 +114,4 @@ def classic_baseline(source: np.ndarray, target: np.ndarray, depth: np.ndarray, 
     return np.clip(colored * clear + haze * (1.0 - clear), 0, 255).astype(np.uint8)
 
 
-__all__ = ["classic_baseline", "edge_f1", "luma", "motion_residual", "psnr", "ssim"]
+__all__ = ["boundary_displacement", "classic_baseline", "edge_f1", "luma", "motion_residual", "psnr", "ssim"]

@@ -115,6 +115,22 @@ def test_metrics_know_the_same_picture_and_a_worse_one():
     assert transfer_metrics.edge_f1(moved, picture, 0) < transfer_metrics.edge_f1(moved, picture, 1)
 
 
+def test_a_moved_thing_is_displaced_by_as_much():
+    truth = np.full((60, 80, 3), 60, np.uint8)
+    ids = np.ones((60, 80), np.uint32)
+    ids[20:40, 30:60] = 2
+    truth[ids == 2] = 220
+    for offset in (0, 1, 3):
+        found = transfer_metrics.boundary_displacement(np.roll(truth, offset, axis=1), truth, ids)
+        sides = found[: 2 * 20]  # the two upright sides come first
+        np.testing.assert_allclose(sides, offset, atol=1e-6)
+    half = (truth.astype(int) + np.roll(truth, 1, axis=1)) // 2  # half a pixel to the right
+    assert np.median(transfer_metrics.boundary_displacement(half.astype(np.uint8), truth, ids)[:40]) == pytest.approx(
+        0.5
+    )
+    assert not len(transfer_metrics.boundary_displacement(truth, np.full_like(truth, 90), ids))  # nothing shows there
+
+
 def test_the_residual_follows_the_motion():
     rng = np.random.default_rng(2)
     before = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -18,13 +18,14 @@ import bench_load
 import bench_reference
 import bench_render
 import bench_tiles
+import bench_transfer
 import bench_weights
 import numpy as np
 import warp as wp
 from contest import Contest, threads
 
 MODULES = (bench_controls, bench_layout, bench_weights)
-BAR_MODULES = (bench_render, bench_annotators, bench_load, bench_tiles, bench_reference)
+BAR_MODULES = (bench_render, bench_annotators, bench_load, bench_tiles, bench_reference, bench_transfer)
 COPY_BYTES = 256 * 2**20
 
 
