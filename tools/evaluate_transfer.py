@@ -77,7 +77,7 @@ class Sample:
     light: wp.array
     wear: wp.array
     maps: np.ndarray
-    """Light maps, uint8 [T, H, W, 13]."""
+    """Light maps, uint8 [T, H, W, 14]."""
 
 
 def render_samples(seed: int, kinds: list[str], size: tuple[int, int], samples: int) -> Iterator[Sample]:

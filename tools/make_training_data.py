@@ -49,9 +49,10 @@ def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, 
 
 
 def light_maps(renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look) -> np.ndarray:
-    """Return the light maps of a view side by side: relit, white, mirror, air; uint8 [H, W, 13]."""
+    """Return the light maps of a view side by side: relit, white, mirror, air, open; uint8 [H, W, 14]."""
     maps = renderer.light(camera, time_code, look, size=size)
-    return np.concatenate([part.numpy() for part in (maps.relit, maps.white, maps.mirror, maps.air)], axis=-1)
+    parts = [part.numpy() for part in (maps.relit, maps.white, maps.mirror, maps.air, maps.open)]
+    return np.concatenate([*parts[:-1], parts[-1][..., None]], axis=-1)
 
 
 def render_scene(

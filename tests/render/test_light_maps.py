@@ -66,7 +66,9 @@ def draw(stage, device, look):
     depth, ids = frame.depth.numpy().copy(), frame.instance_ids.numpy().copy()
     names = {i: item.prim_path for i, item in frame.instances.items()}
     maps = renderer.light(camera(), 0.0, look)
-    maps = {name: getattr(maps, name).numpy().astype(int).copy() for name in ("relit", "white", "mirror", "air")}
+    maps = {
+        name: getattr(maps, name).numpy().astype(int).copy() for name in ("relit", "white", "mirror", "air", "open")
+    }
     ground = np.isin(ids, [i for i, path in names.items() if path.endswith("Ground")])
     return renderer, depth, ground, maps
 
@@ -126,3 +128,13 @@ def test_where_nothing_is_met_the_air_is_the_sky(yard, device):
     assert sky.mean() > 0.1
     assert np.abs(maps["air"][..., :3] - maps["relit"])[sky].max() <= 1
     assert not maps["air"][sky][:, 3].any() and not maps["white"][sky].any() and not maps["mirror"][sky].any()
+
+
+def test_under_a_roof_nothing_arrives_from_the_sky(yard, device):
+    snow = replace(PLAIN, snow=0.5)
+    _, _, ground, maps = draw(yard, device, snow)
+    assert (maps["open"][inner(ground)] > 250).mean() > 0.9
+    slab(yard, "Roof", (-60, -60, 6), (60, 60, 6.2))
+    _, _, ground, maps = draw(yard, device, snow)
+    assert (maps["open"][ground] == 0).mean() > 0.9  # near the roof's far rim it blows in
+    assert not draw(yard, device, PLAIN)[3]["open"].any()  # nothing falls

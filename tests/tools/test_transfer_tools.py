@@ -34,7 +34,7 @@ def write_pair(folder: Path, name: str, seed: int) -> None:
         seg=rgb,
         vis=rgb,
         hints=rng.integers(0, 256, (*SIZE, 22), dtype=np.uint8),
-        maps=np.concatenate([rgb, rng.integers(0, 256, (*SIZE, 10), dtype=np.uint8)], axis=-1),
+        maps=np.concatenate([rgb, rng.integers(0, 256, (*SIZE, 11), dtype=np.uint8)], axis=-1),
         style=np.zeros(14, np.float32),
         about=np.array(json.dumps({"scene": seed})),
     )
@@ -57,7 +57,7 @@ def test_held_out_scenes_are_never_trained_on(folder):
 def test_a_batch_has_what_the_net_takes(folder):
     batch = Pairs(folder, seed=0).batch(3, (32, 40))
     assert batch.rgb.shape == batch.target.shape == (3, 3, 32, 40) and batch.hints.shape == (3, 22, 32, 40)
-    assert batch.maps.shape == (3, 13, 32, 40) and batch.maps.abs().max() <= 1.0 and batch.lit.shape == (3, 1, 1, 1)
+    assert batch.maps.shape == (3, 14, 32, 40) and batch.maps.abs().max() <= 1.0 and batch.lit.shape == (3, 1, 1, 1)
     assert set(batch.controls) == set(batch.weights) == set(KINDS)
     assert batch.rgb.abs().max() <= 1.0 and batch.hints.abs().max() <= 1.01
     assert sum(batch.weights.values()).max() <= 1.0 + 1e-6

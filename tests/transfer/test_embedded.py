@@ -208,13 +208,14 @@ class GreyLight:
             name: wp.full((*shape, channels), self.levels.get(name, 90), dtype=wp.uint8, device="cpu")
             for name, channels in (("relit", 3), ("white", 3), ("mirror", 3), ("air", 4))
         }
-        return LightMaps(**maps)
+        falls = wp.full(shape, self.levels.get("open", 90), dtype=wp.uint8, device="cpu")
+        return LightMaps(**maps, open=falls)
 
     def close(self):
         pass
 
 
-@pytest.mark.parametrize("name", ["relit", "white", "mirror", "air"])
+@pytest.mark.parametrize("name", ["relit", "white", "mirror", "air", "open"])
 def test_each_light_map_reaches_the_pixels(model, ask, clip, name):
     lit, other = (replace(clip, probe=GreyLight(clip, **levels)) for levels in ({}, {name: 200}))
     assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=clip))).mean() > 0.01

@@ -22,8 +22,8 @@ class TransferNetConfig:
     """Channels of the full-resolution head."""
     hints: int = 22
     """Channels of the light and wear hints."""
-    maps: int = 13
-    """Channels of the light maps: relit, white, mirror and air of three each, and how clear the air is."""
+    maps: int = 14
+    """Channels of the light maps: relit, white, mirror and air of three each, how clear the air is, what is open."""
     style: int = 14
     """Length of the style vector."""
     controls: tuple[str, ...] = ("edge", "depth", "seg", "vis")

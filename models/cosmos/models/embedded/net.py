@@ -153,7 +153,8 @@ class TransferNet(nn.Module):
             style: Style vectors, shape [B, style].
             coarse: Size ratio of picture to trunk, ``None`` for that of training.
             picture: Whether the trunk sees the picture, 0 or 1, shape [B, 1, 1, 1]; ``None`` lets it.
-            maps: Light maps in [-1, 1], shape [B, maps, H, W]: relit, white, mirror, air, clearness of the air;
+            maps: Light maps in [-1, 1], shape [B, maps, H, W]: relit, white, mirror, air, clearness of the air, what
+                lies open to rain and snow;
                 ``None`` where the stage cannot be asked.
             lit: Which pictures have light maps, 0 or 1, shape [B, 1, 1, 1]; ``None`` if all have, or none has.
 

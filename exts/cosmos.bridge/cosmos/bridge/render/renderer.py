@@ -216,7 +216,7 @@ class Renderer:
     def light(
         self, camera: Union[str, Camera], time_code: float, look: Look, *, size: Optional[tuple[int, int]] = None
     ) -> LightMaps:
-        """Return how a look lights a frame: the frame relit, a white and a mirror ball at each pixel, the air.
+        """Return how a look lights a frame: the frame relit, a white and a mirror ball at each pixel, air and shelter.
 
         Weather and wear of the look change no surface; its noise, dirt and flakes are left out. Drawn by quick shading.
         The mirror ball is there for what rain makes wet, and black under a look without rain.

@@ -52,7 +52,7 @@ class Targets:
         size = (camera.height, camera.width)
         if size not in self._maps:
             maps = {name: self._empty((*size, channels), wp.uint8) for name, channels in _MAPS.items()}
-            self._maps[size] = (self._seen(size), LightMaps(**maps))
+            self._maps[size] = (self._seen(size), LightMaps(**maps, open=self._empty(size, wp.uint8)))
         return self._maps[size]
 
     def clear(self) -> None:

@@ -132,7 +132,7 @@ def clip_hints(
 def clip_maps(
     clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, seed: int
 ) -> Iterator[tuple[wp.array, ...]]:
-    """Yield the light maps of some frames: relit, white, mirror, air; each valid until the next are asked for.
+    """Yield the light maps of some frames: relit, white, mirror, air, open; each valid until the next are asked for.
 
     Args:
         clip: The clip; nothing comes of one without a light probe.
@@ -146,7 +146,7 @@ def clip_maps(
     look = look_of(conditions, azimuth=azimuth, seed=seed)
     for frame in frames:
         maps = clip.probe.light(frame, look)
-        yield maps.relit, maps.white, maps.mirror, maps.air
+        yield maps.relit, maps.white, maps.mirror, maps.air, maps.open.reshape((clip.height, clip.width, 1))
 
 
 def look_of(conditions: Conditions, *, azimuth: float, seed: int) -> Look:

@@ -27,6 +27,8 @@ class LightMaps:
     air: wp.array
     """What the air before it adds, sRGB, and which share of light it lets pass, uint8, shape [H, W, 4]; the sky and 0
     where nothing is met."""
+    open: wp.array
+    """Which share of what falls from the sky arrives there, uint8, shape [H, W]; 0 where no rain or snow falls."""
 
 
 class LightProbe(Protocol):

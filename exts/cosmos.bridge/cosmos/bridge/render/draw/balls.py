@@ -17,6 +17,7 @@ from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces, srgb_of
 from cosmos.bridge.render.draw.view import View, pixel_start
+from cosmos.bridge.render.draw.weather import sheltered
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options(fast_options())
@@ -80,13 +81,15 @@ def fill_balls_kernel(
     grid: LightGrid,
     home: Surfaces,
     mirrors: wp.int32,
+    falls: wp.int32,
     white_out: wp.array3d(dtype=wp.uint8),
     mirror_out: wp.array3d(dtype=wp.uint8),
     air_out: wp.array3d(dtype=wp.uint8),
+    open_out: wp.array2d(dtype=wp.uint8),
 ):
     """Fill the maps of each pixel centre; ``home`` holds the surfaces there, ``grid`` their slow light.
 
-    With ``mirrors`` 0 there is no mirror ball: it costs a ray a pixel.
+    With ``mirrors`` 0 there is no mirror ball, with ``falls`` 0 nothing arrives from the sky: each costs a ray a pixel.
     """
     i = first + wp.tid()
     y = i // grid.width
@@ -98,12 +101,16 @@ def fill_balls_kernel(
     mirror = wp.vec3(0.0, 0.0, 0.0)
     between = wp.vec3(0.0, 0.0, 0.0)
     clear = wp.float32(0.0)
+    arrives = wp.float32(0.0)
     if home.triangles[i] >= 0:
         distance = wp.length(p - eye)
         direction = (p - eye) / wp.max(distance, 1.0e-9)
         white = _arriving(world, air, view, grid, home, i, direction, distance) * (_WHITE / PI)
         if mirrors == 1:
             mirror = _mirrored(world, air, lamps, home, i, direction)
+        if falls == 1:
+            lift = 1.0e-3 + 2.0e-4 * home.depths[i]
+            arrives = 1.0 - sheltered(world, air, p, home.geometric[i], lift)
         between = through_haze(air, between, eye, direction, distance)
         past = through_haze(air, wp.vec3(1.0, 1.0, 1.0), eye, direction, distance) - between
         clear = (past[0] + past[1] + past[2]) / 3.0
@@ -121,6 +128,7 @@ def fill_balls_kernel(
         mirror_out[y, x, channel] = _byte(srgb_of(mirror[channel]))
         air_out[y, x, channel] = _byte(srgb_of(between[channel]))
     air_out[y, x, 3] = _byte(clear)
+    open_out[y, x] = _byte(arrives)
 
 
 __all__ = ["fill_balls_kernel"]

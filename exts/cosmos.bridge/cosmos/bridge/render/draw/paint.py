@@ -171,7 +171,8 @@ class Painter:
         grid = self._draw(frame, seen)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
-        inputs = [*scene, int(look.rain > 0.0), maps.white, maps.mirror, maps.air]
+        wanted = [int(look.rain > 0.0), int(look.rain > 0.0 or look.snow > 0.0)]
+        inputs = [*scene, *wanted, maps.white, maps.mirror, maps.air, maps.open]
         self._bands.launch(fill_balls_kernel, count, inputs, chunk=512)
 
     def _frame(

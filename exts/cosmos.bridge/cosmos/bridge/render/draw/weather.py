@@ -76,6 +76,25 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
 
 
 @wp.func
+def sheltered(world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, lift: wp.float32):
+    """Share of what falls from the sky that things above ``p`` keep away; ``lift`` keeps rays off the surface [m]."""
+    zenith = wp.vec3(0.05, 0.04, 1.0)
+    if air.y_up == 1:
+        zenith = wp.vec3(0.05, 1.0, -0.04)
+    wobble = 0.06 * (value_noise(p * 2.3, wp.uint32(3)) - 0.5)
+    zenith = wp.normalize(zenith + wp.vec3(wobble, -wobble, wobble))
+    roof, above = hit_along(world, p + geometric * lift, zenith, 200.0)
+    if roof < 0:
+        return wp.float32(0.0)
+    share = smooth_step(0.2, 1.6, above)  # what blows in under low things
+    if above < 1.6:
+        higher, _gap = hit_along(world, p + zenith * 1.6, zenith, 200.0)
+        if higher >= 0:  # but not where a roof is over them
+            share = wp.float32(1.0)
+    return share
+
+
+@wp.func
 def weathered(
     skin: Skin, world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, side: wp.float32, lift: wp.float32
 ):
@@ -83,22 +102,11 @@ def weathered(
     out = skin
     up = z_up(air, out.normal)[2]
     flat = z_up(air, geometric)[2]
-    sheltered = wp.float32(0.0)
+    covered = wp.float32(0.0)
     if flat > 0.05 or air.wet > 0.0:
-        zenith = wp.vec3(0.05, 0.04, 1.0)
-        if air.y_up == 1:
-            zenith = wp.vec3(0.05, 1.0, -0.04)
-        wobble = 0.06 * (value_noise(p * 2.3, wp.uint32(3)) - 0.5)
-        zenith = wp.normalize(zenith + wp.vec3(wobble, -wobble, wobble))
-        roof, above = hit_along(world, p + geometric * lift, zenith, 200.0)
-        if roof >= 0:
-            sheltered = smooth_step(0.2, 1.6, above)  # what blows in under low things
-            if above < 1.6:
-                higher, _gap = hit_along(world, p + zenith * 1.6, zenith, 200.0)
-                if higher >= 0:  # but not where a roof is over them
-                    sheltered = wp.float32(1.0)
+        covered = sheltered(world, air, p, geometric, lift)
     if air.wet > 0.0:
-        wet = air.wet * (1.0 - 0.75 * sheltered) * (0.75 + 0.25 * wp.max(flat, 0.0))
+        wet = air.wet * (1.0 - 0.75 * covered) * (0.75 + 0.25 * wp.max(flat, 0.0))
         porous = wp.clamp(out.roughness * 1.4 - 0.2, 0.0, 1.0) * (1.0 - out.metallic)
         out.base = out.base * (1.0 - 0.5 * wet * porous)
         out.roughness = wp.lerp(out.roughness, wp.min(out.roughness, 0.30), wet)
@@ -117,12 +125,12 @@ def weathered(
             out.normal = wp.normalize(out.normal * (1.0 - pool) + still * pool)
             wet = wp.max(wet, pool)
         out.wet = wet
-    if air.snow > 0.0 and sheltered < 0.98:
+    if air.snow > 0.0 and covered < 0.98:
         drift = octaves_of_noise(p * 1.6, side * 1.6, 4, air.seed + wp.uint32(81))
         patch = octaves_of_noise(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
         need = 0.92 - 0.72 * air.snow
         cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
-        cover *= smooth_step(0.25, 0.6, flat) * smooth_step(0.15, 0.45, up) * (1.0 - sheltered)
+        cover *= smooth_step(0.25, 0.6, flat) * smooth_step(0.15, 0.45, up) * (1.0 - covered)
         cover *= wp.min(1.0, 8.0 * air.snow)
         shade = 0.94 + 0.10 * (drift - 0.5)
         out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
@@ -144,4 +152,4 @@ def ground_height(air: Air, p: wp.vec3):
     return height_of(air, p) - air.floor
 
 
-__all__ = ["Skin", "aged", "ground_height", "weathered"]
+__all__ = ["Skin", "aged", "ground_height", "sheltered", "weathered"]
