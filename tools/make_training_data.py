@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -28,11 +27,7 @@ from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, vie
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import sample_conditions
 from cosmos.models.embedded.conditions import style_vector
-
-
-def to_bytes(signed: np.ndarray) -> np.ndarray:
-    """Store numbers in [-1, 1] in a byte."""
-    return np.clip(signed * 127.0 + 127.5, 0.0, 255.0).astype(np.uint8)
+from cosmos.models.embedded.pairs import to_bytes, write_pair
 
 
 def one_frame(renderer: Any, camera: str, time_code: float, size: tuple[int, int]) -> Clip:
@@ -127,14 +122,6 @@ def shared_arrays(clip: Clip) -> dict[str, np.ndarray]:
     arrays = {str(kind): controls[kind].video.numpy()[0] for kind in map(ControlKind, ("edge", "depth", "seg", "vis"))}
     arrays["edge"], arrays["depth"] = arrays["edge"][..., 0], arrays["depth"][..., 0]
     return {"rgb": clip.rgb.numpy()[0].copy(), **arrays}
-
-
-def write_pair(path: Path, **arrays: np.ndarray) -> None:
-    """Write a pair whole or not at all."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, **arrays)
-    temporary.replace(path)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ import torch  # noqa: TID253
 
 import train_transfer
 import transfer_metrics
+from cosmos.models.embedded.pairs import Pairs, random_weights, whole_batch
 from cosmos.models.embedded.sampling import load_embedded
-from transfer_pairs import KINDS, Pairs, held_out_batch, random_weights
 
 SIZE = (48, 64)
 
@@ -55,10 +55,10 @@ def test_held_out_scenes_are_never_trained_on(folder):
 
 
 def test_a_batch_has_what_the_net_takes(folder):
-    batch = Pairs(folder, seed=0).batch(3, (32, 40))
+    batch = Pairs(folder, seed=0).batch(3, 0, (32, 40))
     assert batch.rgb.shape == batch.target.shape == (3, 3, 32, 40) and batch.hints.shape == (3, 22, 32, 40)
     assert batch.maps.shape == (3, 14, 32, 40) and batch.maps.abs().max() <= 1.0 and batch.lit.shape == (3, 1, 1, 1)
-    assert set(batch.controls) == set(batch.weights) == set(KINDS)
+    assert set(batch.controls) == set(batch.weights) == {"edge", "depth", "seg", "vis"}
     assert batch.rgb.abs().max() <= 1.0 and batch.hints.abs().max() <= 1.01
     assert sum(batch.weights.values()).max() <= 1.0 + 1e-6
 
@@ -77,7 +77,7 @@ def test_training_lowers_the_loss_resumes_and_exports_what_loads(folder, tmp_pat
     out = write_tiny_transfer(tmp_path / "weights")
     run = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["tiny"], rate=2e-2)
     pairs = Pairs(folder, seed=0)
-    losses = [run.learn(pairs.batch(4), 0.0, 2) for _ in range(70)]
+    losses = [run.learn(pairs.batch(4, number), 0.0, 2) for number in range(70)]
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
     run.seconds = 90.0
     run.save()
@@ -87,7 +87,7 @@ def test_training_lowers_the_loss_resumes_and_exports_what_loads(folder, tmp_pat
         torch.testing.assert_close(a, b)
     train_transfer.export(again, out, {"minutes": 1.5})
     model = load_embedded(out, "cpu")
-    batch, about = held_out_batch([folder / "900000_00.npz"], {"edge": 0.5, "depth": 0.5})
+    batch, about = whole_batch([folder / "900000_00.npz"], {"edge": 0.5, "depth": 0.5})
     assert about == [{"scene": 99}]
     with torch.inference_mode():
         ours = model.net(batch.rgb, batch.controls, batch.weights, batch.hints, batch.style, maps=batch.maps)

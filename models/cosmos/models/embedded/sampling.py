@@ -55,8 +55,7 @@ class EmbeddedModel:
         """
         height, width = inputs.rgb.shape[-2:]
         coarse = coarse_for(height, width)
-        multiple = coarse * 2 ** (len(self.net.config.channels) - 1)
-        pad = (0, -width % multiple, 0, -height % multiple)
+        pad = padding_for(self.net.config, (height, width), coarse)
 
         def frames(x: Tensor) -> Tensor:
             flat = x[0].transpose(0, 1)
@@ -88,6 +87,12 @@ def coarse_for(height: int, width: int) -> int:
     return 2 if longest <= 400 else 4 if longest <= 960 else 8
 
 
+def padding_for(config: TransferNetConfig, size: tuple[int, int], coarse: int) -> tuple[int, int, int, int]:
+    """Return how many pixels left, right, top and bottom bring a picture to whole strides of the trunk."""
+    multiple = coarse * 2 ** (len(config.channels) - 1)
+    return 0, -size[1] % multiple, 0, -size[0] % multiple
+
+
 def load_embedded(folder: Path, device: str) -> EmbeddedModel:
     """Load net and reader.
 
@@ -115,4 +120,4 @@ def load_embedded(folder: Path, device: str) -> EmbeddedModel:
     return EmbeddedModel(net=net, reader=reader, sha256=sha256)
 
 
-__all__ = ["EmbeddedModel", "PaintInputs", "coarse_for", "load_embedded"]
+__all__ = ["EmbeddedModel", "PaintInputs", "coarse_for", "load_embedded", "padding_for"]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
 import numpy as np
 
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
-from cosmos.bridge.transfer.light import clip_hints, clip_maps, ground_height, view_azimuth
+from cosmos.bridge.transfer.light import ground_height, light_inputs, wear_seed
 from cosmos.bridge.types import Clip, ControlKind, Pinhole, Progress, Provenance, TransferRequest, TransferResult
 
 if TYPE_CHECKING:
@@ -23,20 +23,31 @@ if TYPE_CHECKING:
     from cosmos.models.embedded.text import Reading
 
 _WEIGHTS = "transfer-small"
-_KINDS = (ControlKind.EDGE, ControlKind.DEPTH, ControlKind.SEG, ControlKind.VIS)
 _PIXELS_AT_ONCE = 1 << 19
 _MOST_GUIDANCE = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddedOptions:
+    """What one run may set besides its requests; ``transfer_options`` in a config."""
+
+    weights: Optional[str] = None
+    """Folder of other weights of the same kind, such as ``cosmos-bridge models finetune`` writes; ``None`` takes the
+    shipped ones."""
 
 
 class EmbeddedTransfer:
     """A one-step net: controls, light hints and a prompt in, a picture a frame out.
 
     Args:
-        folder: Folder of other weights of the same kind; the shipped ones when ``None``.
+        options: What a run may set, or the folder of other weights alone; ``None`` takes the shipped ones.
     """
 
-    def __init__(self, folder: Optional[Path] = None) -> None:
-        self._given = folder
+    Options: ClassVar[type[EmbeddedOptions]] = EmbeddedOptions
+
+    def __init__(self, options: Union[EmbeddedOptions, Path, None] = None) -> None:
+        given = options.weights if isinstance(options, EmbeddedOptions) else options
+        self._given = None if given is None else Path(given)
         self._model: Optional[EmbeddedModel] = None
         self._device = ""
         self._spec: Optional[TransferSpec] = None
@@ -54,7 +65,7 @@ class EmbeddedTransfer:
                 name="embedded",
                 revision=str(config["revision"]),
                 licence=str(config["licence"]),
-                controls=_KINDS,
+                controls=self._controls(config),
                 size_multiple=1,
                 num_steps=1,
                 max_steps=1,
@@ -98,7 +109,7 @@ class EmbeddedTransfer:
         """
         import warp as wp
 
-        guidance = _check(request)
+        guidance = _check(request, self.spec)
         self.load(self._device or None)
         model = self._model
         if model is None:  # load returns with a model or raises
@@ -160,6 +171,11 @@ class EmbeddedTransfer:
     def _config(self) -> dict[str, Any]:
         from cosmos.models.weights import WeightsError, read_weights_config
 
+        if self._given is not None and not (self._given / "config.json").is_file():
+            raise ModelWeightsError(
+                f"There are no weights in {self._given} (config.json is missing); name the folder that cosmos-bridge "
+                "models finetune or train-branch wrote, or leave it out."
+            )
         try:
             config = read_weights_config(self._folder())
         except WeightsError as error:
@@ -168,6 +184,16 @@ class EmbeddedTransfer:
         if missing:
             raise ModelWeightsError(f"The configuration of {_WEIGHTS} lacks {missing}; export the weights again.")
         return config
+
+    def _controls(self, config: dict[str, Any]) -> tuple[ControlKind, ...]:
+        """Return the kinds that the weights have a branch for."""
+        try:
+            return tuple(ControlKind(kind) for kind in config["net"]["controls"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelWeightsError(
+                f"The configuration in {self._folder()} does not tell which controls its net knows ({error!r}); "
+                "export the weights again."
+            ) from error
 
     def _inputs(
         self,
@@ -185,15 +211,7 @@ class EmbeddedTransfer:
         from cosmos.models.embedded.sampling import PaintInputs
 
         part, clip = slice(frames.start, frames.stop), request.clip
-        azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
-        hints = clip_hints(
-            clip, frames, conditions=conditions, azimuth=azimuth, ground=ground, seed=_wear_seed(request.seed)
-        )
-
-        maps = [
-            torch.cat([wp.to_torch(part) for part in parts], dim=-1)
-            for parts in clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=_wear_seed(request.seed))
-        ]
+        hints, maps = light_inputs(clip, frames, conditions=conditions, ground=ground, seed=request.seed)
 
         def to_device(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(self._device)
@@ -202,10 +220,8 @@ class EmbeddedTransfer:
             rgb=to_device(video_to_tensor(clip.rgb[part])),
             controls={kind.value: to_device(video_to_tensor(request.controls[kind].video[part])) for kind in weights},
             weights={kind.value: to_device(wp.to_torch(weight)[None, None]) for kind, weight in weights.items()},
-            hints=None
-            if hints is None
-            else to_device(torch.cat([wp.to_torch(array) for array in hints], dim=-1).permute(3, 0, 1, 2)[None]),
-            maps=to_device(torch.stack(maps)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
+            hints=None if hints is None else to_device(hints.permute(3, 0, 1, 2)[None]),
+            maps=None if maps is None else to_device(maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0,
         )
 
     def _paint(
@@ -258,22 +274,34 @@ class EmbeddedTransfer:
         }
 
 
-def _check(request: TransferRequest) -> float:
-    """Refuse what the model cannot do; return the guidance."""
-    bent = next((camera for camera in request.clip.cameras if not isinstance(camera.lens, Pinhole)), None)
+def check_lens(clip: Clip) -> None:
+    """Refuse a clip whose light the model cannot be told.
+
+    Raises:
+        ModelError: If a camera is no pinhole.
+    """
+    bent = next((camera for camera in clip.cameras if not isinstance(camera.lens, Pinhole)), None)
     if bent is not None:
         raise ModelError(
             f"embedded knows light through pinhole cameras only, but {bent.prim_path} has the lens {bent.lens.name}; "
             "take a pinhole camera or another --transfer."
         )
+
+
+def _check(request: TransferRequest, spec: TransferSpec) -> float:
+    """Refuse what the model cannot do; return the guidance."""
+    check_lens(request.clip)
     if request.preserve is not None:
         raise ModelError("embedded cannot preserve parts of the source; cosmos-transfer2.5 can, or give them vis=1.")
     if request.num_steps not in (None, 1):
         raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; ask for 1 or leave it out.")
-    foreign = [kind.value for kind in request.weights.kinds if kind not in _KINDS]
+    foreign = [kind.value for kind in request.weights.kinds if kind not in spec.controls]
     if foreign:
-        known = ", ".join(kind.value for kind in _KINDS)
-        raise ModelError(f"embedded does not know the control {' and '.join(foreign)}; it knows {known}.")
+        known = ", ".join(kind.value for kind in spec.controls)
+        raise ModelError(
+            f"embedded does not know the control {' and '.join(foreign)}; these weights know {known}, and "
+            "cosmos-bridge models train-branch adds one."
+        )
     if not request.weights.kinds:
         raise ModelError("embedded needs a control, but all weights are 0; give one, for example depth=1.")
     guidance = 1.0 if request.guidance is None else float(request.guidance)
@@ -360,17 +388,12 @@ def _finish(conditions: Conditions, sky: float, seed: int) -> Any:
         light=0.35 + 0.57 * day,
         noise=conditions.noise,
         vignette=conditions.vignette,
-        seed=_wear_seed(seed) ^ 0x5EED,
+        seed=wear_seed(seed) ^ 0x5EED,
     )
 
 
-def _wear_seed(seed: int) -> int:
-    """Fold a seed of any size to the 31 bits of the kernels, apart even for neighbours."""
-    return (seed * 2654435761 + (seed >> 31) * 40503 + 97) & 0x7FFFFFFF
-
-
-def _notes(request: TransferRequest, reading: Reading, used: _UsedWeights, sky: float) -> tuple[str, ...]:
-    """Say what the user should know."""
+def reading_notes(reading: Reading) -> list[str]:
+    """Say what of a prompt was not understood, corrected, or not read."""
     notes = []
     if reading.unknown:
         notes.append(f"Not understood: {', '.join(repr(word) for word in reading.unknown)}.")
@@ -378,6 +401,12 @@ def _notes(request: TransferRequest, reading: Reading, used: _UsedWeights, sky: 
         notes.append(f"Read as: {', '.join(f'{wrong!r} as {right!r}' for wrong, right in reading.corrected)}.")
     if reading.cut:
         notes.append(f"The last {reading.cut} words of the prompt were not read.")
+    return notes
+
+
+def _notes(request: TransferRequest, reading: Reading, used: _UsedWeights, sky: float) -> tuple[str, ...]:
+    """Say what the user should know."""
+    notes = reading_notes(reading)
     if request.clip.depth is None:
         notes.append("The clip has no depth: fog by distance, shadows, snow cover and puddles could not be placed.")
     elif ControlKind.DEPTH not in used.least:
@@ -390,4 +419,4 @@ def _notes(request: TransferRequest, reading: Reading, used: _UsedWeights, sky: 
     return tuple(notes)
 
 
-__all__ = ["EmbeddedTransfer"]
+__all__ = ["EmbeddedOptions", "EmbeddedTransfer", "check_lens", "reading_notes"]

@@ -12,6 +12,7 @@ import numpy as np
 from cosmos.bridge.types import Camera, Clip, Look, UpAxis
 
 if TYPE_CHECKING:
+    import torch
     import warp as wp
 
     from cosmos.models.embedded.conditions import Conditions
@@ -64,6 +65,40 @@ def ground_height(clip: Clip) -> float:
     points = np.stack([(x - cx) / fx * depth, (cy - y) / fy * depth, -depth], axis=-1)
     world = points @ camera.cam_to_world[:3, :3].T + camera.cam_to_world[:3, 3]
     return float(np.percentile(world @ np.array(up_vector(clip.up_axis)), 2.0))
+
+
+def wear_seed(seed: int) -> int:
+    """Fold a seed of any size to the 31 bits of the kernels, apart even for neighbours."""
+    return (seed * 2654435761 + (seed >> 31) * 40503 + 97) & 0x7FFFFFFF
+
+
+def light_inputs(
+    clip: Clip, frames: range, *, conditions: Conditions, ground: float, seed: int
+) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
+    """Return what the embedded model is told of the light in some frames, on the clip's device.
+
+    Args:
+        clip: The clip.
+        frames: Which frames, one after the other.
+        conditions: The look.
+        ground: Height of the ground along up [m], of ``ground_height``.
+        seed: Seed of the request; decides wear and clouds.
+
+    Returns:
+        Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; and light
+        maps, uint8, shape [F, H, W, 14], or ``None`` where the stage cannot be asked.
+    """
+    import torch
+    import warp as wp
+
+    azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
+    said = clip_hints(clip, frames, conditions=conditions, azimuth=azimuth, ground=ground, seed=wear_seed(seed))
+    maps = [
+        torch.cat([wp.to_torch(part) for part in parts], dim=-1)
+        for parts in clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
+    ]
+    hints = None if said is None else torch.cat([wp.to_torch(array) for array in said], dim=-1)
+    return hints, torch.stack(maps) if maps else None
 
 
 def clip_hints(
@@ -173,4 +208,15 @@ def _ground_plane(vector: np.ndarray, up_axis: UpAxis) -> tuple[float, float]:
     return (float(vector[0]), float(vector[1])) if up_axis == "Z" else (float(vector[0]), float(-vector[2]))
 
 
-__all__ = ["clip_hints", "clip_maps", "direction", "ground_height", "key_light", "look_of", "up_vector", "view_azimuth"]
+__all__ = [
+    "clip_hints",
+    "clip_maps",
+    "direction",
+    "ground_height",
+    "key_light",
+    "light_inputs",
+    "look_of",
+    "up_vector",
+    "view_azimuth",
+    "wear_seed",
+]
