@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.kernels.finish import Finish, finish_pictures
+from cosmos.bridge.kernels.finish import Finish, finish_pictures, vignette_shade
 
 SHAPE = (2, 60, 90, 3)
 
@@ -51,6 +51,13 @@ def test_the_vignette_darkens_the_corners_only(device):
     out = finished(device, Finish(vignette=1.0))[0, ..., 0]
     assert out[30, 45] == 80 and out[0, 0] < 45
     np.testing.assert_array_equal(out, out[::-1, ::-1])
+
+
+def test_the_shade_is_what_the_pass_multiplies_by(device):
+    out = finished(device, Finish(vignette=0.7))[0, ..., 0]
+    shade = vignette_shade(SHAPE[1:3], 0.7)
+    np.testing.assert_array_equal(out, np.floor(80.0 * shade + 0.5))
+    np.testing.assert_array_equal(vignette_shade((5, 9), 0.0), np.ones((5, 9), np.float32))
 
 
 def test_grain_has_no_mean(device):

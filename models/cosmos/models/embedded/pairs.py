@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -116,7 +116,7 @@ class Pairs:
         batch.lit = batch.lit * torch.from_numpy((rng.random((size, 1, 1, 1)) > 0.25).astype(np.float32))
         return batch
 
-    def stream(self, size: int, first: int, crop: tuple[int, int] | None = None) -> Iterator[Batch]:
+    def stream(self, size: int, first: int, crop: tuple[int, int] | None = None) -> Generator[Batch, None, None]:
         """Yield batch after batch from a number on; each is made while the one before is at work. Close it."""
         with ThreadPoolExecutor(max_workers=1) as loader:
             coming = loader.submit(self.batch, size, first, crop)
@@ -160,7 +160,7 @@ def read_pair(path: Path) -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
-def write_pair(path: Path, **arrays: np.ndarray) -> None:
+def write_pair(path: Path, **arrays: Any) -> None:
     """Write a pair whole or not at all."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:

@@ -105,7 +105,8 @@ class Run:
         saved = _read_checkpoint(folder / "last.pt", device)
         if saved is not None:
             config = from_mapping(TransferNetConfig, saved["config"])
-        self.net = TransferNet(config).to(device=torch.device(device), memory_format=torch.channels_last)
+        self.net = TransferNet(config).to(torch.device(device))
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # (the stubs lack this form)
         if start is not None:
             self.net.load_state_dict(start, strict=False)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)

@@ -19,16 +19,17 @@ _POLL = 0.1
 _GRACE = 20.0
 
 
-def attend(job: Job[Result], *, quiet: bool = False, cure: str = "") -> Result:
+def attend(job: Job[Result], *, quiet: bool = False, cure: str = "", work: str = "the clip at work") -> Result:
     """Wait for a started job.
 
-    The first Ctrl-C (or SIGTERM) lets it finish the clip at work, the second aborts at the next step, a third or
-    20 s of silence gives it up.
+    The first Ctrl-C (or SIGTERM) lets it finish the clip, or other part, at work, the second aborts at the next step,
+    a third or 20 s of silence gives it up.
 
     Args:
         job: The job.
         quiet: Show no progress.
         cure: What to do after an interruption, added to the messages.
+        work: What is finished after the first Ctrl-C.
 
     Raises:
         JobCancelled: If the job was aborted.
@@ -42,7 +43,7 @@ def attend(job: Job[Result], *, quiet: bool = False, cure: str = "") -> Result:
             if asked.times > heard:
                 heard += 1
                 if heard == 1:
-                    log("Finishing the clip at work; Ctrl-C again stops now." + cure)
+                    log(f"Finishing {work}; Ctrl-C again stops now.{cure}")
                     job.cancel()
                 else:
                     log("Stopping now." + cure)

@@ -80,6 +80,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--negative-prompt", metavar="TEXT", help="what no result should look like")
     parser.add_argument("--weights", metavar="KIND=W,...", help="weights of the controls, e.g. edge=1,depth=0.5")
     parser.add_argument("--transfer", metavar="NAME", help="Transfer backend (default: embedded)")
+    parser.add_argument(
+        "--transfer-weights", metavar="DIR", help="folder of the backend's weights, e.g. those models finetune wrote"
+    )
     parser.add_argument("--num-steps", type=int, metavar="N", help="denoising steps")
     parser.add_argument("--guidance", type=float, metavar="X", help="prompt guidance")
     parser.add_argument("--guard", metavar="NAME", help="guard (default: what the licence of the weights asks for)")
@@ -165,6 +168,8 @@ def config_of(args: argparse.Namespace) -> BridgeConfig:
         given["source"] = args.source
     if args.camera:
         given["cameras"] = args.camera
+    if args.transfer_weights is not None:
+        given["transfer_options"] = {"weights": str(Path(args.transfer_weights).absolute())}
     if args.weights:
         given["weights"] = parse_weights(args.weights)
     prompts: list[Any] = [{"text": text} for text in args.prompt or []]

@@ -1,4 +1,4 @@
-"""``cosmos-bridge models``: the checkpoints that backends run: what there is, fetch it, check it, and will it fit."""
+"""``cosmos-bridge models``: checkpoints of backends: list, fetch, verify, plan; and adapt the embedded model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cosmos.bridge.cli import adapt
 from cosmos.bridge.cli.console import EXIT_OK, EXIT_PARTIAL, bytes_text, emit, emit_json, log, seconds_text
 from cosmos.bridge.config import parse_size
 from cosmos.bridge.errors import ConfigError, ModelNotInstalledError, ModelWeightsError
@@ -18,8 +19,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "models",
-        help="list, fetch, verify and plan the checkpoints of NVIDIA's models",
-        description="Checkpoints of the backends that ship none. Nothing is downloaded but by fetch.",
+        help="list, fetch, verify and plan the checkpoints of NVIDIA's models; adapt the embedded model",
+        description="Checkpoints of the backends that ship none: nothing is downloaded but by fetch. And the embedded "
+        "model, adapted to paired clips of yours.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what there is, under which licence, and what is here")
@@ -41,7 +43,8 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     planning.add_argument("--vae-tiling", action="store_true", help="encode and decode in tiles")
     planning.add_argument("--fp8", action="store_true", help="store the large linear layers in 8 bits")
     planning.add_argument("--memory", type=float, metavar="GIB", help="free memory of your GPU (default: 16 to 80)")
-    for action in (listing, fetching, verifying, planning):
+    tuning, branching = adapt.add_actions(actions)
+    for action in (listing, fetching, verifying, planning, tuning, branching):
         action.add_argument("--json", action="store_true", help="print the answer as one JSON object")
     return parser
 
@@ -51,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from cosmos.models.weights import WeightsError
 
     actions = {"list": _list, "fetch": _fetch, "verify": _verify, "plan": _plan}
+    actions |= {"finetune": adapt.run, "train-branch": adapt.run}
     try:
         return actions[args.action](args)
     except WeightsError as error:

@@ -195,4 +195,18 @@ def finish_pictures(
     )
 
 
-__all__ = ["Finish", "finish_pictures"]
+def vignette_shade(size: tuple[int, int], strength: float) -> np.ndarray:
+    """Return what the last pass multiplies each pixel by for a vignette, float32 in (0, 1], shape [H, W].
+
+    Args:
+        size: Height and width [px].
+        strength: ``Finish.vignette``.
+    """
+    height, width = size
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    rim = ((2.0 * x + 1.0 - width) ** 2 + (2.0 * y + 1.0 - height) ** 2) / (width**2 + height**2)
+    shade: np.ndarray = (1.0 - 0.6 * strength * rim**2).astype(np.float32)
+    return shade
+
+
+__all__ = ["Finish", "finish_pictures", "vignette_shade"]
