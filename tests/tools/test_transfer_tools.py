@@ -1,6 +1,7 @@
 """The training tools at toy size: data is whole or absent, training resumes, what is exported loads and paints."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch  # noqa: TID253
 
 import train_transfer
 import transfer_metrics
-from cosmos.models.embedded.pairs import Pairs, random_weights, whole_batch
-from cosmos.models.embedded.sampling import load_embedded
+from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.pairs import Pairs, random_weights, read_pair, whole_batch
+from cosmos.models.embedded.sampling import load_embedded, padding_for
+from cosmos.models.spec import TransferNetConfig
 
 SIZE = (48, 64)
 
@@ -61,6 +64,38 @@ def test_a_batch_has_what_the_net_takes(folder):
     assert set(batch.controls) == set(batch.weights) == {"edge", "depth", "seg", "vis"}
     assert batch.rgb.abs().max() <= 1.0 and batch.hints.abs().max() <= 1.01
     assert sum(batch.weights.values()).max() <= 1.0 + 1e-6
+
+
+def test_a_batch_is_decided_by_seed_and_number(folder):
+    first, again = Pairs(folder, seed=0).batch(3, 5), Pairs(folder, seed=0).batch(3, 5)
+    assert torch.equal(first.rgb, again.rgb) and torch.equal(first.weights["edge"], again.weights["edge"])
+    for other in (Pairs(folder, seed=0).batch(3, 6), Pairs(folder, seed=1).batch(3, 5)):
+        assert not torch.equal(first.weights["edge"], other.weights["edge"])
+    with closing(Pairs(folder, seed=0).stream(3, 4)) as stream:
+        next(stream)
+        assert torch.equal(next(stream).rgb, first.rgb)
+
+
+def test_what_a_pair_lacks_stays_out(folder, tmp_path):
+    whole = read_pair(folder / "000000_00.npz")
+    bare = {name: array for name, array in whole.items() if name not in ("depth", "seg", "hints", "maps")}
+    np.savez(tmp_path / "000000_00.npz", **bare)
+    config = TransferNetConfig(controls=("edge", "depth", "seg", "vis", "lidar"))
+    batch = Pairs(tmp_path, seed=0, config=config, always="vis").batch(40, 0)
+    assert all(not batch.weights[kind].any() for kind in ("depth", "seg", "lidar"))
+    assert batch.weights["vis"].amax(dim=(1, 2, 3)).min() > 0.0 and batch.weights["edge"].any()
+    assert not batch.lit.any() and not batch.hints.any() and not batch.maps.any()
+
+
+def test_padding_repeats_the_rim_and_what_is_painted_keeps_its_size(folder):
+    batch = Pairs(folder, seed=0).batch(2, 0, (33, 42))
+    net = TransferNet(train_transfer.SIZES["tiny"]).eval()
+    pad = padding_for(net.config, (33, 42), 4)
+    grown = batch.padded(pad)
+    assert pad == (0, 6, 0, 7) and grown.rgb.shape[-2:] == grown.weights["edge"].shape[-2:] == (40, 48)
+    assert torch.equal(grown.maps[..., :33, :42], batch.maps)
+    assert torch.equal(grown.hints[..., 39, :42], batch.hints[..., 32, :])
+    assert train_transfer.paint(net, batch, 4).shape == batch.target.shape
 
 
 def test_weights_cover_subsets_and_maps_and_never_pass_one():

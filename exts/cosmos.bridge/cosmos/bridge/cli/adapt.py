@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    quiet_warp()
     check_device(args.device)
     data = Path(args.data)
     task = _Task(
@@ -84,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         quiet=args.json,
     )
-    quiet_warp()
     again = f" Go on later with: {shlex.join(['cosmos-bridge', *args.argv])}"
     job: Job[Adapted] = Job(lambda progress, stop: task.run(stop))
     with usd_remarks():
@@ -225,7 +225,11 @@ class _Meter:
         if self._first is None:
             self._first = (done, now)
         first, since = self._first
-        left = "" if done == first else f", about {seconds_text((now - since) / (done - first) * (total - done))} left"
+        left = (
+            ""
+            if done in (first, total)
+            else f", about {seconds_text((now - since) / (done - first) * (total - done))} left"
+        )
         self._say(f"step {done}/{total}: loss {loss:.4f}{left}", last=done == total)
 
     def _say(self, text: str, *, last: bool = False) -> None:

@@ -140,7 +140,10 @@ def check_pairs(recipe: Recipe) -> list[dict[str, Any]]:
         conditions_of(pair, None, f"pairs[{index}].conditions")
         source, target = recipe.open(pair)
         with closing(source), closing(target):
-            about = {"source": dict(source.describe()), "target": dict(target.describe())}
+            about = {
+                "source": {**source.describe(), "path": pair.source},
+                "target": {**target.describe(), "path": pair.target},
+            }
             if source.num_frames != target.num_frames:
                 raise SourceError(
                     f"The target {pair.target} has {target.num_frames} frames, its source {pair.source} "
