@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.errors import ModelError, ModelWeightsError
 from cosmos.bridge.kernels.finish import Finish, finish_pictures
+from cosmos.bridge.render.lidar import Lidar
+from cosmos.bridge.sinks.video import write_video
 from cosmos.bridge.sources import open_source, read_clip
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.transfer.registry import create
@@ -226,6 +228,40 @@ def test_a_pair_is_what_the_adapter_hands_the_net(cli, stage, tiny, tmp_path, mo
     finish_pictures(shown, source=clip.rgb, finish=Finish(vignette=1.0), times=np.zeros(1), first_frame=0)
     fits = bare < 255
     assert fits.mean() > 0.5 and np.abs(shown.numpy()[0].astype(int) - clip.rgb.numpy()[0])[fits].max() <= 1
+
+
+def test_a_stage_draws_the_control_that_is_taught(cli, stage, tiny, recorded, tmp_path):
+    pair = {"source": str(stage), "target": str(recorded / "real"), "prompt": PROMPT, "frames": "3:6"}
+    styles = {"lidar": {"channels": 16}}
+    (tmp_path / "pairs.json").write_text(json.dumps({"size": "36x48", "pairs": [pair], "controls": styles}))
+    out = tmp_path / "weights"
+    code, _, err = cli(
+        *("models", "train-branch", "--control", "lidar", "--data", tmp_path, "--from", tiny),
+        *("--steps", 1, "--every", 2, "--device", "cpu"),
+    )
+    assert code == 0, err
+    source = open_source(
+        stage, frames=range(3, 6), size=SIZE, device="cpu", controls=("lidar",), lidar=Lidar(channels=16)
+    )
+    drawn = [frame.lidar.numpy() for frame in source.read()]
+    source.close()
+    stored = [np.load(path)["lidar"] for path in sorted((out / "training" / "pairs").glob("*.npz"))]
+    assert len(stored) == 2 and stored[0].any()
+    np.testing.assert_array_equal(stored, drawn[::2])
+
+
+def test_videos_teach_without_depth_and_light(cli, tiny, recorded, tmp_path):
+    for name in ("sim", "real"):
+        pictures = np.stack([cv2.imread(str(path))[..., ::-1] for path in sorted((recorded / name).glob("rgb*.png"))])
+        write_video(tmp_path / f"{name}.mp4", pictures, fps=24.0)
+    (tmp_path / "pairs.json").write_text(
+        json.dumps({"pairs": [{"source": "sim.mp4", "target": "real.mp4", "prompt": PROMPT}]})
+    )
+    code, told, err = cli("models", "finetune", *options(tiny, tmp_path, tmp_path / "out", steps=2))
+    assert code == 0, err
+    assert "learnt    3 pictures" in told and "held out" not in told and "A video holds colour only" in err
+    arrays = np.load(next((tmp_path / "out" / "training" / "pairs").glob("*.npz")))
+    assert set(arrays.files) == {"rgb", "target", "edge", "vis", "style", "about"}
 
 
 @pytest.mark.parametrize(
