@@ -119,11 +119,11 @@ def test_finetune_learns_its_pairs_and_what_it_writes_paints_them(cli, tiny, rec
 
 def test_a_branch_is_taught_alone_and_the_model_then_knows_its_control(cli, tiny, recorded, tmp_path):
     tuned, out, clip = tmp_path / "tuned", tmp_path / "lidar", clip_of(recorded)
-    assert cli("models", "finetune", *options(tiny, recorded, tuned))[0] == 0
+    assert cli("models", "finetune", *options(tiny, recorded, tuned, steps=120))[0] == 0
     assert [str(kind) for kind in EmbeddedTransfer(tiny).spec.controls] == ["edge", "depth", "seg", "vis"]
     with pytest.raises(ModelError, match=r"does not know the control lidar; these weights know .* train-branch"):
         painted(tiny, clip, lidar=1.0)
-    words = options(tuned, recorded, out, steps=60, rate=0.05)
+    words = options(tuned, recorded, out, steps=150, rate=0.1)
     code, _, err = cli("models", "train-branch", "--control", "lidar", *words)
     assert code == 0, err
     before, after = (load_file(folder / "net.safetensors") for folder in (tuned, out))
@@ -136,6 +136,8 @@ def test_a_branch_is_taught_alone_and_the_model_then_knows_its_control(cli, tiny
     np.testing.assert_array_equal(painted(out, clip, **plain), painted(tuned, clip, **plain))
     heard, unheard = painted(out, clip, **plain, lidar=0.5), painted(out, clip, **plain)
     assert psnr(heard, recorded) > psnr(unheard, recorded) + 1.0
+    bluer, seen = (heard - unheard)[..., 2], clip.lidar.numpy()[..., 2] > 0
+    assert bluer[seen].mean() > bluer[~seen].mean() + 10.0
 
 
 @pytest.mark.parametrize("kind", ["lidar", "depth"])
