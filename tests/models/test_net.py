@@ -100,6 +100,25 @@ def test_a_control_of_weight_zero_is_a_control_that_is_not_there(kind):
     torch.testing.assert_close(model.paint(zero, Conditions()), model.paint(absent, Conditions()), atol=1e-5, rtol=1e-5)
 
 
+def test_under_a_roof_neither_rain_nor_snow_is_painted():
+    model, given = EmbeddedModel(net=loud_net(), reader=None, sha256=""), inputs()
+    fallen, dry = Conditions(snow=0.8, rain=0.4), Conditions()
+    given.maps[:, 12], given.hints[:, 19:] = 1.0, 0.0
+
+    def paint(open_, conditions):
+        maps = given.maps.clone()
+        maps[:, 13] = open_
+        return model.paint(replace(given, maps=maps), conditions)
+
+    torch.testing.assert_close(paint(-1.0, fallen), paint(-1.0, dry))
+    assert (paint(1.0, fallen) - paint(1.0, dry)).abs().mean() > 0.01
+    half = torch.full_like(given.maps[0, 0], -1.0)
+    half[..., 20:] = 1.0
+    mixed = paint(half, fallen)
+    torch.testing.assert_close(mixed[..., :20], paint(half, dry)[..., :20])
+    assert (mixed[..., 20:] - paint(half, dry)[..., 20:]).abs().mean() > 0.01
+
+
 def test_padding_does_not_reach_pixels_far_from_the_rim():
     """Far from the rim a picture is the same, whether its size is a multiple of the trunk's stride or not."""
     net = loud_net()

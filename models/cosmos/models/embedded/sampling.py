@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch  # noqa: TID253
@@ -16,6 +16,11 @@ from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
+
+_FALLEN = slice(19, 22)
+"""Hints of drifts, patches of snow and puddles."""
+_FEW = 0.002
+"""Share of a picture below which it is not painted a second time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,6 +51,8 @@ class EmbeddedModel:
     def paint(self, inputs: PaintInputs, conditions: Conditions) -> Tensor:
         """Paint frames, each on its own.
 
+        Under a roof the frames are painted as if neither rain nor snow fell, where the light maps tell of roofs.
+
         Args:
             inputs: The frames, on the net's device; any size from 1 px.
             conditions: The look.
@@ -67,18 +74,31 @@ class EmbeddedModel:
             hints = rgb.new_zeros((rgb.shape[0], self.net.config.hints, *rgb.shape[-2:]))
         else:
             hints = frames(inputs.hints)
-        style = torch.from_numpy(style_vector(conditions)).to(rgb.device).expand(rgb.shape[0], -1)
+        maps = None if inputs.maps is None else frames(inputs.maps)
+
+        def painted(under: Conditions, seen: Tensor) -> Tensor:
+            style = torch.from_numpy(style_vector(under)).to(rgb.device).expand(rgb.shape[0], -1)
+            controls = {kind: frames(control) for kind, control in inputs.controls.items()}
+            weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
+            return self.net(rgb, controls, weights, seen, style, coarse, maps=maps)
+
         with torch.inference_mode():
-            out = self.net(
-                rgb,
-                {kind: frames(control) for kind, control in inputs.controls.items()},
-                {kind: frames(weight) for kind, weight in inputs.weights.items()},
-                hints,
-                style,
-                coarse,
-                maps=None if inputs.maps is None else frames(inputs.maps),
-            )
+            reached = None if maps is None or conditions.rain + conditions.snow <= 0.0 else _reached(maps)
+            if reached is None or float(reached.mean()) > 1.0 - _FEW:
+                out = painted(conditions, hints)
+            else:
+                dry = hints.clone()
+                dry[:, _FALLEN] = 0.0
+                out = painted(replace(conditions, rain=0.0, snow=0.0), dry)
+                if float(reached.mean()) > _FEW:
+                    out = torch.lerp(out, painted(conditions, hints), reached)
         return out[..., :height, :width].clamp(-1.0, 1.0).transpose(0, 1)[None]
+
+
+def _reached(maps: Tensor) -> Tensor:
+    """Return where rain and snow of the look may show, in [0, 1], shape [B, 1, H, W]: the open, and the sky itself."""
+    clear, reached = maps[:, 12:13], (maps[:, 13:14] + 1.0) * 0.5
+    return torch.where(clear < -0.99, torch.ones_like(reached), reached)
 
 
 def coarse_for(height: int, width: int) -> int:
