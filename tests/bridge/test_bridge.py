@@ -75,8 +75,8 @@ def test_a_preserve_that_names_nothing_is_refused(config, plain):
 def test_options_of_a_backend_reach_it_and_others_are_refused(config):
     with pytest.raises(ConfigError, match=r"'overlapp' is no setting in transfer_options; the nearest is 'overlap'"):
         Bridge(config.replace(transfer="cosmos-transfer2.5", guard="off", transfer_options={"overlapp": 2}))
-    with pytest.raises(ConfigError, match="embedded takes no transfer_options, got overlap"):
-        Bridge(config.replace(transfer_options={"overlap": 2}))
+    with pytest.raises(ConfigError, match="identity takes no transfer_options, got overlap"):
+        Bridge(config.replace(transfer="identity", transfer_options={"overlap": 2}))
     options = {"weights": "/nowhere"}
     bridge = Bridge(config.replace(transfer="cosmos-transfer2.5", guard="off", transfer_options=options))
     with pytest.raises(ModelError, match=r"no checkpoint of cosmos-transfer2\.5 in /nowhere"):
