@@ -228,7 +228,8 @@ def _check(lens: object, coefficients: tuple[float, ...], *, most: int, max_thet
 def _first_root(low_first: np.ndarray) -> float:
     """Return the smallest positive real root of a polynomial; ``inf`` where it has none."""
     high_first = np.asarray(low_first, dtype=np.float64)[::-1]
-    tiny = np.abs(high_first) < 1e-100 * np.abs(high_first).max()  # would overflow, and shifts no root that matters
+    # So little shifts no root that matters, but spoils the numbers of the others.
+    tiny = np.abs(high_first) < 1e-24 * np.abs(high_first).max()
     high_first = np.trim_zeros(np.where(tiny, 0.0, high_first), "f")
     if len(high_first) < 2:
         return math.inf
