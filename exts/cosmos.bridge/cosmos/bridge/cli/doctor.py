@@ -31,6 +31,9 @@ _PACKAGES = {
     "rich": "rich",
 }
 
+_BROKEN = (ImportError, AttributeError, OSError, RuntimeError, TypeError, ValueError)
+"""What a damaged or half-installed package raises on import or first use."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
@@ -129,14 +132,14 @@ def _devices() -> Iterator[Check]:
         quiet_warp()
         found = ", ".join(f"{device.alias} ({device.name})" for device in wp.get_devices())
         yield Check(name="warp devices", ok=True, found=found)
-    except Exception as error:  # noqa: BLE001 - the doctor reports whatever is broken
+    except _BROKEN as error:
         yield Check(name="warp devices", ok=False, found=_short(error), cure="Reinstall warp-lang.")
     try:
         import torch
 
         cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA, models run on the CPU"
         yield Check(name="torch devices", ok=True, found=f"{torch.get_num_threads()} CPU threads; {cuda}")
-    except Exception as error:  # noqa: BLE001 - the doctor reports whatever is broken
+    except _BROKEN as error:
         yield Check(name="torch devices", ok=False, found=_short(error), cure="Reinstall torch.")
 
 
@@ -146,7 +149,7 @@ def _weights() -> Iterator[Check]:
         from cosmos.bridge.transfer.registry import backends, create
 
         known = backends()
-    except Exception as error:  # noqa: BLE001 - the doctor reports whatever is broken
+    except _BROKEN as error:
         yield Check(name="transfer backends", ok=False, found=_short(error), cure="Reinstall cosmos-bridge.")
         return
     for backend in known:
@@ -164,7 +167,7 @@ def _weights() -> Iterator[Check]:
             )
         except BridgeError as error:
             yield Check(name=f"transfer {name}", ok=False, found=_short(error), cure="Do what the sentence says.")
-        except Exception as error:  # noqa: BLE001 - the doctor reports whatever is broken
+        except _BROKEN as error:
             yield Check(
                 name=f"transfer {name}", ok=False, found=_short(error), cure="Reinstall cosmos-bridge[headless]."
             )
