@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Optional
 
-from cosmos.bridge.critic.boundaries import BoundarySweep
-from cosmos.bridge.critic.flicker import FlickerSweep
-from cosmos.bridge.critic.order import OrderSweep
+from cosmos.bridge.critic.checks.boundaries import BoundarySweep
+from cosmos.bridge.critic.checks.flicker import FlickerSweep
+from cosmos.bridge.critic.checks.order import OrderSweep
+from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.outcome import Outcome, conclude
-from cosmos.bridge.critic.picture import PictureSweep
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits, Threshold
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.types import Finding, Progress, TransferRequest, TransferResult, Verdict
