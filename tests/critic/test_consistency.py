@@ -2,8 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cosmos.bridge.critic.consistency import ConsistencyCritic
+from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
+from cosmos.bridge.critic.registry import create
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.errors import ConfigError
 
 CRATE_A, CRATE_B, ROBOT, TANK, BOLT = 3, 4, 5, 7, 6
 
@@ -248,7 +250,7 @@ def test_ids_beyond_24_bits_work(draw_world, layers_without):
 
 
 def test_findings_are_capped_and_the_rest_counted(world):
-    critic = ConsistencyCritic(limits=Limits(max_findings=2))
+    critic = ConsistencyCritic(ConsistencyOptions(limits=Limits(max_findings=2)))
     verdict = critic.judge(world.request(), world.result(world.rgb[:, :, ::-1].copy()))
     assert len(verdict.findings) == 3 and verdict.findings[-1].check == "more"
     assert verdict.findings[0].severity == "reject" and verdict.findings[-1].text.endswith(".")
@@ -257,7 +259,8 @@ def test_findings_are_capped_and_the_rest_counted(world):
 def test_verdict_does_not_depend_on_the_chunks(world, draw_world, layers_without):
     rgb = draw_world(layers_without(i3=(4.0, 0.0))).rgb
     whole, parts = (
-        ConsistencyCritic(limits=Limits(chunk=size)).judge(world.request(), world.result(rgb)) for size in (12, 5)
+        ConsistencyCritic(ConsistencyOptions(limits=Limits(chunk=size))).judge(world.request(), world.result(rgb))
+        for size in (12, 5)
     )
     assert whole.measurements == parts.measurements
     assert [finding.text for finding in whole.findings] == [finding.text for finding in parts.findings]
@@ -276,5 +279,15 @@ def test_progress_is_told_and_may_cancel(world):
 
 
 def test_unknown_threshold_is_refused():
-    with pytest.raises(ValueError, match=r"no check \['edge'\]; it has \['blank_frames'"):
-        ConsistencyCritic(thresholds={"edge": THRESHOLDS["edges_kept"]})
+    with pytest.raises(ConfigError, match=r"no check \['edge'\]; it has \['blank_frames'"):
+        create("consistency", {"thresholds": {"edge": 0.5}})
+    with pytest.raises(ConfigError, match="bar of edges_kept must be a number, got nan"):
+        create("consistency", {"thresholds": {"edges_kept": float("nan")}})
+    with pytest.raises(ConfigError, match=r"critic_options\.limits"):
+        create("consistency", {"limits": {"chunks": 8}})
+
+
+def test_a_bar_of_ones_own_decides(world):
+    strict = create("consistency", {"thresholds": {"edges_kept": 1.01}})
+    assert not strict.judge(world.request(), world.result(world.rgb)).accepted
+    assert create("consistency", {}).judge(world.request(), world.result(world.rgb)).accepted

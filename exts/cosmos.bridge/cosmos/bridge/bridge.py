@@ -81,7 +81,7 @@ class Bridge:
         self._open_source = open_source or self._open_named_source
         self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options)
         self._guard = guard or _create("guard", config.guard or default_guard(config.transfer))
-        self._critic = critic or _create("critic", config.critic)
+        self._critic = critic or _create("critic", config.critic, config.critic_options)
 
     def beside(self, config: BridgeConfig, **parts: Any) -> Bridge:
         """Return a bridge for another clip of the same settings, with the models of this one; close either of them."""

@@ -138,6 +138,8 @@ class BridgeConfig:
     ``blocklist``."""
     critic: str = "consistency"
     """Name of the critic."""
+    critic_options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of that critic alone (for ``consistency``: protect, thresholds, limits, papers)."""
     min_score: float = 0.0
     """Score, in [0, 1], below which a result is rejected although the critic found no fault; what just meets the bars
     of the consistency critic scores 0.5."""

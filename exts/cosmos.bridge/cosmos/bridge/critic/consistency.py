@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
-from typing import Optional
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Optional
 
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.outcome import Outcome, conclude
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits, Threshold
+from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.critic.truth import Truth, chunks
+from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.types import Finding, Progress, TransferRequest, TransferResult, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsistencyOptions:
+    """What one run may set; ``critic_options`` in a config."""
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Check -> bar that replaces the one of ``THRESHOLDS``, in the unit of that check."""
+    limits: Limits = field(default_factory=Limits)
+    """How to measure."""
+
+    def __post_init__(self) -> None:
+        strange = sorted(set(self.thresholds) - set(THRESHOLDS))
+        if strange:
+            raise ConfigError(f"The consistency critic has no check {strange}; it has {list(THRESHOLDS)}.")
+        for check, bar in self.thresholds.items():
+            if math.isnan(bar):
+                raise ConfigError(f"The bar of {check} must be a number, got {bar!r}; inf switches a check off.")
 
 
 class ConsistencyCritic:
@@ -24,25 +45,20 @@ class ConsistencyCritic:
     counts only where the result shows enough, and against what is as far away. What cannot be checked (a buffer that
     the source does not give, an instance of a few pixels) is reported as ``unchecked``; a clip of which nothing could
     be checked is refused. Everything is measured on the CPU; pictures on another device are copied, a chunk at a time.
+
+    Args:
+        options: What a run may set; ``None`` takes the defaults.
     """
 
-    def __init__(
-        self, *, thresholds: Optional[Mapping[str, Threshold]] = None, limits: Optional[Limits] = None
-    ) -> None:
-        """Take bars and limits.
+    Options: ClassVar[type[ConsistencyOptions]] = ConsistencyOptions
 
-        Args:
-            thresholds: Bars that replace those of ``THRESHOLDS``, by check name.
-            limits: How to measure; ``None`` takes the defaults.
-
-        Raises:
-            ValueError: If a threshold names a check that does not exist.
-        """
-        strange = sorted(set(thresholds or {}) - set(THRESHOLDS))
-        if strange:
-            raise ValueError(f"The consistency critic has no check {strange}; it has {list(THRESHOLDS)}.")
-        self._thresholds = {**THRESHOLDS, **(thresholds or {})}
-        self._limits = limits or Limits()
+    def __init__(self, options: Optional[ConsistencyOptions] = None) -> None:
+        self._options = options or ConsistencyOptions()
+        self._limits = self._options.limits
+        self._thresholds = {
+            check: replace(bar, value=float(self._options.thresholds.get(check, bar.value)))
+            for check, bar in THRESHOLDS.items()
+        }
 
     @property
     def name(self) -> str:
@@ -99,4 +115,4 @@ def _misfit(request: TransferRequest, result: TransferResult) -> Optional[Findin
     return Finding(kind="geometry", check="shape", severity="reject", text=text)
 
 
-__all__ = ["ConsistencyCritic"]
+__all__ = ["ConsistencyCritic", "ConsistencyOptions"]

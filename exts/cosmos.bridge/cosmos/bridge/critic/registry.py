@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Optional
 
 from cosmos.bridge.critic.base import Critic
 from cosmos.bridge.errors import ConfigError, ModelNotInstalledError
+from cosmos.bridge.settings import from_plain
 
 CRITICS: Mapping[str, tuple[str, str]] = {
     "consistency": ("cosmos.bridge.critic.consistency:ConsistencyCritic", "headless"),
@@ -20,15 +21,15 @@ def names() -> tuple[str, ...]:
     return tuple(CRITICS)
 
 
-def create(name: str, **settings: Any) -> Critic:
+def create(name: str, options: Optional[Mapping[str, Any]] = None) -> Critic:
     """Make a critic.
 
     Args:
         name: One of ``names()``.
-        settings: Handed to the critic's constructor.
+        options: Settings of that critic alone, as plain values; its ``Options`` class says which there are.
 
     Raises:
-        ConfigError: If there is no critic of this name.
+        ConfigError: If there is no critic of this name, or it does not know an option or refuses its value.
         ModelNotInstalledError: If its packages are missing.
     """
     if name not in CRITICS:
@@ -39,7 +40,14 @@ def create(name: str, **settings: Any) -> Critic:
         factory = getattr(import_module(module), attribute)
     except ImportError as error:
         raise ModelNotInstalledError(f'{name} needs {error.name}: pip install "cosmos-bridge[{extra}]".') from error
-    return factory(**settings)
+    if not options:
+        plain: Critic = factory()
+        return plain
+    kind = getattr(factory, "Options", None)
+    if kind is None:
+        raise ConfigError(f"{name} takes no critic_options, got {', '.join(options)}; leave them out.")
+    made: Critic = factory(from_plain(kind, options, "critic_options"))
+    return made
 
 
 __all__ = ["CRITICS", "create", "names"]

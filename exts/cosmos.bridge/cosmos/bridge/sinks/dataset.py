@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Optional
 
@@ -332,7 +332,7 @@ def _describe(augmentation: Augmentation, *, files: Mapping[str, Any], **parts: 
         },
         "provenance": plain(augmentation.result.provenance),
         "guard_reports": plain(augmentation.guard_reports),
-        "verdict": plain(augmentation.verdict),
+        "verdict": plain(replace(augmentation.verdict, scores=None, carried=None)),
         **parts,
         "files": {key: files[key] for key in sorted(files)},
     }

@@ -17,13 +17,31 @@ from cosmos.bridge.types.lens import FTheta, Lens, OpenCvFisheye, OpenCvPinhole,
 from cosmos.bridge.types.look import Look
 from cosmos.bridge.types.probe import LightMaps, LightProbe
 from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
-from cosmos.bridge.types.verdict import Augmentation, Finding, FindingKind, GuardReport, Measurement, Severity, Verdict
+from cosmos.bridge.types.verdict import (
+    LABEL_STATES,
+    WHOLE_FRAME,
+    Augmentation,
+    CarriedLabel,
+    CarriedLabels,
+    Finding,
+    FindingKind,
+    GuardReport,
+    LabelState,
+    Measurement,
+    Scores,
+    Severity,
+    Verdict,
+)
 
 __all__ = [
     "BUFFERS",
     "EXTRA_BUFFERS",
+    "LABEL_STATES",
+    "WHOLE_FRAME",
     "Augmentation",
     "Camera",
+    "CarriedLabel",
+    "CarriedLabels",
     "Clip",
     "ControlKind",
     "ControlSignal",
@@ -36,6 +54,7 @@ __all__ = [
     "FrameDetails",
     "GuardReport",
     "Instance",
+    "LabelState",
     "Lens",
     "LightMaps",
     "LightProbe",
@@ -48,6 +67,7 @@ __all__ = [
     "Pinhole",
     "Progress",
     "Provenance",
+    "Scores",
     "Severity",
     "TransferRequest",
     "TransferResult",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
+
+import numpy as np
 
 from cosmos.bridge.types.transfer import TransferRequest, TransferResult
 
@@ -71,6 +74,66 @@ class Finding:
     """The bar it missed."""
 
 
+WHOLE_FRAME = -1
+"""Instance of a score that concerns a whole frame."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scores:
+    """What every check measured of every frame and instance, one row a number; NumPy arrays of one length K."""
+
+    checks: tuple[str, ...]
+    """Names that ``check`` counts."""
+    check: np.ndarray
+    """Index into ``checks``, int16, shape [K]."""
+    frame: np.ndarray
+    """Frame number, int32, shape [K]."""
+    instance: np.ndarray
+    """Instance id, or ``WHOLE_FRAME``, int64, shape [K]."""
+    value: np.ndarray
+    """What was measured, in the unit of the check, float32, shape [K]."""
+    passed: np.ndarray
+    """Whether that frame and instance meet the bar of the check, bool, shape [K]."""
+
+    def __post_init__(self) -> None:
+        lengths = {len(array) for array in (self.check, self.frame, self.instance, self.value, self.passed)}
+        if len(lengths) != 1:
+            raise ValueError(f"Scores needs arrays of one length, got lengths {sorted(lengths)}.")
+
+
+LabelState = Literal["survives", "rederive", "dropped", "unknown"]
+"""What becomes of a label on the new picture: still true; to be made again from it; false; nobody knows."""
+LABEL_STATES: tuple[LabelState, ...] = ("survives", "rederive", "dropped", "unknown")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CarriedLabel:
+    """What becomes of one kind of label, frame by frame and instance by instance."""
+
+    kind: str
+    """Label kind, e.g. ``box_2d``."""
+    state: np.ndarray
+    """Index into ``LABEL_STATES``, uint8, shape [T, N]; N is 1 for a kind that belongs to a whole frame."""
+    check: np.ndarray
+    """Check that decided, as index into ``CarriedLabels.checks``, -1 for none, int16, shape [T, N]."""
+    score: np.ndarray
+    """What that check measured, in its unit, NaN for none, float32, shape [T, N]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CarriedLabels:
+    """Which labels of the source still hold on the result, and which check says so."""
+
+    checks: tuple[str, ...]
+    """Names of the checks."""
+    instances: np.ndarray
+    """Instance ids of the columns, int64, shape [N]."""
+    labels: tuple[CarriedLabel, ...]
+    """One item a label kind."""
+    rules: Mapping[str, Mapping[str, Any]]
+    """Label kind -> the rule it was decided by, as plain values."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """Whether a result may be used, why, and by which numbers."""
@@ -91,6 +154,12 @@ class Verdict:
     """The unparsed answer of a language model; empty for model-free checks."""
     seconds: float = 0.0
     """What judging cost [s]."""
+    costs: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Family of checks -> what it cost [s]."""
+    scores: Optional[Scores] = field(default=None, compare=False, repr=False)
+    """Every number of every frame and instance; ``None`` from a critic that has none."""
+    carried: Optional[CarriedLabels] = field(default=None, compare=False, repr=False)
+    """What becomes of each label; ``None`` from a critic that does not look at labels one by one."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.score <= 1.0:
@@ -121,4 +190,18 @@ class Augmentation:
     """Free labels of the run: prompt name, variant."""
 
 
-__all__ = ["Augmentation", "Finding", "FindingKind", "GuardReport", "Measurement", "Severity", "Verdict"]
+__all__ = [
+    "LABEL_STATES",
+    "WHOLE_FRAME",
+    "Augmentation",
+    "CarriedLabel",
+    "CarriedLabels",
+    "Finding",
+    "FindingKind",
+    "GuardReport",
+    "LabelState",
+    "Measurement",
+    "Scores",
+    "Severity",
+    "Verdict",
+]
