@@ -10,6 +10,7 @@ BridgeError
 │   └── ModelMemoryError         it does not fit the device
 ├── GuardRefusal             a guard said no; this is an answer, not a failure
 ├── VerdictParseError        a critic answered something that is no verdict
+├── PlantError               a fault cannot be planted in this clip
 ├── SinkError                a result cannot be written
 └── JobCancelled             somebody asked the job to stop
 
@@ -57,6 +58,10 @@ class VerdictParseError(BridgeError):
     """A critic answered something that is no verdict."""
 
 
+class PlantError(BridgeError):
+    """A fault cannot be planted in this clip: nothing in it could show that fault."""
+
+
 class SinkError(BridgeError):
     """A result cannot be written."""
 
@@ -75,6 +80,7 @@ __all__ = [
     "ModelMemoryError",
     "ModelNotInstalledError",
     "ModelWeightsError",
+    "PlantError",
     "SinkError",
     "SourceError",
     "VerdictParseError",
