@@ -41,3 +41,18 @@ def tiny_folder(tmp_path_factory):
 
     torch.set_num_threads(1)
     return write_tiny_transfer(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory):
+    """NVIDIA's backends with tiny weights, each made once."""
+    import torch
+
+    pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
+
+    from backends import Kept
+
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COSMOS_BRIDGE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield Kept(tmp_path_factory.mktemp)

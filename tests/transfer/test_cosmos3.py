@@ -1,7 +1,7 @@
-"""The Cosmos 3 backend: every setting reaches the pictures, and what cannot is refused with who can."""
+"""The Cosmos 3 backend: tuned guidance, weights, structured prompts, and what it alone refuses."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import warp as wp
 
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
-from cosmos.bridge.errors import ConfigError, ModelError, ModelMemoryError, ModelWeightsError
+from cosmos.bridge.errors import ConfigError, ModelError
 from cosmos.bridge.transfer.cosmos3 import Cosmos3Options, Cosmos3Transfer
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlWeights, TransferRequest
@@ -48,31 +48,7 @@ def ask(clip, **changes):
     return TransferRequest(clip=clip, controls=controls, **settings)
 
 
-CHANGES = {
-    "controls": {"controls": 6},
-    "weights": {"weights": ControlWeights(edge=0.5, depth=0.5, seg=0.5)},
-    "prompt": {"prompt": "rain"},
-    "negative_prompt": {"negative_prompt": "rain"},
-    "seed": {"seed": 4},
-    "num_steps": {"num_steps": 3},
-    "guidance": {"guidance": 2.0},
-}
-
-
-def test_every_field_of_a_request_acts_or_is_refused():
-    assert {*CHANGES, "clip", "preserve"} == {item.name for item in fields(TransferRequest)}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_every_field_that_it_takes_reaches_the_pictures(model, clip, plain, name):
-    changed = dict(CHANGES[name])
-    if name == "controls":
-        changed["controls"] = make_controls(clip, seed=changed["controls"])
-    assert (model.transfer(ask(clip, **changed)).rgb.numpy() != plain).any()
-
-
-def test_the_rate_of_the_clip_reaches_the_pictures_and_its_colours_do_not(model, clip, plain):
-    assert (model.transfer(ask(replace(clip, fps=10.0))).rgb.numpy() != plain).any()
+def test_the_colours_of_the_clip_do_not_reach_the_pictures(model, clip, plain):
     black = replace(clip, rgb=wp.zeros_like(clip.rgb))
     np.testing.assert_array_equal(model.transfer(ask(black, controls=make_controls(clip))).rgb.numpy(), plain)
 
@@ -94,42 +70,6 @@ def test_several_hints_get_the_strongest_tuned_guidance_and_are_told(model, clip
     assert not asked.transfer(ask(clip, weights=weights, guidance=2.0)).provenance.notes
 
 
-OPTIONS = {
-    "control_guidance": {"control_guidance": 1.0},
-    "attention": {"attention": "weighted"},
-    "shift": {"shift": 3.0},
-    "chunk_frames": {"chunk_frames": 9},
-    "overlap": {"overlap": 2},
-    "complete_prompts": {"complete_prompts": False},
-    "dtype": {"dtype": "bfloat16"},
-    "fp8": {"fp8": True},
-    "weights": {},
-}
-
-
-def test_every_option_is_perturbed_here():
-    assert {*OPTIONS, "vae_tiling"} == {item.name for item in fields(Cosmos3Options)}
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_reaches_the_pictures(options, clip, plain, tmp_path, name):
-    changed = OPTIONS[name]
-    if name == "weights":
-        from safetensors.torch import load_file, save_file
-
-        changed = {"weights": str(write_tiny_cosmos3(tmp_path))}
-        file = tmp_path / "transformer" / "diffusion_pytorch_model.safetensors"
-        save_file({key: value * 1.1 for key, value in load_file(file).items()}, file)
-    other = Cosmos3Transfer(replace(options, **changed))
-    assert (other.transfer(ask(clip)).rgb.numpy() != plain).any()
-
-
-def test_vae_tiling_reaches_the_autoencoder(options):
-    tiled = Cosmos3Transfer(replace(options, vae_tiling=True))
-    tiled.load("cpu")
-    assert tiled._loaded.vae.use_tiling is True
-
-
 def test_unequal_weights_act_where_each_control_has_an_attention(options, clip):
     model = Cosmos3Transfer(replace(options, attention="weighted"))
     first, second, scaled = (
@@ -146,20 +86,16 @@ def test_unequal_weights_act_where_each_control_has_an_attention(options, clip):
     [
         ({"weights": {"depth": 0.5}}, r"cannot weigh a single control, got depth=0\.5; give 1"),
         ({"weights": {"edge": 0.5, "depth": 0.25}}, r"got edge=0\.5, depth=0\.25; set transfer_options\.attention"),
-        ({"weights": {"lidar": 1.0}}, "does not know the control lidar"),
-        ({"weights": {}}, "all weights are 0"),
         ({"guidance": 11.0}, r"a guidance in \[0, 10\], got 11"),
-        ({"guidance": 1.0, "negative_prompt": "rain"}, "reads a negative prompt where guidance is above 1"),
+        ({"guidance": 1.0, "negative_prompt": "rain"}, "reads no negative prompt at guidance 1; raise it above 1"),
+        ({"weights": {"hdmap": 1.0}, "negative_prompt": "rain"}, "no negative prompt at the tuned guidance 1; give"),
         ({"num_steps": 201}, "at most 200 num_steps"),
-        ({"preserve": True}, r"cannot preserve parts of the source; cosmos-transfer2\.5 can"),
         ({"weights": "map"}, r"takes numbers as weights, not maps; cosmos-transfer2\.5 takes maps"),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_one_sentence(model, clip, changes, sentence):
     ones = wp.full(clip.rgb.shape[:3], 1.0, dtype=wp.float32, device="cpu")
     changes = dict(changes)
-    if changes.get("preserve"):
-        changes["preserve"] = ones
     if "weights" in changes:
         given = {"edge": ones} if changes["weights"] == "map" else changes["weights"]
         changes["weights"] = ControlWeights(**given)
@@ -170,8 +106,6 @@ def test_what_it_cannot_do_is_refused_in_one_sentence(model, clip, changes, sent
 @pytest.mark.parametrize(
     ("plain_options", "sentence"),
     [
-        ({"chunk_frames": 120}, r"chunk_frames must be 4k \+ 1"),
-        ({"overlap": 121}, "overlap must lie in"),
         ({"control_guidance": 11.0}, r"control_guidance must lie in \[0, 10\]"),
         ({"shift": 0.0}, "shift must lie in"),
         ({"attention": "cross"}, r"transfer_options\.attention must be one of 'joint', 'weighted'"),
@@ -187,19 +121,3 @@ def test_a_structured_prompt_is_read_with_the_clips_metadata(model, clip):
     told = json.loads(provenance.effective["prompt"])
     assert told["scene"] == "a street" and told["fps"] == 24.0 and told["resolution"] == {"H": 36, "W": 50}
     assert provenance.licence == "OpenMDW-1.1"
-
-
-def test_running_out_of_memory_is_a_sentence_and_leaves_the_model_usable(model, clip, plain, monkeypatch):
-    def full(*args, **kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(model._loaded.transformer, "forward", full)
-        with pytest.raises(ModelMemoryError, match="36 x 50 px and 5 frames a chunk are too much"):
-            model.transfer(ask(clip))
-    np.testing.assert_array_equal(model.transfer(ask(clip)).rgb.numpy(), plain)
-
-
-def test_missing_weights_name_the_ways_to_get_them(tmp_path):
-    with pytest.raises(ModelWeightsError, match="models fetch cosmos3"):
-        Cosmos3Transfer(Cosmos3Options(weights=str(tmp_path))).load("cpu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.types import Clip, Progress
@@ -12,7 +12,37 @@ if TYPE_CHECKING:
     import torch
     import warp as wp
 
+    from cosmos.bridge.transfer.published import ChunkOptions
     from cosmos.models.chunks import Chunk
+
+
+def paint_chunks(
+    name: str,
+    clip: Clip,
+    options: ChunkOptions,
+    paint: Callable[[tuple[Chunk, ...], Callable[[int, int], None]], Iterator[torch.Tensor]],
+    *,
+    num_steps: int,
+    progress: Optional[Progress],
+) -> tuple[wp.array, dict[str, Any]]:
+    """Paint a clip chunk after chunk.
+
+    Args:
+        name: Name of the backend, for errors.
+        clip: The clip.
+        options: How long chunks are, and how they overlap.
+        paint: Given the chunks and what to tell chunk and step, paints one after the other.
+        num_steps: Steps of a chunk.
+        progress: Told the steps done of all.
+
+    Returns:
+        The pictures as `join_chunks` gives them, and the settings as used, with the seams.
+    """
+    from cosmos.models.chunks import plan_chunks
+
+    chunks = plan_chunks(clip.num_frames, chunk=options.chunk_frames, overlap=options.overlap)
+    rgb, seams = join_chunks(name, clip, chunks, paint(chunks, count_steps(progress, len(chunks), num_steps)))
+    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": options.overlap, "seams": seams}
 
 
 def count_steps(progress: Optional[Progress], chunks: int, steps: int) -> Callable[[int, int], None]:
@@ -66,4 +96,4 @@ def _seam(before: torch.Tensor, after: torch.Tensor, overlap: int) -> float:
     return float((end - start).abs().mean() * 127.5)
 
 
-__all__ = ["count_steps", "join_chunks"]
+__all__ = ["count_steps", "join_chunks", "paint_chunks"]

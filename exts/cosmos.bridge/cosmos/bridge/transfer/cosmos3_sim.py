@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.fetched import (
-    as_model_errors,
-    dtype_text,
-    find_checkpoint,
-    pick_device,
-    pick_dtype,
-    revision_of,
-)
-from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
+from cosmos.bridge.transfer.fetched import as_model_errors, revision_of
 from cosmos.bridge.transfer.frames import pick_frames, video_frames
 from cosmos.bridge.transfer.pixels import check_pixels
-from cosmos.bridge.types import ControlKind, ControlSignal, Progress, Provenance, TransferRequest, TransferResult
+from cosmos.bridge.transfer.published import Painted, PublishedOptions, PublishedTransfer, padded
+from cosmos.bridge.types import Clip, ControlKind, ControlSignal, Progress, TransferRequest
 
 if TYPE_CHECKING:
+    import torch
     import warp as wp
 
     from cosmos.models.cosmos3.loading import Loaded3
@@ -38,19 +31,13 @@ _CURE = "ask for a smaller size or a shorter window"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SimTransferOptions:
+class SimTransferOptions(PublishedOptions):
     """What one run of Sim-Transfer may set besides its requests; ``transfer_options`` in a config."""
 
-    weights: Optional[str] = None
-    """Folder of the checkpoint: ``transformer``, ``vae`` and ``text_tokenizer``; ``None`` takes the fetched one."""
     window: Optional[int] = None
     """Pairs of control and picture that are remembered; ``None`` reads it from the checkpoint."""
     sinks: Optional[int] = None
     """Of these, first pairs that are never forgotten; ``None`` reads it from the checkpoint."""
-    dtype: Optional[Literal["float32", "bfloat16"]] = None
-    """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
-    fp8: bool = False
-    """Whether the large linear layers are stored in 8 bits, but for queries and keys: about half the memory."""
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window < 1:
@@ -142,20 +129,19 @@ class TransferStream:
         return joined
 
 
-class CosmosSimTransfer:
-    """Sim-Transfer behind the protocol of all backends, and as streams.
+class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
+    """Sim-Transfer behind the protocol of all backends, and as streams; open streams keep weights that are unloaded.
 
     Args:
         options: What a run may set; ``None`` takes the defaults.
     """
 
     Options: ClassVar[type[SimTransferOptions]] = SimTransferOptions
+    name = _NAME
 
     def __init__(self, options: Optional[SimTransferOptions] = None) -> None:
-        self._options = options or SimTransferOptions()
-        self._loaded: Optional[Loaded3] = None
+        super().__init__(options)
         self._memory = (0, 0)
-        self._device = ""
 
     @property
     def spec(self) -> TransferSpec:
@@ -172,28 +158,6 @@ class CosmosSimTransfer:
             negative_prompt=False,
             guidance=False,
         )
-
-    def load(self, device: Optional[str] = None) -> None:
-        """Bring the weights onto a device; ``None`` picks CUDA where there is one. A second call does nothing.
-
-        Raises:
-            ModelNotInstalledError: If diffusers or transformers is missing.
-            ModelWeightsError: If the weights are missing, damaged, or of an export that does not stream frame by frame.
-            ModelMemoryError: If they do not fit the device.
-            ModelError: If there is no such device.
-        """
-        from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
-
-        wanted = pick_device(_NAME, device)
-        if self._loaded is not None and wanted == self._device:
-            return
-        self.unload()
-        folder = find_checkpoint(_NAME, self._options.weights, "transformer")
-        with as_model_errors(_NAME, wanted, "take a larger device"):
-            self._memory = read_memory(folder, self._options.window, self._options.sinks)
-            dtype = pick_dtype(self._options.dtype, wanted)
-            self._loaded = load_cosmos3(folder, device=wanted, dtype=dtype, fp8=self._options.fp8)
-        self._device = wanted
 
     def open(self, prompt: str, *, control: str | ControlKind, seed: int = 0, fps: float = 30.0) -> TransferStream:
         """Open a stream for one view; any number of them may share the model.
@@ -217,10 +181,7 @@ class CosmosSimTransfer:
             raise ModelError(f"A stream needs a prompt, a seed >= 0 and fps > 0, got {prompt!r}, {seed}, {fps}.")
         if str(control) not in [str(kind) for kind in _KINDS]:
             raise ModelError(f"{_NAME} does not know the control {control}; it knows {', '.join(map(str, _KINDS))}.")
-        self.load(self._device or None)
-        loaded = self._loaded
-        if loaded is None:  # load returns with a model or raises
-            raise ModelError(f"{_NAME} has no weights loaded; call load().")
+        loaded = self._ready()
         net = CausalTransformer(loaded.transformer)
         with as_model_errors(_NAME, self._device, _CURE), plain_attention(net.device), torch.inference_mode():
             text = net.read(loaded.tokens(prompt))
@@ -228,21 +189,19 @@ class CosmosSimTransfer:
         stream = SimStream(net, loaded.vae, text, seed=seed, fps=fps, window=window, sinks=sinks)
         return TransferStream(stream, ControlKind(str(control)))
 
-    def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
-        """Make the request's clip photoreal, frame for frame, through one stream.
+    def _read(self, folder: Path, device: str, dtype: torch.dtype) -> Loaded3:
+        from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
 
-        Raises:
-            ModelError: If the request asks for what this model cannot do; the sentence names the option.
-            ModelMemoryError: If a frame does not fit the device.
-        """
+        self._memory = read_memory(folder, self._options.window, self._options.sinks)
+        return load_cosmos3(folder, device=device, dtype=dtype, fp8=self._options.fp8)
+
+    def _cure(self, clip: Clip) -> str:
+        return _CURE
+
+    def _paint(self, request: TransferRequest, loaded: Loaded3, progress: Optional[Progress]) -> Painted:
         import warp as wp
 
-        kind = _check(request)
-        self.load(self._device or None)
-        loaded = self._loaded
-        if loaded is None:  # load returns with a model or raises
-            raise ModelError(f"{_NAME} has no weights loaded; call load().")
-        start, clip = time.perf_counter(), request.clip
+        clip, (kind,) = request.clip, request.weights.kinds
         stream = self.open(request.prompt, control=kind, seed=request.seed, fps=clip.fps)
         rgb, done, video = wp.empty_like(clip.rgb), 0, request.controls[kind].video
         for first in (0, *range(1, clip.num_frames, 4)):
@@ -254,70 +213,30 @@ class CosmosSimTransfer:
             done += pictures.shape[0]
             if progress is not None:
                 progress("transfer", done, clip.num_frames)
-        provenance = Provenance(
-            model=_NAME,
-            revision=self.spec.revision,
-            weights_sha256=loaded.sha256,
-            licence=self.spec.licence,
-            dtype=dtype_text(loaded.vae.dtype, fp8=self._options.fp8),
-            device=self._device,
-            seconds=time.perf_counter() - start,
-            peak_bytes=peak_bytes(self._device),
-            requested=settings_of(request),
-            effective={
-                "num_steps": _STEPS,
-                "guidance": 1.0,
-                "seed": request.seed,
-                "size": [-(-clip.height // _MULTIPLE) * _MULTIPLE, -(-clip.width // _MULTIPLE) * _MULTIPLE],
-                "fps": clip.fps,
-                "weights": {kind.value: 1.0},
-                "window": self._memory[0],
-                "sinks": self._memory[1],
-            },
-            versions=versions("torch", "warp", "safetensors", "diffusers", "transformers"),
-            notes=_notes(request),
-        )
-        return TransferResult(rgb=rgb, provenance=provenance)
+        effective = {
+            "num_steps": _STEPS,
+            "guidance": 1.0,
+            "seed": request.seed,
+            "size": padded(clip, _MULTIPLE),
+            "fps": clip.fps,
+            "weights": {kind.value: 1.0},
+            "window": self._memory[0],
+            "sinks": self._memory[1],
+        }
+        return Painted(rgb=rgb, effective=effective, notes=_notes(request))
 
-    def unload(self) -> None:
-        """Free the weights; safe to call twice. Streams that are open keep theirs."""
-        if self._loaded is None:
-            return
-        was_cuda, self._loaded, self._device = self._device.startswith("cuda"), None, ""
-        gc.collect()  # nets of diffusers hold reference cycles
-        if was_cuda:
-            import torch
+    def _refuse(self, request: TransferRequest) -> None:
+        from cosmos.bridge.transfer.registry import able
 
-            torch.cuda.empty_cache()
-
-
-def _check(request: TransferRequest) -> ControlKind:
-    """Refuse what the model cannot do; return the one control."""
-    from cosmos.bridge.transfer.registry import able
-
-    kinds = request.weights.kinds
-    foreign = [kind.value for kind in kinds if kind not in _KINDS]
-    if foreign:
-        known = ", ".join(kind.value for kind in _KINDS)
-        raise ModelError(f"{_NAME} does not know the control {' and '.join(foreign)}; it knows {known}.")
-    weights = [request.weights[kind] for kind in kinds]
-    if len(kinds) != 1 or not isinstance(weights[0], (int, float)) or weights[0] != 1.0:
-        told = [weight if isinstance(weight, (int, float)) else "a map" for weight in weights]
-        given = ", ".join(f"{kind}={weight}" for kind, weight in zip(kinds, told, strict=True))
-        raise ModelError(
-            f"{_NAME} takes exactly one control, at weight 1, got {given or 'none'}; {' or '.join(able('weights'))} "
-            "can weigh several."
-        )
-    for name, given_setting in (
-        ("preserve parts of the source", request.preserve is not None),
-        ("read a negative prompt", bool(request.negative_prompt.strip())),
-        ("use guidance", request.guidance not in (None, 1.0)),
-    ):
-        if given_setting:
-            raise ModelError(f"{_NAME} cannot {name}; cosmos-transfer2.5 can.")
-    if request.num_steps not in (None, _STEPS):
-        raise ModelError(f"{_NAME} paints in {_STEPS} steps, got num_steps={request.num_steps}; leave it out.")
-    return kinds[0]
+        kinds = request.weights.kinds
+        weights = [request.weights[kind] for kind in kinds]
+        if len(kinds) != 1 or not isinstance(weights[0], (int, float)) or weights[0] != 1.0:
+            told = [weight if isinstance(weight, (int, float)) else "a map" for weight in weights]
+            given = ", ".join(f"{kind}={weight}" for kind, weight in zip(kinds, told, strict=True))
+            raise ModelError(
+                f"{_NAME} takes exactly one control, at weight 1, got {given}; {' or '.join(able('weights'))} can "
+                "weigh several."
+            )
 
 
 def _notes(request: TransferRequest) -> tuple[str, ...]:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.chunked import count_steps, join_chunks
-from cosmos.bridge.transfer.fetched import (
-    as_model_errors,
-    dtype_text,
-    find_checkpoint,
-    pick_device,
-    pick_dtype,
-    revision_of,
-)
-from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
+from cosmos.bridge.transfer.chunked import paint_chunks
+from cosmos.bridge.transfer.fetched import revision_of
 from cosmos.bridge.transfer.frames import capped_numbers, capped_tokens, check_maps, map_frames, video_frames
-from cosmos.bridge.transfer.pixels import check_pixels
-from cosmos.bridge.types import ControlKind, Progress, Provenance, TransferRequest, TransferResult
+from cosmos.bridge.transfer.published import ChunkOptions, Painted, PublishedTransfer, padded
+from cosmos.bridge.types import Clip, ControlKind, Progress, TransferRequest
 
 if TYPE_CHECKING:
-    import warp as wp
+    import torch
 
     from cosmos.models.chunks import Chunk
     from cosmos.models.transfer25.loading import Loaded25
@@ -36,43 +27,27 @@ _NAME = "cosmos-transfer2.5"
 _KINDS = (ControlKind.EDGE, ControlKind.DEPTH, ControlKind.SEG, ControlKind.VIS)
 _MULTIPLE = 16
 _LONGEST = 1920
-_MOST_GUIDANCE = 7.0
 _GUIDANCE = 3.0
 _TRAINED_PIXELS = 704 * 1280
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Transfer25Options:
+class Transfer25Options(ChunkOptions):
     """What one run of Transfer2.5 may set besides its requests; ``transfer_options`` in a config."""
 
-    weights: Optional[str] = None
-    """Folder of the checkpoint: ``general`` and ``controlnet``; ``None`` takes the fetched one."""
     branches: tuple[Literal["edge", "depth", "seg", "vis"], ...] = ()
     """Control branches to load; empty loads all that are there."""
     schedule: Literal["shift", "karras"] = "shift"
     """Noise schedule: NVIDIA's own, or that of the published diffusers pipeline."""
-    chunk_frames: int = 93
-    """Frames painted at once, 4k + 1; the model was trained on 93."""
-    overlap: int = 1
-    """Frames that a chunk shares with the one before, and is conditioned on."""
     preserve_steps: int = 25
     """Steps for which what ``preserve`` covers is held to the source; fewer let it blend in."""
     block_gains: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Kind -> factor on its weight for each control block, from the first layers to the last."""
-    dtype: Optional[Literal["float32", "bfloat16"]] = None
-    """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
-    fp8: bool = False
-    """Whether the large linear layers are stored in 8 bits, but for queries and keys: about half the memory."""
-    vae_tiling: bool = False
-    """Whether pictures are encoded and decoded in tiles: less memory, faint seams."""
     cache_embeddings: bool = True
     """Whether prompt embeddings are kept on disk, about 100 MB a prompt."""
 
     def __post_init__(self) -> None:
-        if self.chunk_frames < 5 or self.chunk_frames % 4 != 1:
-            raise ValueError(f"chunk_frames must be 4k + 1 and at least 5, got {self.chunk_frames}; 93 is as trained.")
-        if not 1 <= self.overlap < self.chunk_frames:
-            raise ValueError(f"overlap must lie in [1, {self.chunk_frames - 1}], got {self.overlap}.")
+        ChunkOptions.__post_init__(self)
         if self.preserve_steps < 1:
             raise ValueError(f"preserve_steps must be 1 or more, got {self.preserve_steps}.")
         for kind, gains in self.block_gains.items():
@@ -82,19 +57,14 @@ class Transfer25Options:
                 raise ValueError(f"block_gains.{kind} must lie in [0, 1], got {list(gains)}.")
 
 
-class CosmosTransfer25:
-    """Transfer2.5 behind the protocol of all backends.
-
-    Args:
-        options: What a run may set; ``None`` takes the defaults.
-    """
+class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
+    """Transfer2.5 behind the protocol of all backends."""
 
     Options: ClassVar[type[Transfer25Options]] = Transfer25Options
-
-    def __init__(self, options: Optional[Transfer25Options] = None) -> None:
-        self._options = options or Transfer25Options()
-        self._loaded: Optional[Loaded25] = None
-        self._device = ""
+    name = _NAME
+    part = "general"
+    off_guidance = 0.0
+    most_guidance = 7.0
 
     @property
     def spec(self) -> TransferSpec:
@@ -113,107 +83,46 @@ class CosmosTransfer25:
             preserve=True,
         )
 
-    def load(self, device: Optional[str] = None) -> None:
-        """Bring the weights onto a device; ``None`` picks CUDA where there is one. A second call does nothing.
-
-        Raises:
-            ModelNotInstalledError: If diffusers or transformers is missing.
-            ModelWeightsError: If the weights are missing or damaged.
-            ModelMemoryError: If they do not fit the device.
-            ModelError: If there is no such device.
-        """
+    def _read(self, folder: Path, device: str, dtype: torch.dtype) -> Loaded25:
         from cosmos.models.places import embedding_folder
         from cosmos.models.transfer25.loading import load_transfer25
 
-        wanted = pick_device(_NAME, device)
-        if self._loaded is not None and wanted == self._device:
-            return
-        self.unload()
-        folder = find_checkpoint(_NAME, self._options.weights, "general")
-        with as_model_errors(_NAME, wanted, "load fewer branches"):
-            self._loaded = load_transfer25(
-                folder,
-                device=wanted,
-                dtype=pick_dtype(self._options.dtype, wanted),
-                cache=embedding_folder(_NAME) if self._options.cache_embeddings else None,
-                branches=self._options.branches,
-                vae_tiling=self._options.vae_tiling,
-                fp8=self._options.fp8,
-            )
-        self._device = wanted
+        return load_transfer25(
+            folder,
+            device=device,
+            dtype=dtype,
+            cache=embedding_folder(_NAME) if self._options.cache_embeddings else None,
+            branches=self._options.branches,
+            vae_tiling=self._options.vae_tiling,
+            fp8=self._options.fp8,
+        )
 
-    def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
-        """Make the request's clip photoreal, frame for frame.
+    def _cure(self, clip: Clip) -> str:
+        size, frames = f"{clip.height} x {clip.width} px", self._options.chunk_frames
+        return f"{size} and {frames} frames a chunk are too much; take less, or vae_tiling"
 
-        Raises:
-            ModelError: If the request asks for what this model cannot do; the sentence names the option.
-            ModelMemoryError: If a chunk does not fit the device.
-        """
-        guidance = self._check(request)
-        self.load(self._device or None)
-        loaded = self._loaded
-        if loaded is None:  # load returns with a model or raises
-            raise ModelError(f"{_NAME} has no weights loaded; call load().")
+    def _paint(self, request: TransferRequest, loaded: Loaded25, progress: Optional[Progress]) -> Painted:
         self._check_branches(request, loaded)
-        start = time.perf_counter()
-        if self._device.startswith("cuda"):
-            import torch
-
-            torch.cuda.reset_peak_memory_stats(self._device)
-        size = f"{request.clip.height} x {request.clip.width}"
-        cure = f"{size} px and {self._options.chunk_frames} frames a chunk are too much; take less, or vae_tiling"
-        with as_model_errors(_NAME, self._device, cure):
-            negative, embedding, sampling = self._sampling(request, loaded, guidance)
-            rgb, seams = self._paint(request, loaded, sampling, progress)
-        provenance = Provenance(
-            model=_NAME,
-            revision=self.spec.revision,
-            weights_sha256=loaded.sha256,
-            licence=self.spec.licence,
-            dtype=dtype_text(loaded.nets.dtype, fp8=self._options.fp8),
-            device=self._device,
-            seconds=time.perf_counter() - start,
-            peak_bytes=peak_bytes(self._device),
-            requested=settings_of(request),
-            effective={**self._effective(request, sampling), "negative_prompt": negative, "seams": seams},
-            versions=versions("torch", "warp", "safetensors", "diffusers", "transformers"),
+        negative, embedding, sampling = self._sampling(request, loaded)
+        rgb, told = paint_chunks(
+            self.name,
+            request.clip,
+            self._options,
+            lambda chunks, tell: loaded.nets.paint(self._parts(request, chunks, loaded), sampling, tell),
+            num_steps=sampling.num_steps,
+            progress=progress,
+        )
+        return Painted(
+            rgb=rgb,
+            effective={**self._effective(request, sampling), "negative_prompt": negative, **told},
             notes=_notes(request, embedding),
         )
-        return TransferResult(rgb=rgb, provenance=provenance)
 
-    def unload(self) -> None:
-        """Free the weights; safe to call twice."""
-        if self._loaded is None:
-            return
-        was_cuda, self._loaded, self._device = self._device.startswith("cuda"), None, ""
-        gc.collect()  # nets of diffusers hold reference cycles
-        if was_cuda:
-            import torch
-
-            torch.cuda.empty_cache()
-
-    def _check(self, request: TransferRequest) -> float:
-        """Refuse what the model cannot do; return the guidance."""
-        foreign = [kind.value for kind in request.weights.kinds if kind not in _KINDS]
-        if foreign:
-            known = ", ".join(kind.value for kind in _KINDS)
-            raise ModelError(f"{_NAME} does not know the control {' and '.join(foreign)}; it knows {known}.")
-        if not request.weights.kinds:
-            raise ModelError(f"{_NAME} needs a control, but all weights are 0; give one, for example depth=1.")
-        if request.num_steps is not None and request.num_steps > self.spec.max_steps:
-            raise ModelError(f"{_NAME} takes at most {self.spec.max_steps} num_steps, got {request.num_steps}.")
+    def _refuse(self, request: TransferRequest) -> None:
         longest = max(request.clip.height, request.clip.width)
         if longest > _LONGEST:
             raise ModelError(f"{_NAME} paints at most {_LONGEST} px a side, got {longest}; ask for a smaller size.")
-        guidance = _GUIDANCE if request.guidance is None else float(request.guidance)
-        if not 0.0 <= guidance <= _MOST_GUIDANCE:
-            raise ModelError(f"{_NAME} takes a guidance in [0, {_MOST_GUIDANCE:g}], got {guidance:g}; 3 is as tuned.")
-        if guidance == 0.0 and request.negative_prompt.strip():
-            raise ModelError(f"{_NAME} reads no negative prompt at guidance 0; raise guidance or leave the prompt out.")
         check_maps(_NAME, request)
-        for kind in request.weights.kinds:
-            check_pixels(request.controls[kind])
-        return guidance
 
     def _check_branches(self, request: TransferRequest, loaded: Loaded25) -> None:
         absent = [kind.value for kind in request.weights.kinds if kind.value not in loaded.nets.branches]
@@ -227,14 +136,14 @@ class CosmosTransfer25:
             if len(gains) != blocks:
                 raise ModelError(f"block_gains.{kind} must name {blocks} numbers, one a block, got {len(gains)}.")
 
-    def _sampling(self, request: TransferRequest, loaded: Loaded25, guidance: float) -> tuple[str, Embedding, Sampling]:
+    def _sampling(self, request: TransferRequest, loaded: Loaded25) -> tuple[str, Embedding, Sampling]:
         """Read the prompts; return the negative prompt used, the prompt's embedding, and how to sample."""
         import torch
 
         from cosmos.models.transfer25.sampling import Sampling
         from cosmos.models.transfer25.text import default_negative_prompt
 
-        nets = loaded.nets
+        nets, guidance = loaded.nets, _GUIDANCE if request.guidance is None else float(request.guidance)
         negative = (request.negative_prompt.strip() or default_negative_prompt()) if guidance > 0.0 else ""
         prompts = (request.prompt, negative) if guidance > 0.0 else (request.prompt,)
         device, dtype = nets.device, nets.dtype
@@ -257,18 +166,6 @@ class CosmosTransfer25:
             noise=lambda index, shape: torch.randn(shape, generator=generator),
         )
         return negative, embeddings[request.prompt], sampling
-
-    def _paint(
-        self, request: TransferRequest, loaded: Loaded25, sampling: Sampling, progress: Optional[Progress]
-    ) -> tuple[wp.array, list[float]]:
-        """Paint chunk after chunk; return the pictures and how well the chunks meet [8-bit levels]."""
-        from cosmos.models.chunks import plan_chunks
-
-        clip = request.clip
-        chunks = plan_chunks(clip.num_frames, chunk=self._options.chunk_frames, overlap=self._options.overlap)
-        tell = count_steps(progress, len(chunks), sampling.num_steps)
-        painted = loaded.nets.paint(self._parts(request, chunks, loaded), sampling, tell)
-        return join_chunks(_NAME, clip, chunks, painted)
 
     def _parts(self, request: TransferRequest, chunks: tuple[Chunk, ...], loaded: Loaded25) -> Iterator[Part]:
         """Bring the chunks of a request to the nets' tensors, one at a time."""
@@ -302,16 +199,14 @@ class CosmosTransfer25:
 
     def _effective(self, request: TransferRequest, sampling: Sampling) -> dict[str, Any]:
         """Return the settings as used."""
-        options, clip = self._options, request.clip
+        options = self._options
         numbers = capped_numbers(request.weights)
         return {
             "num_steps": sampling.num_steps,
             "guidance": sampling.guidance,
             "schedule": sampling.schedule,
             "seed": request.seed,
-            "size": [-(-clip.height // _MULTIPLE) * _MULTIPLE, -(-clip.width // _MULTIPLE) * _MULTIPLE],
-            "chunk_frames": 1 if clip.num_frames == 1 else options.chunk_frames,
-            "overlap": options.overlap,
+            "size": padded(request.clip, _MULTIPLE),
             "weights": "maps" if numbers is None else {kind.value: round(w, 4) for kind, w in numbers.items()},
             "block_gains": {kind: list(gains) for kind, gains in options.block_gains.items()},
             "preserve_steps": options.preserve_steps if request.preserve is not None else 0,

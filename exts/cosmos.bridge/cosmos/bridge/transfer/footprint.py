@@ -50,6 +50,14 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
+def restart_peak(device: str) -> None:
+    """Count the peak memory of a CUDA device from now on; that of a process cannot be restarted."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_bytes(device: str) -> int:
     """Return the peak memory of a CUDA device by torch, or else of the process [bytes]; 0 where it is not told."""
     if device.startswith("cuda"):
@@ -64,4 +72,4 @@ def peak_bytes(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-__all__ = ["peak_bytes", "settings_of", "versions"]
+__all__ = ["peak_bytes", "restart_peak", "settings_of", "versions"]
