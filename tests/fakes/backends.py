@@ -170,7 +170,7 @@ CASES = (
             ),
             "block_gains": _change(block_gains={"edge": [0.5, 1.0]}),
         },
-        elsewhere=("branches", "cache_embeddings"),
+        elsewhere=("branches", "cache_embeddings", "distilled"),
         transformer="general/transformer",
     ),
     Case(

@@ -94,9 +94,9 @@ COMMON_25 = {
 }
 
 
-def make_transformer25():
+def make_transformer25(seed=1):
     """A Transfer2.5 transformer of four layers of 32 channels."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     return _sharpen(
         diffusers_class("CosmosTransformer3DModel")(
             in_channels=17,
@@ -156,6 +156,13 @@ def write_tiny_transfer25(folder: Path, *, shards: bool = False) -> Path:
     make_tokenizer().save_pretrained(general / "tokenizer")
     for seed, name in enumerate(BRANCHES, start=20):
         make_branch25(seed).save_pretrained(folder / "controlnet" / name)
+    return folder
+
+
+def write_tiny_distilled25(folder: Path) -> Path:
+    """Add the distilled model to Transfer2.5: a transformer and an edge branch of its own."""
+    make_transformer25(seed=2).save_pretrained(folder / "distilled" / "transformer")
+    make_branch25(30).save_pretrained(folder / "distilled" / "controlnet" / "edge")
     return folder
 
 

@@ -9,7 +9,8 @@ pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
 from cosmos.models.cosmos3.causal import CausalTransformer, History
 from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
-from cosmos.models.cosmos3.streaming import SIGMAS, SimStream
+from cosmos.models.cosmos3.streaming import SimStream
+from cosmos.models.distilled import SIGMAS
 from cosmos.models.weights import WeightsError
 from tiny_cosmos import make_transformer3, make_vae3, write_tiny_cosmos3
 

@@ -14,6 +14,7 @@ from cosmos.bridge.transfer.cosmos_transfer25 import CosmosTransfer25, Transfer2
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from fake_clips import make_clip, make_controls
+from tiny_cosmos import write_tiny_distilled25
 
 SIZE, FRAMES = (36, 50), 7
 
@@ -64,6 +65,26 @@ def test_branches_choose_what_is_loaded(options, clip, base):
     assert inputs_of(fewer, ask(clip)) == base
     with pytest.raises(ModelError, match="no branch seg loaded, only edge, depth; name it in transfer_options"):
         fewer.transfer(ask(clip, weights=ControlWeights(seg=1.0)))
+
+
+def test_the_distilled_model_takes_edges_four_steps_and_nothing_else(options, clip, tiny25, base):
+    write_tiny_distilled25(tiny25)
+    few = CosmosTransfer25(replace(options, distilled=True))
+    edges = {"weights": ControlWeights(edge=1.0), "num_steps": None}
+    provenance = few.transfer(ask(clip, **edges)).provenance
+    assert tuple(few._loaded.nets.branches) == ("edge",) and few.spec.revision.endswith(", distilled")
+    effective = provenance.effective
+    assert (effective["schedule"], effective["num_steps"], effective["guidance"]) == ("distilled", 4, 0.0)
+    assert any("chunks of 93 frames alone" in note for note in provenance.notes)
+    assert few.transfer(ask(make_clip(SIZE, 1), **edges)).rgb.shape == (1, *SIZE, 3)
+    for changes, sentence in (
+        ({"guidance": 3.0}, "The distilled cosmos-transfer2.5 takes no guidance and no negative prompt"),
+        ({"negative_prompt": "rain"}, "no guidance and no negative prompt; leave them, or it, out"),
+        ({"num_steps": 5}, "paints in 4 steps, got num_steps=5"),
+        ({"weights": ControlWeights(depth=1.0)}, "does not know the control depth; it knows edge"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            few.transfer(ask(clip, **{**edges, **changes}))
 
 
 def test_embeddings_are_cached_on_disk_and_change_nothing(options, clip, home, base):
@@ -149,6 +170,8 @@ def test_masks_and_maps_that_do_not_fit_are_refused(model, clip):
         ({"preserve_steps": 0}, "preserve_steps must be 1 or more"),
         ({"block_gains": {"lidar": [1.0]}}, "block_gains knows edge, depth, seg, vis, got 'lidar'"),
         ({"block_gains": {"edge": [2.0]}}, r"block_gains.edge must lie in \[0, 1\]"),
+        ({"distilled": True, "schedule": "karras"}, "distilled has a schedule and a branch of its own"),
+        ({"distilled": True, "branches": ["depth"]}, "leave schedule and branches out"),
         ({"schedule": "cosine"}, "transfer_options.schedule must be one of 'shift', 'karras'"),
     ],
 )

@@ -8,11 +8,9 @@ import torch  # noqa: TID253
 from torch import Tensor  # noqa: TID253
 
 from cosmos.models.cosmos3.causal import CausalTransformer, History, Text
+from cosmos.models.distilled import SIGMAS
 from cosmos.models.runtime import plain_attention
 from cosmos.models.vae import latent_statistics
-
-SIGMAS = (1.0, 0.9375, 5.0 / 6.0, 0.625)
-"""Noise levels of the four steps: shift 5 of 1, 3/4, 1/2 and 1/4."""
 
 FRAMES_AT_ONCE = 4
 """Frames of a latent frame, after the first, which has one."""
@@ -132,4 +130,4 @@ def _unpatchify(parts: Tensor, patch: int | None) -> Tensor:
     return frames.permute(0, 1, 4, 5, 3, 6, 2).reshape(batch, folded // patch**2, count, height * patch, width * patch)
 
 
-__all__ = ["FRAMES_AT_ONCE", "SIGMAS", "SimStream"]
+__all__ = ["FRAMES_AT_ONCE", "SimStream"]

@@ -1,7 +1,8 @@
 """From a folder of the published layout to the loaded nets of Transfer2.5.
 
 The layout is that of NVIDIA's repository, one folder a revision: ``general`` holds the pipeline (transformer, vae,
-scheduler, tokenizer, text_encoder), ``controlnet/edge|depth|seg|blur`` each one branch.
+scheduler, tokenizer, text_encoder), ``controlnet/edge|depth|seg|blur`` each one branch. The distilled model, which
+NVIDIA publishes in a format of its own, lies beside as ``distilled/transformer`` and ``distilled/controlnet/edge``.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def load_transfer25(
     branches: tuple[str, ...] = (),
     vae_tiling: bool = False,
     fp8: bool = False,
+    distilled: bool = False,
 ) -> Loaded25:
     """Load the nets.
 
@@ -62,18 +64,26 @@ def load_transfer25(
         branches: Hints to load; empty loads every branch that is there.
         vae_tiling: Whether the autoencoder works in tiles, which needs less memory.
         fp8: Whether the large linear layers are stored in 8 bits.
+        distilled: Whether to load the distilled transformer and its branches.
 
     Raises:
         WeightsError: If anything is missing, damaged or of another kind; nothing stays loaded.
         RuntimeError: If the device cannot run the attention that the nets need, or is out of memory.
     """
     general, place = folder / "general", torch.device(device)
-    there = find_branches(folder)
+    nets_folder = folder / "distilled" if distilled else folder
+    if distilled and not (nets_folder / "transformer").is_dir():
+        raise WeightsError(
+            f"The distilled model is not in {nets_folder}; NVIDIA publishes it in a format of its own "
+            "(distilled/general/edge), which diffusers' convert_cosmos_to_diffusers.py turns into transformer and "
+            "controlnet/edge."
+        )
+    there = find_branches(nets_folder)
     wanted = branches or there
     absent = [kind for kind in wanted if kind not in there]
     if absent or not wanted:
         raise WeightsError(
-            f"The branch {' and '.join(absent) or 'of any hint'} is not in {folder / 'controlnet'}, which holds "
+            f"The branch {' and '.join(absent) or 'of any hint'} is not in {nets_folder / 'controlnet'}, which holds "
             f"{', '.join(there) or 'none'}; fetch it with: cosmos-bridge models fetch cosmos-transfer2.5"
         )
     probe_attention(place, dtype)
@@ -81,16 +91,16 @@ def load_transfer25(
         scheduler = read_config(general / "scheduler" / "scheduler_config.json")
     except ValueError as error:
         raise WeightsError(f"{error} Give the folder of the published checkpoint.") from error
-    parts = [general / "transformer", general / "vae"]
+    parts = [nets_folder / "transformer" if distilled else general / "transformer", general / "vae"]
     transformer = load_module(parts[0], "CosmosTransformer3DModel", device=place, dtype=dtype, fp8=fp8)
     vae = load_module(parts[1], "AutoencoderKLWan", device=place, dtype=dtype)
     if vae_tiling:
         vae.enable_tiling()
     nets = {}
     for kind in wanted:
-        parts.append(folder / "controlnet" / BRANCH_FOLDERS[kind])
+        parts.append(nets_folder / "controlnet" / BRANCH_FOLDERS[kind])
         nets[kind] = load_module(parts[-1], "CosmosControlNetModel", device=place, dtype=dtype, fp8=fp8)
-    _check_fit(transformer.config, {kind: net.config for kind, net in nets.items()}, folder)
+    _check_fit(transformer.config, {kind: net.config for kind, net in nets.items()}, parts[0])
     return Loaded25(
         nets=Transfer25(transformer=transformer, branches=nets, vae=vae, scheduler=scheduler),
         encoder=PromptEncoder(general, cache),
@@ -103,7 +113,7 @@ def _check_fit(config: Any, branches: dict[str, Any], folder: Path) -> None:
     width = config["num_attention_heads"] * config["attention_head_dim"]
     every, layers = config["controlnet_block_every_n"], config["num_layers"]
     if not every:
-        raise WeightsError(f"The transformer in {folder / 'general'} takes no control; give one of Transfer2.5.")
+        raise WeightsError(f"The transformer in {folder} takes no control; give one of Transfer2.5.")
     for kind, own in branches.items():
         if own["model_channels"] != width or own["n_controlnet_blocks"] != -(-layers // every):
             raise WeightsError(

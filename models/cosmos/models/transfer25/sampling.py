@@ -11,14 +11,16 @@ from torch import Tensor, nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.chunks import Chunk, latent_frames
+from cosmos.models.distilled import SIGMAS
 from cosmos.models.runtime import diffusers_class, plain_attention
 from cosmos.models.vae import decode, encode
 
-SCHEDULES = ("shift", "karras")
-"""Noise schedules: NVIDIA's own rectified flow with shift 5, and that of the published diffusers pipeline."""
+SCHEDULES = ("shift", "karras", "distilled")
+"""Noise schedules: NVIDIA's own rectified flow with shift 5, that of the published diffusers pipeline, and the four
+steps of the distilled model."""
 
-_CONDITION_SIGMA = 0.1
-"""Noise level that frames already made are shown with (NVIDIA's and diffusers' value)."""
+_CONDITION_SIGMAS = {"shift": 0.1, "karras": 0.1, "distilled": 1e-4}
+"""Schedule -> noise level that frames already made are shown with (NVIDIA's values)."""
 
 Scale = Union[float, Tensor]
 
@@ -68,13 +70,36 @@ class Sampling:
     negative_states: Tensor | None
     """Embedding of the negative prompt; ``None`` exactly where guidance is 0."""
     num_steps: int
-    """Steps of each part."""
+    """Steps of each part; the distilled schedule has four."""
     guidance: float
     """g of ``v + g (v - v_negative)``, as NVIDIA defines it; 0 leaves the negative prompt out."""
     schedule: str = "shift"
     """One of SCHEDULES."""
     noise: Callable[[int, tuple[int, ...]], Tensor] = field(kw_only=True)
     """Noise of a part: called with its number and a shape."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Given:
+    """What stays the same over all steps of one part."""
+
+    part: Part
+    controls: dict[str, Tensor]
+    noise: Tensor
+    seen: Tensor
+    """Latents of frames already made."""
+    shown: Tensor
+    """Where they stand, 1 or 0."""
+    source: Tensor | None
+    """Latents of what is preserved."""
+    mask: Tensor
+    """Where it is."""
+
+    def hold(self, latents: Tensor, step: int, sigma: float) -> Tensor:
+        """Put the source, as noisy as the latents are, where it is preserved."""
+        if self.source is None or self.part.preserve is None or step >= self.part.preserve.steps:
+            return latents
+        return self.mask * (self.source * (1.0 - sigma) + self.noise * sigma) + (1.0 - self.mask) * latents
 
 
 class Transfer25:
@@ -111,7 +136,7 @@ class Transfer25:
             net.to(device)
 
     def make_scheduler(self, schedule: str) -> Any:
-        """Return a fresh UniPC scheduler of one of SCHEDULES."""
+        """Return a fresh UniPC scheduler of one of SCHEDULES; the distilled model needs none."""
         unipc = diffusers_class("UniPCMultistepScheduler")
         if schedule == "shift":
             return unipc(use_flow_sigmas=True, flow_shift=5.0, prediction_type="flow_prediction")
@@ -144,16 +169,21 @@ class Transfer25:
         shape = tuple(next(iter(controls.values())).shape)
         noise = sampling.noise(part.chunk.index, shape).to(device=self.device, dtype=torch.float32)
         seen, shown = self._condition(part, previous, noise)
-        kept = None if part.preserve is None else self._kept(part.preserve, shape)
+        source, mask = (None, shown) if part.preserve is None else self._kept(part.preserve, shape)
+        given = _Given(part=part, controls=controls, noise=noise, seen=seen, shown=shown, source=source, mask=mask)
+        walk = self._four_steps if sampling.schedule == "distilled" else self._many_steps
+        return walk(given, sampling, lambda step: tell(part.chunk.index, step))
+
+    def _many_steps(self, given: _Given, sampling: Sampling, tell: Callable[[int], None]) -> Tensor:
+        """Follow the velocity with guidance, as the base model was trained for."""
+        part, controls, shown = given.part, given.controls, given.shown
         scheduler = self.make_scheduler(sampling.schedule)
         scheduler.set_timesteps(sampling.num_steps, device=self.device)
-        latents, held = noise, (noise - seen) * shown
+        latents, held = given.noise, (given.noise - given.seen) * shown
         for step, timestep in enumerate(scheduler.timesteps):
             sigma = float(scheduler.sigmas[step])
-            if kept is not None and part.preserve is not None and step < part.preserve.steps:
-                source, mask = kept
-                latents = mask * (source * (1.0 - sigma) + noise * sigma) + (1.0 - mask) * latents
-            inputs = self._inputs(part, latents, seen, shown, sigma)
+            latents = given.hold(latents, step, sigma)
+            inputs = self._inputs(given, latents, sigma, sampling.schedule)
             flow = self.flow(part, controls, inputs, sampling.states)
             flow = held + flow * (1.0 - shown)
             if sampling.guidance > 0.0 and sampling.negative_states is not None:
@@ -161,8 +191,21 @@ class Transfer25:
                 away = held + away * (1.0 - shown)
                 flow = flow + sampling.guidance * (flow - away)
             latents = scheduler.step(flow, timestep, latents, return_dict=False)[0]
-            tell(part.chunk.index, step + 1)
+            tell(step + 1)
         return latents
+
+    def _four_steps(self, given: _Given, sampling: Sampling, tell: Callable[[int], None]) -> Tensor:
+        """Jump to the clean picture and back to less of the first noise, as the distilled model was trained for."""
+        latents, clean = given.noise, given.noise
+        for step, sigma in enumerate(SIGMAS):
+            latents = given.hold(latents, step, sigma)
+            inputs = self._inputs(given, latents, sigma, sampling.schedule)
+            clean = latents - sigma * self.flow(given.part, given.controls, inputs, sampling.states).float()
+            clean = given.shown * given.seen + (1.0 - given.shown) * clean
+            if step + 1 < len(SIGMAS):
+                latents = (1.0 - SIGMAS[step + 1]) * clean + SIGMAS[step + 1] * given.noise
+            tell(step + 1)
+        return clean
 
     def _condition(self, part: Part, previous: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return the latents of frames already made, and where they stand, 1 or 0, shape [1, 1, T', h, w]."""
@@ -184,15 +227,16 @@ class Transfer25:
             first = torch.cat([first, rest], dim=2)
         return encode(self.vae, preserve.video).float(), first.to(self.device)
 
-    def _inputs(self, part: Part, latents: Tensor, seen: Tensor, shown: Tensor, sigma: float) -> dict[str, Tensor]:
+    def _inputs(self, given: _Given, latents: Tensor, sigma: float, schedule: str) -> dict[str, Tensor]:
         """Return what all nets are shown in one step."""
-        dtype, frame = self.dtype, shown[:, :, :, :1, :1]
+        dtype, seen, shown = self.dtype, given.seen, given.shown
+        frame = shown[:, :, :, :1, :1]
         # In this order as the published pipeline rounds it: the level of noise first, the mixture next.
         level = torch.tensor([sigma]).to(device=self.device, dtype=dtype)
-        height, width = next(iter(part.hints.values())).video.shape[-2:]
+        height, width = next(iter(given.part.hints.values())).video.shape[-2:]
         return {
             "latents": (shown * seen + (1.0 - shown) * latents).to(dtype),
-            "timestep": frame * _CONDITION_SIGMA + (1.0 - frame) * level,
+            "timestep": frame * _CONDITION_SIGMAS[schedule] + (1.0 - frame) * level,
             "condition_mask": shown.to(dtype),
             "padding_mask": torch.zeros((1, 1, height, width), device=self.device, dtype=dtype),
         }

@@ -29,6 +29,8 @@ _MULTIPLE = 16
 _LONGEST = 1920
 _GUIDANCE = 3.0
 _TRAINED_PIXELS = 704 * 1280
+_TRAINED_FRAMES = 93
+_FEW_STEPS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,8 @@ class Transfer25Options(ChunkOptions):
     """Control branches to load; empty loads all that are there."""
     schedule: Literal["shift", "karras"] = "shift"
     """Noise schedule: NVIDIA's own, or that of the published diffusers pipeline."""
+    distilled: bool = False
+    """Whether to run the model that NVIDIA distilled to 4 steps: edges alone, without guidance."""
     preserve_steps: int = 25
     """Steps for which what ``preserve`` covers is held to the source; fewer let it blend in."""
     block_gains: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -48,6 +52,8 @@ class Transfer25Options(ChunkOptions):
 
     def __post_init__(self) -> None:
         ChunkOptions.__post_init__(self)
+        if self.distilled and (self.schedule != "shift" or set(self.branches) - {"edge"}):
+            raise ValueError("distilled has a schedule and a branch of its own, edge; leave schedule and branches out.")
         if self.preserve_steps < 1:
             raise ValueError(f"preserve_steps must be 1 or more, got {self.preserve_steps}.")
         for kind, gains in self.block_gains.items():
@@ -69,17 +75,18 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
     @property
     def spec(self) -> TransferSpec:
         """What the model is and can do."""
+        few, revision = self._options.distilled, revision_of(_NAME, self._options.weights, "general")
         return TransferSpec(
             name=_NAME,
-            revision=revision_of(_NAME, self._options.weights, "general"),
+            revision=f"{revision}, distilled" if few else revision,
             licence="NVIDIA Open Model License",
-            controls=_KINDS,
+            controls=(ControlKind.EDGE,) if few else _KINDS,
             size_multiple=1,
-            num_steps=35,
-            max_steps=200,
+            num_steps=_FEW_STEPS if few else 35,
+            max_steps=_FEW_STEPS if few else 200,
             weight_maps=True,
-            negative_prompt=True,
-            guidance=True,
+            negative_prompt=not few,
+            guidance=not few,
             preserve=True,
         )
 
@@ -95,6 +102,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             branches=self._options.branches,
             vae_tiling=self._options.vae_tiling,
             fp8=self._options.fp8,
+            distilled=self._options.distilled,
         )
 
     def _cure(self, clip: Clip) -> str:
@@ -115,13 +123,15 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
         return Painted(
             rgb=rgb,
             effective={**self._effective(request, sampling), "negative_prompt": negative, **told},
-            notes=_notes(request, embedding),
+            notes=self._notes(request, embedding),
         )
 
     def _refuse(self, request: TransferRequest) -> None:
         longest = max(request.clip.height, request.clip.width)
         if longest > _LONGEST:
             raise ModelError(f"{_NAME} paints at most {_LONGEST} px a side, got {longest}; ask for a smaller size.")
+        if self._options.distilled and (request.guidance or request.negative_prompt.strip()):
+            raise ModelError(f"The distilled {_NAME} takes no guidance and no negative prompt; leave them, or it, out.")
         check_maps(_NAME, request)
 
     def _check_branches(self, request: TransferRequest, loaded: Loaded25) -> None:
@@ -136,6 +146,11 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             if len(gains) != blocks:
                 raise ModelError(f"block_gains.{kind} must name {blocks} numbers, one a block, got {len(gains)}.")
 
+    def _guidance(self, request: TransferRequest) -> float:
+        if self._options.distilled:
+            return 0.0
+        return _GUIDANCE if request.guidance is None else float(request.guidance)
+
     def _sampling(self, request: TransferRequest, loaded: Loaded25) -> tuple[str, Embedding, Sampling]:
         """Read the prompts; return the negative prompt used, the prompt's embedding, and how to sample."""
         import torch
@@ -143,7 +158,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
         from cosmos.models.transfer25.sampling import Sampling
         from cosmos.models.transfer25.text import default_negative_prompt
 
-        nets, guidance = loaded.nets, _GUIDANCE if request.guidance is None else float(request.guidance)
+        nets, guidance = loaded.nets, self._guidance(request)
         negative = (request.negative_prompt.strip() or default_negative_prompt()) if guidance > 0.0 else ""
         prompts = (request.prompt, negative) if guidance > 0.0 else (request.prompt,)
         device, dtype = nets.device, nets.dtype
@@ -162,7 +177,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             negative_states=embeddings[negative].states if guidance > 0.0 else None,
             num_steps=request.num_steps or self.spec.num_steps,
             guidance=guidance,
-            schedule=self._options.schedule,
+            schedule="distilled" if self._options.distilled else self._options.schedule,
             noise=lambda index, shape: torch.randn(shape, generator=generator),
         )
         return negative, embeddings[request.prompt], sampling
@@ -212,21 +227,24 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             "preserve_steps": options.preserve_steps if request.preserve is not None else 0,
         }
 
-
-def _notes(request: TransferRequest, embedding: Embedding) -> tuple[str, ...]:
-    """Say what the user should know."""
-    notes = []
-    if embedding.cut:
-        notes.append(f"The last {embedding.cut} tokens of the prompt were not read; the model reads 512.")
-    if len(request.weights.kinds) > 1:
-        notes.append(
-            "Several published branches act on one base model here; NVIDIA trained them one at a time, "
-            "so that their sum is an approximation of its multi-control checkpoint."
-        )
-    pixels = request.clip.height * request.clip.width
-    if not 0.25 < pixels / _TRAINED_PIXELS < 2.0:
-        notes.append(f"The model was trained on 704 x 1280; {request.clip.height} x {request.clip.width} is far off.")
-    return tuple(notes)
+    def _notes(self, request: TransferRequest, embedding: Embedding) -> tuple[str, ...]:
+        """Say what the user should know."""
+        notes = []
+        if embedding.cut:
+            notes.append(f"The last {embedding.cut} tokens of the prompt were not read; the model reads 512.")
+        if len(request.weights.kinds) > 1:
+            notes.append(
+                "Several published branches act on one base model here; NVIDIA trained them one at a time, "
+                "so that their sum is an approximation of its multi-control checkpoint."
+            )
+        pixels = request.clip.height * request.clip.width
+        if not 0.25 < pixels / _TRAINED_PIXELS < 2.0:
+            notes.append(
+                f"The model was trained on 704 x 1280; {request.clip.height} x {request.clip.width} is far off."
+            )
+        if self._options.distilled and self._options.chunk_frames != _TRAINED_FRAMES and request.clip.num_frames > 1:
+            notes.append(f"The distilled model was trained on chunks of {_TRAINED_FRAMES} frames alone.")
+        return tuple(notes)
 
 
 __all__ = ["CosmosTransfer25", "Transfer25Options"]
