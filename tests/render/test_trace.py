@@ -1,5 +1,7 @@
 """Reference quality: no light is lost or made, every lamp brings what integration says, and one seed is one picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import warp as wp
@@ -294,6 +296,18 @@ def test_every_look_lights_the_reference_too(yard, look):
     quick = yard.render("/World/Camera", 0.0, size=(36, 64), look=look, particles=False).rgb.numpy().astype(float)
     traced = picture(yard, samples=16, look=look, particles=False).astype(float)
     assert abs(traced.mean() - quick.mean()) < 0.3 * quick.mean()
+
+
+@pytest.mark.parametrize("look", [Look(rain=0.3), Look(sun_elevation=-2.0, overcast=0.5), Look(fog=0.1)])
+def test_the_sky_lies_behind_as_much_air_in_both_qualities(yard, look):
+    """The camera's far plane ends what is drawn, not the air."""
+    pose = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, 2.0], [0.0, 0.0, 0.0, 1.0]])
+    camera = replace(yard.camera("/World/Camera", 0.0, size=(36, 64)), cam_to_world=pose, far=60.0)
+    frame = yard.render(camera, 0.0, look=look, particles=False)
+    sky, quick = ~np.isfinite(frame.depth.numpy()), frame.rgb.numpy().astype(float)
+    frame = yard.render(camera, 0.0, look=look, particles=False, quality="reference", samples=16)
+    assert sky.sum() > 100
+    assert abs(frame.rgb.numpy()[sky].mean() - quick[sky].mean()) < 1.5
 
 
 def test_progress_is_told_and_may_end_the_frame(yard):

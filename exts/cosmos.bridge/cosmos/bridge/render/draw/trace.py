@@ -268,6 +268,8 @@ def path_light(
     walked = wp.float32(0.0)
     for _step in range(tracing.steps):
         f, t = _next_hit(world, origin, direction, reach, tracing.steps)
+        if f < 0:
+            t = wp.float32(1.0e5)  # the camera's far plane is not the end of the air
         if air.haze > 0.0:
             veil = through_haze(air, wp.vec3(0.0, 0.0, 0.0), origin, direction, wp.min(t, 1.0e5))
             clear = through_haze(air, wp.vec3(1.0, 1.0, 1.0), origin, direction, wp.min(t, 1.0e5)) - veil
