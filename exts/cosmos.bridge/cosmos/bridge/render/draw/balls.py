@@ -1,29 +1,51 @@
-"""Light maps: what a white and a mirror ball would show at every pixel, and the air before it."""
+"""Light maps: what a white and a mirror ball would show at every pixel, and the air before it.
+
+Rays are dear: mirror, shelter and the glow of lamps are found in the middle of each cell of the light grid, carried to
+the pixels of its surface, and found anew only where the cells around a pixel disagree or none lies on its surface.
+"""
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
 # Inside kernels, warp's stubs know vectors only loosely.
 
 from __future__ import annotations
 
+from typing import Any
+
 import warp as wp
 
+from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import PI
-from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
+from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, same_surface
 from cosmos.bridge.render.draw.shade import beam, reflected, sunlit
-from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
+from cosmos.bridge.render.draw.sky import Air, haze_between, sky_radiance
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.tone import aces, srgb_of
+from cosmos.bridge.render.draw.tone import aces, srgb_looked_up
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.weather import sheltered
 from cosmos.bridge.render.draw.world import WorldArrays
+from cosmos.bridge.types import LightMaps
 
 wp.set_module_options(fast_options())
 
 _WHITE = wp.constant(wp.float32(0.8))
 """Albedo of the white ball."""
+_ALONE = wp.constant(wp.float32(0.1))
+"""Weight of the cells around a pixel, below which none of them lies on its surface."""
+_APART = wp.constant(wp.float32(0.12))
+"""Most that display-linear mirrors, or shelters, of the cells around a pixel may differ, to be carried to it."""
+
+
+@wp.struct
+class Carried:
+    """What is found once a cell of the light grid."""
+
+    mirror: wp.vec3  # radiance, before the air
+    glow: wp.vec3  # of lamps in the air before it
+    shown: wp.float32  # luma of the mirror as displayed
+    open: wp.float32  # share of what falls from the sky that arrives
 
 
 @wp.func
@@ -67,13 +89,27 @@ def _mirrored(world: WorldArrays, air: Air, lamps: Lamps, home: Surfaces, i: wp.
 
 
 @wp.func
-def _byte(value: wp.float32):
-    return wp.uint8(wp.clamp(value, 0.0, 1.0) * 255.0 + 0.5)
+def _arrives(world: WorldArrays, air: Air, home: Surfaces, i: wp.int32):
+    """Share of what falls from the sky that arrives at pixel centre ``i``."""
+    return 1.0 - sheltered(world, air, home.positions[i], home.geometric[i], 1.0e-3 + 2.0e-4 * home.depths[i])
+
+
+@wp.func
+def _displayed(air: Air, color: wp.vec3):
+    shown = aces(color * air.exposure)
+    return 0.2126 * shown[0] + 0.7152 * shown[1] + 0.0722 * shown[2]
+
+
+@wp.func
+def _glows(air: Air, lamps: Lamps):
+    return air.haze > 2.0e-3 and lamps.count > 0
 
 
 @wp.kernel
-def fill_balls_kernel(
+def _look_around_kernel(
     first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     world: WorldArrays,
     air: Air,
     lamps: Lamps,
@@ -82,53 +118,165 @@ def fill_balls_kernel(
     home: Surfaces,
     mirrors: wp.int32,
     falls: wp.int32,
+    carried_out: wp.array(dtype=Carried),
+):
+    """Find what is carried, in the middle of each cell of ``grid``."""
+    begin = (first + wp.tid()) * run
+    height = home.triangles.shape[0] // grid.width
+    for k in range(begin, wp.min(begin + run, count)):
+        row = k // grid.columns
+        y = wp.min(row * grid.step + grid.step // 2, height - 1)
+        x = wp.min((k - row * grid.columns) * grid.step + grid.step // 2, grid.width - 1)
+        i = y * grid.width + x
+        found = Carried()
+        if home.triangles[i] >= 0:
+            uv = home.image[i]
+            eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
+            distance = wp.length(home.positions[i] - eye)
+            direction = (home.positions[i] - eye) / wp.max(distance, 1.0e-9)
+            if mirrors == 1:
+                found.mirror = _mirrored(world, air, lamps, home, i, direction)
+                found.shown = _displayed(air, found.mirror)
+            if falls == 1:
+                found.open = _arrives(world, air, home, i)
+            if _glows(air, lamps):
+                found.glow = lamp_glow(world, air, lamps, eye, direction, distance)
+        carried_out[k] = found
+
+
+@wp.func
+def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i: wp.int32):
+    """What the four cells around pixel centre ``i`` say of it, how much they lie on its surface, how far apart."""
+    uv = home.image[i]
+    p = home.positions[i]
+    n = home.normals[i]
+    step = wp.float32(grid.step)
+    tolerance = 1.0 / (0.02 + 4.0 * home.gloss[i][3] * step)
+    gx = (uv[0] - 0.5 - wp.float32(grid.step // 2)) / step
+    gy = (uv[1] - 0.5 - wp.float32(grid.step // 2)) / step
+    fx = wp.floor(gx)
+    fy = wp.floor(gy)
+    mirror = wp.vec3(0.0, 0.0, 0.0)
+    glow = wp.vec3(0.0, 0.0, 0.0)
+    open = wp.float32(0.0)
+    total = wp.float32(0.0)
+    low = wp.vec2(1.0, 1.0)
+    high = wp.vec2(0.0, 0.0)
+    for k in range(4):
+        row = wp.clamp(wp.int32(fy) + k // 2, 0, grid.rows - 1)
+        column = wp.clamp(wp.int32(fx) + k % 2, 0, grid.columns - 1)
+        down = wp.abs(wp.float32(1 - k // 2) - (gy - fy))
+        across = wp.abs(wp.float32(1 - k % 2) - (gx - fx))
+        cell = grid.cells[row * grid.columns + column]
+        alike = same_surface(wp.dot(n, cell.place - p) * tolerance, wp.dot(n, cell.normal)) * cell.shown
+        weight = alike * (down * across + 1.0e-3)
+        one = carried[row * grid.columns + column]
+        mirror += one.mirror * weight
+        glow += one.glow * weight
+        open += one.open * weight
+        total += weight
+        if alike > _ALONE:
+            seen = wp.vec2(one.shown, one.open)
+            low = wp.min(low, seen)
+            high = wp.max(high, seen)
+    share = 1.0 / wp.max(total, 1.0e-12)
+    return mirror * share, glow * share, open * share, total, high - low
+
+
+@wp.func
+def _byte(curve: wp.array(dtype=wp.float32), value: wp.float32):
+    return wp.uint8(srgb_looked_up(curve, value) * 255.0 + 0.5)
+
+
+@wp.kernel
+def _fill_balls_kernel(
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    world: WorldArrays,
+    air: Air,
+    lamps: Lamps,
+    view: View,
+    grid: LightGrid,
+    home: Surfaces,
+    mirrors: wp.int32,
+    falls: wp.int32,
+    carried: wp.array(dtype=Carried),
+    curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     white_out: wp.array3d(dtype=wp.uint8),
     mirror_out: wp.array3d(dtype=wp.uint8),
     air_out: wp.array3d(dtype=wp.uint8),
     open_out: wp.array2d(dtype=wp.uint8),
 ):
-    """Fill the maps of each pixel centre; ``home`` holds the surfaces there, ``grid`` their slow light.
+    """Fill the maps of each pixel centre; ``home`` holds the surfaces there, ``grid`` their slow light."""
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        y = i // grid.width
+        x = i - y * grid.width
+        uv = home.image[i]
+        eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
+        p = home.positions[i]
+        white = wp.vec3(0.0, 0.0, 0.0)
+        mirror = wp.vec3(0.0, 0.0, 0.0)
+        between = wp.vec3(0.0, 0.0, 0.0)
+        clear = wp.float32(0.0)
+        open = wp.float32(0.0)
+        if home.triangles[i] >= 0:
+            distance = wp.length(p - eye)
+            direction = (p - eye) / wp.max(distance, 1.0e-9)
+            between, clear = haze_between(air, eye, direction, distance)
+            white = _arriving(world, air, view, grid, home, i, direction, distance) * (_WHITE / PI)
+            if mirrors == 1 or falls == 1 or _glows(air, lamps):
+                mirror, glow, open, near, apart = _carry(grid, carried, home, i)
+                if mirrors == 1 and (near < _ALONE or apart[0] > _APART):
+                    mirror = _mirrored(world, air, lamps, home, i, direction)
+                if falls == 1 and (near < _ALONE or apart[1] > _APART):
+                    open = _arrives(world, air, home, i)
+                if near < _ALONE and _glows(air, lamps):
+                    glow = lamp_glow(world, air, lamps, eye, direction, distance)
+                between += glow
+            white = white * clear + between
+            mirror = (mirror * clear + between) * wp.float32(mirrors)
+        elif wp.length_sq(p) > 0.0:  # not outside the image circle of a fisheye
+            added, passed = haze_between(air, eye, p, 1.0e5)
+            between = sky_radiance(air, world.atlas, p, 1.0) * passed + added
+        white = aces(white * air.exposure)
+        mirror = aces(mirror * air.exposure)
+        between = aces(between * air.exposure)
+        for channel in range(3):
+            white_out[y, x, channel] = _byte(curve, white[channel])
+            mirror_out[y, x, channel] = _byte(curve, mirror[channel])
+            air_out[y, x, channel] = _byte(curve, between[channel])
+        air_out[y, x, 3] = wp.uint8(wp.clamp(clear, 0.0, 1.0) * 255.0 + 0.5)
+        open_out[y, x] = wp.uint8(wp.clamp(open, 0.0, 1.0) * 255.0 + 0.5)
 
-    With ``mirrors`` 0 there is no mirror ball, with ``falls`` 0 nothing arrives from the sky: each costs a ray a pixel.
+
+def fill_balls(
+    bands: Bands,
+    scene: list[Any],
+    curve: wp.array,
+    maps: LightMaps,
+    *,
+    mirrors: bool,
+    falls: bool,
+) -> None:
+    """Fill the balls, the air and the shelter of light maps.
+
+    Args:
+        bands: Where to launch.
+        scene: World, air, lamps, view, light grid and the surfaces at the pixel centres.
+        curve: Of ``srgb_table``.
+        maps: What to fill; ``relit`` stays.
+        mirrors: Whether there is a mirror ball; it costs a ray a cell.
+        falls: Whether anything falls from the sky; shelter costs a ray a cell.
     """
-    i = first + wp.tid()
-    y = i // grid.width
-    x = i - y * grid.width
-    uv = home.image[i]
-    eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
-    p = home.positions[i]
-    white = wp.vec3(0.0, 0.0, 0.0)
-    mirror = wp.vec3(0.0, 0.0, 0.0)
-    between = wp.vec3(0.0, 0.0, 0.0)
-    clear = wp.float32(0.0)
-    arrives = wp.float32(0.0)
-    if home.triangles[i] >= 0:
-        distance = wp.length(p - eye)
-        direction = (p - eye) / wp.max(distance, 1.0e-9)
-        white = _arriving(world, air, view, grid, home, i, direction, distance) * (_WHITE / PI)
-        if mirrors == 1:
-            mirror = _mirrored(world, air, lamps, home, i, direction)
-        if falls == 1:
-            lift = 1.0e-3 + 2.0e-4 * home.depths[i]
-            arrives = 1.0 - sheltered(world, air, p, home.geometric[i], lift)
-        between = through_haze(air, between, eye, direction, distance)
-        past = through_haze(air, wp.vec3(1.0, 1.0, 1.0), eye, direction, distance) - between
-        clear = (past[0] + past[1] + past[2]) / 3.0
-        if air.haze > 2.0e-3 and lamps.count > 0:
-            between += lamp_glow(world, air, lamps, eye, direction, distance)
-        white = wp.cw_mul(white, past) + between
-        mirror = (wp.cw_mul(mirror, past) + between) * wp.float32(mirrors)
-    elif wp.length_sq(p) > 0.0:  # not outside the image circle of a fisheye
-        between = through_haze(air, sky_radiance(air, world.atlas, p, 1.0), eye, p, 1.0e5)
-    white = aces(white * air.exposure)
-    mirror = aces(mirror * air.exposure)
-    between = aces(between * air.exposure)
-    for channel in range(3):
-        white_out[y, x, channel] = _byte(srgb_of(white[channel]))
-        mirror_out[y, x, channel] = _byte(srgb_of(mirror[channel]))
-        air_out[y, x, channel] = _byte(srgb_of(between[channel]))
-    air_out[y, x, 3] = _byte(clear)
-    open_out[y, x] = _byte(arrives)
+    grid, home = scene[4], scene[5]
+    cells = grid.columns * grid.rows
+    carried = wp.empty(cells, dtype=Carried, device=bands.device)
+    wanted = [int(mirrors), int(falls)]
+    bands.launch_runs(_look_around_kernel, cells, [*scene, *wanted, carried], chunk=256)
+    inputs = [*scene, *wanted, carried, curve, maps.white, maps.mirror, maps.air, maps.open]
+    bands.launch_runs(_fill_balls_kernel, home.triangles.shape[0], inputs, chunk=512)
 
 
-__all__ = ["fill_balls_kernel"]
+__all__ = ["fill_balls"]

@@ -164,16 +164,14 @@ class Painter:
         maps: LightMaps,
     ) -> None:
         """Fill the light maps of a frame; arguments as for ``paint``."""
-        from cosmos.bridge.render.draw.balls import fill_balls_kernel
+        from cosmos.bridge.render.draw.balls import fill_balls
 
         frame = self._frame(camera, pose, look, cameras, bare=True)
-        count = camera.width * camera.height
         grid = self._draw(frame, seen)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
-        wanted = [int(look.rain > 0.0), int(look.rain > 0.0 or look.snow > 0.0)]
-        inputs = [*scene, *wanted, maps.white, maps.mirror, maps.air, maps.open]
-        self._bands.launch(fill_balls_kernel, count, inputs, chunk=512)
+        falls = look.rain > 0.0 or look.snow > 0.0
+        fill_balls(self._bands, scene, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
 
     def _frame(
         self,

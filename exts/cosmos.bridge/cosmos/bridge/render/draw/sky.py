@@ -123,8 +123,11 @@ def sky_radiance(air: Air, atlas: Atlas, direction: wp.vec3, sharp: wp.float32):
 
 
 @wp.func
-def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
-    """Colour after ``distance`` metres of air whose density falls with height (exponential, analytic)."""
+def haze_between(air: Air, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
+    """What ``distance`` metres of air add, and which share of light they let pass.
+
+    The air's density falls with height (exponential, analytic).
+    """
     d = z_up(air, direction)
     clear = wp.float32(1.0)
     glow = wp.float32(0.0)
@@ -138,7 +141,14 @@ def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, d
         clear = wp.exp(-wp.min(thickness, 40.0))
         glow = wp.pow(wp.max(0.0, wp.dot(direction, air.sun)), 8.0)
     veil = air.haze_color * (0.86 + 0.3 * wp.clamp(d[2] + 0.2, 0.0, 1.0)) + air.haze_glow * glow
-    return color * clear + veil * (1.0 - clear)
+    return veil * (1.0 - clear), clear
 
 
-__all__ = ["Air", "height_of", "sky_radiance", "through_haze", "z_up"]
+@wp.func
+def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, distance: wp.float32):
+    """Colour after ``distance`` metres of air."""
+    added, clear = haze_between(air, start, direction, distance)
+    return color * clear + added
+
+
+__all__ = ["Air", "haze_between", "height_of", "sky_radiance", "through_haze", "z_up"]
