@@ -14,6 +14,7 @@ import warp as wp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
+from cosmos.bridge.config import OffloadPolicy
 from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError
 from cosmos.bridge.transfer.base import TransferModel
 from cosmos.bridge.transfer.registry import BACKENDS, create, names
@@ -43,10 +44,12 @@ OPTIONS = {"cosmos-transfer2.5": _tiny25, "cosmos3": _tiny3, "cosmos3-sim-transf
 """Backend whose weights are fetched -> writes tiny ones of the same layout and returns the options to use them."""
 
 
-@pytest.fixture(scope="module", params=names())
+@pytest.fixture(scope="module", params=[*names(), "identity in a worker"])
 def make(request, tmp_path_factory):
     """Makes the backend anew, with tiny weights where it ships none."""
     torch.set_num_threads(1)
+    if request.param not in names():
+        return lambda: create("identity", None, OffloadPolicy(placement="worker"))
     write = OPTIONS.get(request.param)
     options = {} if write is None else write(tmp_path_factory.mktemp("weights"))
     return lambda: create(request.param, options)

@@ -15,7 +15,7 @@ import typing as _typing
 
 if _typing.TYPE_CHECKING:
     from cosmos.bridge.bridge import Bridge, augment, resume
-    from cosmos.bridge.config import BridgeConfig, ControlsConfig, Prompt, RetryPolicy, load_config
+    from cosmos.bridge.config import BridgeConfig, ControlsConfig, OffloadPolicy, Prompt, RetryPolicy, load_config
     from cosmos.bridge.errors import (
         BridgeError,
         ConfigError,
@@ -42,7 +42,7 @@ if _typing.TYPE_CHECKING:
 
 _HOMES = {
     "bridge": ("Bridge", "augment", "resume"),
-    "config": ("BridgeConfig", "ControlsConfig", "Prompt", "RetryPolicy", "load_config"),
+    "config": ("BridgeConfig", "ControlsConfig", "OffloadPolicy", "Prompt", "RetryPolicy", "load_config"),
     "errors": (
         "BridgeError",
         "ConfigError",
@@ -102,6 +102,7 @@ __all__ = [
     "JobProgress",
     "JobState",
     "ModelError",
+    "OffloadPolicy",
     "Prompt",
     "RetryPolicy",
     "RunSummary",

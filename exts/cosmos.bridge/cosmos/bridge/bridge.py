@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from cosmos.bridge.config import BridgeConfig
+from cosmos.bridge.config import BridgeConfig, OffloadPolicy
 from cosmos.bridge.critic.base import Critic
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
 from cosmos.bridge.guard.base import Guard
@@ -79,7 +79,7 @@ class Bridge:
     ) -> None:
         self.config, self._stage, self._sinks = config, stage, tuple(sinks)
         self._open_source = open_source or self._open_named_source
-        self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options)
+        self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options, config.offload)
         self._guard = guard or _create("guard", config.guard or default_guard(config.transfer))
         self._critic = critic or _create("critic", config.critic, config.critic_options)
 
@@ -99,7 +99,7 @@ class Bridge:
         resume: bool = False,
         command: str = "",
     ) -> RunSummary:
-        """Make every clip of the plan and write it.
+        """Make every clip of the plan and write it; with the placement ``batch`` make its folder ready to be resumed.
 
         Args:
             progress: Told the part of the line and its steps, and ``("clips", done, planned)``.
@@ -127,9 +127,11 @@ class Bridge:
                 sinks=self._sinks,
             ) as record:
                 tell(CLIPS, record.num_settled, len(plan))
+                if self._hands_over:
+                    return record.finish()
                 if record.open_clips():
                     with clock("load"):
-                        self._transfer.load(self.config.device)
+                        self._transfer.load(self.config.offload.device or self.config.device)
                 for camera, clips in groupby(record.open_clips(), key=lambda planned: planned.camera):
                     if stop.finishing:
                         break
@@ -194,7 +196,7 @@ class Bridge:
         with clock("guard"):
             prompt_report = _allowed(self._guard.screen_prompt(planned.prompt.text))
         with clock("load"):
-            self._transfer.load(config.device)
+            self._transfer.load(config.offload.device or config.device)
         for attempt in range(first, policy.max_attempts + 1):
             gain = policy.weight_gain ** (attempt - 1) if policy.change == "weights" else 1.0
             request = TransferRequest(
@@ -256,18 +258,25 @@ class Bridge:
     ) -> None:
         self.close()
 
+    @property
+    def _hands_over(self) -> bool:
+        """Whether the run is only made ready here, for a batch host whose devices are not known here."""
+        return self.config.offload.placement == "batch"
+
     def _preflight(self, opened: Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
         from cosmos.bridge.runs.folder import check_out as refuse_taken
         from cosmos.bridge.runs.memory import check_device, check_fit
 
-        check_device(self.config.device)
+        if not self._hands_over:
+            check_device(self.config.device)
         check_spec(self._transfer.spec, self.config)
         if check_out:
             refuse_taken(Path(self.config.out), Path(self.config.source))
         described = {}
         for camera in self.config.cameras or (None,):
             described[camera or ""] = told = opened.describe(camera)
-            check_fit(told["num_frames"], told.get("size") or (1, 1), self.config.device)
+            if not self._hands_over:
+                check_fit(told["num_frames"], told.get("size") or (1, 1), self.config.device)
         return described
 
     def _prepare(self, source: FrameSource, clock: Clock, progress: Progress) -> _Prepared:
@@ -333,7 +342,7 @@ class Bridge:
             camera=camera,
             frames=config.frames,
             size=config.size,
-            device=config.device,
+            device=None if self._hands_over else config.device,
             look=config.look,
             untrusted=config.untrusted or None,
             **drawing,
@@ -388,8 +397,20 @@ def augment(
         return bridge.augment(progress)
 
 
-def resume(out: str | os.PathLike[str], *, progress: Optional[Progress] = None) -> RunSummary:
+def resume(
+    out: str | os.PathLike[str],
+    *,
+    device: Optional[str] = None,
+    offload: Optional[OffloadPolicy] = None,
+    progress: Optional[Progress] = None,
+) -> RunSummary:
     """Finish the run whose results lie in ``out``, from its saved config and its ledger.
+
+    Args:
+        out: Folder of the run.
+        device: Device of this host; ``None`` takes the saved one.
+        offload: Where the Transfer model runs on this host; ``None`` takes what was saved.
+        progress: Told each step.
 
     Raises:
         SourceError: If the folder holds no run.
@@ -397,7 +418,7 @@ def resume(out: str | os.PathLike[str], *, progress: Optional[Progress] = None) 
     """
     from cosmos.bridge.runs.folder import saved_config
 
-    with Bridge(saved_config(Path(out))) as bridge:
+    with Bridge(saved_config(Path(out), device=device, offload=offload)) as bridge:
         return bridge.augment(progress, resume=True)
 
 

@@ -23,9 +23,10 @@ from cosmos.bridge.cli.console import (
 from cosmos.bridge.cli.remarks import usd_remarks
 from cosmos.bridge.config import BridgeConfig, load_config, merge, parse_assignment, read_settings
 from cosmos.bridge.errors import ConfigError
-from cosmos.bridge.jobs import Job
+from cosmos.bridge.jobs import Job, StopSignal
 from cosmos.bridge.runs.ledger import LEDGER_NAME
 from cosmos.bridge.runs.summary import RunSummary
+from cosmos.bridge.types import Progress
 
 _PLAIN_OPTIONS = {
     "frames": "frames",
@@ -89,6 +90,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--critic", metavar="NAME", help="critic (default: consistency)")
     parser.add_argument("--min-score", type=float, metavar="X", help="reject what scores less, in [0, 1] (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
+    add_placement(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="seed of variant 0 (default: 0)")
     parser.add_argument("--variants", type=int, metavar="N", help="results a camera and prompt (default: 1)")
     parser.add_argument("--config", metavar="FILE", help="settings in TOML or JSON; options win over it")
@@ -99,6 +101,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="measure a short probe and print frames, disk and time")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     return parser
+
+
+def add_placement(parser: argparse.ArgumentParser, choices: tuple[str, ...] = ("here", "worker", "batch")) -> None:
+    """Declare the options that say where the Transfer model runs."""
+    parser.add_argument(
+        "--placement", choices=choices, help="where the Transfer model runs (default: here, in this process)"
+    )
+    parser.add_argument("--transfer-device", metavar="NAME", help="device of the Transfer model alone, e.g. cuda:1")
+
+
+def placement_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the settings of ``offload`` that the options give."""
+    given = {"placement": args.placement, "device": args.transfer_device}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -115,9 +131,12 @@ def run_config(config: BridgeConfig, args: argparse.Namespace, *, command: str, 
     from cosmos.bridge.bridge import Bridge
 
     quiet_warp()
-    job: Job[RunSummary] = Job(
-        lambda progress, stop: Bridge(config).augment(progress, stop, resume=resume, command=command)
-    )
+
+    def work(progress: Progress, stop: StopSignal) -> RunSummary:
+        with Bridge(config) as bridge:
+            return bridge.augment(progress, stop, resume=resume, command=command)
+
+    job: Job[RunSummary] = Job(work)
     try:
         with usd_remarks():
             summary = attend(
@@ -127,6 +146,8 @@ def run_config(config: BridgeConfig, args: argparse.Namespace, *, command: str, 
         if (Path(config.out) / LEDGER_NAME).exists() and job.progress.clips_total:
             args.error_code = EXIT_PARTIAL
     print_summary(summary, as_json=args.json)
+    if config.offload.placement == "batch":
+        return EXIT_OK
     if summary.remaining:
         return EXIT_INTERRUPTED
     return EXIT_OK if summary.complete else EXIT_PARTIAL
@@ -170,6 +191,8 @@ def config_of(args: argparse.Namespace) -> BridgeConfig:
         given["cameras"] = args.camera
     if args.transfer_weights is not None:
         given["transfer_options"] = {"weights": str(Path(args.transfer_weights).absolute())}
+    if placement_of(args):
+        given["offload"] = placement_of(args)
     if args.weights:
         given["weights"] = parse_weights(args.weights)
     prompts: list[Any] = [{"text": text} for text in args.prompt or []]
@@ -267,4 +290,14 @@ def _dry_run(config: BridgeConfig, args: argparse.Namespace) -> int:
     return code
 
 
-__all__ = ["add_parser", "config_of", "parse_weights", "print_summary", "read_prompts", "run", "run_config"]
+__all__ = [
+    "add_parser",
+    "add_placement",
+    "config_of",
+    "parse_weights",
+    "placement_of",
+    "print_summary",
+    "read_prompts",
+    "run",
+    "run_config",
+]

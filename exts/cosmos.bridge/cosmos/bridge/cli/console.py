@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Optional, Protocol
 
 from cosmos.bridge.jobs import JobProgress
+from cosmos.bridge.kernels.quiet import quiet_warp
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE, EXIT_PREFLIGHT, EXIT_PARTIAL, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -33,29 +33,6 @@ def log(text: str) -> None:
     """Print a line for the user on stderr."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def quiet_warp() -> None:
-    """Start Warp without its banner, which would go to stdout, and without its remark that there is no CUDA driver."""
-    import warp as wp
-
-    if hasattr(wp.config, "log_level"):
-        wp.config.log_level = wp.LOG_WARNING
-    else:
-        wp.config.quiet = True
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
-        try:
-            wp.init()
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-        caught.seek(0)
-        for line in caught.read().decode(errors="replace").splitlines():
-            if "CUDA driver" not in line:
-                log(line)
 
 
 def seconds_text(seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 from cosmos.bridge.bridge import Bridge
 from cosmos.bridge.config import BridgeConfig, RetryPolicy
-from cosmos.bridge.errors import SourceError
+from cosmos.bridge.errors import ConfigError, SourceError
 from cosmos.bridge.runs.folder import nearest_parent
 from cosmos.bridge.runs.plan import plan_clips
 from cosmos.bridge.types import Progress
@@ -65,6 +65,8 @@ def estimate(config: BridgeConfig, progress: Optional[Progress] = None) -> Estim
     Raises:
         BridgeError: Whatever the run itself would refuse before or within its first frames.
     """
+    if config.offload.placement == "batch":
+        raise ConfigError("A dry run measures this machine, but offload.placement is 'batch'; leave one of them out.")
     with Bridge(config) as bridge:
         described = bridge.preflight()
     per_camera = tuple(int(source["num_frames"]) for source in described.values())

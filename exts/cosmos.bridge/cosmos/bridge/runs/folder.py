@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-from cosmos.bridge.config import BridgeConfig, load_config, save_config
+from cosmos.bridge.config import BridgeConfig, OffloadPolicy, load_config, save_config
 from cosmos.bridge.errors import SinkError, SourceError
 from cosmos.bridge.runs.ledger import LEDGER_NAME, Ledger
 
@@ -44,8 +45,15 @@ def reopen_run(out: Path) -> tuple[BridgeConfig, Ledger]:
     return config, _locked(Ledger(out / LEDGER_NAME))
 
 
-def saved_config(out: Path) -> BridgeConfig:
+def saved_config(out: Path, *, device: Optional[str] = None, offload: Optional[OffloadPolicy] = None) -> BridgeConfig:
     """Read the config of the run that lies in ``out``; its own out is ``out``, wherever the folder was moved.
+
+    A run that was made ready for a batch host is done where it is resumed.
+
+    Args:
+        out: Folder of the run.
+        device: Device to run on instead of the saved one.
+        offload: Where the Transfer model runs instead.
 
     Raises:
         SourceError: If the folder holds no run.
@@ -53,7 +61,11 @@ def saved_config(out: Path) -> BridgeConfig:
     """
     if not (out / CONFIG_NAME).is_file():
         raise SourceError(f"{out} holds no run ({CONFIG_NAME} is missing); give the out folder of a run.")
-    return load_config(out / CONFIG_NAME).replace(out=str(out))
+    config = load_config(out / CONFIG_NAME)
+    policy = offload or config.offload
+    if policy.placement == "batch":
+        policy = replace(policy, placement="here")
+    return config.replace(out=str(out), device=device or config.device, offload=policy)
 
 
 def discard_run(out: Path) -> None:

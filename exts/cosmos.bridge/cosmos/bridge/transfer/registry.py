@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.errors import ConfigError, ModelError, ModelNotInstalledError
 from cosmos.bridge.settings import from_plain
 from cosmos.bridge.transfer.base import TransferModel
+
+if TYPE_CHECKING:
+    from cosmos.bridge.config import OffloadPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,12 +126,15 @@ def default_guard(name: str) -> str:
     return BACKENDS[name].guard if name in BACKENDS else "blocklist"
 
 
-def create(name: str, options: Optional[Mapping[str, Any]] = None) -> TransferModel:
+def create(
+    name: str, options: Optional[Mapping[str, Any]] = None, policy: Optional[OffloadPolicy] = None
+) -> TransferModel:
     """Make a backend; its weights stay where they are until ``load``.
 
     Args:
         name: One of ``names()``.
         options: Settings of that backend alone, as plain values; its ``Options`` class says which there are.
+        policy: Where it runs and its weights are kept; ``None`` is this process and its device.
 
     Raises:
         ModelError: If there is no backend of this name.
@@ -147,6 +153,16 @@ def create(name: str, options: Optional[Mapping[str, Any]] = None) -> TransferMo
         raise ModelNotInstalledError(
             f'{name} needs {error.name}: pip install "cosmos-bridge[{backend.extra}]".'
         ) from error
+    model = _make(name, factory, options)
+    if policy is None or policy.placement != "worker":
+        return model
+    from cosmos.bridge.transfer.worker.model import WorkerTransfer
+
+    return WorkerTransfer(name, model, options or {}, policy)
+
+
+def _make(name: str, factory: Any, options: Optional[Mapping[str, Any]]) -> TransferModel:
+    """Make a backend in this process."""
     if not options:
         model: TransferModel = factory()
         return model

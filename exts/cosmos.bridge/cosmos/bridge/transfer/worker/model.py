@@ -1,0 +1,226 @@
+"""The owner's side: a worker that looks like any other Transfer model."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Optional
+
+from cosmos.bridge import errors
+from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.base import TransferModel, TransferSpec
+from cosmos.bridge.transfer.worker.launch import Child
+from cosmos.bridge.transfer.worker.wire import Message
+from cosmos.bridge.types import LightProbe, Progress, TransferRequest, TransferResult
+
+if TYPE_CHECKING:
+    import warp as wp
+
+    from cosmos.bridge.config import OffloadPolicy
+
+
+class WorkerTransfer:
+    """A Transfer model that lives in a process of its own.
+
+    The process is started by `load`, and anew by the next request after it died; each gets an epoch, each request a
+    number, and what is said for another one is dropped. Requests of several threads wait for each other.
+
+    Args:
+        name: Name of the backend.
+        model: The backend in this process, never loaded: it tells what it is and refuses wrong options at once.
+        options: Settings of the backend, as plain values.
+        policy: Where the worker runs.
+    """
+
+    def __init__(self, name: str, model: TransferModel, options: Mapping[str, Any], policy: OffloadPolicy) -> None:
+        self._name, self._local, self._options, self._policy = name, model, dict(options), policy
+        self._child: Optional[Child] = None
+        self._epoch = self._number = 0
+        self._device: Optional[str] = None
+        self._dropped: list[int] = []
+        self._turn = threading.RLock()
+
+    @property
+    def spec(self) -> TransferSpec:
+        """What the model is and can do."""
+        return self._local.spec
+
+    @property
+    def pid(self) -> Optional[int]:
+        """Process id of the worker; ``None`` while there is none."""
+        return None if self._child is None else self._child.process.pid
+
+    def load(self, device: Optional[str] = None) -> None:
+        """Start the worker and bring the weights onto a device there; as loading in this process, and errors too."""
+        with self._turn:
+            if self._child is not None and not self._child.alive:
+                self.unload()
+            if self._child is not None and device == self._device:
+                return
+            if self._child is None:
+                self._start()
+            self._ask("load", self._told(device))
+            self._device = device
+
+    def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
+        """Make the request's clip photoreal, frame for frame.
+
+        Raises:
+            ModelError: If the request asks for what this model cannot do, or the worker died; the next request starts
+                it anew.
+            JobCancelled: If ``progress`` raised it; the worker has stopped at that step and keeps its weights.
+        """
+        with self._turn:
+            self.load(self._device)
+            clip = request.clip
+            made = self._ask("transfer", request, progress=progress, probe=clip.probe, device=clip.rgb.device)
+            provenance = made["provenance"]
+            effective = {**provenance.effective, "placement": "worker"}
+            return TransferResult(rgb=made["rgb"], provenance=replace(provenance, effective=effective))
+
+    def open(self, *given: Any, **named: Any) -> WorkerStream:
+        """Open a stream; takes what the backend's own ``open`` takes.
+
+        Raises:
+            ModelError: If the backend does not stream, refuses an argument, or the worker died.
+        """
+        if not hasattr(self._local, "open"):
+            raise ModelError(f"{self._name} does not stream; cosmos3-sim-transfer does.")
+        with self._turn:
+            self.load(self._device)
+            self._ask("open", {"given": given, "named": named})
+            return WorkerStream(self, self._epoch, self._number)
+
+    def unload(self) -> None:
+        """End the worker; safe to call twice. Its streams are lost."""
+        with self._turn:
+            child, self._child = self._child, None
+            if child is not None:
+                child.end()
+
+    def push(self, stream: WorkerStream, kind: str, given: tuple[Any, ...], device: Any) -> Any:
+        """Ask a stream of the worker; see `WorkerStream`."""
+        with self._turn:
+            if self._child is None or not self._child.alive or stream.epoch != self._epoch:
+                raise ModelError(
+                    f"The worker of this {self._name} stream is gone and its frames with it; open another."
+                )
+            if self._dropped:
+                dropped, self._dropped = self._dropped, []
+                self._ask("forget", dropped)
+            return self._ask(kind, {"stream": stream.number, "given": given}, device=device)
+
+    def drop(self, epoch: int, number: int) -> None:
+        """Let the worker forget a stream that nobody holds any more, with the next request."""
+        if epoch == self._epoch:
+            self._dropped.append(number)
+
+    def _told(self, device: Optional[str]) -> dict[str, Any]:
+        from cosmos.bridge.settings import to_plain
+
+        local = replace(self._policy, placement="here")
+        return {"name": self._name, "options": self._options, "offload": to_plain(local), "device": device}
+
+    def _start(self) -> None:
+        """Start a worker and agree with it on what memory both can share."""
+        self._epoch, self._number, self._dropped = self._epoch + 1, 0, []
+        self._child = child = Child(self._policy.python, self._epoch)
+        try:
+            hello = child.wire.receive()
+        except (EOFError, OSError) as error:
+            raise self._gone("before it was ready") from error
+        share = child.wire.share
+        offered = share.offer(hello.body["devices"])
+        share.agree(self._ask("meet", offered) if offered else ())
+
+    def _ask(
+        self,
+        kind: str,
+        body: Any,
+        *,
+        progress: Optional[Progress] = None,
+        probe: Optional[LightProbe] = None,
+        device: Any = "cpu",
+    ) -> Any:
+        """Ask the worker, serve it while it works, and return its answer."""
+        child = self._child
+        if child is None:
+            raise ModelError(f"{self._name} has no worker; call load().")
+        self._number += 1
+        child.wire.device = str(device)
+        try:
+            answer, stopped = self._converse(child, kind, body, progress, probe)
+        except (EOFError, OSError) as error:
+            raise self._gone(f"in the midst of a request ({kind})") from error
+        except BaseException:
+            self.unload()  # what it does now would be nobody's
+            raise
+        if stopped is not None:
+            raise stopped
+        if answer.kind == "refused":
+            raise getattr(errors, answer.body["type"])(answer.body["text"])
+        if answer.kind == "failed":
+            raise RuntimeError(f"{answer.body['text']}, in the worker of {self._name}:\n{answer.body['trace']}")
+        return answer.body
+
+    def _converse(
+        self, child: Child, kind: str, body: Any, progress: Optional[Progress], probe: Optional[LightProbe]
+    ) -> tuple[Message, Optional[BaseException]]:
+        """Return the worker's last word, and what the progress function raised to stop it."""
+        wire, stamp = child.wire, {"epoch": child.epoch, "number": self._number}
+        held, stopped = wire.send(kind, body, **stamp), None
+        while True:
+            heard = wire.receive()
+            if (heard.epoch, heard.number) != (child.epoch, self._number):
+                continue  # too late for its own request, and for no other
+            if heard.kind not in ("progress", "light"):
+                return heard, stopped
+            answer = None
+            try:
+                if heard.kind == "light" and probe is not None:
+                    answer = probe.light(**heard.body)
+                elif progress is not None:
+                    progress(*heard.body)
+            except BaseException as error:  # noqa: BLE001 - raised again once the worker has stopped
+                stopped = error
+            wire.send("go" if stopped is None else "stop", answer, **stamp, after=held)
+
+    def _gone(self, when: str) -> ModelError:
+        child, self._child = self._child, None
+        fate = "ended" if child is None else child.fate()
+        return ModelError(
+            f"The worker of {self._name} {fate} {when}; nothing of that request is kept, and the next one starts it "
+            "anew."
+        )
+
+
+class WorkerStream:
+    """A stream of a backend in a worker; made by `WorkerTransfer.open`."""
+
+    def __init__(self, owner: WorkerTransfer, epoch: int, number: int) -> None:
+        self._owner = owner
+        self.epoch = epoch
+        """Worker that it lives in."""
+        self.number = number
+        """Its name there."""
+        weakref.finalize(self, owner.drop, epoch, number)
+
+    def push(self, frames: wp.array) -> wp.array:
+        """Take frames, and return the pictures that are ready, on the device of ``frames``; the caller owns them.
+
+        Raises:
+            ModelError: As the backend's own stream, or if the worker died: the stream is lost then.
+        """
+        self._device = str(frames.device)
+        pictures: wp.array = self._owner.push(self, "push", (frames,), self._device)
+        return pictures
+
+    def finish(self) -> wp.array:
+        """Return the pictures that are still to come; raises as `push`."""
+        pictures: wp.array = self._owner.push(self, "finish", (), getattr(self, "_device", "cpu"))
+        return pictures
+
+
+__all__ = ["WorkerStream", "WorkerTransfer"]
