@@ -31,8 +31,8 @@ def make_suite(
     size: tuple[int, int] = (144, 256),
     device: Optional[str] = None,
     tell: Optional[Tell] = None,
-) -> list[Path]:
-    """Make the clips that are not there yet; return the files of all that could be made, in the order of the plans.
+) -> list[tuple[ClipPlan, Path]]:
+    """Make the clips that are not there yet; return every plan that could be made with its file.
 
     A clip that another process is making is left to it. A scene that shows nothing usable (a wall before the lens) is
     replaced by one of another seed; one that still does not is left out and said.
@@ -70,8 +70,8 @@ def make_suite(
                 save_pair(path, request, result)
         made += 1
         left = (time.perf_counter() - began) / made * (len(open_plans) - index - 1)
-        say(f"clip {index + 1} of {len(open_plans)}: {plan.name}, about {left:.0f} s left")
-    return [path for _, path in wanted if path.exists()]
+        say(f"made clip {index + 1} of {len(open_plans)}: {plan.name}, about {left:.0f} s left")
+    return [(plan, path) for plan, path in wanted if path.exists()]
 
 
 def make_clip(
@@ -148,16 +148,30 @@ def _settled(path: Path) -> bool:
 
 def _open(plan: ClipPlan, size: tuple[int, int], device: Optional[str], tries: int) -> FrameSource:
     from cosmos.bridge import scenes
-    from cosmos.bridge.sources import StageSource, open_source
+    from cosmos.bridge.sources import StageSource
 
     frames = range(plan.first, plan.first + plan.num_frames * plan.step, plan.step)
     if plan.family == "source":
-        is_stage = Path(plan.source).suffix.lower() in (".usd", ".usda", ".usdc", ".usdz")
-        return open_source(plan.source, frames=frames, size=size if is_stage else None, device=device)
+        return _open_own(plan, size, device)
     author = getattr(scenes, plan.family)
     stage = author(seed=plan.seed + tries * 100_000, num_frames=frames[-1] + 1)
     cameras = _cameras(stage)
     return StageSource(stage, camera=cameras[plan.seed % len(cameras)], frames=frames, size=size, device=device)
+
+
+def _open_own(plan: ClipPlan, size: tuple[int, int], device: Optional[str]) -> FrameSource:
+    """Open a source of the user at some frames of it; counting past its end begins anew."""
+    from cosmos.bridge.sources import STAGE_ENDINGS, open_source
+
+    is_stage = Path(plan.source).suffix.lower() in STAGE_ENDINGS
+    options: dict[str, Any] = {"device": device, "size": size if is_stage else None}
+    with closing(open_source(plan.source, **options)) as whole:
+        count, start = whole.num_frames, int(whole.describe()["frames"][0]) if is_stage else 0
+    need = (plan.num_frames - 1) * plan.step + 1
+    if count < need:
+        raise SourceError(f"{plan.source} has {count} frames, but a clip of the suite takes {need}; ask for fewer.")
+    first = start + plan.first % (count - need + 1)
+    return open_source(plan.source, frames=range(first, first + need, plan.step), **options)
 
 
 def _cameras(stage: Any) -> list[str]:

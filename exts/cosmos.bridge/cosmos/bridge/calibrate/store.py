@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -92,10 +93,10 @@ def load_pair(path: Path) -> tuple[TransferRequest, TransferResult]:
     from cosmos.bridge.controls import derive_controls
 
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = dict(stored)
         about = json.loads(arrays["about"].tobytes())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise SourceError(f"{path} is no clip of a suite ({error}); delete it and make the suite again.") from error
     dtypes = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
 

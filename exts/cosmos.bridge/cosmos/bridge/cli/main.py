@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from cosmos.bridge import __version__
-from cosmos.bridge.cli import augment, demo, doctor, models, render, report, resume, verify
+from cosmos.bridge.cli import augment, critic, demo, doctor, models, render, report, resume, verify
 from cosmos.bridge.cli.console import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -25,7 +25,7 @@ from cosmos.bridge.cli.console import (
 )
 from cosmos.bridge.errors import BridgeError, ConfigError, JobCancelled
 
-COMMANDS = (augment, render, resume, verify, report, doctor, models, demo)
+COMMANDS = (augment, render, resume, verify, report, critic, doctor, models, demo)
 
 
 def build_parser() -> argparse.ArgumentParser:
