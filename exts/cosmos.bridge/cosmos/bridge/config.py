@@ -18,6 +18,7 @@ from typing import Any, Literal, Optional
 from cosmos.bridge.controls.specs import Area, ControlSpec, DepthSpec, EdgeSpec, SegSpec, VisSpec
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.offload import OffloadPolicy
 from cosmos.bridge.render.lidar import Lidar
 from cosmos.bridge.render.roadmap import MapStyle
 from cosmos.bridge.settings import format_frames, from_plain, parse_frames, to_plain
@@ -63,30 +64,6 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         _within("retry.max_attempts", self.max_attempts, 1, 100)
         _within("retry.weight_gain", self.weight_gain, 1.0, 10.0)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OffloadPolicy:
-    """Where the Transfer model runs."""
-
-    placement: Literal["here", "worker", "batch"] = "here"
-    """``here`` in this process; ``worker`` in a process of its own, which is started anew if it dies; ``batch`` on
-    another host: the run is checked and its folder made, and ``cosmos-bridge resume`` does the work there."""
-    device: Optional[str] = None
-    """Device of the Transfer model alone, e.g. ``"cuda:1"``; ``None`` takes that of the run."""
-    python: Optional[str] = None
-    """Python of the worker, e.g. of an environment with other packages; ``None`` takes this one."""
-
-    def __post_init__(self) -> None:
-        for name in ("device", "python"):
-            text = getattr(self, name)
-            if text is not None and not text.strip():
-                raise ConfigError(f"offload.{name} is empty; give one, or leave it out.")
-        if self.python is not None and self.placement != "worker":
-            raise ConfigError(
-                f"offload.python is the Python of a worker, but offload.placement is {self.placement!r}; "
-                "set it to 'worker', or leave python out."
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from cosmos.bridge.settings import from_plain
 from cosmos.bridge.transfer.base import TransferModel
 
 if TYPE_CHECKING:
-    from cosmos.bridge.config import OffloadPolicy
+    from cosmos.bridge.offload import OffloadPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from cosmos.bridge.types import LightProbe, Progress, TransferRequest, TransferR
 if TYPE_CHECKING:
     import warp as wp
 
-    from cosmos.bridge.config import OffloadPolicy
+    from cosmos.bridge.offload import OffloadPolicy
 
 
 class WorkerTransfer:

@@ -66,7 +66,7 @@ class Worker:
     def _on_load(self, told: Mapping[str, Any]) -> Any:
         import warp as wp
 
-        from cosmos.bridge.config import OffloadPolicy
+        from cosmos.bridge.offload import OffloadPolicy
         from cosmos.bridge.settings import from_plain
         from cosmos.bridge.transfer.registry import create
 
