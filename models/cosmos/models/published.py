@@ -67,6 +67,20 @@ PUBLISHED: Mapping[str, Published] = {
             gated=True,
             pieces=(Piece(folder="", repo="nvidia/Cosmos3-Nano-Sim-Transfer", revision="main"),),
         ),
+        *(
+            Published(
+                name=name,
+                licence=licence,
+                gated=gated,
+                pieces=(Piece(folder="", repo=f"nvidia/{repo}", revision="main"),),
+            )
+            for name, repo, licence, gated in (
+                ("cosmos-reason1", "Cosmos-Reason1-7B", "NVIDIA Open Model License", True),
+                ("cosmos-reason2", "Cosmos-Reason2-8B", "NVIDIA Open Model License", True),
+                ("cosmos-reason2-2b", "Cosmos-Reason2-2B", "NVIDIA Open Model License", True),
+                ("cosmos3-reasoner", "Cosmos3-Nano-Reasoner", "OpenMDW-1.1", False),
+            )
+        ),
     )
 }
 """Name -> checkpoint."""

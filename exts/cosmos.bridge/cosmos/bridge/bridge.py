@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.config import BridgeConfig, OffloadPolicy
-from cosmos.bridge.critic.base import Critic
+from cosmos.bridge.critic.base import Critic, Unloads
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
 from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
@@ -244,8 +244,10 @@ class Bridge:
         return next(self.attempts(planned, *parts, preserve=made.preserve, progress=tell))
 
     def close(self) -> None:
-        """Free the Transfer model; safe to call twice."""
+        """Free the Transfer model and that of the critic; safe to call twice."""
         self._transfer.unload()
+        if isinstance(self._critic, Unloads):
+            self._critic.unload()
 
     def __enter__(self) -> Bridge:
         return self

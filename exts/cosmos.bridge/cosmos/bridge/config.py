@@ -140,9 +140,10 @@ class BridgeConfig:
     """Name of the guard; ``None`` takes the one that the licence of the transfer's weights asks for, else
     ``blocklist``."""
     critic: str = "consistency"
-    """Name of the critic."""
+    """Name of the critic, or of several joined by ``+``: any of them refuses."""
     critic_options: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of that critic alone (for ``consistency``: protect, thresholds, limits, papers)."""
+    """Settings of that critic alone (for ``consistency``: protect, thresholds, limits, papers); for several, a table
+    a critic."""
     min_score: float = 0.0
     """Score, in [0, 1], below which a result is rejected although the critic found no fault; what just meets the bars
     of the consistency critic scores 0.5."""

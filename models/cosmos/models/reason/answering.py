@@ -80,6 +80,12 @@ class Reasoner:
         """1 or 2, see `cosmos.models.reason.talk`."""
         return self._loaded.generation
 
+    @property
+    def pixels_of_token(self) -> int:
+        """Pixels that one token costs, over all the frames that it covers."""
+        eye = self._loaded.eye
+        return eye.token**2 * eye.temporal
+
     def write(self, look: Look, question: str, *, think: bool, sampling: Sampling, watch: Watch) -> str:
         """Return what the model writes, as it is.
 

@@ -123,7 +123,7 @@ class _Task:
         """
         import torch
 
-        from cosmos.bridge.transfer.fetched import as_model_errors
+        from cosmos.bridge.fetched import as_model_errors
         from cosmos.models.embedded.adapting import TrainingError, adapt, with_branch
         from cosmos.models.embedded.sampling import load_embedded
 

@@ -87,7 +87,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--num-steps", type=int, metavar="N", help="denoising steps")
     parser.add_argument("--guidance", type=float, metavar="X", help="prompt guidance")
     parser.add_argument("--guard", metavar="NAME", help="guard (default: what the licence of the weights asks for)")
-    parser.add_argument("--critic", metavar="NAME", help="critic (default: consistency)")
+    parser.add_argument("--critic", metavar="NAME", help="critic, or several joined by + (default: consistency)")
     parser.add_argument("--min-score", type=float, metavar="X", help="reject what scores less, in [0, 1] (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     add_placement(parser)

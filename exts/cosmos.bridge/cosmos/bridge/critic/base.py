@@ -21,4 +21,13 @@ class Critic(Protocol):
         ...
 
 
-__all__ = ["Critic"]
+@runtime_checkable
+class Unloads(Protocol):
+    """A critic that holds a model."""
+
+    def unload(self) -> None:
+        """Free the weights; safe to call twice."""
+        ...
+
+
+__all__ = ["Critic", "Unloads"]

@@ -12,11 +12,12 @@ from cosmos.bridge.critic.checks.boundaries import BoundarySweep
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
+from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.outcome import Outcome, conclude
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import ConfigError
-from cosmos.bridge.types import Finding, Progress, TransferRequest, TransferResult, Verdict
+from cosmos.bridge.types import Progress, TransferRequest, TransferResult, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class ConsistencyCritic:
         """
         began = time.perf_counter()
         clip = request.clip
-        misfit = _misfit(request, result)
+        misfit = misfit_of(request, result)
         if misfit is not None:
             outcomes = [Outcome(findings=(misfit,))]
         else:
@@ -102,17 +103,6 @@ class ConsistencyCritic:
             critic=self.name,
             seconds=time.perf_counter() - began,
         )
-
-
-def _misfit(request: TransferRequest, result: TransferResult) -> Optional[Finding]:
-    """Refuse a result of another type, length or size than its clip."""
-    want = (request.clip.num_frames, request.clip.height, request.clip.width, 3)
-    got = tuple(result.rgb.shape)
-    dtype = getattr(result.rgb.dtype, "__name__", str(result.rgb.dtype))
-    if got == want and dtype == "uint8":
-        return None
-    text = f"The result is {dtype} {list(got)} [T, H, W, C], but the clip needs uint8 {list(want)}; no other check ran."
-    return Finding(kind="geometry", check="shape", severity="reject", text=text)
 
 
 __all__ = ["ConsistencyCritic", "ConsistencyOptions"]

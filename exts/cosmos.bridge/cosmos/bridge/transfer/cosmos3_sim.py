@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.fetched import as_model_errors, revision_of
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.fetched import as_model_errors, revision_of
 from cosmos.bridge.transfer.frames import pick_frames, video_frames
 from cosmos.bridge.transfer.pixels import check_pixels
 from cosmos.bridge.transfer.published import Painted, PublishedOptions, PublishedTransfer, padded

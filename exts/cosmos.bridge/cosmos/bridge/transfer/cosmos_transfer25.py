@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional
 
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.fetched import revision_of
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.chunked import paint_chunks
-from cosmos.bridge.transfer.fetched import revision_of
 from cosmos.bridge.transfer.frames import capped_numbers, capped_tokens, check_maps, map_frames, video_frames
 from cosmos.bridge.transfer.published import ChunkOptions, Painted, PublishedTransfer, padded
 from cosmos.bridge.types import Clip, ControlKind, Progress, TransferRequest

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Optional, Protocol, TypeVar
 
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.fetched import as_model_errors, dtype_text, find_checkpoint, pick_device, pick_dtype
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.fetched import as_model_errors, dtype_text, find_checkpoint, pick_device, pick_dtype
 from cosmos.bridge.transfer.footprint import peak_bytes, restart_peak, settings_of, versions
 from cosmos.bridge.transfer.pixels import check_pixels
 from cosmos.bridge.types import Clip, Progress, Provenance, TransferRequest, TransferResult

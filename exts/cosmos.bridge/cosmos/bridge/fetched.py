@@ -1,4 +1,4 @@
-"""What backends with fetched weights share: where their checkpoint lies, on which device, and their errors as ours."""
+"""What backends and critics with fetched weights share: where a checkpoint lies, on which device, errors as ours."""
 
 from __future__ import annotations
 
@@ -41,13 +41,14 @@ def dtype_text(dtype: torch.dtype, *, fp8: bool) -> str:
     return f"{name}, weights in float8_e4m3fn" if fp8 else name
 
 
-def find_checkpoint(name: str, given: Optional[str], part: str) -> Path:
+def find_checkpoint(name: str, given: Optional[str], part: str, *, option: str = "transfer_options.weights") -> Path:
     """Return the folder of a checkpoint: that of the user, or else the fetched one.
 
     Args:
         name: Name of the backend.
         given: Folder that the user named.
-        part: Folder that it must hold.
+        part: Folder or file that it must hold.
+        option: Setting that names the folder.
 
     Raises:
         ModelWeightsError: If it is not there; the sentence names the ways to get it.
@@ -55,10 +56,10 @@ def find_checkpoint(name: str, given: Optional[str], part: str) -> Path:
     from cosmos.models.places import checkpoint_folder
 
     folder = checkpoint_folder(name) if given is None else Path(given)
-    if not (folder / part).is_dir():
+    if not (folder / part).exists():
         raise ModelWeightsError(
             f"There is no checkpoint of {name} in {folder} ({part} is expected there); name its folder with "
-            f"transfer_options.weights, or run: cosmos-bridge models fetch {name}"
+            f"{option}, or run: cosmos-bridge models fetch {name}"
         )
     return folder
 
