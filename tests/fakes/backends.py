@@ -53,7 +53,7 @@ class Case:
     """Field of a request -> a change of it."""
     settings: Mapping[str, Change]
     """Option -> a change of it."""
-    elsewhere: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ("cpu_offload",)
     """Options that change nothing of what the nets are given, tested on their own."""
     transformer: str
     """Folder of the transformer."""
@@ -170,7 +170,7 @@ CASES = (
             ),
             "block_gains": _change(block_gains={"edge": [0.5, 1.0]}),
         },
-        elsewhere=("branches", "cache_embeddings", "distilled"),
+        elsewhere=("branches", "cache_embeddings", "cpu_offload", "distilled"),
         transformer="general/transformer",
     ),
     Case(

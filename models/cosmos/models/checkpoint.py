@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn  # noqa: TID253
 
 from cosmos.models.fp8 import store_in_fp8
+from cosmos.models.placement import place
 from cosmos.models.runtime import diffusers_class
 from cosmos.models.spec import read_config
 from cosmos.models.weights import WeightsError
@@ -119,6 +120,7 @@ def load_module(
     dtype: torch.dtype,
     rebuild: Callable[[nn.Module], None] | None = None,
     fp8: bool = False,
+    waiting: str = "",
 ) -> Any:
     """Load a diffusers module of a published layout.
 
@@ -129,6 +131,7 @@ def load_module(
         dtype: Type of its floating-point weights; modules that diffusers keeps in float32 stay so.
         rebuild: Computes the buffers that no checkpoint holds, given the module.
         fp8: Store the large linear layers in 8 bits; the device never holds them wider.
+        waiting: Name of its list of blocks, if they are to wait in main memory until they run; empty for none.
 
     Returns:
         The module, in evaluation mode, without gradients; it owns its memory, and no state dict shares it.
@@ -143,7 +146,7 @@ def load_module(
     state = {}
     try:
         for file in files:
-            with safe_open(file, framework="pt", device="cpu" if fp8 else str(device)) as tensors:
+            with safe_open(file, framework="pt", device="cpu" if fp8 or waiting else str(device)) as tensors:
                 for name in tensors.keys():  # noqa: SIM118 - not a mapping
                     tensor = tensors.get_tensor(name)
                     if tensor.is_floating_point():
@@ -161,7 +164,9 @@ def load_module(
     empty = [name for name, buffer in module.named_buffers() if buffer.is_meta]
     if empty:
         raise WeightsError(f"{class_name} in {folder} needs the buffer {empty[0]!r}, which no weight file gives.")
-    return module.eval().requires_grad_(False).to(device)
+    module.eval().requires_grad_(False)
+    place(module, device, blocks=list(getattr(module, waiting)) if waiting else ())
+    return module
 
 
 def _compare(found: Mapping[str, tuple[int, ...]], module: nn.Module, folder: Path) -> None:

@@ -135,7 +135,7 @@ class BridgeConfig:
     device: Optional[str] = None
     """Device to render and transfer on, e.g. ``"cpu"`` or ``"cuda:0"``; ``None`` picks CUDA where there is one."""
     offload: OffloadPolicy = field(default_factory=OffloadPolicy)
-    """Where the Transfer model runs."""
+    """Where the Transfer model runs, and where its weights wait."""
     guard: Optional[str] = None
     """Name of the guard; ``None`` takes the one that the licence of the transfer's weights asks for, else
     ``blocklist``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Optional
 
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelNotInstalledError, ModelWeightsError
@@ -78,7 +79,7 @@ def revision_of(name: str, given: Optional[str], piece: str) -> str:
 
 @contextmanager
 def as_model_errors(name: str, device: str, cure: str) -> Iterator[None]:
-    """Turn what goes wrong while a model is loaded or runs into errors of ours.
+    """Turn what goes wrong while a model is loaded or runs into errors of ours; they hold no net that was half loaded.
 
     Args:
         name: Name of the backend.
@@ -99,8 +100,10 @@ def as_model_errors(name: str, device: str, cure: str) -> Iterator[None]:
         package = error.name or "diffusers"
         raise ModelNotInstalledError(f'{name} needs {package}: pip install "cosmos-bridge[cosmos]".') from error
     except WeightsError as error:
+        clear_frames(error.__traceback__)
         raise ModelWeightsError(str(error)) from error
     except RuntimeError as error:
+        clear_frames(error.__traceback__)
         if "memory" in str(error).lower():
             raise ModelMemoryError(f"{name} does not fit {device}: {error}; {cure}.") from error
         raise ModelError(f"{name} cannot run on {device!r}: {error}.") from error

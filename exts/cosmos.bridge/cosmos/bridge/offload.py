@@ -1,4 +1,4 @@
-"""Where the Transfer model of a run lives."""
+"""Where the Transfer model of a run lives, and how it fits there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cosmos.bridge.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OffloadPolicy:
-    """Where the Transfer model runs."""
+    """Where the Transfer model runs, and where its weights wait."""
 
     placement: Literal["here", "worker", "batch"] = "here"
     """``here`` in this process; ``worker`` in a process of its own, which is started anew if it dies; ``batch`` on
@@ -19,6 +19,11 @@ class OffloadPolicy:
     """Device of the Transfer model alone, e.g. ``"cuda:1"``; ``None`` takes that of the run."""
     python: Optional[str] = None
     """Python of the worker, e.g. of an environment with other packages; ``None`` takes this one."""
+    memory: Optional[Literal[16, 24, 32, 48, 80]] = None
+    """Memory of the Transfer model's device [GB]: takes the profile of the backend that fits it (8-bit weights, blocks
+    that wait in main memory); what ``transfer_options`` names wins. ``None`` takes those options as they are."""
+    fall_back: bool = False
+    """Whether the next smaller profile is taken when memory runs out; the notes of the result say so."""
 
     def __post_init__(self) -> None:
         for name in ("device", "python"):

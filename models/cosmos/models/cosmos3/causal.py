@@ -15,6 +15,7 @@ from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.cosmos3.attention import attend, heads, rotate
+from cosmos.models.placement import present
 
 _TIMESTEPS = 1000.0
 
@@ -80,16 +81,17 @@ class CausalTransformer:
         cos, sin = self._rotation(torch.arange(len(ids), dtype=torch.float32).expand(3, -1))
         entries: KeyValues = []
         for layer in self.net.layers:
-            attention = layer.self_attn
-            hidden = layer.input_layernorm(x)
-            query = rotate(attention.norm_q(heads(attention.to_q(hidden), attention.head_dim)), cos, sin)
-            raw = attention.norm_k(heads(attention.to_k(hidden), attention.head_dim))
-            value = heads(attention.to_v(hidden), attention.head_dim)
-            shown = raw if attention.k_norm_und_for_gen is None else attention.k_norm_und_for_gen(raw)
-            entries.append((rotate(shown, cos, sin), value))
-            out = attend(query, rotate(raw, cos, sin), value, is_causal=True)
-            x = x + attention.to_out(out)
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
+            with present(layer):
+                attention = layer.self_attn
+                hidden = layer.input_layernorm(x)
+                query = rotate(attention.norm_q(heads(attention.to_q(hidden), attention.head_dim)), cos, sin)
+                raw = attention.norm_k(heads(attention.to_k(hidden), attention.head_dim))
+                value = heads(attention.to_v(hidden), attention.head_dim)
+                shown = raw if attention.k_norm_und_for_gen is None else attention.k_norm_und_for_gen(raw)
+                entries.append((rotate(shown, cos, sin), value))
+                out = attend(query, rotate(raw, cos, sin), value, is_causal=True)
+                x = x + attention.to_out(out)
+                x = x + layer.mlp(layer.post_attention_layernorm(x))
         return Text(entries=entries, offset=float(len(ids) + self.net.config.unified_3d_mrope_temporal_modality_margin))
 
     def commit(self, latent: Tensor, frame: int, fps: float, text: Text, history: History) -> None:
@@ -130,16 +132,19 @@ class CausalTransformer:
         cos, sin = self._rotation(self._positions(latent, frame, fps, text))
         made: KeyValues = []
         for index, layer in enumerate(self.net.layers):
-            attention = layer.self_attn
-            hidden = layer.input_layernorm_moe_gen(x)
-            query = rotate(attention.norm_added_q(heads(attention.add_q_proj(hidden), attention.head_dim)), cos, sin)
-            key = rotate(attention.norm_added_k(heads(attention.add_k_proj(hidden), attention.head_dim)), cos, sin)
-            value = heads(attention.add_v_proj(hidden), attention.head_dim)
-            made.append((key, value))
-            seen = [text.entries[index], *(block[index] for block in history.blocks), (key, value)]
-            keys, values = (torch.cat(parts, dim=1) for parts in zip(*seen, strict=True))
-            x = x + attention.to_add_out(attend(query, keys, values))
-            x = x + layer.mlp_moe_gen(layer.post_attention_layernorm_moe_gen(x))
+            with present(layer):
+                attention = layer.self_attn
+                hidden = layer.input_layernorm_moe_gen(x)
+                query = rotate(
+                    attention.norm_added_q(heads(attention.add_q_proj(hidden), attention.head_dim)), cos, sin
+                )
+                key = rotate(attention.norm_added_k(heads(attention.add_k_proj(hidden), attention.head_dim)), cos, sin)
+                value = heads(attention.add_v_proj(hidden), attention.head_dim)
+                made.append((key, value))
+                seen = [text.entries[index], *(block[index] for block in history.blocks), (key, value)]
+                keys, values = (torch.cat(parts, dim=1) for parts in zip(*seen, strict=True))
+                x = x + attention.to_add_out(attend(query, keys, values))
+                x = x + layer.mlp_moe_gen(layer.post_attention_layernorm_moe_gen(x))
         return self.net.norm_moe_gen(x), made
 
     def _time(self, sigma: float) -> Tensor:

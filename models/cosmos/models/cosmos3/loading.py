@@ -53,7 +53,9 @@ class Loaded3:
         return [*told["input_ids"], self.tokenizer.eos_token_id, start]
 
 
-def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype, fp8: bool = False) -> Loaded3:
+def load_cosmos3(
+    folder: Path, *, device: str, dtype: torch.dtype, fp8: bool = False, cpu_offload: bool = False
+) -> Loaded3:
     """Load the nets.
 
     Args:
@@ -61,6 +63,7 @@ def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype, fp8: bool = F
         device: Torch device.
         dtype: Type of the weights.
         fp8: Whether the large linear layers are stored in 8 bits.
+        cpu_offload: Whether the transformer's layers wait in main memory until they run.
 
     Raises:
         WeightsError: If anything is missing, damaged or of another kind; nothing stays loaded.
@@ -83,7 +86,13 @@ def load_cosmos3(folder: Path, *, device: str, dtype: torch.dtype, fp8: bool = F
 
     vae = load_module(folder / "vae", "AutoencoderKLWan", device=place, dtype=dtype)
     transformer = load_module(
-        folder / "transformer", "Cosmos3OmniTransformer", device=place, dtype=dtype, rebuild=fill, fp8=fp8
+        folder / "transformer",
+        "Cosmos3OmniTransformer",
+        device=place,
+        dtype=dtype,
+        rebuild=fill,
+        fp8=fp8,
+        waiting="layers" if cpu_offload else "",
     )
     if transformer.config.latent_channel != vae.config.z_dim:
         raise WeightsError(

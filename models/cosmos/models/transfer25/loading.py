@@ -53,6 +53,7 @@ def load_transfer25(
     vae_tiling: bool = False,
     fp8: bool = False,
     distilled: bool = False,
+    cpu_offload: bool = False,
 ) -> Loaded25:
     """Load the nets.
 
@@ -65,6 +66,7 @@ def load_transfer25(
         vae_tiling: Whether the autoencoder works in tiles, which needs less memory.
         fp8: Whether the large linear layers are stored in 8 bits.
         distilled: Whether to load the distilled transformer and its branches.
+        cpu_offload: Whether the blocks of transformer, branches and text encoder wait in main memory until they run.
 
     Raises:
         WeightsError: If anything is missing, damaged or of another kind; nothing stays loaded.
@@ -92,18 +94,32 @@ def load_transfer25(
     except ValueError as error:
         raise WeightsError(f"{error} Give the folder of the published checkpoint.") from error
     parts = [nets_folder / "transformer" if distilled else general / "transformer", general / "vae"]
-    transformer = load_module(parts[0], "CosmosTransformer3DModel", device=place, dtype=dtype, fp8=fp8)
+    transformer = load_module(
+        parts[0],
+        "CosmosTransformer3DModel",
+        device=place,
+        dtype=dtype,
+        fp8=fp8,
+        waiting="transformer_blocks" if cpu_offload else "",
+    )
     vae = load_module(parts[1], "AutoencoderKLWan", device=place, dtype=dtype)
     if vae_tiling:
         vae.enable_tiling()
     nets = {}
     for kind in wanted:
         parts.append(nets_folder / "controlnet" / BRANCH_FOLDERS[kind])
-        nets[kind] = load_module(parts[-1], "CosmosControlNetModel", device=place, dtype=dtype, fp8=fp8)
+        nets[kind] = load_module(
+            parts[-1],
+            "CosmosControlNetModel",
+            device=place,
+            dtype=dtype,
+            fp8=fp8,
+            waiting="control_blocks" if cpu_offload else "",
+        )
     _check_fit(transformer.config, {kind: net.config for kind, net in nets.items()}, parts[0])
     return Loaded25(
         nets=Transfer25(transformer=transformer, branches=nets, vae=vae, scheduler=scheduler),
-        encoder=PromptEncoder(general, cache),
+        encoder=PromptEncoder(general, cache, cpu_offload=cpu_offload),
         sha256=combined_sha256([file for part in parts for file in weight_files(part)]),
     )
 

@@ -12,6 +12,7 @@ from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.chunks import Chunk, latent_frames
 from cosmos.models.distilled import SIGMAS
+from cosmos.models.placement import move
 from cosmos.models.runtime import diffusers_class, plain_attention
 from cosmos.models.vae import decode, encode
 
@@ -131,9 +132,9 @@ class Transfer25:
         return next(self.transformer.parameters()).dtype
 
     def to(self, device: torch.device) -> None:
-        """Move all nets."""
+        """Move all nets, but for blocks that wait in main memory."""
         for net in (self.transformer, self.vae, *self.branches.values()):
-            net.to(device)
+            move(net, device)
 
     def make_scheduler(self, schedule: str) -> Any:
         """Return a fresh UniPC scheduler of one of SCHEDULES; the distilled model needs none."""

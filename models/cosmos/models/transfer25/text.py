@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor  # noqa: TID253
 
 from cosmos.models.checkpoint import identity_of, read_header, weight_files
+from cosmos.models.placement import place
 from cosmos.models.runtime import plain_attention, quiet_transformers, release, transformers_class
 from cosmos.models.weights import WeightsError
 
@@ -45,10 +46,12 @@ class PromptEncoder:
     Args:
         folder: Folder with ``text_encoder`` and ``tokenizer``.
         cache: Folder for embeddings; ``None`` keeps none on disk.
+        cpu_offload: Whether the encoder's layers wait in main memory until they run.
     """
 
-    def __init__(self, folder: Path, cache: Path | None) -> None:
+    def __init__(self, folder: Path, cache: Path | None, *, cpu_offload: bool = False) -> None:
         self._folder = folder
+        self._cpu_offload = cpu_offload
         self._cache = cache
         self._identity = ""
 
@@ -109,7 +112,9 @@ class PromptEncoder:
             raise WeightsError(
                 f"The text encoder in {folder} lacks {len(wrong)} weights, among them {wrong[0]!r}; fetch it again."
             )
-        return encoder.to(device).eval().requires_grad_(False), tokenizer
+        encoder.eval().requires_grad_(False)
+        place(encoder, device, blocks=list(encoder.model.language_model.layers) if self._cpu_offload else ())
+        return encoder, tokenizer
 
     def _path(self, prompt: str, dtype: torch.dtype) -> Path | None:
         if self._cache is None:

@@ -86,7 +86,9 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
     def _read(self, folder: Path, device: str, dtype: torch.dtype) -> Loaded3:
         from cosmos.models.cosmos3.loading import load_cosmos3
 
-        loaded = load_cosmos3(folder, device=device, dtype=dtype, fp8=self._options.fp8)
+        loaded = load_cosmos3(
+            folder, device=device, dtype=dtype, fp8=self._options.fp8, cpu_offload=self._options.cpu_offload
+        )
         if self._options.vae_tiling:
             loaded.vae.enable_tiling()
         return loaded

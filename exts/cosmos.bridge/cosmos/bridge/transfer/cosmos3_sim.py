@@ -193,7 +193,9 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
         from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
 
         self._memory = read_memory(folder, self._options.window, self._options.sinks)
-        return load_cosmos3(folder, device=device, dtype=dtype, fp8=self._options.fp8)
+        return load_cosmos3(
+            folder, device=device, dtype=dtype, fp8=self._options.fp8, cpu_offload=self._options.cpu_offload
+        )
 
     def _cure(self, clip: Clip) -> str:
         return _CURE

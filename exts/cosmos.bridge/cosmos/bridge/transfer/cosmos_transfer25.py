@@ -103,6 +103,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             vae_tiling=self._options.vae_tiling,
             fp8=self._options.fp8,
             distilled=self._options.distilled,
+            cpu_offload=self._options.cpu_offload,
         )
 
     def _cure(self, clip: Clip) -> str:
@@ -164,7 +165,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
         device, dtype = nets.device, nets.dtype
         try:
             # The encoder is larger than all nets together: on a GPU they make room for it.
-            aside = device.type == "cuda" and loaded.encoder.lacks(prompts, dtype)
+            aside = device.type == "cuda" and not self._options.cpu_offload and loaded.encoder.lacks(prompts, dtype)
             if aside:
                 nets.to(torch.device("cpu"))
                 torch.cuda.empty_cache()

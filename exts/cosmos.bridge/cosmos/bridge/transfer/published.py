@@ -32,6 +32,9 @@ class PublishedOptions:
     """Type to compute in; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
     fp8: bool = False
     """Whether the large linear layers are stored in 8 bits, but for queries and keys: about half the memory."""
+    cpu_offload: bool = False
+    """Whether the blocks of the large nets wait in main memory and come to the device while they run: little memory,
+    the same pictures, slower."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +122,7 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
             return
         self.unload()
         folder = find_checkpoint(self.name, self._options.weights, self.part)
-        with as_model_errors(self.name, wanted, "take a larger device, or fp8"):
+        with as_model_errors(self.name, wanted, "take a larger device, fp8 or cpu_offload, or set offload.memory"):
             self._loaded = self._read(folder, wanted, pick_dtype(self._options.dtype, wanted))
         self._device = wanted
 
@@ -146,7 +149,7 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),
             requested=settings_of(request),
-            effective=painted.effective,
+            effective={**painted.effective, "cpu_offload": self._options.cpu_offload},
             versions=versions("torch", "warp", "safetensors", "diffusers", "transformers"),
             notes=painted.notes,
         )

@@ -153,12 +153,26 @@ def create(
         raise ModelNotInstalledError(
             f'{name} needs {error.name}: pip install "cosmos-bridge[{backend.extra}]".'
         ) from error
-    model = _make(name, factory, options)
-    if policy is None or policy.placement != "worker":
-        return model
-    from cosmos.bridge.transfer.worker.model import WorkerTransfer
+    if policy is None:
+        return _make(name, factory, options)
+    if policy.placement == "worker":
+        from cosmos.bridge.transfer.worker.model import WorkerTransfer
 
-    return WorkerTransfer(name, model, options or {}, policy)
+        return WorkerTransfer(name, _fit(name, factory, options, policy), options or {}, policy)
+    return _fit(name, factory, options, policy)
+
+
+def _fit(name: str, factory: Any, options: Optional[Mapping[str, Any]], policy: OffloadPolicy) -> TransferModel:
+    """Make a backend in this process, with the settings of its memory profile below the user's own."""
+    if policy.memory is None and not policy.fall_back:
+        return _make(name, factory, options)
+    from cosmos.bridge.transfer.profiles import FallingTransfer, ladder
+
+    def make(profile: Mapping[str, Any]) -> TransferModel:
+        return _make(name, factory, {**profile, **(options or {})})
+
+    steps = ladder(name, policy.memory)
+    return FallingTransfer(name, make, steps) if policy.fall_back else make(steps[0][1])
 
 
 def _make(name: str, factory: Any, options: Optional[Mapping[str, Any]]) -> TransferModel:

@@ -120,7 +120,7 @@ class WorkerTransfer:
     def _told(self, device: Optional[str]) -> dict[str, Any]:
         from cosmos.bridge.settings import to_plain
 
-        local = replace(self._policy, placement="here")
+        local = replace(self._policy, placement="here", python=None)
         return {"name": self._name, "options": self._options, "offload": to_plain(local), "device": device}
 
     def _start(self) -> None:
