@@ -293,6 +293,14 @@ def test_omni_pbr_inputs(stage):
     assert scene.notes == ()
 
 
+def test_omni_pbr_glows_as_its_picture_where_there_is_one(stage):
+    texture = {"emissive_color_texture": "image.png", "emissive_mask_texture": "image.png"}
+    mdl(stage, "OmniPBR", enable_emission=True, emissive_color=(1.0, 0.5, 0.0), emissive_intensity=2000.0, **texture)
+    scene, material = only_material(stage)
+    assert scene.textures[material.emissive_slot.texture].srgb  # colours, and not the mask, which is raw
+    assert material.emissive_slot.scale == (2.0, 2.0, 2.0, 1.0)  # the picture takes the place of the colour
+
+
 def test_omni_pbr_defaults(stage):
     mdl(stage, "OmniPBR")
     _, material = only_material(stage)

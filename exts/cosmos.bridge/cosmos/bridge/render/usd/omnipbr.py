@@ -74,12 +74,20 @@ def _read_pbr(values: _Inputs, name: str, network: Network) -> Material:
         base_color_slot=values.slot("diffuse_texture", "sRGB", scale=(*factor, 1.0), bias=(add, add, add, 0.0)),
         roughness_slot=roughness_slot,
         metallic_slot=metallic_slot,
-        emissive_slot=values.slot("emissive_mask_texture", "raw", scale=tuple(c * emission for c in (*glow, 1.0)))
-        if values.flag("enable_emission")
-        else NO_TEXTURE,
+        emissive_slot=_glow_slot(values, glow, emission),
         opacity_slot=values.slot("opacity_texture", "raw", channel=mask) if opacity_image else NO_TEXTURE,
         normal_slot=_normal_slot(values, "normalmap_texture", "bump_factor"),
     )
+
+
+def _glow_slot(values: _Inputs, glow: tuple[float, float, float], emission: float) -> TextureSlot:
+    """Return what glows: the colour texture where there is one, as it takes the place of the colour, else the mask."""
+    if not values.flag("enable_emission"):
+        return NO_TEXTURE
+    colored = values.slot("emissive_color_texture", "sRGB", scale=(emission, emission, emission, 1.0))
+    if colored is not NO_TEXTURE:
+        return colored
+    return values.slot("emissive_mask_texture", "raw", scale=tuple(c * emission for c in (*glow, 1.0)))
 
 
 def _occlusion(values: _Inputs) -> tuple[float, TextureSlot]:
