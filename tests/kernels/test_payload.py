@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.kernels.payload import take_bytes, take_depth, take_floats
+from cosmos.bridge.kernels.payload import blank_void, take_bytes, take_depth, take_floats
 
 SIZES = [(1, 1), (5, 7), (33, 64)]
 
@@ -35,7 +35,22 @@ def test_only_distances_in_front_are_hits(device, size):
     np.testing.assert_allclose(made, np.where(hit, distance * np.float32(0.01), np.inf), rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_where_nothing_is_hit_nothing_moves(device, size):
+    generator = np.random.default_rng(4)
+    motion, depth = generator.normal(0, 9, (*size, 2)).astype(np.float32), generator.uniform(1, 9, size)
+    depth = depth.astype(np.float32)
+    depth.ravel()[::3], depth.ravel()[1::5] = np.inf, np.nan
+    made = wp.array(motion, dtype=wp.float32, device=device)
+    blank_void(made, wp.array(depth, dtype=wp.float32, device=device))
+    np.testing.assert_array_equal(made.numpy(), np.where(np.isfinite(depth)[..., None], motion, 0.0))
+
+
 def test_other_arrays_are_refused(device):
+    with pytest.raises(ValueError, match=r"blank_void needs one size, got motion \[2, 3, 2\] and depth \[2, 2\]"):
+        blank_void(
+            wp.zeros((2, 3, 2), dtype=wp.float32, device=device), wp.zeros((2, 2), dtype=wp.float32, device=device)
+        )
     with pytest.raises(ValueError, match=r"take_bytes needs uint8 \[H, W, 3 or more\], got uint8 \[2, 2, 2\]"):
         take_bytes(wp.zeros((2, 2, 2), dtype=wp.uint8, device=device))
     with pytest.raises(ValueError, match=r"take_depth needs float32 \[H, W\]"):

@@ -106,7 +106,7 @@ def touched(tmp_path_factory, scene):
         with Machine(version, scene, ui=True) as machine:
             found[version] = exercise(lambda _, machine=machine: machine, version, tmp_path_factory.mktemp("out") / "o")
         if version in ("4.2", "6.2"):
-            with Machine(version, None, standalone=True):
+            with Machine(version, None, standalone=True, ui=True):
                 from cosmos.bridge.kit import selftest
 
                 assert selftest.main(["--json", str(tmp_path_factory.mktemp("json") / "report.json")]) == 0

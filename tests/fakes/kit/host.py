@@ -87,6 +87,18 @@ class EventDispatcher(Strict):
         return sum(handle() is not None for handle, _, _ in self._heard)
 
 
+class ExtensionManager(Strict):
+    """Knows what is enabled [1.4]; ``omni.usd.schema.playback`` is in no application's list [6.4]."""
+
+    kit_name = "omni.ext.ExtensionManager"
+
+    def __init__(self, enabled: set[str]) -> None:
+        self._enabled = enabled
+
+    def is_extension_enabled(self, name: str) -> bool:
+        return name in self._enabled
+
+
 class App(Strict):
     """``omni.kit.app``: one asyncio loop, pumped once an update [7.3]."""
 
@@ -100,6 +112,9 @@ class App(Strict):
 
     def get_update_event_stream(self) -> EventStream:
         return self._updates
+
+    def get_extension_manager(self) -> ExtensionManager:
+        return ExtensionManager(self._machine.extensions)
 
     async def next_update_async(self) -> None:
         future = asyncio.get_running_loop().create_future()

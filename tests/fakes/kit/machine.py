@@ -46,6 +46,12 @@ class Machine:
         ui: Whether it has windows; headless applications have none.
         units: Unit of Replicator's distances, ``scene`` or ``metres``: the documentation does not settle it.
         motion: Factors on Replicator's motion vectors: likewise.
+        void_motion: Value of motion vectors where nothing was hit: likewise.
+        follows: Whether the renderer looks at pictures that change with time: likewise.
+        renderer: CUDA ordinal of the GPU that draws; ``None`` where the ordinal does not matter.
+        reads_pointers: Whether pictures behind pointers arrive in a dynamic texture.
+        recycles: Whether a camera with a tick rate of its own shows a later picture than its reference time says.
+        extensions: Names of enabled extensions that applications do not have by themselves.
     """
 
     def __init__(
@@ -57,13 +63,21 @@ class Machine:
         ui: bool = False,
         units: str = "scene",
         motion: tuple[float, float] = (1.0, 1.0),
+        void_motion: float = 0.0,
+        follows: bool = True,
+        renderer: Optional[int] = None,
+        reads_pointers: bool = False,
+        recycles: bool = False,
+        extensions: tuple[str, ...] = (),
     ) -> None:
         self.profile: Profile = PROFILES[version]
         self.standalone, self._stage = standalone, stage
         self.logs: list[tuple[str, str]] = []
         self.settings, self.dispatcher, self.stage_events = Settings(), EventDispatcher(), StageEventType()
         self.settings.set("/app/version", f"{version}.0")
-        self._open = {"units": units, "motion": motion}
+        self.renderer, self.reads_pointers, self.recycles = renderer, reads_pointers, recycles
+        self.extensions = set(extensions)
+        self._open = {"units": units, "motion": motion, "void_motion": void_motion, "follows": follows}
         self.feed = Feed(str(stage), **self._open) if stage is not None else None
         self.live = stage is None
         self.replicator = Engine(self)

@@ -1,6 +1,8 @@
 """Double of omni.replicator.core: registries, writers, annotators, render products, orchestrator."""
 
 import builtins
+import copy
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import Any, Optional
 
@@ -24,8 +26,8 @@ class AnnotatorRegistryError(Exception):
     pass
 
 
-class Writer:
-    """Base of writers [2.1]: ``__new__`` seeds what ``__init__`` of a subclass may forget."""
+class Writer(ABC):
+    """Base of writers [2.1], abstract: ``__new__`` seeds what ``__init__`` of a subclass may forget."""
 
     backend: Any = None
     version = "0.0.0"
@@ -68,8 +70,8 @@ class Writer:
     def on_final_frame(self) -> None:
         """The base sends telemetry [2.2]."""
 
-    def write(self, data: dict) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def write(self, data: dict) -> None: ...
 
     def _write(self, data: dict) -> None:
         if self.num_written == 0:  # [2.4]
@@ -112,7 +114,7 @@ class Annotator(Strict):
     def attach(self, render_products: Any) -> None:
         products = render_products if isinstance(render_products, list) else [render_products]
         if len(products) != 1:
-            raise NotImplementedError("An annotator goes with one render product.")  # [3.1]
+            raise NotImplementedError("An annotator goes with one render product.")  # what Replicator raises [3.1]
         if self._engine.machine.context.get_stage() is None:
             raise AnnotatorRegistryError("attach() needs an open stage.")  # [3.1]
         self._product, self._since = products[0], self._engine.updates
@@ -181,9 +183,23 @@ class Buffers:
             return host
         import warp as wp
 
-        return wp.array(
-            host, device="cpu", copy=False
-        )  # stands in for the GPU: Warp's, int32 ids, memory not ours [3.3]
+        shown = wp.array(host, device="cpu", copy=False)  # stands in for the GPU: int32 ids, memory not ours [3.3]
+        ordinal = self.spec._engine.machine.renderer
+        if ordinal is not None:  # the GPU that rendered it, whatever was asked for [3.3]
+            shown.device = _on_gpu(shown.device, ordinal)
+        return shown
+
+
+def _hash(device: Any) -> int:
+    return hash(device.alias)
+
+
+def _on_gpu(device: Any, ordinal: int) -> Any:
+    """Return the host as a device that says it is a GPU of that ordinal."""
+    kind = type("Gpu", (type(device),), {"is_cpu": True, "is_cuda": False, "__hash__": _hash})
+    shown = copy.copy(device)
+    shown.__class__, shown.ordinal = kind, ordinal
+    return shown
 
 
 class Updates(Strict):
@@ -428,6 +444,7 @@ class Engine:
     def payload(self, kept: _Attached, clock: Fraction, steps: int) -> dict:
         structured, many = kept.structure != "legacy", len(kept.products) > 1
         data: dict[str, Any] = {"trigger_outputs": {"on_frame": kept.delivered}}
+        clock, steps = self.ticked(kept, clock, steps)
         data["reference_time"] = (clock.numerator, clock.denominator)
         shown: dict[str, dict[str, Any]] = {}
         for product in kept.products:
@@ -458,6 +475,16 @@ class Engine:
                 data.update({f"{key}-{name}" if many else key: entry for key, entry in entries.items()})
         return data
 
+    def ticked(self, kept: _Attached, clock: Fraction, steps: int) -> tuple[Fraction, int]:
+        """Return the moment that is shown: a camera with a tick rate of its own repeats its last tick [5, 11.19]."""
+        stage, (camera, _) = self.machine.context.get_stage(), next(iter(kept.places.values()))
+        rate = stage.GetPrimAtPath(camera).GetAttribute("omni:sensor:tickRate").Get()
+        if not rate or not Watch.profile.has("6.0"):
+            return clock, steps
+        shown = Fraction(int(clock * Fraction(rate))) / Fraction(rate)
+        late = round((clock - shown) * Fraction(self.machine.timeline._rate()))
+        return shown, steps - (0 if self.machine.recycles else late)
+
     def finish(self) -> None:
         """Generation stops: ``on_final_frame`` once a product, so N times for N products [2.2]."""
         if self.machine.standalone and not Watch.profile.final_frame_standalone:
@@ -474,6 +501,7 @@ def replicator_modules(machine: Any) -> dict[str, StrictModule]:
         "omni.replicator": StrictModule("omni.replicator"),
         "omni.replicator.core": StrictModule(
             "omni.replicator.core",
+            file=f"/isaac/extscache/omni.replicator.core-{machine.profile.replicator}+{machine.profile.kit}/core.py",
             Writer=bound,
             WriterRegistry=WriterRegistry(engine),
             AnnotatorRegistry=AnnotatorRegistry(engine),

@@ -88,8 +88,10 @@ class Strict:
 class StrictModule(ModuleType):
     """A module of Kit with the members it was given."""
 
-    def __init__(self, name: str, since: dict[str, str] | None = None, **members: Any) -> None:
+    def __init__(self, name: str, since: dict[str, str] | None = None, file: str = "", **members: Any) -> None:
         super().__init__(name)
+        if file:
+            self.__file__ = file
         object.__setattr__(self, "_since", since or {})
         self.__path__: list[str] = []
         for key, value in members.items():

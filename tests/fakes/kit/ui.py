@@ -1,5 +1,8 @@
 """Double of omni.ui: it records the tree of widgets, with the members that plain omni.ui has in every version [7.2]."""
 
+import ctypes
+import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Optional
@@ -262,6 +265,8 @@ class ByteImageProvider(Strict):
     """Takes pictures; what is malformed is skipped without a word [6.1]."""
 
     kit_name = "omni.ui.ByteImageProvider"
+    reads_pointers: ClassVar[bool] = False
+    """Whether pictures behind pointers arrive, as on the renderer's own GPU; memory of the host stands in for it."""
 
     def __init__(self) -> None:
         self._picture: Optional[np.ndarray] = None
@@ -274,7 +279,10 @@ class ByteImageProvider(Strict):
         self._take(bytes(values), sizes, "bytes")
 
     def set_bytes_data_from_gpu(self, pointer: int, sizes: list[int], format: Any = None, stride: int = -1) -> None:
-        self._uploads.append("gpu")  # whether it arrived nobody says
+        if ByteImageProvider.reads_pointers:
+            self._take(ctypes.string_at(pointer, sizes[0] * sizes[1] * 4), sizes, "gpu")
+        else:
+            self._uploads.append("gpu")  # whether it arrived nobody says
 
     def _take(self, values: bytes, sizes: list[int], how: str) -> None:
         width, height = sizes
@@ -286,10 +294,13 @@ class ByteImageProvider(Strict):
 
 class DynamicTextureProvider(ByteImageProvider):
     kit_name = "omni.ui.DynamicTextureProvider"
+    alive: ClassVar[weakref.WeakValueDictionary] = weakref.WeakValueDictionary()
+    """Name -> provider: what ``dynamic://<name>`` shows, and how many textures there are [6.1]."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
+        DynamicTextureProvider.alive[name] = self
 
 
 class ImageWithProvider(Widget):
@@ -342,10 +353,13 @@ class Commands:
     def __init__(self, machine: Any) -> None:
         self.machine, self.known, self.history = machine, {}, []
 
-        class Command:
-            def do(self) -> Any:
-                raise NotImplementedError
+        class Command(ABC):
+            """What is undoable has both [6.4]; a class without them cannot be made."""
 
+            @abstractmethod
+            def do(self) -> Any: ...
+
+            @abstractmethod
             def undo(self) -> None: ...
 
         self.base = Command
@@ -422,6 +436,7 @@ class Clipboard:
 def ui_modules(machine: Any) -> dict[str, StrictModule]:
     """Return the modules of an application with a UI."""
     Window.opened.clear()
+    ByteImageProvider.reads_pointers = machine.reads_pointers
     widgets = (Window, Frame, VStack, HStack, ZStack, ScrollingFrame, CollapsableFrame, Label, Button, StringField,
                IntField, FloatField, FloatSlider, IntSlider, CheckBox, ProgressBar, ComboBox, Spacer, Line, Separator,
                Rectangle, Image, ImageWithProvider, ByteImageProvider, DynamicTextureProvider, Pixel, Percent,
@@ -455,6 +470,8 @@ def ui_modules(machine: Any) -> dict[str, StrictModule]:
         "omni.kit.menu": StrictModule("omni.kit.menu"),
         "omni.kit.menu.utils": StrictModule(
             "omni.kit.menu.utils",
+            {"MenuHelperExtensionFull": "5.0"},  # only code from Kit 107 on was read [7.1, 12]
+            MenuHelperExtensionFull=type("MenuHelperExtensionFull", (), {}),
             MenuItemDescription=MenuItemDescription,
             add_menu_items=menu.add,
             remove_menu_items=menu.remove,

@@ -58,6 +58,19 @@ def _take_depth_kernel(
         depth_out[y, x] = _NO_HIT
 
 
+@wp.kernel
+def _blank_void_kernel(
+    # in
+    depth: wp.array2d(dtype=wp.float32),
+    # out
+    motion_out: wp.array3d(dtype=wp.float32),
+):
+    y, x = wp.tid()
+    if not wp.isfinite(depth[y, x]):
+        for c in range(motion_out.shape[2]):
+            motion_out[y, x, c] = 0.0
+
+
 def take_bytes(wide: wp.array, *, channels: int = 3) -> wp.array:
     """Return the first channels of a picture, uint8 [H, W, C] to [H, W, channels], on its device.
 
@@ -101,10 +114,27 @@ def take_depth(distance: wp.array, *, scale: float = 1.0) -> wp.array:
     return out
 
 
+def blank_void(motion: wp.array, depth: wp.array) -> None:
+    """Set the motion to 0, in place, where there is no hit.
+
+    Args:
+        motion: float32, shape [H, W, C].
+        depth: float32, shape [H, W]; not finite where nothing was hit.
+
+    Raises:
+        ValueError: If an array has another dtype or shape.
+    """
+    _check("blank_void", motion, wp.float32, 3, 1)
+    _check("blank_void", depth, wp.float32, 2, 0)
+    if motion.shape[:2] != depth.shape:
+        raise ValueError(f"blank_void needs one size, got motion {list(motion.shape)} and depth {list(depth.shape)}.")
+    wp.launch(_blank_void_kernel, dim=depth.shape, inputs=[depth], outputs=[motion], device=depth.device)
+
+
 def _check(owner: str, array: wp.array, dtype: type, ndim: int, channels: int) -> None:
     if array.dtype is not dtype or array.ndim != ndim or (channels and array.shape[2] < channels):
         wanted = "[H, W]" if ndim == 2 else f"[H, W, {channels} or more]"
         raise ValueError(f"{owner} needs {dtype.__name__} {wanted}, got {array.dtype.__name__} {list(array.shape)}.")
 
 
-__all__ = ["take_bytes", "take_depth", "take_floats"]
+__all__ = ["blank_void", "take_bytes", "take_depth", "take_floats"]

@@ -49,6 +49,8 @@ class Calibration:
     """Whether ``distance_to_*`` comes in units of the stage; metres, as documented, when ``False``."""
     motion_scale: tuple[float, float] = (1.0, 1.0)
     """Factors that turn ``motion_vectors`` into previous minus current position [px], x and y."""
+    motion_void_is_filler: bool = False
+    """Whether ``motion_vectors`` holds a filler, not motion, where nothing was hit; it is taken as no motion then."""
 
 
 def wanted_annotators(*, use_instance_id: bool) -> tuple[AnnotatorRequest, ...]:
@@ -120,16 +122,16 @@ def copies_of(product: ProductPayload) -> tuple[tuple[int, int], dict[str, Any]]
 
 def copy_into(slot: Slot, pictures: Mapping[str, Any]) -> None:
     """Copy borrowed pictures into owned memory, and wait until that is done: the renderer reuses its own at once."""
-    devices = {}
+    devices = set[str]()
     for name, picture in pictures.items():
         if is_warp(picture):
             import warp as wp
 
             wp.copy(slot[name], picture)
-            devices[str(picture.device)] = picture.device
+            devices.add(str(picture.device))
         else:
             np.copyto(slot[name], picture)
-    for device in devices.values():
+    for device in devices:
         wp.synchronize_device(device)
 
 
@@ -159,7 +161,7 @@ def to_frame(
     """
     import warp as wp
 
-    from cosmos.bridge.kernels.payload import take_bytes, take_depth, take_floats
+    from cosmos.bridge.kernels.payload import blank_void, take_bytes, take_depth, take_floats
 
     height, width = raw.size
     target = wp.get_device(device) if device is not None else None
@@ -180,6 +182,8 @@ def to_frame(
         buffers["normals"] = take_floats(pictures["normals"], scale=(1.0, 1.0, 1.0))
     if "motion_vectors" in pictures:
         buffers["motion"] = take_floats(pictures["motion_vectors"], scale=calibration.motion_scale)
+        if calibration.motion_void_is_filler and "depth" in buffers:
+            blank_void(buffers["motion"], buffers["depth"])
     ids, named = _identify(raw, identities, unit)
     buffers = {name: array if target is None else array.to(target) for name, array in buffers.items()}
     for name, picture in ids.items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+import numpy as np
+
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.kit import compat
+from cosmos.bridge.kit.settings import read_settings
 
-RENDERER_DEVICE = 0
-"""CUDA ordinal that textures must lie on to be taken without a copy through the host."""
 OVERLAY = "cosmos.bridge.overlay"
 
 
@@ -29,6 +30,7 @@ class LiveTexture:
         """
         self.name = name
         self.provider: Any = compat.need("omni.ui.DynamicTextureProvider")(name)
+        self._renderer = read_settings().renderer_device
         self._kept: Any = None
         self.size: Optional[tuple[int, int]] = None
 
@@ -48,8 +50,6 @@ class LiveTexture:
         Raises:
             SinkError: If the pictures do not fit each other.
         """
-        import warp as wp
-
         from cosmos.bridge.kernels.wipe import wipe_pictures
 
         if self.provider is None:
@@ -59,16 +59,19 @@ class LiveTexture:
         except ValueError as error:
             raise SinkError(f"The preview cannot be shown: {error}") from error
         height, width, _ = picture.shape
-        if picture.device.is_cuda and picture.device.ordinal == RENDERER_DEVICE:
-            wp.synchronize_device(picture.device)
-            form = compat.need("omni.gpu_foundation_factory.TextureFormat.RGBA8_UNORM")
-            self.provider.set_bytes_data_from_gpu(picture.ptr, [width, height], format=form)
+        if picture.device.ordinal == self._renderer >= 0:
+            upload_pointer(self.provider, picture)
         else:
-            self._show_host(picture.numpy(), width, height)
+            self.show_pixels(picture.numpy())
         self._kept, self.size = picture, (height, width)
 
-    def _show_host(self, pixels: Any, width: int, height: int) -> None:
-        """Upload through the host; the whole-array call where this Kit has it."""
+    def show_pixels(self, pixels: np.ndarray) -> None:
+        """Show a picture of the host; by the whole-array call where this Kit has it.
+
+        Args:
+            pixels: RGBA, uint8, shape [H, W, 4].
+        """
+        height, width, _ = pixels.shape
         by_array = getattr(self.provider, "set_data_array", None)
         if by_array is not None:
             by_array(pixels, [width, height])
@@ -78,6 +81,21 @@ class LiveTexture:
     def close(self) -> None:
         """Let go of the texture; safe to call twice."""
         self.provider, self._kept, self.size = None, None, None
+
+
+def upload_pointer(provider: Any, picture: Any) -> None:
+    """Hand a picture on the renderer's GPU over without a copy through the host; keep it alive until the next came.
+
+    Args:
+        provider: Texture provider of omni.ui; it skips a pointer on another GPU without a word.
+        picture: Warp uint8, shape [H, W, 4], RGBA.
+    """
+    import warp as wp
+
+    height, width, _ = picture.shape
+    wp.synchronize_device(picture.device)
+    form = compat.need("omni.gpu_foundation_factory.TextureFormat.RGBA8_UNORM")
+    provider.set_bytes_data_from_gpu(picture.ptr, [width, height], format=form)
 
 
 class Overlay:
@@ -108,4 +126,4 @@ class Overlay:
             frame.clear()
 
 
-__all__ = ["OVERLAY", "RENDERER_DEVICE", "LiveTexture", "Overlay"]
+__all__ = ["OVERLAY", "LiveTexture", "Overlay", "upload_pointer"]

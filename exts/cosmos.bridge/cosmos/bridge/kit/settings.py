@@ -26,6 +26,10 @@ class KitSettings:
     """Calibration: factor on ``motion_vectors`` x."""
     motion_scale_y: float = 1.0
     """Calibration: factor on ``motion_vectors`` y."""
+    motion_void_is_filler: bool = False
+    """Calibration: whether ``motion_vectors`` holds a filler, not motion, where nothing was hit."""
+    renderer_device: int = 0
+    """Calibration: CUDA ordinal of the GPU whose pictures a dynamic texture takes as they are; -1 for none."""
     calibrated_on: str = ""
     """Version of the application that the self-test calibrated; empty before."""
     output_dir: str = ""
@@ -37,7 +41,9 @@ class KitSettings:
     def calibration(self) -> Calibration:
         """What the self-test measured."""
         return Calibration(
-            depth_in_scene_units=self.depth_in_scene_units, motion_scale=(self.motion_scale_x, self.motion_scale_y)
+            depth_in_scene_units=self.depth_in_scene_units,
+            motion_scale=(self.motion_scale_x, self.motion_scale_y),
+            motion_void_is_filler=self.motion_void_is_filler,
         )
 
 

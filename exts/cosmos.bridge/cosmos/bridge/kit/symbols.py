@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 VERSIONS = ("4.2", "4.5", "5.0", "5.1", "6.0", "6.2")
 """Isaac Sim versions that are told apart."""
+PLAYBACK = "omni.usd.schema.playback"
+"""Extension of newer Kit whose schema plays videos as textures; it is asked for, never imported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,9 @@ SYMBOLS: tuple[KitSymbol, ...] = (
             since="4.5", optional=True),
     *_group("the self-test's own application", "omni.isaac.kit", "SimulationApp.update", "SimulationApp.close",
             until="4.2", optional=True),
+    *_group("the self-test's questions", "omni.kit.app", "IApp.get_extension_manager"),
+    *_group("the self-test's questions", "omni.ext", "ExtensionManager.is_extension_enabled"),
+    *_group("the self-test's questions", "omni.kit.menu.utils", "MenuHelperExtensionFull", since="5.0", optional=True),
     *_group("the self-test's own stage", "omni.usd", "UsdContext.new_stage", optional=True),
     *_group("the panel's count of classes", "omni.replicator.core", "Annotator.attach", "Annotator.get_data",
             "Annotator.detach", "HydraTexture.hydra_texture.set_updates_enabled"),
@@ -109,4 +114,4 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-__all__ = ["SYMBOLS", "VERSIONS", "KitSymbol", "table"]
+__all__ = ["PLAYBACK", "SYMBOLS", "VERSIONS", "KitSymbol", "table"]
