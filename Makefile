@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= out/demo
 LEGS ?= $(basename $(notdir $(wildcard tools/matrix/*.txt)))
 MATRIX_TESTS := tests/types tests/kernels tests/controls tests/kit $(patsubst %,tests/render/test_%.py, \
-	blend_shapes lens old_usd planes renderer trace walk)
+	blend_shapes lens old_usd planes renderer see_through trace walk)
 
 .PHONY: demo test test-matrix lint types layers unit bench clean
 

@@ -15,15 +15,11 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.tone import luma
 
 wp.set_module_options({"enable_backward": False})
 
 _PASSES = 4
-
-
-@wp.func
-def _luma(color: wp.vec3):
-    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
 
 
 @wp.func
@@ -47,9 +43,9 @@ def _split_kernel(
     color = _bare(colors[i] / samples)
     mean = total[i] / samples
     light_out[i] = wp.cw_div(mean, color)
-    brightness = _luma(mean)
+    brightness = luma(mean)
     spread = wp.max(squares[i] / samples - brightness * brightness, 0.0) / samples
-    scale = _luma(color)
+    scale = luma(color)
     variance_out[i] = spread / (scale * scale)
 
 
@@ -89,7 +85,7 @@ def _smooth_kernel(
     height = light.shape[0] // width
     p = home.positions[i]
     n = home.normals[i]
-    brightness = _luma(light[i])
+    brightness = luma(light[i])
     bright = 1.0 / (4.0 * wp.sqrt(_calm(variance, x, y, width, height)) + 1.0e-6)
     off = 1.0 / (home.gloss[i][3] * wp.float32(step) + 1.0e-4)
     total = light[i] * 0.140625
@@ -105,7 +101,7 @@ def _smooth_kernel(
                 if home.triangles[j] >= 0:
                     alike = wp.pow(wp.max(wp.dot(n, home.normals[j]), 0.0), 32.0)
                     away = wp.abs(wp.dot(n, home.positions[j] - p)) * off
-                    apart = wp.abs(_luma(light[j]) - brightness) * bright
+                    apart = wp.abs(luma(light[j]) - brightness) * bright
                     w = alike * wp.exp(-away - apart)
                     # B3 spline: 3/8, 1/4, 1/16.
                     w = w * (0.375 - 0.140625 * wp.float32(dx * dx) + 0.015625 * wp.float32(dx * dx * dx * dx))

@@ -14,6 +14,12 @@ _STEPS = wp.constant(4096)
 
 
 @wp.func
+def luma(color: wp.vec3):
+    """Brightness of a linear colour (ITU-R BT.709)."""
+    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
+
+
+@wp.func
 def aces(color: wp.vec3):
     """Scene-linear to display-linear: the ACES RRT and sRGB ODT as fitted by S. Hill (2016)."""
     r = 0.59719 * color[0] + 0.35458 * color[1] + 0.04823 * color[2]
@@ -54,4 +60,4 @@ def srgb_looked_up(table: wp.array(dtype=wp.float32), value: wp.float32):
     return low + (table[step + 1] - low) * (place - wp.float32(step))
 
 
-__all__ = ["aces", "srgb_looked_up", "srgb_of", "srgb_table"]
+__all__ = ["aces", "luma", "srgb_looked_up", "srgb_of", "srgb_table"]

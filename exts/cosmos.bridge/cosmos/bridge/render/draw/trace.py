@@ -23,7 +23,7 @@ from cosmos.bridge.render.draw.matter import is_seen, surface_at
 from cosmos.bridge.render.draw.rays import light_along, step_past
 from cosmos.bridge.render.draw.sky import Air, through_haze
 from cosmos.bridge.render.draw.surface import skin_of
-from cosmos.bridge.render.draw.tone import aces
+from cosmos.bridge.render.draw.tone import aces, luma
 from cosmos.bridge.render.draw.trace_body import Body, highlight_table, make_body, scatter, scattered
 from cosmos.bridge.render.draw.trace_draws import draw_pair
 from cosmos.bridge.render.draw.trace_lights import (
@@ -34,7 +34,6 @@ from cosmos.bridge.render.draw.trace_lights import (
     lamp_chance,
     lamp_met,
     lamps_total,
-    luma,
     make_sky_map,
     pick_lamp,
     sky_seen,

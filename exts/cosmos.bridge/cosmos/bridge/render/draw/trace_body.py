@@ -15,6 +15,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.light import PI, frame_x
+from cosmos.bridge.render.draw.tone import luma
 
 wp.set_module_options({"enable_backward": False})
 
@@ -85,11 +86,6 @@ def highlight_table() -> np.ndarray:
     k = (1.0 - np.clip(vh, 0.0, 1.0)) ** 5
     table = np.stack([(share * (1.0 - k)).mean(-1), (share * k).mean(-1)], axis=-1)
     return np.asarray(table, dtype=np.float32)
-
-
-@wp.func
-def _luma(color: wp.vec3):
-    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
 
 
 @wp.func
@@ -165,9 +161,9 @@ def make_body(
     body.shine = body.shine * under
     body.diffuse = wp.cw_mul(inside, base) * (opacity * (1.0 - transmission))
     body.clear = wp.cw_mul(inside, one * (1.0 - opacity) + through * (opacity * transmission))
-    a = _luma(body.shine)
-    b = _luma(body.diffuse)
-    c = _luma(body.clear)
+    a = luma(body.shine)
+    b = luma(body.diffuse)
+    c = luma(body.clear)
     total = wp.max(a + b + c + body.coat_albedo, 1.0e-6)
     body.pick_shine = a / total
     body.pick_coat = body.coat_albedo / total

@@ -45,7 +45,7 @@ def _permuted(x: wp.uint32, seed: wp.uint32):
 def draw_pair(sample: wp.uint32, pixel: wp.uint32, dimension: wp.int32):
     """Two numbers in [0, 1): a Sobol (0, 2)-sequence over samples, shuffled and scrambled a pixel and dimension.
 
-    Burley 2020, "Practical Hash-based Owen Scrambling".
+    Burley 2020: Practical Hash-based Owen Scrambling.
     """
     key = mix_bits(pixel + wp.uint32(dimension) * _GOLDEN)
     index = _reversed(_permuted(_reversed(sample), key))

@@ -24,6 +24,7 @@ from cosmos.bridge.render.draw.lamp import (
 )
 from cosmos.bridge.render.draw.light import PI, frame_x
 from cosmos.bridge.render.draw.sky import Air, sky_radiance
+from cosmos.bridge.render.draw.tone import luma
 from cosmos.bridge.render.scene import Texture
 
 wp.set_module_options({"enable_backward": False})
@@ -51,12 +52,6 @@ class Aim:
     distance: wp.float32  # [m]
     light: wp.vec3  # radiance that comes from there, unshadowed
     density: wp.float32  # [1/sr]; 0 where there is nothing to gain
-
-
-@wp.func
-def luma(color: wp.vec3):
-    """Luminance of a linear Rec. 709 colour."""
-    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
 
 
 @wp.func
@@ -412,7 +407,6 @@ __all__ = [
     "lamp_chance",
     "lamp_met",
     "lamps_total",
-    "luma",
     "make_sky_map",
     "pick_lamp",
     "sky_seen",

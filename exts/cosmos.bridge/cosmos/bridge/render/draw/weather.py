@@ -7,6 +7,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, height_of, z_up
+from cosmos.bridge.render.draw.tone import luma
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -21,11 +22,6 @@ class Skin:
     roughness: wp.float32
     metallic: wp.float32
     wet: wp.float32
-
-
-@wp.func
-def _luma(color: wp.vec3):
-    return 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
 
 
 @wp.func
@@ -54,7 +50,7 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
         dirt += 0.7 * amount * smooth_step(0.52, 0.75, octaves_of_noise(flow, side * 5.0, 3, seed + wp.uint32(9)))
         dirt += 0.6 * amount * air.open * wp.exp(-wp.max(height, 0.0) * 3.0)
     dirt = wp.min(dirt, 1.0)
-    grey = _luma(base)
+    grey = luma(base)
     soil = wp.vec3(0.16, 0.135, 0.105) * (0.35 + grey)
     base = base * (1.0 - 0.42 * dirt) + soil * (0.42 * dirt)
     base = base * (1.0 + amount * (0.62 * (grain - 0.5) + 0.42 * (coarse - 0.5)))
