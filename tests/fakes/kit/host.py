@@ -32,6 +32,14 @@ class Subscription:
     """A handle; events stop when nobody holds it any more [7.3]."""
 
 
+def _heard_in(heard: list, *entry: Any) -> Subscription:
+    """Enter somebody who listens, and forget them, callback and all, when their handle goes."""
+    handle = Subscription()
+    reference = weakref.ref(handle, lambda gone: heard.remove(next(item for item in heard if item[0] is gone)))
+    heard.append((reference, *entry))
+    return handle
+
+
 class EventStream(Strict):
     """Events 1.0 [7.3]."""
 
@@ -43,9 +51,7 @@ class EventStream(Strict):
     def create_subscription_to_pop(
         self, on_event: Callable[[Any], None], order: int = 0, name: str = ""
     ) -> Subscription:
-        handle = Subscription()
-        self._heard.append((weakref.ref(handle), on_event))
-        return handle
+        return _heard_in(self._heard, on_event)
 
     def _fire(self, event: Any) -> None:
         for handle, callback in list(self._heard):
@@ -74,9 +80,7 @@ class EventDispatcher(Strict):
     def observe_event(
         self, *, observer_name: str, event_name: Any, on_event: Callable[[Any], None], order: int = 0
     ) -> Subscription:
-        handle = Subscription()
-        self._heard.append((weakref.ref(handle), event_name, on_event))
-        return handle
+        return _heard_in(self._heard, event_name, on_event)
 
     def _fire(self, name: Any) -> None:
         for handle, wanted, callback in list(self._heard):
