@@ -67,6 +67,7 @@ def test_buffers_that_change_while_they_are_read_are_found_out(kit, monkeypatch)
 
 @pytest.mark.parametrize(("arrives", "kept"), [(True, 1), (False, -1)])
 def test_a_pointer_of_the_renderers_gpu_arrives_or_is_not_used_again(kit, monkeypatch, arrives, kept):
+    pytest.importorskip("torch")
     import warp as wp
 
     monkeypatch.setattr(wp, "is_cuda_available", lambda: True)
