@@ -180,6 +180,8 @@ class Renderer:
         pose = self._pose(time_code)
         painter = self._painter if rgb else None
         self._world.place(pose)
+        if painter is not None:
+            self._world.begin_rays()
         target = self._targets.frame(camera, slot)
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen

@@ -108,10 +108,10 @@ def survey(bands: Bands, ids: wp.array, table: np.ndarray, *, beyond: int = -1, 
     spans = wp.array(empty, dtype=wp.int32, device=bands.device)
     shown = wp.empty((height, width), dtype=wp.uint32, device=bands.device)
     values = wp.array(np.asarray(table, np.uint32), dtype=wp.uint32, device=bands.device)
-    wp.load_module(module=_survey_kernel.module, device=bands.device)
+    bands.load(_survey_kernel)
     edges = [items * slot // slots for slot in range(slots + 1)]
     inputs = [ids, values, beyond, shown, seen, spans]
-    bands.run([(_survey_kernel, b - a, [slot, a, *inputs]) for slot, (a, b) in enumerate(pairwise(edges))])
+    bands.run(_survey_kernel, [(b - a, (slot, a)) for slot, (a, b) in enumerate(pairwise(edges))], inputs)
     found, spans = seen.numpy().any(axis=0), spans.numpy()
     present = np.unique(ids.numpy()) if found[-1] else np.flatnonzero(found)
     pixels, ends = spans[..., 0].sum(axis=0, dtype=np.int64), spans[..., 1:].max(axis=0)

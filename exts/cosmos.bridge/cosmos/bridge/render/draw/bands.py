@@ -40,6 +40,7 @@ class Bands:
         self.device = wp.get_device(device)
         self.threads = 1 if self.device.is_cuda else (threads or usable_threads())
         self._pool = ThreadPoolExecutor(self.threads, "cosmos_bridge_render") if self.threads > 1 else None
+        self._loaded: set[Any] = set()
         self._begun: set[Any] = set()
 
     def launch(self, kernel: Any, count: int, inputs: list, *, chunk: int = 256) -> None:
@@ -59,12 +60,14 @@ class Bands:
             wp.launch(kernel, dim=count, inputs=[0, *inputs], device=self.device)
             return
         edges = [count * piece // pieces for piece in range(pieces + 1)]
-        self.run([(kernel, end - start, [start, *inputs]) for start, end in pairwise(edges)])
+        self.run(kernel, [(end - start, (start,)) for start, end in pairwise(edges)], inputs)
 
     def load(self, kernel: Any) -> None:
-        """Load the module of a kernel, which Warp hashes first; once loaded it costs next to nothing."""
-        with collector_waits():
-            wp.load_module(module=kernel.module, device=self.device)
+        """Load the module of a kernel, which Warp hashes first."""
+        if kernel not in self._loaded:
+            with collector_waits():
+                wp.load_module(module=kernel.module, device=self.device)
+            self._loaded.add(kernel)
 
     def launch_runs(self, kernel: Any, count: int, inputs: list, *, chunk: int = 256) -> None:
         """Run ``kernel`` on runs of items: each thread loops over many on the CPU, where a thread's start is dear.
@@ -79,24 +82,38 @@ class Bands:
         run = 1 if self.device.is_cuda else _RUN
         self.launch(kernel, -(-count // run), [run, count, *inputs], chunk=max(1, chunk // run))
 
-    def run(self, launches: list[tuple[Any, int, list]]) -> None:
-        """Run independent launches ``(kernel, count, inputs)``, side by side where there are threads."""
-        if self._pool is None or len(launches) == 1:
-            for kernel, count, inputs in launches:
-                wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
+    def run(self, kernel: Any, pieces: list[tuple[int, tuple[int, ...]]], inputs: list) -> None:
+        """Run independent launches of a kernel, side by side where there are threads.
+
+        Args:
+            kernel: Warp kernel.
+            pieces: Count of items of each launch, and its own first arguments.
+            inputs: The other arguments, which all launches share.
+        """
+        if self._pool is None or len(pieces) == 1:
+            for count, own in pieces:
+                wp.launch(kernel, dim=count, inputs=[*own, *inputs], device=self.device)
             return
-        waiting = deque(self._begin(launches))
+        waiting = deque(self._begin(kernel, pieces, inputs))
 
         def work() -> None:
+            command = None  # packing all arguments costs as much as a small launch: each thread does it once
             while True:
                 try:
-                    kernel, count, inputs = waiting.popleft()
+                    count, own = waiting.popleft()
                 except IndexError:
                     return
-                wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
+                if command is None:
+                    arguments = [*own, *inputs]
+                    command = wp.launch(kernel, dim=count, inputs=arguments, device=self.device, record_cmd=True)
+                else:
+                    command.set_dim(count)
+                    for index, value in enumerate(own):
+                        command.set_param_at_index(index, value)
+                command.launch()
 
         # This thread works too, and hands each helper one job for all of it: a job costs as much as a small launch.
-        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(launches)) - 1)]
+        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(pieces)) - 1)]
         try:
             work()
         finally:
@@ -105,19 +122,19 @@ class Bands:
                 if not helper.cancel():  # one that has not begun has nothing left to do
                     helper.result()
 
-    def _begin(self, launches: list[tuple[Any, int, list]]) -> list[tuple[Any, int, list]]:
-        """Launch each new kernel once on this thread and return the rest.
+    def _begin(
+        self, kernel: Any, pieces: list[tuple[int, tuple[int, ...]]], inputs: list
+    ) -> list[tuple[int, tuple[int, ...]]]:
+        """Launch a new kernel once on this thread and return the pieces that are left.
 
         Warp 1.7 builds a module once more for its first launch, whatever was loaded, and not safely on two threads.
         """
-        rest = []
-        for kernel, count, inputs in launches:
-            if kernel in self._begun:
-                rest.append((kernel, count, inputs))
-            else:
-                wp.launch(kernel, dim=count, inputs=inputs, device=self.device)
-                self._begun.add(kernel)
-        return rest
+        if kernel in self._begun:
+            return pieces
+        count, own = pieces[0]
+        wp.launch(kernel, dim=count, inputs=[*own, *inputs], device=self.device)
+        self._begun.add(kernel)
+        return pieces[1:]
 
     def each(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> list[_Made]:
         """Return what becomes of each item, worked on side by side where there are threads."""

@@ -75,7 +75,7 @@ class _Gathering:
 
     def array(self, cells: np.ndarray) -> wp.array:
         """Return numbers of cells on the device."""
-        return wp.array(cells.astype(np.int32, copy=False), dtype=wp.int32, device=self.bands.device)
+        return wp.array(cells.astype(np.int32, copy=False), dtype=wp.int32, device=self.bands.device, copy=False)
 
     def smooth(self, cells: wp.array, spread: int, light: Sequence[wp.array], out: Sequence[wp.array]) -> None:
         """Average the light of ``cells`` with that of their neighbours ``spread`` cells apart."""

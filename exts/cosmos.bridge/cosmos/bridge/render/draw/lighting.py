@@ -42,6 +42,7 @@ class Lighting:
         self._scene, self._start, self._world = scene, start, world
         self._readings: dict[Any, Reading] = {}
         self._floor: Optional[float] = None
+        self._lamps_made: Optional[tuple[tuple[Any, ...], Any]] = None
         brightest = max((max(item.emissive) for item in scene.materials), default=0.0)
         self._emission = 1.0 / max(1.0, brightest)
         self._headlamps = find_headlamps(scene)
@@ -66,7 +67,12 @@ class Lighting:
         return self._of_stage(pose, cameras) if look is None else self._of_look(look, pose, cameras)
 
     def _lamps(self, lights: Sequence[Light], pose: Pose, skip: tuple[int, ...], gain: float = 1.0) -> Any:
-        return make_lamps(self._scene, lights, pose, self._world.origin, self._world.device, gain=gain, skip=skip)
+        """Return the lamps; made anew only where something about them has changed."""
+        asked = (tuple(lights), np.asarray(pose.light_to_world).tobytes(), skip, gain)
+        if self._lamps_made is None or self._lamps_made[0] != asked:
+            origin, device = self._world.origin, self._world.device
+            self._lamps_made = (asked, make_lamps(self._scene, lights, pose, origin, device, gain=gain, skip=skip))
+        return self._lamps_made[1]
 
     def _reading(self, air: Any, skip: tuple[int, ...], pose: Pose, cameras: list[Camera], key: Any) -> Reading:
         if key not in self._readings:

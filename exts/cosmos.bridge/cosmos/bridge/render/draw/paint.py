@@ -284,7 +284,7 @@ class Painter:
         marked = np.flatnonzero(canvas.marks.numpy().view(np.bool_)).astype(np.int32)
         if not len(marked) and layered is None:
             return
-        pixels = wp.array(marked, dtype=wp.int32, device=bands.device)
+        pixels = wp.array(marked, dtype=wp.int32, device=bands.device, copy=False)
         if frame.effort.frugal and layered is None:
             self._borrow(frame, grid, pixels)
             return
@@ -308,8 +308,10 @@ class Painter:
         inputs = [width, pixels, *fine_seen, frame.world, canvas.home, lenders]
         bands.launch_runs(find_lenders_kernel, len(lenders), inputs, chunk=4096)
         alone = lenders.numpy() == -1
-        slots = wp.array((np.cumsum(alone) - 1).astype(np.int32), dtype=wp.int32, device=device)
-        samples = wp.array(np.flatnonzero(alone).astype(np.int32), dtype=wp.int32, device=device)
+        slots, samples = (
+            wp.array(numbers.astype(np.int32), dtype=wp.int32, device=device, copy=False)
+            for numbers in (np.cumsum(alone) - 1, np.flatnonzero(alone))
+        )
         fine, shaded = canvas.fine(max(1, len(samples)))
         if len(samples):
             bands.launch(fill_samples_kernel, len(samples), [width, pixels, samples, *fine_seen, fine], chunk=4096)

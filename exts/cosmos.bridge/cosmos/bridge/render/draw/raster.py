@@ -418,11 +418,11 @@ class Rasteriser:
         bands = self._bands
         bands.load(kernel)
         rows = -(-height // TILE)
-        pieces = min(bands.threads * 2, rows) if bands.threads > 1 else 1
-        edges = [min(height, TILE * (rows * piece // pieces)) for piece in range(pieces + 1)]
-        arguments = [wp.array(drawn.astype(np.int32), dtype=wp.int32, device=bands.device), self.boxes, *inputs]
+        count = min(bands.threads * 2, rows) if bands.threads > 1 else 1
+        edges = [min(height, TILE * (rows * band // count)) for band in range(count + 1)]
+        order = wp.array(drawn.astype(np.int32), dtype=wp.int32, device=bands.device, copy=False)
         run = 1 if bands.device.is_cuda else len(drawn)
-        bands.run([(kernel, len(drawn) // run, [start, end, run, *arguments]) for start, end in pairwise(edges)])
+        bands.run(kernel, [(len(drawn) // run, band) for band in pairwise(edges)], [run, order, self.boxes, *inputs])
 
 
 __all__ = ["FAR_AWAY", "Plane", "Rasteriser", "depth_on", "edges_of", "pinhole_ray", "plane_of"]

@@ -169,10 +169,10 @@ def resolve(
     flags = np.zeros(world.num_instances) if motion.deforming is None else motion.deforming
     before = [
         int(moving),
-        wp.array(motion.matrices.astype(np.float32), dtype=wp.mat44, device=bands.device),
+        wp.array(motion.matrices.astype(np.float32), dtype=wp.mat44, device=bands.device, copy=False),
         motion.view,
         motion.view.world_to_camera,
-        wp.array(flags.astype(np.int32), dtype=wp.int32, device=bands.device),
+        wp.array(flags.astype(np.int32), dtype=wp.int32, device=bands.device, copy=False),
         world.arrays.points if motion.points is None else motion.points,
     ]
     outputs = [buffers[name] for name in ("depth", "normals", "semantic_ids", "instance_ids", "motion")]

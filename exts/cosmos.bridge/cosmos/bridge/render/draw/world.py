@@ -185,6 +185,7 @@ class World:
         self._bent: set[int] = set()
         self._matrices: Optional[np.ndarray] = None
         self._shown: Optional[np.ndarray] = None
+        self._turned: Optional[tuple[np.ndarray, Turns]] = None
         self._mesh_stale = False
         self.version = 0
         """Counts how often anything has moved."""
@@ -251,13 +252,26 @@ class World:
             self._local = self._points_of(pose)
             self._bend_normals(pose)
         self._end_mesh()
-        turns = turn_of(np.where(shown[:, None, None], matrices, np.eye(4)))
-        self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, turns.side), -9), wp.int32)
+        side = self._turn(np.where(shown[:, None, None], matrices, np.eye(4)))
+        self.arrays.sides = self._array(np.where(shown, np.where(self._double, 0, side), -9), wp.int32)
         self.arrays.local, self.arrays.places = self._local, self._array(matrices, wp.mat44d)
-        self.arrays.normal_to_world = self._array(turns.normals.astype(np.float32), wp.mat33)
-        self.arrays.world_to_object = self._array(turns.into.astype(np.float32), wp.mat44)
         self._place_points(self._local, matrices, shown, self._points)
         self._mesh_stale = True
+
+    def _turn(self, matrices: np.ndarray) -> np.ndarray:
+        """Turn normals and object spaces to ``matrices``, where these are not as before; return each place's side."""
+        if self._turned is None:
+            self._turned = (matrices, turn_of(matrices))
+        else:
+            before, turns = self._turned
+            moved = np.flatnonzero((matrices != before).any((1, 2)))
+            now = turn_of(matrices[moved])
+            turns.side[moved], turns.normals[moved], turns.into[moved] = now.side, now.normals, now.into
+            self._turned = (matrices, turns)
+        turns = self._turned[1]
+        self.arrays.normal_to_world = self._array(turns.normals.astype(np.float32), wp.mat33)
+        self.arrays.world_to_object = self._array(turns.into.astype(np.float32), wp.mat44)
+        return turns.side
 
     def _place_points(self, local: wp.array, matrices: np.ndarray, shown: np.ndarray, points: wp.array) -> None:
         collapsed = np.where(shown[:, None, None], matrices, 0.0)  # a hidden instance shrinks to a point no ray hits
@@ -290,13 +304,21 @@ class World:
         return self._matrices
 
     def begin_rays(self) -> None:
-        """Begin to build the bounding volume hierarchy for the present pose, if there is none, and do not wait."""
-        if self._mesh is None and self._mesh_begun is None:
-            self._mesh_begun = self.bands.aside(lambda: wp.Mesh(points=self._points, indices=self.arrays.triangles))
+        """Begin to bring the bounding volume hierarchy to the present pose, where it is not there, and do not wait."""
+        if self._mesh_begun is None and (self._mesh is None or self._mesh_stale):
+            self._mesh_begun = self.bands.aside(self._build_mesh if self._mesh is None else self._refit_mesh)
             self._mesh_stale = False
 
+    def _build_mesh(self) -> wp.Mesh:
+        return wp.Mesh(points=self._points, indices=self.arrays.triangles)
+
+    def _refit_mesh(self) -> wp.Mesh:
+        assert self._mesh is not None
+        self._mesh.refit()
+        return self._mesh
+
     def _end_mesh(self) -> None:
-        """Wait for the hierarchy that was begun, which reads the points."""
+        """Wait for what was begun, which reads the points."""
         if self._mesh_begun is not None:
             self._mesh = self._mesh_begun()
             self._mesh_begun, self.arrays.mesh = None, self._mesh.id
@@ -305,9 +327,6 @@ class World:
         """Return the arrays with a bounding volume hierarchy that matches the present pose."""
         self.begin_rays()
         self._end_mesh()
-        if self._mesh_stale and self._mesh is not None:
-            self._mesh.refit()
-        self._mesh_stale = False
         return self.arrays
 
 
