@@ -293,9 +293,9 @@ def agree_on_sun_kernel(
     cell = cells[first + wp.tid()]
     row = cell // columns
     column = cell - row * columns
-    bottom = wp.min(row + 3, rows)
-    right = wp.min(column + 3, columns)
-    agreed_out[cell] = _agreed(sun, columns, bottom, right, wp.max(row - 2, 0), wp.max(column - 2, 0), 1)
+    bottom = wp.min(row + 2, rows)
+    right = wp.min(column + 2, columns)
+    agreed_out[cell] = _agreed(sun, columns, bottom, right, wp.max(row - 1, 0), wp.max(column - 1, 0), 1)
 
 
 @wp.func
