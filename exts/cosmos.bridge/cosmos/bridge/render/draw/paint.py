@@ -25,7 +25,6 @@ from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
     encode_kernel,
-    fill_centres_kernel,
     fill_fine_kernel,
     mark_edges_kernel,
 )
@@ -58,11 +57,17 @@ class _Canvas:
         count = height * width
         self.device = device
         self.home = make_surfaces(count, device)
+        y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float32) + 0.5
+        self.home.image = wp.array(np.stack([x, y], axis=-1), dtype=wp.vec2, device=device)
         self.colors = wp.empty(count, dtype=wp.vec3, device=device)
         self.marks = wp.empty(count, dtype=wp.uint8, device=device)
         self.fine_triangles = wp.empty((2 * height, 2 * width), dtype=wp.int32, device=device)
         self.fine_depths = wp.empty((2 * height, 2 * width), dtype=wp.float32, device=device)
         self._room, self._fine, self._shaded = 0, None, None
+
+    def show(self, seen: tuple[wp.array, wp.array]) -> None:
+        """Let ``home`` show triangles and depths at the pixel centres; it shares their memory."""
+        self.home.triangles, self.home.depths = (array.flatten() for array in seen)
 
     def fine(self, samples: int) -> tuple[Any, wp.array]:
         """Return room for at least ``samples`` more samples, and for their colours."""
@@ -207,9 +212,8 @@ class Painter:
 
     def _draw(self, frame: _Frame, seen: tuple[wp.array, wp.array]) -> Any:
         """Fill the canvas by quick shading; return the slow light."""
-        width, canvas = frame.camera.width, frame.canvas
-        count = width * frame.camera.height
-        self._bands.launch_runs(fill_centres_kernel, count, [width, *seen, canvas.home], chunk=4096)
+        count, canvas = frame.camera.width * frame.camera.height, frame.canvas
+        canvas.show(seen)
         self._read(frame, canvas.home, count)
         grid = self._gather(frame, canvas.home)
         self._shade(frame, grid, canvas.home, count, canvas.colors)
@@ -246,9 +250,8 @@ class Painter:
             if reference.denoise:
                 from cosmos.bridge.render.draw.denoise import denoise
 
-                count = view.width * view.height
-                self._bands.launch_runs(fill_centres_kernel, count, [view.width, *seen, frame.canvas.home], chunk=4096)
-                self._read(frame, frame.canvas.home, count)
+                frame.canvas.show(seen)
+                self._read(frame, frame.canvas.home, view.width * view.height)
                 total = denoise(self._bands, view.width, reference.samples, sums, frame.canvas.home)
             self._traced = (asked, total)
         self._tracer.expose(air, view, self._traced[1], reference.samples, frame.canvas.colors, toned=frame.toned)

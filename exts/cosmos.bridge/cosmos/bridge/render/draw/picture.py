@@ -12,26 +12,6 @@ from cosmos.bridge.render.draw.tone import srgb_looked_up
 wp.set_module_options(fast_options())
 
 
-@wp.kernel
-def fill_centres_kernel(
-    first: wp.int32,
-    run: wp.int32,
-    count: wp.int32,
-    width: wp.int32,
-    triangles: wp.array2d(dtype=wp.int32),
-    depths: wp.array2d(dtype=wp.float32),
-    surfaces: Surfaces,
-):
-    """One sample a pixel, at its centre."""
-    begin = (first + wp.tid()) * run
-    for i in range(begin, wp.min(begin + run, count)):
-        y = i // width
-        x = i - y * width
-        surfaces.image[i] = wp.vec2(wp.float32(x) + 0.5, wp.float32(y) + 0.5)
-        surfaces.triangles[i] = triangles[y, x]
-        surfaces.depths[i] = depths[y, x]
-
-
 @wp.func
 def _differs(home: Surfaces, i: wp.int32, triangle: wp.int32, depth: wp.float32, owners: wp.array(dtype=wp.int32)):
     """Whether a sub-sample sees another thing than the centre of its pixel, or the same thing around a corner."""
@@ -151,4 +131,4 @@ def encode_kernel(
             rgb_out[y, x, channel] = wp.uint8(wp.clamp(value, 0.0, 1.0) * 255.0 + 0.5)
 
 
-__all__ = ["average_kernel", "encode_kernel", "fill_centres_kernel", "fill_fine_kernel", "mark_edges_kernel"]
+__all__ = ["average_kernel", "encode_kernel", "fill_fine_kernel", "mark_edges_kernel"]

@@ -342,8 +342,9 @@ def shade_kernel(
                 hidden = _unveiled(surfaces.veil[i] * (solid * wp.float32(layer)))
                 color_out[i] = color_out[i] + wp.cw_mul(lamp_glow(world, air, lamps, eye, direction, distance), hidden)
             color_out[i] = _exposed(air, view, uv, color_out[i])
-            if layer == 0 and toned == 1:
-                color_out[i] = aces(color_out[i])
+    if layer == 0 and toned == 1:
+        for i in range(begin, wp.min(begin + run, count)):
+            color_out[i] = aces(color_out[i])
 
 
 __all__ = ["beam", "reflected", "shade_kernel", "sunlit"]
