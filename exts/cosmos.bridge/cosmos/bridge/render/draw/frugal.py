@@ -19,7 +19,7 @@ from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp
 from cosmos.bridge.render.draw.light import PI, frame_x, radiance_along
 from cosmos.bridge.render.draw.light_grid import same_surface
 from cosmos.bridge.render.draw.rays import light_along
-from cosmos.bridge.render.draw.shade import sunlit
+from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -253,7 +253,10 @@ def find_sun_kernel(
         if wp.dot(h, air.sun) > 0.0 and wp.dot(n, air.sun) > 0.0:
             p = surfaces.positions[j]
             start = p + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
-            sun_out[cell] = sunlit(world, air, surfaces.triangles[j], p, start, h, n, 1)
+            share = sun_at_once(world, air, surfaces.triangles[j], start, h)
+            if share < 0.0:
+                share = sunlit(world, air, surfaces.triangles[j], p, start, h, n, 1)
+            sun_out[cell] = share
 
 
 @wp.func

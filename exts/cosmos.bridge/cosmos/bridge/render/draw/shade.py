@@ -66,12 +66,14 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
 
 
 @wp.func
-def _is_flat(world: WorldArrays, f: wp.int32, n: wp.vec3, g: wp.vec3):
+def _is_flat(world: WorldArrays, f: wp.int32, g: wp.vec3):
     """Whether a triangle is shaded as the polygon that it is, and so casts its shadow as one."""
     s = world.sources[f]
     a = world.corner_normals[s, 0]
     apart = wp.length_sq(world.corner_normals[s, 1] - a) + wp.length_sq(world.corner_normals[s, 2] - a)
-    return apart == 0.0 and wp.dot(n, g) > 0.999999
+    n = world.normal_to_world[world.instances[f]] * a
+    cosine = wp.dot(n, g)
+    return apart == 0.0 and cosine * cosine > 0.999998 * wp.dot(n, n)
 
 
 @wp.func
@@ -89,13 +91,22 @@ def sunlit(
 
 
 @wp.func
-def _sun_over_flat(mesh: wp.uint64, start: wp.vec3, g: wp.vec3, sun: wp.vec3, shadow: wp.int32):
-    """1 where nothing stands between a flat polygon and the sun, else 0."""
-    if wp.dot(g, sun) <= 0.0:
-        return wp.float32(0.0)
-    if shadow == 1 and any_hit(mesh, start, sun, 1.0e5):
-        return wp.float32(0.0)
-    return wp.float32(1.0)
+def sun_at_once(world: WorldArrays, air: Air, triangle: wp.int32, start: wp.vec3, g: wp.vec3):
+    """What ``sunlit`` finds of one ray where that is quickly told: on flat polygons among solid things; else -1.
+
+    Kernels ask this first: it is short enough to become part of them, and to hand a world to a function costs as much
+    as a third of a ray.
+    """
+    if _is_flat(world, triangle, g):
+        if wp.dot(g, air.sun) <= 0.0:
+            return wp.float32(0.0)
+        if air.sun_shadow == 0:
+            return wp.float32(1.0)
+        if not any_hit(world.mesh, start, air.sun, 1.0e5):
+            return wp.float32(1.0)
+        if world.clear == 0:
+            return wp.float32(0.0)
+    return wp.float32(-1.0)
 
 
 @wp.func
@@ -309,10 +320,9 @@ def shade_kernel(
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
                 share = _agreed(grid, cell, close, sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0)
                 if share < 0.0:
-                    flat = sun_rays <= 1 and _is_flat(world, triangle, n, g)
-                    if flat:
-                        share = _sun_over_flat(world.mesh, start, g, air.sun, air.sun_shadow)
-                    if not flat or (share == 0.0 and world.clear == 1):
+                    if sun_rays <= 1:
+                        share = sun_at_once(world, air, triangle, start, g)
+                    if share < 0.0:
                         share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
                 sunny = sunny * share
             sunlight = air.sun_color * sunny
@@ -347,4 +357,4 @@ def shade_kernel(
             color_out[i] = aces(color_out[i])
 
 
-__all__ = ["beam", "reflected", "shade_kernel", "sunlit"]
+__all__ = ["beam", "reflected", "shade_kernel", "sun_at_once", "sunlit"]
