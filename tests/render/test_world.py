@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdGeom  # noqa: TID253
 
-from cosmos.bridge.render.draw.world import turn_of
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.world import World, turn_of
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.render.scene import RowsById
+from cosmos.bridge.render.usd.stage import StageReader
 from cosmos.bridge.types import Camera
 
 
@@ -68,6 +70,34 @@ def test_scaled_bodies_face_outwards(device, scale):
     assert len(x) > 400
     away = (want * rays).sum(1) / np.linalg.norm(rays, axis=1) < -0.4
     assert ((normals[y, x] * want).sum(1)[away] > np.cos(np.radians(6))).all()
+
+
+def test_only_what_moved_is_turned_and_all_of_it(device):
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    turning = []
+    for index in range(3):
+        cube = UsdGeom.Cube.Define(stage, f"/Cube{index}")
+        cube.AddTranslateOp().Set((4.0 * index, 1.0, 0.0))
+        turning.append(cube.AddRotateXYZOp())
+        cube.AddScaleOp().Set((1.0, 2.0, -1.0 if index == 2 else 1.0))
+    turning[1].Set((10, 20, 30), 0.0)
+    turning[1].Set((80, -20, 65), 5.0)
+    turning[2].Set((0, 0, 0), 0.0)
+    turning[2].Set((0, 45, 0), 9.0)
+    reader = StageReader(stage)
+    world = World(reader.scene, reader.pose(0.0), Bands(device, 1))
+    for time in (5.0, 9.0, 2.0):
+        world.place(reader.pose(time))
+        for index in range(3):
+            prim = UsdGeom.Imageable.Get(stage, f"/Cube{index}")
+            place = np.array(prim.ComputeLocalToWorldTransform(time)).T
+            place[:3, 3] -= world.origin
+            normals = np.linalg.inv(place[:3, :3]).T
+            turned = world.arrays.normal_to_world.numpy()[index]
+            np.testing.assert_allclose(turned / np.linalg.norm(turned), normals / np.linalg.norm(normals), atol=1e-6)
+            place[:3, :3] /= np.linalg.norm(place[:3, :3], axis=0)
+            np.testing.assert_allclose(world.arrays.world_to_object.numpy()[index], np.linalg.inv(place), atol=1e-5)
 
 
 def test_rows_by_id_read_like_a_dictionary():
