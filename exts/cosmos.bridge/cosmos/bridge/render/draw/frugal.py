@@ -17,7 +17,7 @@ from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light import PI, frame_x, radiance_along
-from cosmos.bridge.render.draw.light_grid import same_surface
+from cosmos.bridge.render.draw.light_grid import same_surface, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
@@ -233,18 +233,15 @@ def find_sun_kernel(
     stride: wp.int32,
     sun_out: wp.array(dtype=wp.float32),
 ):
-    """Share of the sun somewhere in each of ``cells``, or _UNSEEN; where varies, so that one meets a thin shadow."""
+    """Share of the sun somewhere in each of ``cells``, at ``tested_pixel``, or _UNSEEN."""
     begin = (first + wp.tid()) * run
     for item in range(begin, wp.min(begin + run, count)):
         cell = cells[item]
         row = cell // columns
         column = cell - row * columns
         height = surfaces.triangles.shape[0] // width
-        span = step * stride
-        pattern = ((row // stride) & 3) * 4 + ((column // stride) & 3)
-        y = wp.min(row * step + (5 * pattern + row // stride) % span, height - 1)
-        x = wp.min(column * step + (3 * pattern + pattern // 4) % span, width - 1)
-        j = y * width + x
+        y, x = tested_pixel(row, column, stride, step)
+        j = wp.min(y, height - 1) * width + wp.min(x, width - 1)
         sun_out[cell] = _UNSEEN
         if surfaces.triangles[j] < 0 or air.sun_color[0] + air.sun_color[2] <= 0.0:
             continue

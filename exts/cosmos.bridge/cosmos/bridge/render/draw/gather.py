@@ -106,24 +106,24 @@ class _Gathering:
         """Light one cell of every block, and those for which that does not do; return the grid."""
         grid = self.grid
         raw, done = self.empty(wp.vec3, wp.vec4), self.empty(wp.vec3, wp.vec4)
-        grid.picks, grid.rest, grid.sun, sun = self.empty(wp.vec2i, wp.float32, wp.float32, wp.float32)
+        grid.picks, grid.rest, grid.sun, grid.tested = self.empty(wp.vec2i, wp.float32, wp.float32, wp.float32)
         lamps = [grid.picks, grid.rest]
         cells = sunned = rest = self.array(self.cells)
         if grid.step > 1:
             stride = _STRIDE
             every = self.array(self.cells.reshape(grid.rows, grid.columns)[::stride, ::stride].reshape(-1))
             self._light(every, stride, [*raw, *lamps])
-            self._find_sun(every, stride, sun)
+            self._find_sun(every, stride, grid.tested)
             self.smooth(every, stride, raw, done)
             (marks,) = self.empty(wp.uint8)
-            inputs = [self.home, *self.layout, grid.rows, stride, *done, *lamps, sun, *raw, grid.sun, marks]
+            inputs = [self.home, *self.layout, grid.rows, stride, *done, *lamps, grid.tested, *raw, grid.sun, marks]
             self.bands.launch_runs(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
             cells, sunned = (self.array(np.flatnonzero((marked & int(mark)) != 0)) for mark in (LIGHT_MARK, SUN_MARK))
             rest = self.array(np.flatnonzero((marked & int(LIGHT_MARK)) == 0))
         self._light(cells, 1, [*raw, *lamps])
-        self._find_sun(sunned, 1, sun)
-        self.bands.launch(agree_on_sun_kernel, len(sunned), [sunned, grid.columns, grid.rows, sun, grid.sun])
+        self._find_sun(sunned, 1, grid.tested)
+        self.bands.launch(agree_on_sun_kernel, len(sunned), [sunned, grid.columns, grid.rows, grid.tested, grid.sun])
         self.finish(cells, rest, raw, done)
         return grid
 

@@ -42,6 +42,19 @@ class LightGrid:
     picks: wp.array(dtype=wp.vec2i)  # the two strongest lamps, -1 for none
     rest: wp.array(dtype=wp.float32)  # light of all lamps over that of these
     sun: wp.array(dtype=wp.float32)  # share of the sun that all around agree on; -1 where they do not
+    tested: wp.array(dtype=wp.float32)  # there, the share of the sun at the centre of one pixel, of ``tested_pixel``
+
+
+@wp.func
+def tested_pixel(row: wp.int32, column: wp.int32, stride: wp.int32, step: wp.int32):
+    """Row and column of the pixel at which a cell's sun is tested; it varies, so that cells meet thin shadows.
+
+    ``stride`` is the way from one tested cell to the next. The pixel may lie beyond the rim of the picture.
+    """
+    span = step * stride
+    pattern = ((row // stride) & 3) * 4 + ((column // stride) & 3)
+    y = row * step + (5 * pattern + row // stride) % span
+    return y, column * step + (3 * pattern + pattern // 4) % span
 
 
 @wp.kernel
@@ -215,4 +228,13 @@ def cell_of(grid: LightGrid, uv: wp.vec2):
     return wp.clamp(row, 0, grid.rows - 1) * grid.columns + wp.clamp(column, 0, grid.columns - 1)
 
 
-__all__ = ["Cell", "LightGrid", "cell_of", "grid_sample", "pack_cells", "same_surface", "smooth_light_kernel"]
+__all__ = [
+    "Cell",
+    "LightGrid",
+    "cell_of",
+    "grid_sample",
+    "pack_cells",
+    "same_surface",
+    "smooth_light_kernel",
+    "tested_pixel",
+]

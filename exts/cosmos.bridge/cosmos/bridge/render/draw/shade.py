@@ -13,7 +13,7 @@ from cosmos.bridge.render.draw.gloss import lobes, schlick
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
-from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
+from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, tested_pixel
 from cosmos.bridge.render.draw.rays import any_hit, hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -258,10 +258,16 @@ def _sharpness(roughness: wp.float32, finish: wp.vec4):
 
 
 @wp.func
-def _agreed(grid: LightGrid, cell: wp.int32, close: wp.float32, asked: wp.bool):
-    """Share of the sun that all cells around agree on; -1 where they do not, or where that may not be ``asked``."""
-    if asked and grid.frugal == 1 and close > 0.25:
-        return grid.sun[cell]
+def _known_sun(grid: LightGrid, cell: wp.int32, close: wp.float32, uv: wp.vec2):
+    """Share of the sun that all cells around agree on or that was found at ``uv`` itself; less than 0 for neither."""
+    agreed = grid.sun[cell]
+    if agreed >= 0.0 and close > 0.25:
+        return agreed
+    if agreed == -1.0:
+        row = cell // grid.columns
+        y, x = tested_pixel(row, cell - row * grid.columns, 1, grid.step)
+        if uv[0] == wp.float32(x) + 0.5 and uv[1] == wp.float32(y) + 0.5:
+            return grid.tested[cell]
     return wp.float32(-1.0)
 
 
@@ -318,7 +324,9 @@ def shade_kernel(
             cell = cell_of(grid, uv)
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-                share = _agreed(grid, cell, close, sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0)
+                share = wp.float32(-1.0)
+                if grid.frugal == 1 and sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0:
+                    share = _known_sun(grid, cell, close, uv)
                 if share < 0.0:
                     if sun_rays <= 1:
                         share = sun_at_once(world, air, triangle, start, g)
