@@ -53,6 +53,9 @@ READ_FIELDS = (*(item.name for item in fields(Conditions) if item.name != "sun_b
 STYLE_DIM = 14
 """Length of ``style_vector``."""
 
+STYLE_RAIN, STYLE_SNOW = 9, 10
+"""Places of rain and snow in the style vector, which the net is told pixel by pixel: where they reach."""
+
 
 def to_read_vector(conditions: Conditions, *, bearing_said: bool) -> np.ndarray:
     """Return the numbers that the text encoder learns to read, each of order 1, float32, shape [len(READ_FIELDS)]."""
@@ -131,6 +134,8 @@ __all__ = [
     "READ_FIELDS",
     "STRENGTHS",
     "STYLE_DIM",
+    "STYLE_RAIN",
+    "STYLE_SNOW",
     "Conditions",
     "extinction",
     "from_read_vector",

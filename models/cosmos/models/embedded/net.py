@@ -7,8 +7,11 @@ clip's own picture has such a branch too, which training leaves out at times so 
 Where the clip's stage can be asked, light maps come with each frame: the frame relit by the asked sky and lamps, and
 what a white and a mirror ball would show at every pixel. The head sees the picture, the maps, the light hints and the
 trunk's features at full resolution, and predicts a gain, a bias and two shares for each pixel:
-``out = base * exp(gain) + bias + white share * (white - base) + mirror share * mirror``, where the base is the relit
-picture, or without maps the picture itself. Edges and texture are those of the picture by construction.
+``out = base * exp(clear * gain) + clear * bias + white share * (white - base) + mirror share * mirror``, where the base
+is the relit picture and ``clear`` what the air leaves of a surface, or without maps the picture itself and 1. Edges and texture are those of the picture by construction.
+
+Rain and snow are not told once for the picture but pixel by pixel: where they reach. Under a roof the net sees the look
+as if neither fell.
 
 Normalisation uses statistics that training fixed, never those of the picture at hand: a frame's colours do not depend
 on another's, and no statistic that jumps when an object enters can make the picture flicker.
@@ -20,8 +23,15 @@ import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
+from cosmos.models.embedded.conditions import STYLE_RAIN, STYLE_SNOW
 from cosmos.models.spec import TransferNetConfig
 
+_FALLEN_HINTS = slice(19, 22)
+"""Hints of drifts, patches of snow and puddles."""
+_HIT = 13
+"""Hint that tells surfaces from the sky."""
+_CLEAR_AIR, _OPEN = 12, 13
+"""Light maps that tell how clear the air is, and what lies open to rain and snow."""
 _FULL_HINTS = 10.0
 """One over the depth weight from which on the hints are all there."""
 
@@ -108,6 +118,7 @@ class TransferNet(nn.Module):
         self.hints = _Branch(config.hints, channels[0], silent=False)
         self.picture = _Branch(3, channels[0], silent=False)
         self.light = _Branch(config.maps, channels[0], silent=False)
+        self.fallen = _Branch(2, channels[0], silent=False)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
@@ -119,7 +130,7 @@ class TransferNet(nn.Module):
                 self.grow.append(nn.Conv2d(channels[level + 1], size, 1))
                 self.up.append(_Blocks(2 * size, size, width, config.blocks))
         self.features = nn.Conv2d(channels[0], config.features, 3, padding=1)
-        self.head_in = nn.Conv2d(config.features + config.hints + config.maps + 3, config.head, 1)
+        self.head_in = nn.Conv2d(config.features + config.hints + config.maps + 5, config.head, 1)
         self.broad = nn.Conv2d(config.features, 6, 1)
         with torch.no_grad():
             self.broad.weight.mul_(0.2)
@@ -165,7 +176,14 @@ class TransferNet(nn.Module):
         height, width = rgb.shape[-2:]
         multiple = coarse * 2 ** (len(self.config.channels) - 1)
         size = (-(-height // multiple) * multiple // coarse, -(-width // multiple) * multiple // coarse)
-        code = self.style(style)
+        lit = torch.zeros_like(rgb[:, :1, :1, :1]) if maps is None else _given(lit, rgb)
+        if maps is None:
+            maps = rgb.new_zeros((rgb.shape[0], self.config.maps, height, width))
+        reached = torch.lerp(torch.ones_like(rgb[:, :1]), _reached(maps), lit)
+        fallen = style[:, STYLE_RAIN : STYLE_SNOW + 1, None, None] * reached
+        told = style.clone()
+        told[:, STYLE_RAIN : STYLE_SNOW + 1] = 0.0
+        code = self.style(told)
         depth_weight = weights.get("depth")
         if depth_weight is None:
             depth_weight = torch.zeros_like(rgb[:, :1])
@@ -173,21 +191,16 @@ class TransferNet(nn.Module):
         for kind in self.config.controls:
             if kind in controls:
                 x = x + self.branches[kind](_shrink(controls[kind], size), _shrink(weights[kind], size))
-        shown = torch.ones_like(rgb[:, :1, :1, :1]) if picture is None else picture
-        x = x + self.picture(_shrink(rgb, size), shown)
+        x = x + self.picture(_shrink(rgb, size), _given(picture, rgb)) + self.fallen(_shrink(fallen, size), 1.0)
         # Hints are there or not: scaled by any weight between, they would mean another thing at each.
         present = (depth_weight * _FULL_HINTS).clamp(max=1.0)
         hints = hints * present
+        hints[:, _FALLEN_HINTS] *= reached
         x = x + self.hints(_shrink(hints, size), _shrink(present, size))
-        if maps is None:
-            maps = rgb.new_zeros((rgb.shape[0], self.config.maps, height, width))
-            lit = torch.zeros_like(shown)
-        else:
-            lit = torch.ones_like(shown) if lit is None else lit
-            maps = maps * lit
-            x = x + self.light(_shrink(maps, size), lit)
+        maps = maps * lit
+        x = x + self.light(_shrink(maps, size), lit)
         features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
-        return self._paint(rgb, hints, maps, lit, features, code)
+        return self._paint(rgb, torch.cat([hints, fallen], dim=1), maps, lit, features, code)
 
     def _trunk(self, x: Tensor, code: Tensor) -> Tensor:
         """Run the U-Net; sizes are multiples of its deepest stride."""
@@ -213,9 +226,29 @@ class TransferNet(nn.Module):
         shares = said[:, 6:] * lit
         relit, white, mirror = (maps[:, first : first + 3].float() for first in (0, 3, 6))
         base = (torch.lerp(rgb.float(), relit, lit) + 1.0) * 0.5
-        out = base * torch.exp(gain.clamp(-4.0, 2.0)) + bias
+        # What the air hides is the air's, and the relit picture has that already.
+        clear = (maps[:, _CLEAR_AIR : _CLEAR_AIR + 1].float() + 1.0) * 0.5
+        clear = torch.where(_is_sky(maps) & (hints[:, _HIT : _HIT + 1] < 0.5), torch.ones_like(clear), clear)
+        clear = torch.lerp(torch.ones_like(clear), clear, lit)
+        out = base * torch.exp(gain.clamp(-4.0, 2.0) * clear) + bias * clear
         out = out + shares[:, :1] * ((white + 1.0) * 0.5 - base) + shares[:, 1:] * ((mirror + 1.0) * 0.5)
         return out * 2.0 - 1.0
+
+
+def _given(flag: Tensor | None, rgb: Tensor) -> Tensor:
+    """Return a flag of each picture, shape [B, 1, 1, 1]; all 1 where none is given."""
+    return torch.ones_like(rgb[:, :1, :1, :1]) if flag is None else flag
+
+
+def _reached(maps: Tensor) -> Tensor:
+    """Return where rain and snow may show, in [0, 1], shape [B, 1, H, W]: what lies open, and the sky itself."""
+    reached = (maps[:, _OPEN : _OPEN + 1] + 1.0) * 0.5
+    return torch.where(_is_sky(maps), torch.ones_like(reached), reached)
+
+
+def _is_sky(maps: Tensor) -> Tensor:
+    """Return where nothing is seen through the air, shape [B, 1, H, W]: the sky, and what haze hides wholly."""
+    return maps[:, _CLEAR_AIR : _CLEAR_AIR + 1] < -0.99
 
 
 def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch  # noqa: TID253
@@ -16,11 +16,6 @@ from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
-
-_FALLEN = slice(19, 22)
-"""Hints of drifts, patches of snow and puddles."""
-_FEW = 0.002
-"""Share of a picture below which it is not painted a second time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -51,8 +46,6 @@ class EmbeddedModel:
     def paint(self, inputs: PaintInputs, conditions: Conditions) -> Tensor:
         """Paint frames, each on its own.
 
-        Under a roof the frames are painted as if neither rain nor snow fell, where the light maps tell of roofs.
-
         Args:
             inputs: The frames, on the net's device; any size from 1 px.
             conditions: The look.
@@ -76,29 +69,12 @@ class EmbeddedModel:
             hints = frames(inputs.hints)
         maps = None if inputs.maps is None else frames(inputs.maps)
 
-        def painted(under: Conditions, seen: Tensor) -> Tensor:
-            style = torch.from_numpy(style_vector(under)).to(rgb.device).expand(rgb.shape[0], -1)
-            controls = {kind: frames(control) for kind, control in inputs.controls.items()}
-            weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
-            return self.net(rgb, controls, weights, seen, style, coarse, maps=maps)
-
+        style = torch.from_numpy(style_vector(conditions)).to(rgb.device).expand(rgb.shape[0], -1)
+        controls = {kind: frames(control) for kind, control in inputs.controls.items()}
+        weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
         with torch.inference_mode():
-            reached = None if maps is None or conditions.rain + conditions.snow <= 0.0 else _reached(maps)
-            if reached is None or float(reached.mean()) > 1.0 - _FEW:
-                out = painted(conditions, hints)
-            else:
-                dry = hints.clone()
-                dry[:, _FALLEN] = 0.0
-                out = painted(replace(conditions, rain=0.0, snow=0.0), dry)
-                if float(reached.mean()) > _FEW:
-                    out = torch.lerp(out, painted(conditions, hints), reached)
+            out = self.net(rgb, controls, weights, hints, style, coarse, maps=maps)
         return out[..., :height, :width].clamp(-1.0, 1.0).transpose(0, 1)[None]
-
-
-def _reached(maps: Tensor) -> Tensor:
-    """Return where rain and snow of the look may show, in [0, 1], shape [B, 1, H, W]: the open, and the sky itself."""
-    clear, reached = maps[:, 12:13], (maps[:, 13:14] + 1.0) * 0.5
-    return torch.where(clear < -0.99, torch.ones_like(reached), reached)
 
 
 def coarse_for(height: int, width: int) -> int:
