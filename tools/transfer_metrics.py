@@ -46,32 +46,45 @@ def edge_f1(out: np.ndarray, truth: np.ndarray, tolerance: int) -> float:
 def boundary_displacement(out: np.ndarray, target: np.ndarray, ids: np.ndarray, reach: int = 4) -> np.ndarray:
     """How far instance boundaries lie from where the target shows them [px], for each boundary pixel that it shows.
 
-    Across each change of ``ids``, along rows and along columns, the place of the steepest change of luma within
-    ``reach`` px is found to a fraction of a pixel (parabola through three values), in both pictures. Boundaries count
-    where the target's change is at least 0.1 of luma in all and lies within 1 px of the change of ids.
+    Across each change of ``ids``, along rows and along columns, a piece of boundary 9 px long is moved until its steps
+    of luma look most like the target's (normalised cross-correlation, Lewis 1995; a Gaussian of 1.5 px across), and the
+    best place is found to a fraction of a pixel (parabola through three values). A pixel's steepest step alone would
+    not do: where another light throws another shadow beside the boundary, that is a step too. Boundaries count where
+    the target's steepest step within ``reach`` px is at least 0.1 of luma and lies within 1 px of the change of ids.
 
     Returns:
-        Displacements, float64, shape [N].
+        Displacements in [0, reach - 0.5], float64, shape [N]; a piece that looks like nothing lands anywhere in it.
     """
     found = []
     for turn in (False, True):
         a, b, owner = (x.T if turn else x for x in (luma(out), luma(target), ids))
+        steps, wanted = (np.abs(np.diff(picture, axis=1)) for picture in (a, b))
         y, x = np.nonzero(owner[:, 1:] != owner[:, :-1])  # between columns x and x + 1
-        keep = (x >= reach) & (x < owner.shape[1] - reach - 1)
+        keep = (x >= 2 * reach) & (x < owner.shape[1] - 2 * reach - 1)
         y, x = y[keep], x[keep]
-        across = np.arange(-reach, reach + 1)
-        places = []
-        for picture in (a, b):
-            slope = np.abs(np.diff(picture, axis=1))[y[:, None], x[:, None] + across]
-            best = np.clip(slope.argmax(axis=1), 1, 2 * reach - 1)
-            rows = np.arange(len(best))
-            left, middle, right = (slope[rows, best + step] for step in (-1, 0, 1))
-            bend = np.minimum(left - 2.0 * middle + right, -1e-9)
-            places.append((best - reach + np.clip(0.5 * (left - right) / bend, -0.5, 0.5), middle))
-        (at, _), (truth, strength) = places
-        shown = (strength >= 0.1) & (np.abs(truth) <= 1.0)
-        found.append(np.abs(at - truth)[shown])
+        around = wanted[y[:, None], x[:, None] + np.arange(-reach, reach + 1)]
+        shown = (around.max(axis=1, initial=0.0) >= 0.1) & (np.abs(around.argmax(axis=1) - reach) <= 1)
+        y, x = y[shown], x[shown]
+        likeness = np.stack(
+            [_likeness(np.roll(steps, -move, axis=1), wanted)[y, x] for move in range(-reach, reach + 1)], axis=1
+        )
+        best = np.clip(likeness.argmax(axis=1), 1, 2 * reach - 1)
+        left, middle, right = (likeness[np.arange(len(best)), best + step] for step in (-1, 0, 1))
+        bend = np.minimum(left - 2.0 * middle + right, -1e-9)
+        found.append(np.abs(best - reach + np.clip(0.5 * (left - right) / bend, -0.5, 0.5)))
     return np.concatenate(found)
+
+
+def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the correlation of two maps around each pixel, in [-1, 1]: 7 px across, 9 px along."""
+    across, along = cv2.getGaussianKernel(7, 1.5), np.full(9, 1.0 / 9.0)
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return cv2.sepFilter2D(x.astype(np.float64), -1, across, along, borderType=cv2.BORDER_REFLECT)
+
+    ma, mb = mean(a), mean(b)
+    va, vb = mean(a * a) - ma * ma, mean(b * b) - mb * mb
+    return (mean(a * b) - ma * mb) / np.sqrt(np.maximum(va, 1e-7) * np.maximum(vb, 1e-7))
 
 
 def motion_residual(

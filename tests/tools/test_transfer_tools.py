@@ -158,12 +158,25 @@ def test_a_moved_thing_is_displaced_by_as_much():
     for offset in (0, 1, 3):
         found = transfer_metrics.boundary_displacement(np.roll(truth, offset, axis=1), truth, ids)
         sides = found[: 2 * 20]  # the two upright sides come first
-        np.testing.assert_allclose(sides, offset, atol=1e-6)
+        np.testing.assert_allclose(sides, offset, atol=0.02)
     half = (truth.astype(int) + np.roll(truth, 1, axis=1)) // 2  # half a pixel to the right
     assert np.median(transfer_metrics.boundary_displacement(half.astype(np.uint8), truth, ids)[:40]) == pytest.approx(
-        0.5
+        0.5, abs=0.02
     )
     assert not len(transfer_metrics.boundary_displacement(truth, np.full_like(truth, 90), ids))  # nothing shows there
+
+
+def test_specks_beside_a_boundary_do_not_displace_it():
+    """At many pixels the steepest step is a speck's; the boundary itself stays where it was."""
+    rng = np.random.default_rng(3)
+    truth = np.full((60, 80, 3), 90, np.uint8)
+    ids = np.ones((60, 80), np.uint32)
+    ids[10:50, 30:60] = 2
+    truth[ids == 2] = 150
+    specks = truth.copy()
+    specks[rng.random(ids.shape) < 0.04] = 230
+    found = transfer_metrics.boundary_displacement(specks, truth, ids)
+    assert np.median(found) < 0.1 and (found > 1.0).mean() < 0.1
 
 
 def test_the_residual_follows_the_motion():

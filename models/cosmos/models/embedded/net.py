@@ -8,7 +8,8 @@ Where the clip's stage can be asked, light maps come with each frame: the frame 
 what a white and a mirror ball would show at every pixel. The head sees the picture, the maps, the light hints and the
 trunk's features at full resolution, and predicts a gain, a bias and two shares for each pixel:
 ``out = base * exp(clear * gain) + clear * bias + white share * (white - base) + mirror share * mirror``, where the base
-is the relit picture and ``clear`` what the air leaves of a surface, or without maps the picture itself and 1. Edges and texture are those of the picture by construction.
+is the relit picture and ``clear`` is what the air leaves of a surface; without maps the picture itself and 1. Edges and
+texture are those of the picture by construction.
 
 Rain and snow are not told once for the picture but pixel by pixel: where they reach. Under a roof the net sees the look
 as if neither fell.
