@@ -62,9 +62,10 @@ def test_plan_says_what_fits_and_on_what_basis(cli, home):
     code, out, _ = cli(*words)
     assert code == 0
     assert "3.01 billion parameters, 5.6 GiB of weights" in out and "nothing here was measured on a GPU" in out
-    code, out, _ = cli(*words, "--memory", "4", "--controls", "2", "--json")
+    assert "93 frames of 704 x 1280 with seg" in out and " 80 GiB  fits\n" in out
+    code, out, _ = cli(*words, "--memory", "1", "--controls", "2", "--json")
     told = json.loads(out)
-    assert told["verdicts"]["4"].startswith("does not fit, because") and "branch 1" in told["parameters"]
+    assert told["verdicts"]["1"].startswith("does not fit, because") and "branch 1" in told["parameters"]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,10 @@ def test_plan_says_what_fits_and_on_what_basis(cli, home):
         (("plan", "cosmos-transfer2.5", "--size", "big"), 2, "size must be HEIGHTxWIDTH"),
         (("plan", "cosmos-transfer2.5", "--chunk-frames", "90"), 2, r"4k + 1"),
         (("plan", "cosmos-transfer2.5", "--frames", "0"), 2, "a frame or more"),
-        (("plan", "cosmos3-sim-transfer"), 2, "plan can count cosmos-transfer2.5 only, got 'cosmos3-sim-transfer'"),
+        (("plan", "cosmos3-sim-transfer", "--guidance", "3"), 2, "knows no --guidance; leave it out"),
+        (("plan", "cosmos3", "--window", "3"), 2, "cosmos3 knows no --window"),
+        (("plan", "cosmos3-sim-transfer", "--views", "0"), 2, "a pair and a view or more, got 201, 30, 0"),
+        (("plan", "embedded"), 2, "no checkpoint for 'embedded' to plan; there is cosmos-transfer2.5, cosmos3"),
         ((), 2, "ACTION"),
     ],
 )

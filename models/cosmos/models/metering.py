@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: TID253
 from torch.utils._pytree import tree_map_only  # noqa: TID253
 from torch.utils.flop_counter import flop_registry  # noqa: TID253
 
+_MADE_OF_OTHERS = torch._C.DispatchKey.CompositeImplicitAutograd
+
 
 class Meter(TorchDispatchMode):
     """Counts, while it is entered, the bytes of all tensors that are alive and the operations spent.
@@ -40,6 +42,9 @@ class Meter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count it."""
         tree_map_only(Tensor, self._leave_out, (args, kwargs))
+        if func.namespace == "aten" and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), _MADE_OF_OTHERS):
+            with self:  # in inference mode such an operation comes here whole
+                return func._op_dk(_MADE_OF_OTHERS, *args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))
         packet = func._overloadpacket
         if packet.__name__.startswith("_scaled_dot_product"):

@@ -128,8 +128,40 @@ TRANSFER25_TEXT_PARAMETERS = 8_292_166_656
 TRANSFER25_SECONDS: Mapping[str, float] = {"H100 PCIe": 264.0, "H100 NVL": 446.0, "H20": 684.0, "B200": 92.0}
 """GPU -> seconds that NVIDIA publishes for 93 frames of 1280 x 704 with seg control [s]."""
 
+COSMOS3_TRANSFORMER: Mapping[str, Any] = {}
+"""Constructor values of Cosmos3-Nano and its streaming model: those that diffusers builds by default."""
+
+COSMOS3_VAE: Mapping[str, Any] = {
+    "base_dim": 160,
+    "decoder_base_dim": 256,
+    "z_dim": 48,
+    "dim_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "attn_scales": [],
+    "temperal_downsample": [False, True, True],
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
+    "is_residual": True,
+    "scale_factor_spatial": 16,
+    "scale_factor_temporal": 4,
+    "latents_mean": [0.0] * 48,
+    "latents_std": [1.0] * 48,
+}
+"""Constructor values of Cosmos 3's autoencoder, Wan2.2; mean and deviation are not those of the checkpoint."""
+
+COSMOS3_SECONDS: Mapping[str, float] = {"H100": 240.0, "H200": 240.0, "B200": 117.0, "RTX PRO 6000": 392.0}
+"""GPU -> seconds that NVIDIA publishes for 189 frames of 720 x 1280 from text with Cosmos3-Nano in diffusers [s]."""
+
+SIM_TRANSFER_SECONDS: Mapping[str, float] = {"half an RTX PRO 6000 (MIG 2g.48gb), compiled": 0.917}
+"""GPU -> seconds that Isaac Lab publishes for 4 frames of 640 x 640 with a window of 8 [s]."""
+
 __all__ = [
+    "COSMOS3_SECONDS",
+    "COSMOS3_TRANSFORMER",
+    "COSMOS3_VAE",
     "PUBLISHED",
+    "SIM_TRANSFER_SECONDS",
     "TRANSFER25_BRANCH",
     "TRANSFER25_SECONDS",
     "TRANSFER25_TEXT_PARAMETERS",

@@ -142,7 +142,7 @@ class Cosmos3:
                 device=self.device,
             )
             with weighted(self.transformer, sampling.weights if given else ()):
-                return self._flow(packed, [*given, latents], time)
+                return self.flow(packed, [*given, latents], time)
 
         flow = run(sampling.ids, controls)
         if sampling.control_guidance != 1.0:
@@ -153,7 +153,14 @@ class Cosmos3:
             flow = away + sampling.guidance * (flow - away)
         return flow
 
-    def _flow(self, packed: Packed, videos: list[Tensor], time: float) -> Tensor:
+    def flow(self, packed: Packed, videos: list[Tensor], time: float) -> Tensor:
+        """Run the transformer once; return the velocity of the last video.
+
+        Args:
+            packed: The sequence.
+            videos: Latents of the controls, then of the noisy video, each of shape [1, C, T', h, w].
+            time: Level of noise, in [0, 1000].
+        """
         flow: Tensor = self.transformer(
             vision_tokens=[video.to(self.dtype) for video in videos],
             vision_timesteps=torch.full((packed.noisy_tokens,), time, device=self.device),

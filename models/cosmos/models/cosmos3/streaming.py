@@ -41,7 +41,8 @@ class SimStream:
         sinks: int,
     ) -> None:
         self._net, self._vae, self._text, self._fps = transformer, vae, text, fps
-        self._history = History(window=window, sinks=sinks)
+        self.history = History(window=window, sinks=sinks)
+        """What it remembers."""
         self._noise = torch.Generator("cpu").manual_seed(seed % 2**63)
         self._encoder_memory: list[Any] = [None] * vae._cached_conv_counts["encoder"]
         self._decoder_memory: list[Any] = [None] * vae._cached_conv_counts["decoder"]
@@ -68,10 +69,10 @@ class SimStream:
             raise ValueError(f"The stream takes {self.wanted} frames now, got {control.shape[2]}.")
         with plain_attention(self._net.device), torch.inference_mode():
             latent = self._encode(control.to(device=self._net.device, dtype=self._net.dtype))
-            self._history.trim()
-            self._net.commit(latent, self._frame, self._fps, self._text, self._history)
+            self.history.trim()
+            self._net.commit(latent, self._frame, self._fps, self._text, self.history)
             painted = self._sample(latent.shape)
-            self._net.commit(painted, self._frame, self._fps, self._text, self._history)
+            self._net.commit(painted, self._frame, self._fps, self._text, self.history)
             pictures = self._decode(painted)
         self._frame += 1
         return pictures
@@ -80,7 +81,7 @@ class SimStream:
         """Denoise a frame in four steps; between them fresh noise comes back in, as the model was distilled with."""
         x = self._draw(shape)
         for step, sigma in enumerate(SIGMAS):
-            flow = self._net.flow(x, sigma, self._frame, self._fps, self._text, self._history).float()
+            flow = self._net.flow(x, sigma, self._frame, self._fps, self._text, self.history).float()
             clean = x - sigma * flow
             last = step + 1 == len(SIGMAS)
             x = clean if last else (1.0 - SIGMAS[step + 1]) * clean + SIGMAS[step + 1] * self._draw(shape)

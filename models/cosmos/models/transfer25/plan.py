@@ -1,73 +1,45 @@
-"""What Transfer2.5 will need before any of it is loaded, counted on its real nets without contents."""
+"""What Transfer2.5 will need before any of it is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch  # noqa: TID253
 
-from cosmos.models.checkpoint import parameter_count
 from cosmos.models.chunks import latent_frames, plan_chunks
-from cosmos.models.fp8 import store_in_fp8
-from cosmos.models.metering import Meter, build_empty, without_contents
+from cosmos.models.planning import (
+    AUTOENCODER,
+    GIB,
+    Counter,
+    Plan,
+    Reference,
+    config_of,
+    counting,
+    empty_net,
+    parameters,
+    profiles,
+    weight_bytes,
+    without_contents,
+)
 from cosmos.models.published import (
     TRANSFER25_BRANCH,
     TRANSFER25_SECONDS,
     TRANSFER25_TEXT_PARAMETERS,
     TRANSFER25_TRANSFORMER,
 )
-from cosmos.models.runtime import diffusers_class, plain_attention
+from cosmos.models.transfer25.loading import BRANCH_FOLDERS, find_branches
 from cosmos.models.transfer25.sampling import Hint, Part, Transfer25
 from cosmos.models.vae import decode, encode
+from cosmos.models.weights import WeightsError
 
-GIB = float(2**30)
-RESERVE = 1.0
-"""What CUDA, its libraries and the allocator take besides tensors [GiB]; assumed."""
-
-REFERENCE_FLOPS = 1.598e17
-"""Operations of the clip that NVIDIA's published seconds are for: 93 frames of 1280 x 704, one branch, 35 steps."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What a clip would need on a GPU in bfloat16."""
-
-    parameters: Mapping[str, int]
-    """Net -> parameters."""
-    weights: float
-    """Memory of the nets [GiB]."""
-    text: float
-    """Memory of the text encoder, alone on the device while a new prompt is read [GiB]."""
-    phases: Mapping[str, float]
-    """encode, denoise, decode -> peak of everything else that lives meanwhile [GiB]."""
-    petaflops: float
-    """Operations of the whole clip [1e15]."""
-    chunks: int
-    """Chunks of the clip."""
-
-    @property
-    def needed(self) -> float:
-        """Memory that a device must have free, with prompts already embedded [GiB]."""
-        return self.weights + max(self.phases.values()) + RESERVE
-
-    def seconds(self) -> dict[str, float]:
-        """Return GPU -> seconds, from NVIDIA's published times scaled by the operations [s]."""
-        ratio = self.petaflops * 1e15 / REFERENCE_FLOPS
-        return {name: seconds * ratio for name, seconds in TRANSFER25_SECONDS.items()}
-
-    def verdict(self, free: float) -> str:
-        """Say whether it fits a device of so much free memory [GiB]."""
-        if self.needed > free:
-            phase = max(self.phases, key=lambda name: self.phases[name])
-            return (
-                f"does not fit, because {phase} needs {self.phases[phase]:.1f} GiB besides {self.weights:.1f} GiB of "
-                "weights; take fewer frames a chunk, a smaller size, fewer controls or vae_tiling"
-            )
-        if self.text + RESERVE > free:
-            return f"fits for prompts embedded before; embedding a new one needs {self.text + RESERVE:.1f} GiB"
-        return "fits"
+REFERENCE = Reference(
+    clip="93 frames of 704 x 1280 with seg, 35 steps, guidance 3 (NVIDIA's Transfer2.5 documentation)",
+    flops=1.598e17,
+    seconds=TRANSFER25_SECONDS,
+)
+"""What times are scaled from."""
 
 
 def plan_transfer25(
@@ -80,7 +52,7 @@ def plan_transfer25(
     chunk_frames: int = 93,
     overlap: int = 1,
     vae_tiling: bool = False,
-    fp8: bool = False,
+    folder: Path | None = None,
     transformer: Mapping[str, Any] = TRANSFER25_TRANSFORMER,
     branch: Mapping[str, Any] = TRANSFER25_BRANCH,
     vae: Mapping[str, Any] | None = None,
@@ -96,89 +68,75 @@ def plan_transfer25(
         chunk_frames: Frames of a chunk.
         overlap: Frames that chunks share.
         vae_tiling: Whether the autoencoder works in tiles.
-        fp8: Whether the large linear layers are stored in 8 bits.
+        folder: Checkpoint whose configurations are taken instead of the published ones.
         transformer: Constructor values of the transformer; the published ones by default.
         branch: Constructor values of a branch.
         vae: Constructor values of the autoencoder; ``None`` takes the published ones.
 
     Raises:
         ValueError: If frames, chunk and overlap do not go together.
+        WeightsError: If a configuration of the checkpoint cannot be used.
     """
     chunks = plan_chunks(num_frames, chunk=chunk_frames, overlap=overlap)
     height, width = (-(-side // 16) * 16 for side in size)
     shape = (1, 3, len(chunks[0].sources), height, width)
+    config = config_of(folder, "general/transformer", transformer)
     with without_contents():
-        nets = _empty_nets(transformer, branch, vae or {}, branches)
-        counted = _parameters(nets)
-        if fp8:
-            for net in (nets.transformer, *nets.branches.values()):
-                store_in_fp8(net)
+        nets = Transfer25(
+            transformer=empty_net("CosmosTransformer3DModel", config),
+            branches={
+                str(index): empty_net("CosmosControlNetModel", config_of(folder, _branch_folder(folder), branch))
+                for index in range(branches)
+            },
+            vae=empty_net("AutoencoderKLWan", config_of(folder, "general/vae", vae or {})),
+            scheduler={},
+        )
+        modules = {
+            "transformer": nets.transformer,
+            **{f"branch {kind}": net for kind, net in nets.branches.items()},
+            AUTOENCODER: nets.vae,
+        }
         if vae_tiling:
             nets.vae.enable_tiling()
-        with Meter() as meter, plain_attention(torch.device("cpu")):
-            phases, flops = _count(nets, meter, shape, int(transformer["crossattn_proj_in_channels"]))
+        with counting() as counter:
+            _count(nets, counter, shape, int(config["crossattn_proj_in_channels"]))
+        phases = {name: peak / GIB for name, peak in counter.peaks.items()}
+        weights, counted = weight_bytes(modules) / GIB, parameters(modules)
+        held = profiles(modules, phases)
     passes = num_steps * (2 if guidance > 0.0 else 1)
-    each = branches * flops["encode"] + passes * flops["denoise"] + flops["decode"]
+    each = counter.flops["encode"] + passes * counter.flops["denoise"] + counter.flops["decode"]
     return Plan(
         parameters=counted,
-        weights=_weight_bytes(nets) / GIB,
+        weights=weights,
+        profiles=held,
         text=2.0 * TRANSFER25_TEXT_PARAMETERS / GIB,
-        phases={name: peak / GIB for name, peak in phases.items()},
+        phases=phases,
         petaflops=each * len(chunks) / 1e15,
+        passes=passes * len(chunks),
         chunks=len(chunks),
+        reference=REFERENCE,
     )
 
 
-def _parameters(nets: Transfer25) -> dict[str, int]:
-    """Return net -> parameters."""
-    return {
-        "transformer": parameter_count(nets.transformer),
-        **{f"branch {kind}": parameter_count(net) for kind, net in nets.branches.items()},
-        "autoencoder": parameter_count(nets.vae),
-    }
+def _branch_folder(folder: Path | None) -> str:
+    """Return the folder of a branch; all have one shape."""
+    there = find_branches(folder) if folder is not None else ("edge",)
+    if not there:
+        raise WeightsError(f"There is no branch in {folder}; give the folder with general and controlnet.")
+    return f"controlnet/{BRANCH_FOLDERS[there[0]]}"
 
 
-def _weight_bytes(nets: Transfer25) -> int:
-    """Return the bytes of all weights as they are stored."""
-    every = (nets.transformer, nets.vae, *nets.branches.values())
-    held = (tensor for net in every for tensor in (*net.parameters(), *net.buffers()))
-    return sum(tensor.numel() * tensor.element_size() for tensor in held)
-
-
-def _empty_nets(
-    transformer: Mapping[str, Any], branch: Mapping[str, Any], vae: Mapping[str, Any], branches: int
-) -> Transfer25:
-    """Build the nets without contents."""
-    dtype = torch.bfloat16
-    return Transfer25(
-        transformer=build_empty(lambda: diffusers_class("CosmosTransformer3DModel")(**transformer), dtype),
-        branches={
-            str(index): build_empty(lambda: diffusers_class("CosmosControlNetModel")(**branch), dtype)
-            for index in range(branches)
-        },
-        vae=build_empty(lambda: diffusers_class("AutoencoderKLWan")(**vae), dtype),
-        scheduler={},
-    )
-
-
-def _count(nets: Transfer25, meter: Meter, shape: tuple[int, ...], text: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the peak bytes and the operations of each phase: one control encoded, one pass, one decoding."""
+def _count(nets: Transfer25, counter: Counter, shape: tuple[int, ...], text: int) -> None:
+    """Count each phase: all controls encoded, one pass, one decoding."""
     frames, height, width = latent_frames(shape[2]), shape[3] // 8, shape[4] // 8
-    peaks, flops = {}, {}
-
-    def ended(name: str) -> None:
-        peaks[name], flops[name] = meter.peak, meter.flops
-        meter.restart()
 
     def empty(*sizes: int) -> torch.Tensor:
         return torch.empty(sizes, dtype=nets.dtype)
 
     hints = {kind: Hint(video=empty(*shape), weight=1.0) for kind in nets.branches}
     part = Part(chunk=plan_chunks(1, chunk=5, overlap=1)[0], hints=hints)
-    meter.restart()
     latents = {kind: encode(nets.vae, hint.video) for kind, hint in hints.items()}
-    ended("encode")
-    flops["encode"] //= len(hints)
+    counter.end("encode")
     inputs = {
         "latents": empty(1, 16, frames, height, width),
         "timestep": torch.empty((1, 1, frames, 1, 1)),
@@ -187,10 +145,9 @@ def _count(nets: Transfer25, meter: Meter, shape: tuple[int, ...], text: int) ->
     }
     states = empty(1, 512, text)
     flow = nets.flow(part, latents, inputs, states)
-    ended("denoise")
+    counter.end("denoise")
     decode(nets.vae, flow)
-    ended("decode")
-    return peaks, flops
+    counter.end("decode")
 
 
-__all__ = ["REFERENCE_FLOPS", "RESERVE", "Plan", "plan_transfer25"]
+__all__ = ["REFERENCE", "plan_transfer25"]
