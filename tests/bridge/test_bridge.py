@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge import Bridge, BridgeConfig, ControlWeights
-from cosmos.bridge.bridge import default_weights, strengthen
+from cosmos.bridge import Bridge, BridgeConfig
+from cosmos.bridge.bridge import default_weights
 from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError, SinkError, SourceError
 from cosmos.bridge.jobs import CLIPS, StopSignal
 from cosmos.bridge.runs.ledger import read_ledger
 from cosmos.bridge.sinks.manifest import read_manifest
-from cosmos.bridge.types import Verdict
+from cosmos.bridge.types import Finding, Verdict
 from fake_line import DrawnSource, ScriptedCritic, TintModel, WordGuard
 
 
@@ -163,12 +163,72 @@ def test_a_retry_with_stronger_weights_raises_the_geometry(config, make_bridge):
     assert len({request.seed for request in model.requests[:3]}) == 3
 
 
-def test_stronger_maps_stay_at_most_one():
-    weights = ControlWeights(edge=wp.array(np.full((1, 2, 2), 0.4, np.float32), device="cpu"), depth=0.9, vis=0.5)
-    stronger = strengthen(weights, 2.0)
-    np.testing.assert_allclose(stronger.edge.numpy(), 0.8, rtol=1e-6)
-    assert (stronger.depth, stronger.vis) == (1.0, 0.5)
-    np.testing.assert_allclose(strengthen(weights, 4.0).edge.numpy(), 1.0)
+def scripted(kind, **about):
+    """A critic that always blames the same."""
+
+    class Blaming(ScriptedCritic):
+        def judge(self, request, result, progress=None):
+            finding = Finding(kind=kind, check="scripted", severity="reject", text="No.", **about)
+            return Verdict(accepted=False, score=0.1, critic="scripted", findings=(finding,), rationale="No.")
+
+    return Blaming()
+
+
+def tried(config, make_bridge, critic, **settings):
+    table = {**config.to_mapping(), "prompts": ["rain"], "retry": {"max_attempts": 3, "weight_gain": 2.0}, **settings}
+    model = TintModel()
+    summary = make_bridge(BridgeConfig.from_mapping(table), transfer=model, critic=critic).augment()
+    remedies = [attempt["remedy"] for attempt in read_manifest(summary.out)["clips"][0]["attempts"]]
+    return model.requests, remedies
+
+
+def test_blamed_geometry_gets_more_weight_on_the_instance_alone(config, make_bridge):
+    requests, remedies = tried(config, make_bridge, scripted("geometry", instance=1), weights={"edge": 0.2, "vis": 0.2})
+    ids = requests[0].clip.instance_ids.numpy()
+    assert requests[0].weights.edge == 0.2 and len({request.seed for request in requests}) == 1
+    for request, want in zip(requests[1:], (0.4, 0.8), strict=True):
+        edge = request.weights.edge.numpy()
+        np.testing.assert_allclose(edge[ids == 1], want, rtol=1e-6)
+        assert edge[:, -1, -1] == pytest.approx(0.2) and request.weights.vis == pytest.approx(0.2)
+    assert remedies == ["", *["scripted rejected it. The geometry weights rise by 2 on /World/Crate."] * 2]
+
+
+def test_an_ignored_prompt_is_urged(config, make_bridge):
+    requests, remedies = tried(config, make_bridge, scripted("prompt"))
+    asked = [(request.guidance, request.num_steps) for request in requests]
+    assert asked == [(None, None), (2.0, 2), (4.0, 4)]
+    assert remedies[1] == "scripted rejected it. The guidance from 1 to 2 and steps from 1 to 2 rises."
+
+
+def test_what_no_setting_helps_gets_another_seed(config, make_bridge):
+    for critic in (scripted("physics"), scripted("flicker")):
+        requests, remedies = tried(config.replace(out=config.out + critic.judge(None, None).findings[0].kind),
+                                   make_bridge, critic)  # fmt: skip
+        assert len({request.seed for request in requests}) == 3
+        assert f"the seed changes to {requests[1].seed}" in remedies[1]
+
+
+def test_a_resumed_clip_goes_on_with_the_remedy(config, make_bridge, tmp_path):
+    """What a kill interrupts is asked as if it had not been."""
+    table = {**config.to_mapping(), "prompts": ["rain"], "weights": {"edge": 0.2, "vis": 0.2}}
+    whole = BridgeConfig.from_mapping({**table, "retry": {"max_attempts": 3}})
+    straight = TintModel()
+    make_bridge(whole, transfer=straight, critic=scripted("geometry", instance=1)).augment()
+
+    class Killed(TintModel):
+        def transfer(self, request, progress=None):
+            if self.requests:
+                raise KeyboardInterrupt
+            return super().transfer(request, progress)
+
+    config = whole.replace(out=str(tmp_path / "again"))
+    with pytest.raises(KeyboardInterrupt):
+        make_bridge(config, transfer=Killed(), critic=scripted("geometry", instance=1)).augment()
+    rest = TintModel()
+    summary = make_bridge(config, transfer=rest, critic=scripted("geometry", instance=1)).augment(resume=True)
+    assert summary.attempts == 3 and len(rest.requests) == 2
+    for one, other in zip(straight.requests[1:], rest.requests, strict=True):
+        assert one.seed == other.seed and (one.weights.edge.numpy() == other.weights.edge.numpy()).all()
 
 
 def test_a_refused_prompt_is_counted_and_the_run_goes_on(config, make_bridge):

@@ -157,7 +157,7 @@ def test_keeping_parts_of_the_source_works_or_is_refused_by_name(model):
 
 def test_the_registry_and_the_spec_tell_the_same(model):
     backend = BACKENDS[model.spec.name]
-    said = [name for name in ("negative_prompt", "guidance", "preserve") if getattr(model.spec, name)]
+    said = [name for name in ("negative_prompt", "guidance", "preserve", "overlap") if getattr(model.spec, name)]
     said += ["num_steps"] * (model.spec.num_steps != model.spec.max_steps)
     assert sorted({*backend.uses} - {"weights"}) == sorted(said) and backend.licence == model.spec.licence
 

@@ -129,6 +129,7 @@ FIELDS = {
     "seed": _change(seed=4),
     "num_steps": _change(num_steps=3),
     "guidance": _change(guidance=2.0),
+    "overlap": _change(overlap=2),
 }
 CANNOT_PRESERVE = Change(
     new=lambda clip: {"preserve": half_map(clip)},
@@ -214,6 +215,7 @@ CASES = (
                 refused=r"paints in 4 steps, got num_steps=3; cosmos-transfer2\.5 or cosmos3 can take others",
             ),
             "preserve": CANNOT_PRESERVE,
+            "overlap": replace(FIELDS["overlap"], refused=r"cannot overlap chunks; cosmos-transfer2\.5 or cosmos3 can"),
         },
         settings={**SETTINGS, "window": _change(window=2), "sinks": _change(sinks=0)},
         transformer="transformer",

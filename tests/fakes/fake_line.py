@@ -161,5 +161,5 @@ class ScriptedCritic:
     def judge(self, request: TransferRequest, result: TransferResult, progress: Optional[Progress] = None) -> Verdict:
         if self.accepts(request):
             return Verdict(accepted=True, score=1.0, critic="scripted")
-        finding = Finding(kind="geometry", check="script", severity="reject", text="The script says no.")
+        finding = Finding(kind="physics", check="script", severity="reject", text="The script says no.")
         return Verdict(accepted=False, score=0.0, critic="scripted", findings=(finding,), rationale=finding.text)

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
-import numpy as np
-
 from cosmos.bridge.config import BridgeConfig, OffloadPolicy
 from cosmos.bridge.critic.base import Critic, Unloads
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
@@ -23,6 +21,7 @@ from cosmos.bridge.runs.fit import check_spec, weighted_kinds
 from cosmos.bridge.runs.opened import Opened, OpenSource
 from cosmos.bridge.runs.plan import PlannedClip, plan_clips
 from cosmos.bridge.runs.record import RunRecord
+from cosmos.bridge.runs.remedy import Earlier, find_remedy, raise_weights
 from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sources.base import FrameSource, read_clip
 from cosmos.bridge.transfer.base import TransferModel
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
 
     from cosmos.bridge.sinks.base import Sink
     from cosmos.bridge.sinks.stage_facts import StageFacts
-
-GEOMETRY = ("edge", "depth", "seg")
-"""Controls that hold the geometry; a retry with stronger weights raises these."""
 
 
 class Bridge:
@@ -172,7 +168,7 @@ class Bridge:
         weights: ControlWeights,
         *,
         preserve: Optional[wp.array] = None,
-        first: int = 1,
+        earlier: Sequence[Earlier] = (),
         clock: Optional[Clock] = None,
         progress: Optional[Progress] = None,
     ) -> Iterator[Augmentation]:
@@ -184,7 +180,7 @@ class Bridge:
             controls: Its controls.
             weights: Their weights in the first attempt.
             preserve: Where the source stays as it is, float32 in [0, 1], shape [T, H, W].
-            first: Number of the first attempt to make; above 1 when a resumed run made earlier ones.
+            earlier: Attempts that an earlier call made; the first to make is the one after them.
             clock: Measures the parts of the line.
             progress: Told each step.
 
@@ -197,19 +193,21 @@ class Bridge:
             prompt_report = _allowed(self._guard.screen_prompt(planned.prompt.text))
         with clock("load"):
             self._transfer.load(config.offload.device or config.device)
-        for attempt in range(first, policy.max_attempts + 1):
-            gain = policy.weight_gain ** (attempt - 1) if policy.change == "weights" else 1.0
-            request = TransferRequest(
-                clip=clip,
-                controls=controls,
-                weights=strengthen(weights, gain),
-                prompt=planned.prompt.text,
-                negative_prompt=config.negative_prompt,
-                seed=planned.seed_of(attempt),
-                num_steps=config.num_steps,
-                guidance=config.guidance,
-                preserve=preserve,
-            )
+        request = TransferRequest(
+            clip=clip,
+            controls=controls,
+            weights=weights,
+            prompt=planned.prompt.text,
+            negative_prompt=config.negative_prompt,
+            seed=planned.seed_of(1),
+            num_steps=config.num_steps,
+            guidance=config.guidance,
+            preserve=preserve,
+        )
+        remedy = ""
+        for attempt, made in enumerate(earlier, start=1):
+            request, remedy = self._after(request, made.verdict, made.effective, planned.seed_of(attempt + 1))
+        for attempt in range(len(earlier) + 1, policy.max_attempts + 1):
             with clock("transfer"):
                 result = _whole(request, self._transfer.transfer(request, progress))
             with clock("guard"):
@@ -225,6 +223,7 @@ class Bridge:
                 guard_reports=(prompt_report, video_report),
                 attempt=attempt,
                 max_attempts=policy.max_attempts,
+                remedy=remedy,
                 tags={
                     "prompt": planned.prompt.name,
                     "variant": str(planned.variant),
@@ -233,6 +232,8 @@ class Bridge:
             )
             if verdict.accepted:
                 return
+            effective = result.provenance.effective
+            request, remedy = self._after(request, verdict, effective, planned.seed_of(attempt + 1))
 
     def preview(self, progress: Optional[Progress] = None) -> Augmentation:
         """Make the first attempt at the first clip of the plan, and write nothing; raises as `augment` does."""
@@ -264,6 +265,20 @@ class Bridge:
     def _hands_over(self) -> bool:
         """Whether the run is only made ready here, for a batch host whose devices are not known here."""
         return self.config.offload.placement == "batch"
+
+    def _after(
+        self, request: TransferRequest, verdict: Verdict, effective: Mapping[str, Any], seed: int
+    ) -> tuple[TransferRequest, str]:
+        """Return the request after a rejected one, as the retry policy says, and what is different about it."""
+        policy = self.config.retry
+        if policy.change == "cause":
+            remedy = find_remedy(request, verdict, effective, self._transfer.spec, gain=policy.weight_gain, seed=seed)
+            return remedy.request, remedy.text
+        if policy.change == "seed":
+            return replace(request, seed=seed), f"The seed changes to {seed}."
+        weights = raise_weights(request.weights, policy.weight_gain) or request.weights
+        text = f"The geometry weights rise by {policy.weight_gain:g} everywhere, and the seed changes to {seed}."
+        return replace(request, seed=seed, weights=weights), text
 
     def _preflight(self, opened: Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
         from cosmos.bridge.runs.folder import check_out as refuse_taken
@@ -309,7 +324,7 @@ class Bridge:
         progress: Progress,
     ) -> None:
         """Make one clip and settle it in the record."""
-        first = record.begin(planned)
+        earlier = record.begin(planned)
         try:
             for augmentation in self.attempts(
                 planned,
@@ -317,7 +332,7 @@ class Bridge:
                 prepared.controls,
                 prepared.weights,
                 preserve=prepared.preserve,
-                first=first,
+                earlier=earlier,
                 clock=clock,
                 progress=progress,
             ):
@@ -431,24 +446,6 @@ def default_weights(clip: Clip) -> ControlWeights:
     return ControlWeights(edge=0.5, depth=0.5)
 
 
-def strengthen(weights: ControlWeights, gain: float) -> ControlWeights:
-    """Multiply the geometry weights (edge, depth, seg) by ``gain``, each capped at 1."""
-    if gain == 1.0:
-        return weights
-    changed: dict[str, Any] = {}
-    for kind, weight in weights.items():
-        if str(kind) not in GEOMETRY:
-            continue
-        if isinstance(weight, (int, float)):
-            changed[str(kind)] = min(1.0, weight * gain)
-        else:
-            import warp as wp
-
-            stronger = np.minimum(weight.numpy() * np.float32(gain), np.float32(1.0))
-            changed[str(kind)] = wp.array(stronger, dtype=wp.float32, device=weight.device)
-    return replace(weights, **changed)
-
-
 def _create(room: str, name: str, *settings: Any) -> Any:
     """Make a named object from a room's registry, which imports only what that name needs."""
     from importlib import import_module
@@ -487,4 +484,4 @@ def _silent(stage: str, done: int, total: int) -> None:
     """Take progress that nobody asked for."""
 
 
-__all__ = ["Bridge", "OpenSource", "augment", "default_weights", "resume", "strengthen"]
+__all__ = ["Bridge", "OpenSource", "augment", "default_weights", "resume"]

@@ -56,10 +56,13 @@ class RetryPolicy:
 
     max_attempts: int = 2
     """Tries a clip gets, the first one included, in [1, 100]."""
-    change: Literal["seed", "weights"] = "seed"
-    """What a new try changes: the seed, or the seed and the geometry weights (edge, depth, seg)."""
+    change: Literal["cause", "seed", "weights"] = "cause"
+    """What a new try changes. ``cause``: what the verdict blames, which is the geometry weights on the instances that
+    it names, guidance and steps, or the overlap of chunks, and the seed where none of them helps. ``seed``: the seed
+    alone. ``weights``: the seed and the geometry weights (edge, depth, seg) everywhere."""
     weight_gain: float = 1.5
-    """Factor on the geometry weights of each further try, in [1, 10]; each weight stays at most 1."""
+    """Factor on the geometry weights, or on guidance and steps, of each further try, in [1, 10]; each weight stays at
+    most 1, guidance and steps at most what the model takes."""
 
     def __post_init__(self) -> None:
         _within("retry.max_attempts", self.max_attempts, 1, 100)

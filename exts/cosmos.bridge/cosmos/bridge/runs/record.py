@@ -13,6 +13,7 @@ from cosmos.bridge.runs.clock import Clock
 from cosmos.bridge.runs.folder import CONFIG_NAME, create_run, discard_run, reopen_run
 from cosmos.bridge.runs.ledger import Ledger, Outcome
 from cosmos.bridge.runs.plan import PlannedClip
+from cosmos.bridge.runs.remedy import Earlier
 from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.types import Augmentation, Progress
 
@@ -96,10 +97,19 @@ class RunRecord:
         settled = self._ledger.settled()
         return tuple(planned for planned in self._plan if settled.get(planned.name) not in _FINAL)
 
-    def begin(self, planned: PlannedClip) -> int:
-        """Note that a clip is at work; return the number of its next attempt."""
+    def begin(self, planned: PlannedClip) -> tuple[Earlier, ...]:
+        """Note that a clip is at work; return the attempts that were made at it before.
+
+        Raises:
+            SinkError: If the record of one of them is damaged.
+        """
+        from cosmos.bridge.sinks.manifest import read_attempts
+
         self._ledger.append("started", planned.name, seed=planned.seed, prompt=planned.prompt.name)
-        return len(self._attempts.get(planned.name, ())) + 1
+        if not self._attempts.get(planned.name):
+            return ()
+        made = read_attempts(self._out, planned.name)
+        return tuple(Earlier(verdict=verdict, effective=effective) for verdict, effective in made)
 
     def write(self, augmentation: Augmentation, progress: Progress) -> None:
         """Hand an attempt to every sink.

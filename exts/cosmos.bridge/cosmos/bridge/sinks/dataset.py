@@ -116,6 +116,7 @@ class DatasetSink:
             "seed": augmentation.request.seed,
             "score": augmentation.verdict.score,
             "reason": "" if accepted else reason,
+            "remedy": augmentation.remedy,
             "num_files": len(record["files"]) + 1,
             "bytes": sum(facts["bytes"] for facts in record["files"].values()),
             "files": {
@@ -312,6 +313,7 @@ def _describe(augmentation: Augmentation, *, files: Mapping[str, Any], **parts: 
         "attempt": augmentation.attempt,
         "max_attempts": augmentation.max_attempts,
         "accepted": augmentation.verdict.accepted,
+        "remedy": augmentation.remedy,
         "tags": plain(augmentation.tags),
         "request": {
             "prompt": request.prompt,
@@ -319,6 +321,7 @@ def _describe(augmentation: Augmentation, *, files: Mapping[str, Any], **parts: 
             "seed": request.seed,
             "num_steps": request.num_steps,
             "guidance": request.guidance,
+            "overlap": request.overlap,
             "weights": {str(kind): plain(_describe_weight(weight)) for kind, weight in request.weights.items()},
         },
         "clip": {

@@ -34,6 +34,10 @@ class TransferSpec:
     """Whether guidance acts."""
     preserve: bool = False
     """Whether parts of the source can be kept."""
+    overlap: bool = False
+    """Whether long clips are painted in chunks, whose overlap a request may set."""
+    most_guidance: float = 10.0
+    """Most guidance that it takes."""
 
 
 @runtime_checkable

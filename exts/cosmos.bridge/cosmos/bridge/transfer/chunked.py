@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.errors import ModelError
-from cosmos.bridge.types import Clip, Progress
+from cosmos.bridge.types import Clip, Progress, TransferRequest
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def paint_chunks(
     name: str,
-    clip: Clip,
+    request: TransferRequest,
     options: ChunkOptions,
     paint: Callable[[tuple[Chunk, ...], Callable[[int, int], None]], Iterator[torch.Tensor]],
     *,
@@ -29,7 +29,7 @@ def paint_chunks(
 
     Args:
         name: Name of the backend, for errors.
-        clip: The clip.
+        request: The request; its overlap wins over that of the options.
         options: How long chunks are, and how they overlap.
         paint: Given the chunks and what to tell chunk and step, paints one after the other.
         num_steps: Steps of a chunk.
@@ -40,9 +40,15 @@ def paint_chunks(
     """
     from cosmos.models.chunks import plan_chunks
 
-    chunks = plan_chunks(clip.num_frames, chunk=options.chunk_frames, overlap=options.overlap)
+    clip, overlap = request.clip, request.overlap or options.overlap
+    if overlap >= options.chunk_frames:
+        raise ModelError(
+            f"{name} paints {options.chunk_frames} frames a chunk, so they share at most {options.chunk_frames - 1}, "
+            f"got an overlap of {overlap}."
+        )
+    chunks = plan_chunks(clip.num_frames, chunk=options.chunk_frames, overlap=overlap)
     rgb, seams = join_chunks(name, clip, chunks, paint(chunks, count_steps(progress, len(chunks), num_steps)))
-    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": options.overlap, "seams": seams}
+    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": overlap, "seams": seams}
 
 
 def count_steps(progress: Optional[Progress], chunks: int, steps: int) -> Callable[[int, int], None]:

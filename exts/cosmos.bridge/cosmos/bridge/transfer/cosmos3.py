@@ -81,6 +81,8 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
             weight_maps=False,
             negative_prompt=True,
             guidance=True,
+            overlap=True,
+            most_guidance=self.most_guidance,
         )
 
     def _read(self, folder: Path, device: str, dtype: torch.dtype) -> Loaded3:
@@ -105,7 +107,7 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
         sampling, prompt = self._sampling(request, kinds, loaded)
         rgb, told = paint_chunks(
             self.name,
-            request.clip,
+            request,
             self._options,
             lambda chunks, tell: nets.paint(_parts(request, kinds, chunks), sampling, tell),
             num_steps=sampling.num_steps,

@@ -88,6 +88,8 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             negative_prompt=not few,
             guidance=not few,
             preserve=True,
+            overlap=True,
+            most_guidance=self.most_guidance,
         )
 
     def _read(self, folder: Path, device: str, dtype: torch.dtype) -> Loaded25:
@@ -115,7 +117,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
         negative, embedding, sampling = self._sampling(request, loaded)
         rgb, told = paint_chunks(
             self.name,
-            request.clip,
+            request,
             self._options,
             lambda chunks, tell: loaded.nets.paint(self._parts(request, chunks, loaded), sampling, tell),
             num_steps=sampling.num_steps,

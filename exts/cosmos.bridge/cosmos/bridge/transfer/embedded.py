@@ -72,6 +72,7 @@ class EmbeddedTransfer:
                 weight_maps=True,
                 negative_prompt=True,
                 guidance=True,
+                most_guidance=_MOST_GUIDANCE,
             )
         return self._spec
 
@@ -293,6 +294,8 @@ def _check(request: TransferRequest, spec: TransferSpec) -> float:
     check_lens(request.clip)
     if request.preserve is not None:
         raise ModelError("embedded cannot preserve parts of the source; cosmos-transfer2.5 can, or give them vis=1.")
+    if request.overlap is not None:
+        raise ModelError(f"embedded paints frame by frame, so no chunks overlap, got overlap={request.overlap}.")
     if request.num_steps not in (None, 1):
         raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; ask for 1 or leave it out.")
     foreign = [kind.value for kind in request.weights.kinds if kind not in spec.controls]

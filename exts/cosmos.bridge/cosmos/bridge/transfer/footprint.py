@@ -29,6 +29,7 @@ def settings_of(request: TransferRequest) -> dict[str, Any]:
         "seed": request.seed,
         "num_steps": request.num_steps,
         "guidance": request.guidance,
+        "overlap": request.overlap,
         "weights": weights,
         "preserve": None if request.preserve is None else {"map_mean": _mean(request.preserve)},
     }

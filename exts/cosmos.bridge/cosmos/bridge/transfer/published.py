@@ -213,6 +213,7 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
             ("preserve", request.preserve is not None, "preserve parts of the source"),
             ("negative_prompt", negative, "read a negative prompt"),
             ("guidance", guidance != self.off_guidance, "use guidance"),
+            ("overlap", request.overlap is not None, "overlap chunks"),
         ):
             if asked and not getattr(spec, setting):
                 raise ModelError(f"{self.name} cannot {what}; {' or '.join(able(setting))} can.")

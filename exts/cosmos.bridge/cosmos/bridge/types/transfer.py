@@ -36,6 +36,9 @@ class TransferRequest:
     """Denoising steps; ``None`` takes the model's own."""
     guidance: Optional[float] = None
     """Prompt guidance; ``None`` takes the model's own."""
+    overlap: Optional[int] = None
+    """Frames that chunks of a long clip share, >= 1; ``None`` takes the model's own. Means nothing where
+    ``TransferSpec.overlap`` is false."""
     preserve: Optional[wp.array] = None
     """1 where the source's picture stays as it is, float32 in [0, 1], shape [T, H, W]; ``None`` repaints all."""
 
@@ -46,6 +49,8 @@ class TransferRequest:
             raise ValueError(f"TransferRequest.seed must be >= 0, got {self.seed}.")
         if self.num_steps is not None and self.num_steps < 1:
             raise ValueError(f"TransferRequest.num_steps must be >= 1, got {self.num_steps}.")
+        if self.overlap is not None and self.overlap < 1:
+            raise ValueError(f"TransferRequest.overlap must be >= 1, got {self.overlap}.")
         if self.preserve is not None and (
             len(self.preserve.shape) != 3 or getattr(self.preserve.dtype, "__name__", "") != "float32"
         ):

@@ -186,6 +186,8 @@ class Augmentation:
     """1 for the first try."""
     max_attempts: int = 1
     """Tries that the retry policy allowed."""
+    remedy: str = ""
+    """What this attempt does differently from the one before, and why; empty for the first."""
     tags: dict[str, str] = field(default_factory=dict)
     """Free labels of the run: prompt name, variant."""
 
