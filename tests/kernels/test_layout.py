@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
+from cosmos.bridge.kernels.layout import shared_streams, tensor_to_video, video_to_tensor
 
 torch = pytest.importorskip("torch")
 
@@ -104,3 +104,16 @@ def test_other_videos_are_refused(device):
         video_to_tensor(np.zeros((1, 2, 2, 3), np.uint8))
     with pytest.raises(ValueError, match="float64"):
         video_to_tensor(wp.zeros((1, 2, 2, 3), dtype=wp.uint8, device=device), dtype="float64")
+
+
+def test_torch_and_warp_share_one_stream(device):
+    """On the CPU there is none; on CUDA torch's current stream is Warp's, and is what it was afterwards."""
+    if device == "cpu":
+        with shared_streams(device, device):
+            assert tensor_to_video(video_to_tensor(wp.zeros((1, 2, 2, 3), dtype=wp.uint8, device=device))).shape[0] == 1
+        return
+    before = torch.cuda.current_stream(wp.device_to_torch(device))
+    with torch.cuda.stream(torch.cuda.Stream(wp.device_to_torch(device))), shared_streams(device):
+        shared = torch.cuda.current_stream(wp.device_to_torch(device))
+        assert shared.cuda_stream == wp.get_stream(device).cuda_stream
+    assert torch.cuda.current_stream(wp.device_to_torch(device)) == before

@@ -145,7 +145,7 @@ class _Probe:
 
 
 def test_a_killed_worker_is_one_error_and_the_next_request_works():
-    model, told = create("identity", None, WORKER), []
+    model, told = create("identity", None, replace(WORKER, python=sys.executable)), []
     model.load("cpu")
     first = model.pid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: TID253
 
 HEAD_WIDTH = 128
 """Width of an attention head of every published Cosmos model."""
+_AUTOENCODER_WIDTH = 384
+"""Width of the one head of the published autoencoder of Transfer2.5, the narrowest."""
 
 _RESIZING = (
     "diffusers.models.transformers.transformer_cosmos",
@@ -67,24 +69,40 @@ def plain_attention(device: torch.device) -> Iterator[None]:
     """Let attention run on flash or memory-efficient kernels only.
 
     cuDNN attention fails inside a running Kit process for heads of 128 and new sequence lengths, and the plain
-    kernel needs the square of the sequence in memory; on the CPU the plain one stays allowed for odd heads.
+    kernel needs the square of the sequence in memory; on the CPU the plain one stays allowed for odd heads. diffusers'
+    own choice of kernels, which an environment variable may set, gives way too.
     """
     kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
     if device.type == "cpu":
         kernels.append(SDPBackend.MATH)
-    with sdpa_kernel(kernels):
+    dispatch = sys.modules.get("diffusers.models.attention_dispatch")
+    with sdpa_kernel(kernels), nullcontext() if dispatch is None else dispatch.attention_backend("native"):
         yield
 
 
-def probe_attention(device: torch.device, dtype: torch.dtype) -> None:
-    """Run one small attention as the models will, so that a device that cannot is found on loading.
+def probe_attention(device: torch.device, dtype: torch.dtype, *, grouped: bool = False) -> None:
+    """Run small attentions as the models will, so that a device that cannot is found on loading.
+
+    Args:
+        device: Where.
+        dtype: In which type.
+        grouped: Whether heads share keys and values, as those of Cosmos 3 do, and text is read causally.
 
     Raises:
         RuntimeError: If no allowed kernel runs there.
     """
-    query = torch.zeros((1, 2, 17, HEAD_WIDTH), device=device, dtype=dtype)
     with plain_attention(device), torch.inference_mode():
-        functional.scaled_dot_product_attention(query, query, query)
+        for width, causal in ((HEAD_WIDTH, False), (HEAD_WIDTH, grouped), (_AUTOENCODER_WIDTH, False)):
+            fewer = grouped and width == HEAD_WIDTH
+            query = torch.zeros((1, 4, 17, width), device=device, dtype=dtype)
+            key = query[:, :2] if fewer else query
+            try:
+                functional.scaled_dot_product_attention(query, key, key, is_causal=causal, enable_gqa=fewer)
+            except RuntimeError as error:
+                what = f"heads of {width}{', shared keys' if fewer else ''}, {str(dtype).removeprefix('torch.')}"
+                raise RuntimeError(
+                    f"neither flash nor memory-efficient attention runs there ({what}); take bfloat16 or another device"
+                ) from error
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def load_cosmos3(
         RuntimeError: If the device cannot run the attention that the nets need, or is out of memory.
     """
     place = torch.device(device)
-    probe_attention(place, dtype)
+    probe_attention(place, dtype, grouped=True)
     try:
         tokenizer = transformers_class("AutoTokenizer").from_pretrained(
             folder / "text_tokenizer", local_files_only=True

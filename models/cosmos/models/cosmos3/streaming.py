@@ -49,6 +49,11 @@ class SimStream:
         self._frame = 0
 
     @property
+    def device(self) -> torch.device:
+        """Where the nets are."""
+        return self._net.device
+
+    @property
     def wanted(self) -> int:
         """Frames that the next `push` takes: 1 at first, then 4."""
         return FRAMES_AT_ONCE if self._frame else 1

@@ -155,12 +155,11 @@ class Transfer25:
             Pictures of each part, not clamped, shape [1, 3, T, H, W].
         """
         previous: Tensor | None = None
-        with plain_attention(self.device):
-            for part in parts:
-                with torch.inference_mode():
-                    latents = self._denoise(part, previous, sampling, tell)
-                    previous = decode(self.vae, latents)
-                yield previous
+        for part in parts:
+            with plain_attention(self.device), torch.inference_mode():
+                latents = self._denoise(part, previous, sampling, tell)
+                previous = decode(self.vae, latents)
+            yield previous
 
     def _denoise(
         self, part: Part, previous: Tensor | None, sampling: Sampling, tell: Callable[[int, int], None]

@@ -3,7 +3,8 @@
 # mypy: disable-error-code="misc"
 # (wp.tid() gives as many indices as the launch has axes)
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import warp as wp
@@ -55,6 +56,28 @@ def _on_torch_stream(device: Any) -> AbstractContextManager:
 
     stream = wp.stream_from_torch(torch.cuda.current_stream(wp.device_to_torch(device)))
     return wp.ScopedStream(stream, sync_enter=True, sync_exit=True)
+
+
+@contextmanager
+def shared_streams(*devices: Any) -> Iterator[None]:
+    """Let torch work on Warp's own stream of some CUDA devices, so that either finds what the other wrote.
+
+    A stream that torch made does not wait for Warp's, nor Warp's for it; and Warp frees its memory in the order of its
+    own stream, which is why torch comes to Warp's and not the other way round.
+
+    Args:
+        devices: Warp devices or their names; those that are no CUDA device need nothing.
+    """
+    with ExitStack() as stack:
+        for device in {str(wp.get_device(device)): wp.get_device(device) for device in devices}.values():
+            if device.is_cuda:
+                import torch
+
+                before, shared = torch.cuda.current_stream(wp.device_to_torch(device)), wp.stream_to_torch(device)
+                shared.wait_stream(before)
+                stack.callback(before.wait_stream, shared)
+                stack.enter_context(torch.cuda.stream(shared))
+        yield
 
 
 def video_to_tensor(video: wp.array, *, dtype: Literal["float32", "bfloat16"] = "float32") -> "torch.Tensor":
@@ -129,4 +152,4 @@ def tensor_to_video(tensor: "torch.Tensor") -> wp.array:
     return video
 
 
-__all__ = ["tensor_to_video", "video_to_tensor"]
+__all__ = ["shared_streams", "tensor_to_video", "video_to_tensor"]

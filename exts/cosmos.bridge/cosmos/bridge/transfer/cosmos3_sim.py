@@ -104,13 +104,13 @@ class TransferStream:
     def _paint(self, frames: list[wp.array], kept: int) -> wp.array:
         import warp as wp
 
-        from cosmos.bridge.kernels.layout import tensor_to_video
+        from cosmos.bridge.kernels.layout import shared_streams, tensor_to_video
 
         height, width = self._shape[:2]
         video = wp.empty((len(frames), *self._shape), dtype=wp.uint8, device=frames[0].device)
         for place, frame in enumerate(frames):
             wp.copy(video[place], frame)
-        with as_model_errors(_NAME, str(video.device), _CURE):
+        with as_model_errors(_NAME, str(video.device), _CURE), shared_streams(video.device, str(self._stream.device)):
             pictures = self._stream.push(video_frames(video, range(len(frames)), _MULTIPLE))
         try:
             return tensor_to_video(pictures[:, :, :kept, :height, :width].to(wp.device_to_torch(video.device)))
@@ -173,6 +173,7 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
         """
         import torch
 
+        from cosmos.bridge.kernels.layout import shared_streams
         from cosmos.models.cosmos3.causal import CausalTransformer
         from cosmos.models.cosmos3.streaming import SimStream
         from cosmos.models.runtime import plain_attention
@@ -183,7 +184,8 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
             raise ModelError(f"{_NAME} does not know the control {control}; it knows {', '.join(map(str, _KINDS))}.")
         loaded = self._ready()
         net = CausalTransformer(loaded.transformer)
-        with as_model_errors(_NAME, self._device, _CURE), plain_attention(net.device), torch.inference_mode():
+        streams = shared_streams(self._device)
+        with as_model_errors(_NAME, self._device, _CURE), streams, plain_attention(net.device), torch.inference_mode():
             text = net.read(loaded.tokens(prompt))
         window, sinks = self._memory
         stream = SimStream(net, loaded.vae, text, seed=seed, fps=fps, window=window, sinks=sinks)

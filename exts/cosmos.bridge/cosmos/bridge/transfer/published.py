@@ -133,11 +133,14 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
             ModelError: If the request asks for what this model cannot do; the sentence names the option.
             ModelMemoryError: If a chunk or frame does not fit the device.
         """
+        from cosmos.bridge.kernels.layout import shared_streams
+
         self._check(request)
         loaded = self._ready()
         start = time.perf_counter()
         restart_peak(self._device)
-        with as_model_errors(self.name, self._device, self._cure(request.clip)):
+        streams = shared_streams(request.clip.rgb.device, self._device)
+        with as_model_errors(self.name, self._device, self._cure(request.clip)), streams:
             painted = self._paint(request, loaded, progress)
         provenance = Provenance(
             model=self.name,
