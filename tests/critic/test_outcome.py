@@ -8,7 +8,7 @@ from cosmos.bridge.types import Finding
 
 
 def verdict_of(*outcomes):
-    return conclude(outcomes, thresholds=THRESHOLDS, limits=Limits(), critic="consistency", seconds=0.0)
+    return conclude(outcomes, thresholds=THRESHOLDS, limits=Limits(), critic="consistency", costs={})
 
 
 @pytest.mark.parametrize(

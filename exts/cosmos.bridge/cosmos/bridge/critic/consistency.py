@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Optional
 
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep
+from cosmos.bridge.critic.checks.colors import ColorSweep
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
+from cosmos.bridge.critic.checks.inventions import InventionSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
+from cosmos.bridge.critic.checks.prompt import PromptSweep
 from cosmos.bridge.critic.fit import misfit_of
-from cosmos.bridge.critic.outcome import Outcome, conclude
+from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import ConfigError
@@ -28,6 +31,9 @@ class ConsistencyOptions:
     """Check -> bar that replaces the one of ``THRESHOLDS``, in the unit of that check."""
     limits: Limits = field(default_factory=Limits)
     """How to measure."""
+    protect: tuple[str, ...] = ()
+    """Semantic labels, or globs on prim paths that start with ``/``, of things that must keep their colour under any
+    light; what the request preserves, or gives a ``vis`` weight of 1, keeps it in any case."""
 
     def __post_init__(self) -> None:
         strange = sorted(set(self.thresholds) - set(THRESHOLDS))
@@ -80,29 +86,55 @@ class ConsistencyCritic:
         began = time.perf_counter()
         clip = request.clip
         misfit = misfit_of(request, result)
+        costs: dict[str, float] = {}
         if misfit is not None:
             outcomes = [Outcome(findings=(misfit,))]
         else:
             truth = Truth.of(clip)
-            sweeps = (
-                PictureSweep(self._thresholds, self._limits),
-                BoundarySweep(truth, self._thresholds, self._limits),
-                FlickerSweep(truth, self._thresholds, self._limits),
-                OrderSweep(self._thresholds, self._limits),
-            )
+            sweeps = self._sweeps(request, result, truth)
             for chunk in chunks(clip, result.rgb, truth, self._limits.chunk):
                 for sweep in sweeps:
-                    sweep.add(chunk)
+                    with _Cost(costs, sweep.family):
+                        sweep.add(chunk)
                 if progress is not None:
                     progress("judge", chunk.frames.stop, clip.num_frames)
-            outcomes = [sweep.conclude() for sweep in sweeps]
+            outcomes = []
+            for sweep in sweeps:
+                with _Cost(costs, sweep.family):
+                    outcomes.append(sweep.conclude())
+        costs["shared"] = time.perf_counter() - began - sum(costs.values())
         return conclude(
             outcomes,
             thresholds=self._thresholds,
             limits=self._limits,
             critic=self.name,
-            seconds=time.perf_counter() - began,
+            costs=costs,
         )
+
+    def _sweeps(self, request: TransferRequest, result: TransferResult, truth: Truth) -> tuple[Sweep, ...]:
+        bars, limits = self._thresholds, self._limits
+        return (
+            PictureSweep(bars, limits),
+            BoundarySweep(truth, bars, limits),
+            InventionSweep(truth, bars, limits),
+            ColorSweep(request, truth, bars, limits, self._options.protect),
+            FlickerSweep(truth, bars, limits),
+            OrderSweep(bars, limits),
+            PromptSweep(request, result, bars, limits),
+        )
+
+
+class _Cost:
+    """Adds what a block takes to a family's cost [s]."""
+
+    def __init__(self, costs: dict[str, float], family: str) -> None:
+        self._costs, self._family, self._began = costs, family, 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._costs[self._family] = self._costs.get(self._family, 0.0) + time.perf_counter() - self._began
 
 
 __all__ = ["ConsistencyCritic", "ConsistencyOptions"]

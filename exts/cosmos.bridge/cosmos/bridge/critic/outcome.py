@@ -4,11 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Optional, Protocol
+
+import numpy as np
 
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.types import Finding, Measurement, Severity, Verdict
+from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.types import Finding, Measurement, Scores, Severity, Verdict
 
 _RANK: Mapping[Severity, int] = {"reject": 0, "warning": 1, "note": 2}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ScoreRows:
+    """What one check measured of some frames and instances."""
+
+    check: str
+    """Name of the check."""
+    frame: np.ndarray
+    """Frame numbers, int32, shape [K]."""
+    instance: np.ndarray
+    """Instance ids, or ``WHOLE_FRAME``, int64, shape [K]."""
+    value: np.ndarray
+    """What was measured, float32, shape [K]."""
+    passed: np.ndarray
+    """Whether the bar is met, bool, shape [K]."""
+
+    @classmethod
+    def of(
+        cls, bar: Threshold, check: str, frame: np.ndarray, instance: np.ndarray | int, value: np.ndarray
+    ) -> ScoreRows:
+        """Hold values against a bar; one instance id may stand for all rows."""
+        return cls(
+            check=check,
+            frame=np.asarray(frame, np.int32),
+            instance=np.broadcast_to(np.asarray(instance, np.int64), np.shape(frame)),
+            value=np.asarray(value, np.float32),
+            passed=value >= bar.value if bar.better == "higher" else value <= bar.value,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,8 +52,38 @@ class Outcome:
     """What could be measured."""
     findings: tuple[Finding, ...] = ()
     """What was noticed, and what could not be checked."""
+    scores: tuple[ScoreRows, ...] = ()
+    """What was measured of each frame and instance."""
     proof: bool = False
     """Whether this family held the result against the labels, so that an empty list of faults means something."""
+
+    @classmethod
+    def join(cls, outcomes: Iterable[Outcome]) -> Outcome:
+        """Put several outcomes together."""
+        outcomes = tuple(outcomes)
+        return cls(
+            measurements=tuple(item for outcome in outcomes for item in outcome.measurements),
+            findings=tuple(item for outcome in outcomes for item in outcome.findings),
+            scores=tuple(item for outcome in outcomes for item in outcome.scores),
+            proof=any(outcome.proof for outcome in outcomes),
+        )
+
+
+class Sweep(Protocol):
+    """One family of checks over the frames of a clip."""
+
+    @property
+    def family(self) -> str:
+        """Name of the family, under which its cost is told."""
+        ...
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in."""
+        ...
+
+    def conclude(self) -> Outcome:
+        """Hold everything seen against the bars."""
+        ...
 
 
 def measured(thresholds: Mapping[str, Threshold], check: str, value: float) -> Measurement:
@@ -54,7 +117,12 @@ def spans(frames: Iterable[int]) -> str:
 
 
 def conclude(
-    outcomes: Iterable[Outcome], *, thresholds: Mapping[str, Threshold], limits: Limits, critic: str, seconds: float
+    outcomes: Iterable[Outcome],
+    *,
+    thresholds: Mapping[str, Threshold],
+    limits: Limits,
+    critic: str,
+    costs: Mapping[str, float],
 ) -> Verdict:
     """Weigh all outcomes; a clip is accepted if nothing rejects it and at least one family proved something."""
     outcomes = tuple(outcomes)
@@ -102,8 +170,26 @@ def conclude(
         findings=tuple(findings),
         measurements=tuple(measurements),
         rationale=rationale,
-        seconds=seconds,
+        seconds=sum(costs.values()),
+        costs=dict(costs),
+        scores=_table(outcomes),
     )
 
 
-__all__ = ["Outcome", "conclude", "measured", "spans", "unchecked"]
+def _table(outcomes: Iterable[Outcome]) -> Optional[Scores]:
+    """Put all rows of all checks into one table; ``None`` without any."""
+    rows = [item for outcome in outcomes for item in outcome.scores]
+    if not rows:
+        return None
+    checks = tuple(dict.fromkeys(item.check for item in rows))
+    return Scores(
+        checks=checks,
+        check=np.concatenate([np.full(len(item.frame), checks.index(item.check), np.int16) for item in rows]),
+        frame=np.concatenate([item.frame for item in rows]),
+        instance=np.concatenate([item.instance for item in rows]),
+        value=np.concatenate([item.value for item in rows]),
+        passed=np.concatenate([item.passed for item in rows]),
+    )
+
+
+__all__ = ["Outcome", "ScoreRows", "Sweep", "conclude", "measured", "spans", "unchecked"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Optional
 
-from cosmos.bridge.types import FindingKind, Severity
+from cosmos.bridge.types import Finding, FindingKind, Instance, Severity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,22 @@ class Threshold:
         quality = 1.0 - 0.5 * distance / span
         return min(max(quality, 0.0), 1.0) if quality == quality else 0.0
 
+    def finding(
+        self, check: str, text: str, value: float, frames: Sequence[int] = (), instance: Optional[Instance] = None
+    ) -> Finding:
+        """Say that a check missed this bar."""
+        return Finding(
+            kind=self.kind,
+            check=check,
+            severity=self.severity,
+            text=text,
+            frames=tuple(int(frame) for frame in frames),
+            instance=None if instance is None else instance.id,
+            prim_path="" if instance is None else instance.prim_path,
+            value=float(value),
+            threshold=self.value,
+        )
+
 
 THRESHOLDS: Mapping[str, Threshold] = {
     "blank_frames": Threshold(
@@ -52,6 +68,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="artefact",
         severity="reject",
         reason="A black, white or flat frame where the source shows a scene carries no label at all.",
+    ),
+    "saturated_frames": Threshold(
+        value=0.0,
+        better="lower",
+        best=0.0,
+        unit="frames",
+        kind="artefact",
+        severity="reject",
+        reason="A frame in which more than 60 % of the pixels have a channel at its end while the source keeps it "
+        "inside has lost what the labels speak of.",
     ),
     "frozen_frames": Threshold(
         value=0.0,
@@ -73,7 +99,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "labels of the wrong moment.",
     ),
     "edges_kept": Threshold(
-        value=0.5,
+        value=0.45,
         better="higher",
         best=1.0,
         unit="",
@@ -93,32 +119,64 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "adds and hides edges and noise fits by chance, so it only warns and is left out of the score.",
     ),
     "frame_shift": Threshold(
-        value=1.5,
+        value=0.1,
         better="lower",
-        best=0.0,
-        unit="px",
+        best=-0.3,
+        unit="",
         kind="geometry",
         severity="reject",
-        reason="All boundaries of a frame together moved; 1 px is within what filtering and codecs do.",
+        reason="How much better all outlines of a frame agree with the source's somewhere else than in place, of the "
+        "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=2.5,
+        value=0.28,
         better="lower",
-        best=0.0,
-        unit="px",
+        best=-0.3,
+        unit="",
         kind="geometry",
         severity="reject",
-        reason="The boundary of one instance moved; at 3 px the mask of a 30 px object is off by a fifth of its area.",
+        reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
+        "place, of the source's own agreement; crowded outlines and weather reach 0.25 by chance.",
     ),
     "instance_kept": Threshold(
-        value=0.25,
+        value=-0.2,
         better="higher",
-        best=1.0,
+        best=0.4,
         unit="",
         kind="label",
         severity="reject",
-        reason="Contrast across the boundary of an instance against that of what is as far away or farther: fog and "
-        "night weaken all of them, only a vanished object loses its own.",
+        reason="Agreement of an instance's outline with the source's (1 the source's own, 0 chance), less half of what "
+        "the others of the clip reach: fog, snow and night weaken all of them, only a vanished object loses its own.",
+    ),
+    "invented": Threshold(
+        value=4.5,
+        better="lower",
+        best=0.0,
+        unit="levels/px",
+        kind="label",
+        severity="reject",
+        reason="Mean of the edges that neither picture, depth nor ids of the source explain, in the worst patch of a "
+        "twentieth of the width, in the median frame; shadows and lamps of another light reach 4.",
+    ),
+    "protected_color": Threshold(
+        value=10.0,
+        better="lower",
+        best=0.0,
+        unit="a*b*",
+        kind="label",
+        severity="reject",
+        reason="Median distance of the mean colour of what must keep its colour from what it may have, in CIELAB; "
+        "people call colours different from about 2 side by side, and 10 is another paint.",
+    ),
+    "hallucination": Threshold(
+        value=0.682,
+        better="higher",
+        best=1.0,
+        unit="",
+        kind="artefact",
+        severity="warning",
+        reason="Dynamic-pixel hallucination score of cosmos-evaluator with its published bar, for comparison; "
+        "falling snow and rain count as invented, so it only warns.",
     ),
     "flicker_level": Threshold(
         value=6.0,
@@ -140,6 +198,75 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Median deviation from that change, beyond 1.5 times the source's: texture that boils or swims; the "
         "median leaves flakes and streaks out.",
     ),
+    "instance_flicker": Threshold(
+        value=16.0,
+        better="lower",
+        best=0.0,
+        unit="levels",
+        kind="flicker",
+        severity="reject",
+        reason="The same change of colour in one thing, in its second worst frame; light that moves over a thing "
+        "reaches 12.",
+    ),
+    "instance_texture": Threshold(
+        value=12.0,
+        better="lower",
+        best=0.0,
+        unit="levels",
+        kind="flicker",
+        severity="reject",
+        reason="The same deviation in one thing, in its second worst frame.",
+    ),
+    "seam_level": Threshold(
+        value=10.0,
+        better="lower",
+        best=0.0,
+        unit="levels",
+        kind="flicker",
+        severity="reject",
+        reason="A change of colour from one frame to the next that stays, as where two chunks meet, beyond the usual "
+        "change of the clip.",
+    ),
+    "prompt_change": Threshold(
+        value=4.0,
+        better="higher",
+        best=12.0,
+        unit="levels",
+        kind="prompt",
+        severity="reject",
+        reason="Mean difference from the source where the prompt asks for another light or weather; noise and a "
+        "codec make 2 to 3.",
+    ),
+    "prompt_night": Threshold(
+        value=0.95,
+        better="lower",
+        best=0.4,
+        unit="",
+        kind="prompt",
+        severity="reject",
+        reason="Brightness against the source where night was understood; lamps may light much of a picture, not all "
+        "of it.",
+    ),
+    "prompt_fog": Threshold(
+        value=0.85,
+        better="lower",
+        best=0.3,
+        unit="",
+        kind="prompt",
+        severity="reject",
+        reason="Contrast that far surfaces keep over what near ones keep, by true depth, where fog or dust of at "
+        "least 0.3 was understood.",
+    ),
+    "prompt_snow": Threshold(
+        value=1.0,
+        better="higher",
+        best=1.5,
+        unit="",
+        kind="prompt",
+        severity="warning",
+        reason="Whiteness of upward faces over upright ones, against the source; indoors nothing falls, so it only "
+        "warns.",
+    ),
 }
 """Check name -> bar, causes before their consequences: verdicts list them in this order."""
 
@@ -159,40 +286,45 @@ class Limits:
     """Gradients well below this are noise [levels/px]."""
     dark_level: float = 24.0
     """Where the result is darker all around, a missing edge proves nothing [levels]."""
-    chance_distance: float = 6.0
-    """So far beside a boundary, texture and noise alone answer [px]; what they answer is subtracted."""
     white_level: float = 250.0
     """Where the result is brighter all around, it is overexposed and a missing edge proves nothing [levels]."""
-    min_sites: int = 40
+    min_sites: int = 25
     """Fewest visible boundary pixels of an instance that are judged [px]."""
     max_sites: int = 300
     """Boundary pixels of an instance and frame that are looked at [px]; more are thinned evenly."""
     frame_sites: int = 8000
     """Boundary pixels of a frame that are looked at, about [px]."""
+    min_shown: float = 0.6
+    """Share of a boundary around which the result must show any structure; fog rightly hides the rest."""
     min_roundness: float = 0.1
     """Boundaries straighter than this tell no displacement along themselves; 0 is a line, 0.5 a circle."""
     min_relief: float = 0.5
     """Share of a boundary at which depth must jump before its absence is a fault: snow may cover a flat marking."""
-    shift_distinct: float = 0.75
-    """The source itself, shifted by as much, must fit worse than this times its fit in place."""
-    shift_fit: float = 0.7
-    """A shifted boundary must fit at least so well, against what the source shows in place."""
-    shift_gain: float = 1.4
-    """A shifted boundary must fit so many times better than an unshifted one."""
+    min_distinct: float = 0.5
+    """Share of the source's own score that its place must explain; crowded outlines agree with anything."""
+    chance_shift: float = 4.0
+    """So far away from its place an outline agrees by chance alone [px]; that is subtracted."""
+    instance_away: float = 2.3
+    """Shortest displacement of an instance that is looked for [px]."""
+    frame_away: float = 1.5
+    """Shortest displacement of a whole frame that is looked for [px]; 1 px is within what filtering and codecs do."""
+    shift_repeats: float = 0.5
+    """Where the source's own outline agrees with itself by more than this, a shift proves nothing."""
     shift_agreement: float = 1.5
     """Displacements in different frames are of one fault if they differ by no more than this [px]."""
     shift_share: float = 0.3
-    """Share of the frames that must agree on a displacement ..."""
-    strong_shift_gain: float = 1.6
-    """... unless two frames show it as clearly as this."""
-    fit_present: float = 0.4
-    """A boundary that is found in place by so much of its length has not vanished, however faint it is."""
-    max_chance: float = 0.4
-    """Contrast beside a boundary, against its own in the source, above which its absence proves nothing."""
+    """Where fewer of its frames agree on a displacement, they must show it more clearly."""
     gone_share: float = 0.5
-    """Share of its frames in which an instance must be gone."""
-    neighbour_depth: float = 0.85
-    """Neighbours of an instance are those at least this many times as far away."""
+    """Share of its frames in which an instance must be gone, if the clip as a whole does not show it."""
+    part_margin: float = 0.1
+    """What the bar is raised by where some frames alone show a fault, for they are the worst of several; twice
+    that where they are few."""
+    patch_width: float = 0.06
+    """Width of a patch in which invented edges are summed, as share of the picture's."""
+    min_color_samples: int = 20
+    """Fewest pixels of a thing whose colour is judged."""
+    prompt_samples: int = 20_000
+    """Pixels of a frame that the prompt is checked on, about."""
     flicker_samples: int = 60_000
     """Pixels of a frame that flicker is measured on, about."""
     min_flicker_samples: int = 100

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
+from cosmos.bridge.kernels.boundary import color_gradient
 from cosmos.bridge.types import Clip, Instance
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class Chunk:
     """Previous minus current position [px], float32, shape [N, H, W, 2]."""
     index: Optional[np.ndarray]
     """Ids renumbered to 0 .. number of instances - 1, int32, shape [N, H, W]."""
+    thing: Optional[np.ndarray]
+    """Things that these are parts of, int32, shape [N, H, W]."""
+    gradients: tuple[np.ndarray, np.ndarray]
+    """Colour gradients of source and result [levels/px], float32, shape [N, H, W, 2]."""
 
     @property
     def frames(self) -> range:
@@ -43,35 +48,46 @@ class Chunk:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Truth:
-    """The instances of a clip, renumbered densely."""
+    """The instances of a clip, renumbered densely, and the labelled things they are parts of."""
 
-    instances: tuple[Instance, ...]
+    parts: tuple[Instance, ...]
     """Instance of each dense index; id 0 is the background."""
     areas: np.ndarray
     """Pixels of each, summed over the clip, int64."""
+    things: tuple[Instance, ...]
+    """Labelled things: the largest instance of each under the path of the thing; id 0 is the background."""
+    thing_of: np.ndarray
+    """Thing of each dense index, int64."""
 
     @classmethod
     def of(cls, clip: Clip) -> Truth:
         """Count the ids of a clip; an id that the clip does not describe gets an instance without a path."""
-        if clip.instance_ids is None:
-            return cls(instances=(), areas=np.zeros(0, np.int64))
         ids: dict[int, int] = {}
-        for frame in range(clip.num_frames):
-            values, counts = _count(clip.instance_ids[frame].numpy())
+        for frame in range(clip.num_frames if clip.instance_ids is not None else 0):
+            values, counts = _count(clip.instance_ids[frame].numpy())  # type: ignore[index]
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
                 ids[value] = ids.get(value, 0) + count
         keys = sorted(ids)
-        instances = tuple(clip.instances.get(key) or Instance(id=key, prim_path="") for key in keys)
-        return cls(instances=instances, areas=np.array([ids[key] for key in keys], np.int64))
+        parts = tuple(clip.instances.get(key) or Instance(id=key, prim_path="") for key in keys)
+        areas = np.array([ids[key] for key in keys], np.int64)
+        names = [part.owner or part.prim_path or f"#{part.id}" if part.id else "" for part in parts]
+        order = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        thing_of = np.array([order[name] for name in names], np.int64)
+        largest = [max(np.flatnonzero(thing_of == i), key=lambda part: areas[part]) for i in range(len(order))]
+        things = tuple(
+            parts[i] if parts[i].id == 0 else replace(parts[i], prim_path=parts[i].owner or parts[i].prim_path)
+            for i in largest
+        )
+        return cls(parts=parts, areas=areas, things=things, thing_of=thing_of)
 
     def name(self, index: int) -> str:
-        """Name an instance for a sentence."""
-        instance = self.instances[index]
-        return instance.prim_path or ("the background" if instance.id == 0 else f"instance {instance.id}")
+        """Name a thing for a sentence."""
+        thing = self.things[index]
+        return thing.prim_path or ("the background" if thing.id == 0 else f"instance {thing.id}")
 
     def index_of(self, ids: np.ndarray) -> np.ndarray:
         """Renumber an array of ids densely, int32."""
-        keys = np.array([instance.id for instance in self.instances], np.int64)
+        keys = np.array([part.id for part in self.parts], np.int64)
         flat = np.ascontiguousarray(ids).view(np.uint32)
         if keys[-1] < 1 << 22:
             table = np.zeros(int(keys[-1]) + 1, np.int32)
@@ -97,6 +113,7 @@ def chunks(clip: Clip, result: wp.array, truth: Truth, size: int) -> Iterator[Ch
         halo = int(first > 0)
         cut = slice(first - halo, min(first + size, clip.num_frames))
         ids = None if clip.instance_ids is None else clip.instance_ids[cut]
+        index = None if ids is None else truth.index_of(ids.numpy())
         yield Chunk(
             first=first,
             halo=halo,
@@ -105,7 +122,9 @@ def chunks(clip: Clip, result: wp.array, truth: Truth, size: int) -> Iterator[Ch
             depth=None if clip.depth is None else clip.depth[cut],
             ids=ids,
             motion=None if clip.motion is None else clip.motion[cut],
-            index=None if ids is None else truth.index_of(ids.numpy()),
+            index=index,
+            gradients=(color_gradient(clip.rgb[cut]).numpy(), color_gradient(result[cut]).numpy()),
+            thing=None if index is None else truth.thing_of.astype(np.int32)[index],
         )
 
 

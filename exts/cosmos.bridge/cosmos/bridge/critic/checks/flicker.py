@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 from cosmos.bridge.kernels.reproject import fetch_along_motion, seen_before
-from cosmos.bridge.types import Finding
+from cosmos.bridge.types import WHOLE_FRAME
 
+_VERBS = {2: "changes its colour", 3: "changes its texture"}
 _CHECKS = ("flicker_level", "flicker_texture")
+_THING_CHECKS = ("instance_flicker", "instance_texture")
 
 
 class FlickerSweep:
@@ -22,6 +24,8 @@ class FlickerSweep:
     The residual of the result is held against that of the source, so that noise, shading and interpolation, which the
     source shows as well, are not called flicker. Medians leave rain and snow out.
     """
+
+    family = "motion"
 
     def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._truth, self._thresholds, self._limits = truth, thresholds, limits
@@ -52,8 +56,8 @@ class FlickerSweep:
             frame = chunk.first + pair + (1 - chunk.halo)
             mask = seen[pair, ::step, ::step] != 0
             owner = np.zeros(int(mask.sum()), np.int64)
-            if chunk.index is not None:
-                owner = chunk.index[1 + pair, ::step, ::step][mask].astype(np.int64)
+            if chunk.thing is not None:
+                owner = chunk.thing[1 + pair, ::step, ::step][mask].astype(np.int64)
             levels = [
                 now[pair, ::step, ::step][mask].astype(np.int16) - before[pair, ::step, ::step][mask]
                 for now, before in residuals
@@ -64,7 +68,7 @@ class FlickerSweep:
         """Take the residuals [levels] of one frame in, shape [K, 3], of the whole picture (-1) and of each owner."""
         allowed = self._limits.source_flicker
         for mine, index in ((np.zeros(len(owner), np.int64), -1), (owner, 0)):
-            if index < 0 or self._truth.instances:
+            if index < 0 or self._truth.things:
                 count, level, texture = _medians(result, mine)
                 _, level_source, texture_source = _medians(source, mine)
                 level = np.maximum(level - allowed * level_source, 0.0)
@@ -80,55 +84,68 @@ class FlickerSweep:
             text = f"Flicker could not be checked: the source gives nothing to follow ({why})."
             return Outcome(findings=(unchecked("flicker_level", text),))
         table = np.array(self._rows)
-        measurements = tuple(measured(self._thresholds, check, _worst(table, 2 + i)) for i, check in enumerate(_CHECKS))
-        findings = [finding for i, check in enumerate(_CHECKS) for finding in self._faults(check, table, 2 + i)]
-        return Outcome(measurements=measurements, findings=tuple(findings))
+        whole, things = table[table[:, 1] < 0], table[table[:, 1] >= 0]
+        outcomes = [self._whole(check, whole, 2 + i) for i, check in enumerate(_CHECKS) if len(whole)]
+        if len(whole):
+            outcomes.append(self._seam(whole))
+        if len(things):
+            outcomes += [self._things(check, things, 2 + i) for i, check in enumerate(_THING_CHECKS)]
+        return Outcome.join(outcomes)
 
-    def _faults(self, check: str, table: np.ndarray, column: int) -> list[Finding]:
-        """One finding for the whole picture, and one for each instance that flickers in other frames."""
-        bar = self._thresholds[check]
-        failing = table[~np.array([bar.passes(value) for value in table[:, column]])]
-        judged = len(np.unique(table[:, 0]))
-        whole = set(failing[failing[:, 1] < 0, 0].astype(int).tolist())
-        findings = []
-        for owner in np.unique(failing[:, 1]).astype(int).tolist():
-            rows = failing[failing[:, 1] == owner]
-            frames = [frame for frame in rows[:, 0].astype(int).tolist() if owner < 0 or frame not in whole]
-            if not frames or (owner >= 0 and len(frames) < min(2, judged)):
-                continue
-            instance = None if owner < 0 else self._truth.instances[owner]
-            name = "The whole picture" if owner < 0 else self._truth.name(owner)
-            value = float(rows[:, column].max())
-            what = "changes its colour" if check == "flicker_level" else "changes its texture"
+    def _whole(self, check: str, table: np.ndarray, column: int) -> Outcome:
+        """Whether the whole picture flickers."""
+        bar, values = self._thresholds[check], table[:, column]
+        scores = ScoreRows.of(bar, check, table[:, 0], WHOLE_FRAME, values)
+        worst, findings = float(values.max()), []
+        if not scores.passed.all():
+            frames = table[~scores.passed, 0].astype(int).tolist()
             text = (
-                f"{name} {what} by up to {value:.1f} levels a frame along true motion, beyond what the source does, in "
-                f"{len(frames)} frames ({spans(frames)}); {bar.value:.0f} levels are allowed."
+                f"The whole picture {_VERBS[column]} by up to {worst:.1f} levels a frame along true motion, beyond "
+                f"what the source does, in {len(frames)} frames ({spans(frames)}); {bar.value:.0f} levels are allowed."
             )
-            findings.append(
-                Finding(
-                    kind=bar.kind,
-                    check=check,
-                    severity=bar.severity,
-                    text=text,
-                    frames=tuple(frames),
-                    instance=None if instance is None else instance.id,
-                    prim_path="" if instance is None else instance.prim_path,
-                    value=value,
-                    threshold=bar.value,
+            findings.append(bar.finding(check, text, worst, frames))
+        found = measured(self._thresholds, check, worst)
+        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
+
+    def _seam(self, table: np.ndarray) -> Outcome:
+        """Whether the colour jumps once and stays, against what it usually does."""
+        bar, values = self._thresholds["seam_level"], table[:, 2]
+        if len(values) < 3:
+            return Outcome()
+        at = int(values.argmax())
+        value = float(values[at] - np.median(values))
+        found = measured(self._thresholds, "seam_level", value)
+        if found.passed:
+            return Outcome(measurements=(found,))
+        frame = int(table[at, 0])
+        text = (
+            f"Colour jumps by {value:.1f} levels between frames {frame - 1} and {frame}, more than anywhere else in "
+            f"the clip, as where two chunks meet; {bar.value:.0f} levels are allowed."
+        )
+        return Outcome(measurements=(found,), findings=(bar.finding("seam_level", text, value, [frame]),))
+
+    def _things(self, check: str, table: np.ndarray, column: int) -> Outcome:
+        """Whether single things flicker, each in its second worst frame (its only one, if it has one)."""
+        bar, things = self._thresholds[check], self._truth.things
+        ids = np.array([thing.id for thing in things])[table[:, 1].astype(int)]
+        scores = ScoreRows.of(bar, check, table[:, 0], ids, table[:, column])
+        nth = min(2, len(np.unique(table[:, 0])))
+        worst, findings = 0.0, []
+        for owner in np.unique(table[:, 1]).astype(int).tolist():
+            mine = table[:, 1] == owner
+            values = np.sort(table[mine, column])[::-1]
+            value = float(values[nth - 1]) if len(values) >= nth else 0.0
+            worst = max(worst, value)
+            if not bar.passes(value):
+                frames = table[mine & ~scores.passed, 0].astype(int).tolist()
+                text = (
+                    f"{self._truth.name(owner)} {_VERBS[column]} by {value:.1f} levels a frame along true motion, "
+                    f"beyond what the source does, in {len(frames)} frames ({spans(frames)}); {bar.value:.0f} levels "
+                    "are allowed."
                 )
-            )
-        return findings
-
-
-def _worst(table: np.ndarray, column: int) -> float:
-    """Largest value of the whole picture, or of an instance in at least two frames (in all, if there is only one)."""
-    nth = min(2, len(np.unique(table[:, 0])))
-    worst = float(table[table[:, 1] < 0][:, column].max(initial=0.0))
-    for owner in np.unique(table[table[:, 1] >= 0, 1]):
-        values = np.sort(table[table[:, 1] == owner, column])[::-1]
-        if len(values) >= nth:
-            worst = max(worst, float(values[nth - 1]))
-    return worst
+                findings.append(bar.finding(check, text, value, frames, things[owner]))
+        found = measured(self._thresholds, check, worst)
+        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
 
 
 def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk
-from cosmos.bridge.types import Finding
+from cosmos.bridge.types import WHOLE_FRAME
 
 
 class OrderSweep:
@@ -19,6 +19,8 @@ class OrderSweep:
     Structure is the local direction of edges, whatever their contrast and sign; what stands still over the clip is
     subtracted, so that only what moves decides. Works on reduced pictures and needs nothing but pictures.
     """
+
+    family = "order"
 
     def __init__(self, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._thresholds, self._limits = thresholds, limits
@@ -42,11 +44,7 @@ class OrderSweep:
         if len(source) < 2:
             text = "Order and freezing could not be checked: the clip has one frame."
             return Outcome(findings=(unchecked("frame_order", text),))
-        outcomes = (self._frozen(source, result), self._shuffled(source, result))
-        return Outcome(
-            measurements=tuple(m for outcome in outcomes for m in outcome.measurements),
-            findings=tuple(f for outcome in outcomes for f in outcome.findings),
-        )
+        return Outcome.join([self._frozen(source, result), self._shuffled(source, result)])
 
     def _frozen(self, source: np.ndarray, result: np.ndarray) -> Outcome:
         """Frames that repeat the one before although the source moves."""
@@ -69,7 +67,7 @@ class OrderSweep:
         if value.passed:
             return Outcome(measurements=(value,))
         text = f"{len(frozen)} frames repeat the one before although the source moves ({spans(frozen)})."
-        return Outcome(measurements=(value,), findings=(self._finding("frozen_frames", text, frozen),))
+        return self._outcome("frozen_frames", frozen, text)
 
     def _shuffled(self, source: np.ndarray, result: np.ndarray) -> Outcome:
         """Frames that fit another moment better than their own."""
@@ -93,7 +91,7 @@ class OrderSweep:
             f"{len(wrong)} frames show another moment than their own ({spans(wrong)}); frame {frame} looks like "
             f"frame {other} of the source."
         )
-        return Outcome(measurements=(value,), findings=(self._finding("frame_order", text, list(wrong)),))
+        return self._outcome("frame_order", list(wrong), text)
 
     def _match(self, source: np.ndarray, result: np.ndarray) -> tuple[dict[int, int], int]:
         """Find frames whose best match is another one; also count the frames that could be judged."""
@@ -120,17 +118,13 @@ class OrderSweep:
         best = np.where(lead > limits.order_margin, cross, -np.inf).argmax(axis=1)
         return {int(frame): int(best[frame]) for frame in np.flatnonzero(wrong)}, int(judged.sum())
 
-    def _finding(self, check: str, text: str, frames: list[int]) -> Finding:
+    def _outcome(self, check: str, frames: list[int], text: str) -> Outcome:
+        """What is wrong with single frames."""
         bar = self._thresholds[check]
-        return Finding(
-            kind=bar.kind,
-            check=check,
-            severity=bar.severity,
-            text=text,
-            frames=tuple(frames),
-            value=float(len(frames)),
-            threshold=bar.value,
-        )
+        scores = ScoreRows.of(bar, check, np.array(frames), WHOLE_FRAME, np.ones(len(frames)))
+        finding = bar.finding(check, text, len(frames), frames)
+        value = measured(self._thresholds, check, len(frames))
+        return Outcome(measurements=(value,), findings=(finding,), scores=(scores,))
 
 
 def _shifts(length: float) -> list[tuple[float, float]]:

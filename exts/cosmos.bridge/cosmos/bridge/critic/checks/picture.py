@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk
-from cosmos.bridge.types import Finding
+from cosmos.bridge.types import WHOLE_FRAME
 
 _TOLERANCE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 
@@ -18,9 +18,12 @@ _TOLERANCE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 class PictureSweep:
     """Looks for black, white and flat frames, and compares Canny edges with a tolerance."""
 
+    family = "picture"
+
     def __init__(self, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._thresholds, self._limits = thresholds, limits
         self._blank: dict[int, str] = {}
+        self._saturated: list[int] = []
         self._edges: list[float] = []
 
     def add(self, chunk: Chunk) -> None:
@@ -31,47 +34,43 @@ class PictureSweep:
             kind = _blankness(result, made)
             if kind and not _blankness(source, grey):
                 self._blank[frame] = kind
+            if not kind and _saturation(result) > 0.6 and _saturation(source) < 0.3:
+                self._saturated.append(frame)
             f1 = _edge_f1(grey, made)
             if f1 is not None:
                 self._edges.append(f1)
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
-        bar = self._thresholds["blank_frames"]
-        measurements = [measured(self._thresholds, "blank_frames", len(self._blank))]
-        findings = []
-        if self._blank:
-            kinds = ", ".join(sorted(set(self._blank.values())))
-            text = f"{len(self._blank)} frames are {kinds} ({spans(self._blank)}) where the source shows a scene."
-            findings.append(
-                Finding(
-                    kind=bar.kind,
-                    check="blank_frames",
-                    severity=bar.severity,
-                    text=text,
-                    frames=tuple(self._blank),
-                    value=float(len(self._blank)),
-                    threshold=bar.value,
-                )
-            )
+        outcomes = [
+            self._counted("blank_frames", list(self._blank), " and ".join(sorted(set(self._blank.values())))),
+            self._counted("saturated_frames", self._saturated, "saturated"),
+        ]
         if not self._edges:
-            findings.append(unchecked("edge_f1", "Edge F1 could not be measured: the source shows no edges."))
-            return Outcome(measurements=tuple(measurements), findings=tuple(findings))
+            text = "Edge F1 could not be measured: the source shows no edges."
+            outcomes.append(Outcome(findings=(unchecked("edge_f1", text),)))
+            return Outcome.join(outcomes)
         bar = self._thresholds["edge_f1"]
         value = measured(self._thresholds, "edge_f1", float(np.mean(self._edges)))
-        if not value.passed:
-            text = f"Edges agree with F1 {value.value:.2f} (2 px tolerance, equal contrast); {bar.value:.2f} is usual."
-            findings.append(
-                Finding(
-                    kind=bar.kind,
-                    check="edge_f1",
-                    severity=bar.severity,
-                    text=text,
-                    value=value.value,
-                    threshold=bar.value,
-                )
-            )
-        return Outcome(measurements=(*measurements, value), findings=tuple(findings))
+        text = f"Edges agree with F1 {value.value:.2f} (2 px tolerance, equal contrast); {bar.value:.2f} is usual."
+        findings = () if value.passed else (bar.finding("edge_f1", text, value.value),)
+        return Outcome.join([*outcomes, Outcome(measurements=(value,), findings=findings)])
+
+    def _counted(self, check: str, frames: list[int], what: str) -> Outcome:
+        """Frames that should not be there at all."""
+        value = measured(self._thresholds, check, len(frames))
+        if not frames:
+            return Outcome(measurements=(value,))
+        bar = self._thresholds[check]
+        text = f"{len(frames)} frames are {what} ({spans(frames)}) where the source shows a scene."
+        scores = ScoreRows.of(bar, check, np.array(frames), WHOLE_FRAME, np.ones(len(frames)))
+        finding = bar.finding(check, text, len(frames), frames)
+        return Outcome(measurements=(value,), findings=(finding,), scores=(scores,))
+
+
+def _saturation(picture: np.ndarray) -> float:
+    """Share of the pixels that have a channel within 2 levels of either end."""
+    return float(((picture >= 253) | (picture <= 2)).any(axis=2).mean())
 
 
 def _blankness(picture: np.ndarray, grey: np.ndarray) -> str:

@@ -1,0 +1,270 @@
+"""Are the outlines that the labels claim still where they were? Conclusions per frame and per instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from cosmos.bridge.critic.checks.agreement import Agreement, agree
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Truth
+from cosmos.bridge.types import WHOLE_FRAME
+
+IN_PLACE = 1.0
+"""What filtering and codecs move an outline by [px]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outlines:
+    """What was seen of outlines, one row a frame and owner, by frame; arrays of one length N."""
+
+    frame: np.ndarray
+    """Frame number, int64."""
+    owner: np.ndarray
+    """Index of the thing, -1 where the clip has no ids, int64."""
+    sites: np.ndarray
+    """Visible outline pixels in the source [px]."""
+    shown: np.ndarray
+    """Those among them around which the result shows any structure [px]."""
+    weight: np.ndarray
+    """Weight of the sites shown."""
+    kept: np.ndarray
+    """Weight of those that have an edge of the right direction in place."""
+    relief: np.ndarray
+    """Share of the outline at which depth jumps; NaN without depth."""
+    roundness: np.ndarray
+    """0 for a straight line, 0.5 for a circle."""
+    source: np.ndarray
+    """Shift scores of the source, float32, shape [N, K, K]."""
+    result: np.ndarray
+    """Shift scores of the result, float32, shape [N, K, K]."""
+
+    def take(self, rows: np.ndarray) -> Outlines:
+        """Return some rows."""
+        return Outlines(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+
+    def replace(self, **columns: np.ndarray) -> Outlines:
+        """Return other values in some columns."""
+        return replace(self, **columns)
+
+    @classmethod
+    def join(cls, parts: Sequence[Outlines]) -> Outlines:
+        """Put the rows of several chunks together."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+
+def conclude_outlines(
+    outlines: Outlines, totals: Outlines, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits
+) -> Outcome:
+    """Hold everything seen against the bars.
+
+    Args:
+        outlines: One row a frame and owner.
+        totals: One row a frame: the scores of all owners together.
+        truth: The instances of the clip.
+        thresholds: The bars.
+        limits: How to measure.
+    """
+    judge = _Judge(truth, thresholds, limits)
+    outcomes = [judge.edges(outlines), judge.frames_moved(totals)]
+    if truth.things:
+        judged = outlines.take(_judged(outlines, truth, limits))
+        outcomes += [judge.moved(judged), judge.vanished(judged), judge.left_out(outlines, judged)]
+    else:
+        text = "Instances could not be checked one by one: the source gives no instance ids."
+        outcomes.append(Outcome(findings=(unchecked("boundary_shift", text),)))
+    return Outcome.join(outcomes)
+
+
+def _judged(outlines: Outlines, truth: Truth, limits: Limits) -> np.ndarray:
+    """Rows of things whose outline shows well enough over the clip, where it shows at all."""
+    things = np.array([instance.id != 0 for instance in truth.things] + [False])
+    rows = things[outlines.owner] & (2 * outlines.sites >= limits.min_sites)
+    kept = np.flatnonzero(rows & (outlines.shown >= limits.min_shown * outlines.sites))
+    owners, which, seen = np.unique(outlines.owner[kept], return_inverse=True, return_counts=True)
+    mean = np.bincount(which, outlines.sites[kept], minlength=len(owners)) / np.maximum(seen, 1)
+    there = np.array([np.count_nonzero(outlines.owner == owner) for owner in owners.tolist()])
+    return kept[((mean >= limits.min_sites) & (2 * seen > there))[which]]
+
+
+class _Judge:
+    """Holds outlines against bars."""
+
+    def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+        self._truth, self._thresholds, self._limits = truth, thresholds, limits
+
+    def edges(self, outlines: Outlines) -> Outcome:
+        """Share of visible outline pixels that still have an edge, frame by frame."""
+        bar = self._thresholds["edges_kept"]
+        sites = np.bincount(outlines.frame, outlines.shown)
+        shown, kept = np.bincount(outlines.frame, outlines.weight), np.bincount(outlines.frame, outlines.kept)
+        frames = np.flatnonzero(sites >= self._limits.min_sites)
+        if not len(frames):
+            text = "Edges could not be checked: too few boundary pixels show in the result."
+            return Outcome(findings=(unchecked("edges_kept", text),))
+        share = kept[frames] / np.maximum(shown[frames], 1e-9)
+        scores = ScoreRows.of(bar, "edges_kept", frames, WHOLE_FRAME, share)
+        failing, worst, findings = frames[~scores.passed], float(share.min()), []
+        if len(failing):
+            text = (
+                f"Only {100 * worst:.0f} % of the visible boundary pixels have their edge in the worst of "
+                f"{len(failing)} frames ({spans(failing.tolist())}); {100 * bar.value:.0f} % are needed."
+            )
+            findings.append(bar.finding("edges_kept", text, worst, failing.tolist()))
+        value = measured(self._thresholds, "edges_kept", worst)
+        return Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,), proof=True)
+
+    def frames_moved(self, totals: Outlines) -> Outcome:
+        """Whether all outlines of a frame moved together."""
+        bar, limits = self._thresholds["frame_shift"], self._limits
+        seen = totals.take(np.flatnonzero(totals.sites >= limits.min_sites))
+        if not len(seen.frame):
+            text = "Displaced frames could not be looked for: too few boundary pixels show in the result."
+            return Outcome(findings=(unchecked("frame_shift", text),))
+        found = agree(seen.source, seen.result, limits=limits, near=0.0, away=limits.frame_away)
+        scores = ScoreRows.of(bar, "frame_shift", seen.frame, WHOLE_FRAME, found.margin)
+        failing, worst, findings = seen.frame[~scores.passed], float(found.margin.max()), []
+        if len(failing):
+            length = float(np.median(np.hypot(*found.shift[~scores.passed].T)))
+            text = (
+                f"The whole picture is displaced by {length:.1f} px against its labels in {len(failing)} frames "
+                f"({spans(failing.tolist())}): its outlines agree better there by {worst:.2f} of the source's own "
+                f"agreement; {bar.value:.2f} is allowed."
+            )
+            findings.append(bar.finding("frame_shift", text, worst, failing.tolist()))
+        value = measured(self._thresholds, "frame_shift", worst)
+        return Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,))
+
+    def moved(self, outlines: Outlines) -> Outcome:
+        """Whether the outline of single instances moved."""
+        bar, limits = self._thresholds["boundary_shift"], self._limits
+        outlines = outlines.take(np.flatnonzero(outlines.roundness >= limits.min_roundness))
+        if not len(outlines.frame):
+            return Outcome()
+        outlines = self._distinct(outlines)
+        if not len(outlines.frame):
+            return Outcome()
+        row = self._agree(outlines)
+        scores = self._rows("boundary_shift", outlines, row.margin)
+        worst, findings = -1.0, []
+        for owner in np.unique(outlines.owner).tolist():
+            mine = np.flatnonzero(outlines.owner == owner)
+            margin, shift, off = self._displaced(outlines, row, mine)
+            worst = max(worst, margin)
+            if not bar.passes(margin):
+                frames = outlines.frame[off].tolist()
+                text = (
+                    f"{self._truth.name(owner)} is displaced by {shift:.1f} px against its mask in {len(off)} of "
+                    f"{len(mine)} frames ({spans(frames)}): its outline agrees better there by {margin:.2f} of the "
+                    f"source's own agreement; {bar.value:.2f} is allowed."
+                )
+                findings.append(bar.finding("boundary_shift", text, margin, frames, self._truth.things[owner]))
+        value = measured(self._thresholds, "boundary_shift", worst)
+        return Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,))
+
+    def _displaced(self, outlines: Outlines, row: Agreement, mine: np.ndarray) -> tuple[float, float, np.ndarray]:
+        """Margin, shift [px] and rows of an instance's displacement: over the clip, or frames that agree on one."""
+        bar, limits = self._thresholds["boundary_shift"], self._limits
+        whole = self._agree_sum(outlines, mine)
+        off = mine[row.margin[mine] > bar.value]
+        if len(off):
+            off = off[
+                np.linalg.norm(row.shift[off] - np.median(row.shift[off], axis=0), axis=1) <= limits.shift_agreement
+            ]
+        best = float(whole.margin[0]), float(np.hypot(*whole.shift[0])), off if len(off) else mine
+        if len(off) >= min(2, len(mine)):
+            part = self._agree_sum(outlines, off)
+            many = len(off) >= limits.shift_share * len(mine)
+            extra = limits.part_margin if many else 2.0 * limits.part_margin
+            margin = float(part.margin[0]) - extra * (len(off) < len(mine))
+            if margin > best[0]:
+                best = margin, float(np.hypot(*part.shift[0])), off
+        return best
+
+    def vanished(self, outlines: Outlines) -> Outcome:
+        """Whether an instance lost its outline while the others kept theirs."""
+        bar, limits = self._thresholds["instance_kept"], self._limits
+        deep = ~(outlines.relief < limits.min_relief)
+        outlines = outlines.take(np.flatnonzero(deep))
+        outlines = self._distinct(outlines)
+        owners = np.unique(outlines.owner)
+        if len(owners) < 2:
+            text = "Vanished instances could not be looked for: fewer than two show an outline of their own."
+            return Outcome(findings=(unchecked("instance_kept", text),))
+        row = self._agree(outlines)
+        presence = {owner: float(self._agree_sum(outlines, np.flatnonzero(outlines.owner == owner)).presence[0])
+                    for owner in owners.tolist()}  # fmt: skip
+        expected = {owner: 0.5 * float(np.median([value for other, value in presence.items() if other != owner]))
+                    for owner in presence}  # fmt: skip
+        lead = row.presence - np.array([expected[owner] for owner in outlines.owner.tolist()])
+        scores = self._rows("instance_kept", outlines, lead)
+        worst, findings = 1.0, []
+        for owner in owners.tolist():
+            mine = np.flatnonzero(outlines.owner == owner)
+            value, gone = self._missing(outlines, lead, mine, presence[owner], expected[owner])
+            worst = min(worst, value)
+            if not bar.passes(value):
+                frames = outlines.frame[gone].tolist()
+                text = (
+                    f"{self._truth.name(owner)} has vanished in {len(gone)} of {len(mine)} frames ({spans(frames)}): "
+                    f"its outline agrees by {value + expected[owner]:.2f} with the source's where that of others "
+                    f"agrees by {2.0 * expected[owner]:.2f}; {bar.value + expected[owner]:.2f} is needed."
+                )
+                findings.append(bar.finding("instance_kept", text, value, frames, self._truth.things[owner]))
+        found = measured(self._thresholds, "instance_kept", worst)
+        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,), proof=True)
+
+    def _missing(
+        self, outlines: Outlines, lead: np.ndarray, mine: np.ndarray, presence: float, expected: float
+    ) -> tuple[float, np.ndarray]:
+        """Lead over what is expected and rows where one instance is missing: over the clip, or where it shows least."""
+        bar, limits = self._thresholds["instance_kept"], self._limits
+        gone = mine[lead[mine] < bar.value]
+        value, rows = presence - expected, gone if len(gone) else mine
+        if len(gone) >= max(min(2, len(mine)), limits.gone_share * len(mine)):
+            part = float(self._agree_sum(outlines, gone).presence[0]) - expected
+            part += limits.part_margin * (len(gone) < len(mine))
+            value = min(value, part)
+        return value, rows
+
+    def left_out(self, outlines: Outlines, judged: Outlines) -> Outcome:
+        """Name the instances that no frame shows well enough to judge."""
+        known = {i for i, instance in enumerate(self._truth.things) if instance.id != 0}
+        named = sorted(known - set(judged.owner.tolist()))
+        if not named:
+            return Outcome()
+        names = ", ".join(self._truth.name(owner) for owner in named[:5]) + (", ..." if len(named) > 5 else "")
+        text = (
+            f"{len(named)} of {len(known)} things could not be judged one by one, each with fewer than "
+            f"{self._limits.min_sites} visible boundary pixels or hidden by the result: {names}."
+        )
+        return Outcome(findings=(unchecked("instances", text),))
+
+    def _distinct(self, outlines: Outlines) -> Outlines:
+        """Leave out instances whose source outline agrees with itself almost anywhere."""
+        keep = [
+            mine
+            for mine in (np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist())
+            if self._agree_sum(outlines, mine).distinct[0] >= self._limits.min_distinct
+        ]
+        return outlines.take(np.sort(np.concatenate(keep))) if keep else outlines.take(np.zeros(0, np.int64))
+
+    def _agree(self, outlines: Outlines) -> Agreement:
+        limits = self._limits
+        return agree(outlines.source, outlines.result, limits=limits, near=IN_PLACE, away=limits.instance_away)
+
+    def _agree_sum(self, outlines: Outlines, rows: np.ndarray) -> Agreement:
+        """Agreement of some rows taken together."""
+        limits = self._limits
+        source, result = (scores[rows].sum(axis=0, keepdims=True) for scores in (outlines.source, outlines.result))
+        return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away)
+
+    def _rows(self, check: str, outlines: Outlines, values: np.ndarray) -> ScoreRows:
+        ids = np.array([self._truth.things[owner].id for owner in outlines.owner.tolist()], np.int64)
+        return ScoreRows.of(self._thresholds[check], check, outlines.frame, ids, values)
+
+
+__all__ = ["Outlines", "conclude_outlines"]

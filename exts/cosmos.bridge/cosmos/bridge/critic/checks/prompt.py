@@ -1,0 +1,139 @@
+"""Was the prompt obeyed, as far as the simulator can measure it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import numpy as np
+
+from cosmos.bridge.critic.checks.colors import kept_share
+from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.types import TransferRequest, TransferResult
+
+_NEUTRAL = {"overcast": 0.3, "fog": 0.2, "rain": 0.2, "snow": 0.2, "dust": 0.2}
+"""Conditions up to these ask for little; a source may pass for them as it is."""
+_FIELDS = ("sun_elevation", *_NEUTRAL)
+
+
+class PromptSweep:
+    """Holds the result against the conditions that the backend understood: darker at night, hazy afar, white on top.
+
+    A backend that does not record what it understood is not judged here, nor is a picture that the request keeps.
+    """
+
+    family = "prompt"
+
+    def __init__(
+        self, request: TransferRequest, result: TransferResult, thresholds: Mapping[str, Threshold], limits: Limits
+    ) -> None:
+        self._thresholds, self._limits = thresholds, limits
+        self._asked = understood(result)
+        self._kept = kept_share(request) is not None
+        clip = request.clip
+        self._normals, self._up = clip.normals, 1 if clip.up_axis == "Y" else 2
+        self._sums = np.zeros((2, 5))
+        self._counts = np.zeros(5)
+        self._change, self._frames = 0.0, 0
+        self._pictures: list[tuple[float, float]] = []
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in."""
+        if self._asked is None or self._kept:
+            return
+        step = max(1, round((chunk.source.shape[1] * chunk.source.shape[2] / self._limits.prompt_samples) ** 0.5))
+        cut = slice(None, None, step)
+        for i in range(chunk.halo, chunk.source.shape[0]):
+            frame = chunk.first + i - chunk.halo
+            pictures = [video[i].numpy()[cut, cut].astype(np.float32) for video in (chunk.source, chunk.result)]
+            self._change += float(np.abs(pictures[1] - pictures[0]).mean())
+            self._frames += 1
+            edges = [np.linalg.norm(field[i][cut, cut], axis=2) for field in chunk.gradients]
+            depth = None if chunk.depth is None else chunk.depth[i].numpy()[cut, cut]
+            up = None if self._normals is None else self._normals[frame].numpy()[cut, cut, self._up]
+            self._gather(pictures, edges, depth, up)
+
+    def _gather(
+        self, pictures: list[np.ndarray], edges: list[np.ndarray], depth: Optional[np.ndarray], up: Optional[np.ndarray]
+    ) -> None:
+        """Sum over regions: whole picture, near edges, far edges, upward faces, other faces."""
+        whole = np.ones(pictures[0].shape[:2], bool)
+        near = far = top = side = ~whole
+        if depth is not None:
+            seen = np.isfinite(depth) & (depth > 0.0)
+            if seen.any():
+                low, high = np.percentile(depth[seen], (30, 70))
+                if high >= 2.0 * low:
+                    near, far = seen & (depth <= low), seen & (depth >= high)
+                if up is not None:
+                    top, side = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
+        for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):
+            white = picture.min(axis=2)
+            level = picture.mean(axis=2)
+            for column, (values, mask) in enumerate(
+                ((level, whole), (edge, near), (edge, far), (white, top), (white, side))
+            ):
+                self._sums[row, column] += float(values[mask].sum())
+                if row == 0:
+                    self._counts[column] += int(mask.sum())
+
+    def conclude(self) -> Outcome:
+        """Hold everything seen against the bars."""
+        if self._asked is None:
+            text = "The prompt could not be checked: the backend does not record which conditions it understood."
+            return Outcome(findings=(unchecked("prompt_change", text),))
+        if self._kept or not self._frames:
+            text = "The prompt was not checked: the request keeps the source's own picture."
+            return Outcome(findings=(unchecked("prompt_change", text),))
+        values = self._values(self._asked)
+        measurements = tuple(measured(self._thresholds, check, value) for check, (value, _) in values.items())
+        findings = tuple(
+            self._thresholds[check].finding(check, text, value)
+            for check, (value, text) in values.items()
+            if not self._thresholds[check].passes(value)
+        )
+        return Outcome(measurements=measurements, findings=findings)
+
+    def _values(self, asked: Mapping[str, float]) -> dict[str, tuple[float, str]]:
+        """What can be measured of what was asked, with the sentence for a miss."""
+        values: dict[str, tuple[float, str]] = {}
+        mean = self._sums / np.maximum(self._counts, 1)
+        samples = self._counts / max(self._counts[0], 1)
+        weather = any(asked[name] >= bar for name, bar in _NEUTRAL.items())
+        if weather or asked["sun_elevation"] < 10.0:
+            value = self._change / self._frames
+            text = f"The result differs from the source by {value:.1f} levels on average: the prompt was ignored."
+            values["prompt_change"] = value, text
+        if asked["sun_elevation"] < -6.0 and mean[0, 0] > 60.0:
+            value = float(mean[1, 0] / mean[0, 0])
+            text = f"Night was asked for, but the result is {value:.2f} times as bright as the source."
+            values["prompt_night"] = value, text
+        if max(asked["fog"], asked["dust"]) >= 0.3 and samples[1:3].min() > 0.02 and mean[0, 1:3].min() > 0.5:
+            left = mean[1, 1:3] / mean[0, 1:3]
+            value = float(left[1] / max(left[0], 1e-6))
+            text = (
+                f"Fog or dust was asked for, but far surfaces keep {value:.2f} times as much of their contrast as near "
+                "ones do."
+            )
+            values["prompt_fog"] = value, text
+        if asked["snow"] >= 0.3 and samples[3:].min() > 0.02 and 5.0 < mean[0, 3] < 160.0 and mean[0, 4] > 5.0:
+            value = float((mean[1, 3] / max(mean[1, 4], 1.0)) / (mean[0, 3] / mean[0, 4]))
+            text = (
+                f"Snow was asked for, but upward faces are {value:.2f} times as white against upright ones as in the "
+                "source."
+            )
+            values["prompt_snow"] = value, text
+        return values
+
+
+def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
+    """Conditions that a backend recorded in its provenance; ``None`` where it records none of the kind."""
+    given: Any = result.provenance.effective.get("conditions")
+    if not isinstance(given, Mapping) or not all(isinstance(given.get(name), (int, float)) for name in _FIELDS):
+        return None
+    return {name: float(given[name]) for name in _FIELDS}
+
+
+__all__ = ["PromptSweep", "understood"]
