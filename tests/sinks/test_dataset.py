@@ -47,7 +47,7 @@ def test_an_accepted_clip_holds_pictures_truth_and_story(tmp_path, sink, augment
     assert tops == {
         *("source.mp4", "augmented.mp4", "control_edge.mp4", "control_depth.mp4", "control_seg.mp4"),
         *("depth", "instance_ids", "semantic_ids", "preview", "preview.jpg"),
-        *("labels.json", "boxes.json", "cameras.json", "clip.json"),
+        *("labels.json", "boxes.json", "cameras.json", "carry_over.json", "clip.json"),
     }
     source = made.request.clip
     np.testing.assert_array_equal(

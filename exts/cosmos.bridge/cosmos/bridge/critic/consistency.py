@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Optional
 
+from cosmos.bridge.critic.carry_over import carry_over, thing_ids
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep
 from cosmos.bridge.critic.checks.colors import ColorSweep
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
@@ -87,6 +88,7 @@ class ConsistencyCritic:
         clip = request.clip
         misfit = misfit_of(request, result)
         costs: dict[str, float] = {}
+        truth = None
         if misfit is not None:
             outcomes = [Outcome(findings=(misfit,))]
         else:
@@ -103,13 +105,12 @@ class ConsistencyCritic:
                 with _Cost(costs, sweep.family):
                     outcomes.append(sweep.conclude())
         costs["shared"] = time.perf_counter() - began - sum(costs.values())
-        return conclude(
-            outcomes,
-            thresholds=self._thresholds,
-            limits=self._limits,
-            critic=self.name,
-            costs=costs,
-        )
+        verdict = conclude(outcomes, thresholds=self._thresholds, limits=self._limits, critic=self.name, costs=costs)
+        if truth is None or not truth.parts:
+            return verdict
+        findings = [finding for outcome in outcomes for finding in outcome.findings]
+        ids = thing_ids(truth.parts, truth.things, truth.thing_of)
+        return replace(verdict, carried=carry_over(clip, verdict.scores, findings, ids))
 
     def _sweeps(self, request: TransferRequest, result: TransferResult, truth: Truth) -> tuple[Sweep, ...]:
         bars, limits = self._thresholds, self._limits

@@ -12,6 +12,7 @@ from typing import Any, Literal, Optional
 import numpy as np
 
 from cosmos.bridge.errors import SinkError
+from cosmos.bridge.sinks.carried import Carried
 from cosmos.bridge.sinks.files import (
     cannot_write,
     check_name,
@@ -27,7 +28,7 @@ from cosmos.bridge.sinks.images import encode_ids, encode_jpeg, id_encoding, sid
 from cosmos.bridge.sinks.labels import describe_boxes, describe_cameras, describe_labels
 from cosmos.bridge.sinks.manifest import CLIP_NAME, VERSION, Manifest
 from cosmos.bridge.sinks.video import write_video
-from cosmos.bridge.types import Augmentation, Clip, Progress, TransferRequest
+from cosmos.bridge.types import Augmentation, Clip, Progress, TransferRequest, Verdict
 
 PREVIEW_FRAMES = 8
 """Most moments of a clip that get preview stills."""
@@ -179,7 +180,7 @@ class _AttemptWriter:
         """Write every artefact and the record last; return the record."""
         request, clip = augmentation.request, augmentation.request.clip
         ids = [name for name in ("instance_ids", "semantic_ids") if getattr(clip, name) is not None]
-        self._total = 7 + len(ids) + (clip.depth is not None) + len(request.controls.signals)
+        self._total = 8 + len(ids) + (clip.depth is not None) + len(request.controls.signals)
         source, augmented = clip.rgb.numpy(), augmentation.result.rgb.numpy()
         videos: dict[str, Any] = {
             "source": self._shared(
@@ -194,13 +195,21 @@ class _AttemptWriter:
             depth = clip.depth
             self._shared("depth", depth, lambda path: _write_depth(path, depth.numpy()))
         encodings = {name: self._write_ids(name, getattr(clip, name)) for name in ids}
-        self._write_tables(clip, encodings)
+        carried = Carried(augmentation.verdict.carried)
+        self._write_tables(clip, encodings, carried)
         previews = self._write_previews(augmentation, source, augmented)
         for path in sorted(self._folder.rglob("*")):
             key = path.relative_to(self._folder).as_posix()
             if path.is_file() and key not in self._hashes:
                 self._hashes[key] = _facts_of(path)
-        record = _describe(augmentation, videos=videos, controls=controls, previews=previews, files=self._hashes)
+        record = _describe(
+            augmentation,
+            videos=videos,
+            controls=controls,
+            previews=previews,
+            carried=carried.counts(),
+            files=self._hashes,
+        )
         write_json(self._folder / CLIP_NAME, record)
         self._step()
         return record
@@ -249,12 +258,13 @@ class _AttemptWriter:
 
         return self._shared(name, buffer, make)["encoding"]
 
-    def _write_tables(self, clip: Clip, encodings: dict[str, str]) -> None:
+    def _write_tables(self, clip: Clip, encodings: dict[str, str], carried: Carried) -> None:
         ids = clip.instance_ids.numpy() if clip.instance_ids is not None else None
         tables: dict[str, Callable[[], Any]] = {
-            "labels.json": lambda: describe_labels(clip, encodings),
-            "boxes.json": lambda: describe_boxes(clip, ids),
-            "cameras.json": lambda: describe_cameras(clip),
+            "labels.json": lambda: describe_labels(clip, encodings, carried),
+            "boxes.json": lambda: describe_boxes(clip, ids, carried),
+            "cameras.json": lambda: describe_cameras(clip, carried),
+            "carry_over.json": carried.table,
         }
         for key, describe in tables.items():
             write_json(self._folder / key, describe())
@@ -303,6 +313,13 @@ def _describe_weight(weight: Any) -> Any:
     return {"map": list(values.shape), "min": values.min(), "mean": values.mean(), "max": values.max()}
 
 
+def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict without its tables; what they say of labels stands beside the labels."""
+    described: dict[str, Any] = plain(replace(verdict, scores=None, carried=None))
+    del described["scores"], described["carried"]
+    return described
+
+
 def _describe(augmentation: Augmentation, *, files: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     """Return the record of one attempt: everything but the pixels."""
     request, clip = augmentation.request, augmentation.request.clip
@@ -335,7 +352,7 @@ def _describe(augmentation: Augmentation, *, files: Mapping[str, Any], **parts: 
         },
         "provenance": plain(augmentation.result.provenance),
         "guard_reports": plain(augmentation.guard_reports),
-        "verdict": plain(replace(augmentation.verdict, scores=None, carried=None)),
+        "verdict": _describe_verdict(augmentation.verdict),
         **parts,
         "files": {key: files[key] for key in sorted(files)},
     }

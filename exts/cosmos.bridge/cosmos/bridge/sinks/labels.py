@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from cosmos.bridge.sinks.carried import Carried
 from cosmos.bridge.sinks.files import plain
 from cosmos.bridge.types import Clip
 
@@ -49,12 +50,13 @@ def _compact(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(present), (np.cumsum(present) - 1)[ids]
 
 
-def describe_labels(clip: Clip, encodings: dict[str, str]) -> dict[str, Any]:
+def describe_labels(clip: Clip, encodings: dict[str, str], carried: Carried) -> dict[str, Any]:
     """Return what each id means.
 
     Args:
         clip: The simulated clip.
         encodings: Folder of id pictures -> how they store an id.
+        carried: What became of each label on the result.
     """
     return {
         "encodings": encodings,
@@ -65,13 +67,14 @@ def describe_labels(clip: Clip, encodings: dict[str, str]) -> dict[str, Any]:
                 "semantic_id": instance.semantic_id,
                 "labels": plain(instance.labels),
                 "bounds_m": plain(instance.bounds),
+                "carried": carried.over_time("class", key),
             }
             for key, instance in sorted(clip.instances.items())
         },
     }
 
 
-def describe_boxes(clip: Clip, ids: Optional[np.ndarray]) -> dict[str, Any]:
+def describe_boxes(clip: Clip, ids: Optional[np.ndarray], carried: Carried) -> dict[str, Any]:
     """Return 2D and 3D boxes of each frame.
 
     2D boxes come from the pixels that are visible; how much of a thing is hidden is not said. 3D boxes are the
@@ -80,13 +83,15 @@ def describe_boxes(clip: Clip, ids: Optional[np.ndarray]) -> dict[str, Any]:
     Args:
         clip: The simulated clip.
         ids: Instance ids, shape [T, H, W]; ``None`` leaves the 2D boxes out.
+        carried: What became of each label on the result.
     """
     frames: list[dict[str, Any]] = []
     for t in range(clip.num_frames):
         frame: dict[str, Any] = {"time_code": float(clip.time_codes[t])}
         if ids is not None:
             frame["boxes_2d"] = [
-                {"instance": key, "box": list(box[:4]), "pixels": box[4]} for key, box in tight_boxes(ids[t]).items()
+                {"instance": key, "box": list(box[:4]), "pixels": box[4], "carried": carried.of("box_2d", t, key)}
+                for key, box in tight_boxes(ids[t]).items()
             ]
         frames.append(frame)
     return {
@@ -96,7 +101,9 @@ def describe_boxes(clip: Clip, ids: Optional[np.ndarray]) -> dict[str, Any]:
         "instance stands still, else one a frame, null where it is not there",
         "up_axis": clip.up_axis,
         "frames": frames,
-        "boxes_3d": [_solid_box(key, clip.poses[key]) for key in _solid(clip)],
+        "boxes_3d": [
+            {**_solid_box(key, clip.poses[key]), "carried": carried.over_time("box_3d", key)} for key in _solid(clip)
+        ],
     }
 
 
@@ -118,7 +125,7 @@ def _solid_box(key: int, poses: np.ndarray) -> dict[str, Any]:
     return {"instance": key, "moves": True, "local_to_world": matrices}
 
 
-def describe_cameras(clip: Clip) -> dict[str, Any]:
+def describe_cameras(clip: Clip, carried: Carried) -> dict[str, Any]:
     """Return lens and pose of each frame."""
     return {
         "convention": "cam_to_world: row-major 4x4 for column vectors, metres; the camera looks along -Z with +Y up; "
@@ -136,6 +143,7 @@ def describe_cameras(clip: Clip) -> dict[str, Any]:
                 "cam_to_world": plain(camera.cam_to_world),
                 "near_m": camera.near,
                 "far_m": camera.far,
+                "carried": carried.of("camera", t),
                 "lens": {"name": camera.lens.name, **asdict(camera.lens)},
             }
             for t, camera in enumerate(clip.cameras)

@@ -1,0 +1,206 @@
+"""Which labels of the source still hold on the result: the rules as data, and what they give for a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, Optional
+
+import numpy as np
+
+from cosmos.bridge.types import (
+    LABEL_STATES,
+    WHOLE_FRAME,
+    CarriedLabel,
+    CarriedLabels,
+    Clip,
+    Finding,
+    Instance,
+    LabelState,
+    Scores,
+)
+
+_FRAME = ("blank_frames", "saturated_frames", "frozen_frames", "frame_order", "edges_kept", "frame_shift")
+_PLACE = ("boundary_shift", "instance_kept")
+SURE: Mapping[str, tuple[float, float]] = {
+    "instance_kept": (0.0, float("inf")),
+    "boundary_shift": (-0.99, -0.05),
+    "edges_kept": (0.6, 1.0),
+    "protected_color": (0.0, 10.0),
+}
+"""Check -> range, in its unit, in which it proves a label; between that and its bar nobody knows."""
+_UNKNOWN = LABEL_STATES.index("unknown")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What becomes of one kind of label."""
+
+    scope: Literal["instance", "frame"]
+    """Whether it belongs to an instance in a frame, or to a whole frame."""
+    files: str
+    """Where the dataset keeps it."""
+    frame: tuple[str, ...] = ()
+    """Checks of the frame that it needs: one that fails decides."""
+    instance: tuple[str, ...] = ()
+    """Checks of that instance in that frame that it needs as well."""
+    proof: tuple[str, ...] = ()
+    """Checks of which at least one must lie in its ``SURE`` range; without, the label is unknown."""
+    passed: LabelState = "survives"
+    """What it becomes where they pass."""
+    failed: LabelState = "dropped"
+    """What it becomes where one fails."""
+    both: bool = False
+    """Whether the frame before must pass as well."""
+    reason: str = ""
+    """Why."""
+
+
+RULES: Mapping[str, Rule] = {
+    "box_2d": Rule(
+        scope="instance", files="boxes.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        reason="The outline of the thing was found where the box claims it.",
+    ),
+    "mask": Rule(
+        scope="instance", files="instance_ids/ semantic_ids/ labels.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        reason="The outline of the thing was found where the mask ends.",
+    ),
+    "depth": Rule(
+        scope="instance", files="depth/", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        reason="Depth belongs to pixels; it holds where the thing is still on its pixels.",
+    ),
+    "flow": Rule(
+        scope="instance", files="(motion of the source)", frame=_FRAME,
+        instance=(*_PLACE, "instance_flicker", "instance_texture"), proof=_PLACE, both=True,
+        reason="Motion joins two frames: the thing must be in place in both and its surface must go along.",
+    ),
+    "box_3d": Rule(
+        scope="instance", files="boxes.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        reason="The solid box is where its picture is; the camera did not change.",
+    ),
+    "pose": Rule(
+        scope="instance", files="boxes.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        reason="As the solid box.",
+    ),
+    "action": Rule(
+        scope="frame", files="(actions of the source)", frame=_FRAME, proof=("edges_kept",),
+        reason="What a robot did at a moment holds where the picture shows that moment.",
+    ),
+    "camera": Rule(
+        scope="frame", files="cameras.json", frame=_FRAME, proof=("edges_kept",),
+        reason="Lens and pose hold where the picture as a whole lies on the source's outlines.",
+    ),
+    "class": Rule(
+        scope="instance", files="labels.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        reason="A thing that kept its outline is taken for the same thing.",
+    ),
+    "occlusion": Rule(
+        scope="instance", files="(occlusion of the source)", frame=(*_FRAME, "invented"), instance=_PLACE, proof=_PLACE,
+        failed="unknown", reason="What is invented may hide what the labels call visible.",
+    ),
+    "color": Rule(
+        scope="instance", files="(colours of the source)", frame=_FRAME, instance=("protected_color",),
+        proof=("protected_color",), reason="Only what must keep its colour, and did, has the colour it had.",
+    ),
+    "material": Rule(
+        scope="instance", files="(materials of the source)", passed="dropped", failed="dropped",
+        reason="The picture was repainted: what a surface is made of is not known from it.",
+    ),
+    "caption": Rule(
+        scope="frame", files="(captions of the source)", passed="rederive", failed="rederive",
+        reason="Light and weather are new; the prompt that was asked for, or a language model, must say it anew.",
+    ),
+}  # fmt: skip
+"""Label kind -> what becomes of it."""
+
+
+def carry_over(
+    clip: Clip, scores: Optional[Scores], findings: Sequence[Finding], parts: Mapping[int, int]
+) -> CarriedLabels:
+    """Apply the rules.
+
+    Args:
+        clip: The clip that the labels belong to.
+        scores: What every check measured of every frame and instance.
+        findings: What the checks concluded over the clip; a rejecting one of an instance fails it in its frames.
+        parts: Instance id -> instance id that stands for the thing it is a part of, under which scores are kept.
+
+    Returns:
+        One table a label kind, over all frames and all instances that occur.
+    """
+    checks = tuple(dict.fromkeys(name for rule in RULES.values() for name in (*rule.frame, *rule.instance)))
+    instances = np.array(sorted(key for key in parts if key != 0), np.int64)
+    board = _Board(clip.num_frames, checks, scores, findings)
+    ids = np.array([parts[key] for key in instances.tolist()], np.int64)
+    return CarriedLabels(
+        checks=checks,
+        instances=instances,
+        labels=tuple(board.apply(kind, rule, ids) for kind, rule in RULES.items()),
+        rules={
+            kind: {**asdict(rule), "sure": {name: SURE[name] for name in rule.proof}} for kind, rule in RULES.items()
+        },
+    )
+
+
+class _Board:
+    """Scores by check, frame and thing."""
+
+    def __init__(
+        self, num_frames: int, checks: tuple[str, ...], scores: Optional[Scores], findings: Sequence[Finding]
+    ) -> None:
+        self._frames, self._checks = num_frames, checks
+        self._cells: dict[tuple[str, int, int], tuple[bool, float]] = {}
+        if scores is not None:
+            for check, frame, instance, value, passed in zip(
+                scores.check.tolist(), scores.frame.tolist(), scores.instance.tolist(), scores.value.tolist(),
+                scores.passed.tolist(), strict=True,
+            ):  # fmt: skip
+                self._cells[scores.checks[check], frame, instance] = passed, value
+        for finding in findings:
+            if finding.severity == "reject" and finding.check in checks:
+                instance = WHOLE_FRAME if finding.instance is None else finding.instance
+                for frame in finding.frames or range(num_frames):
+                    self._cells[finding.check, frame, instance] = False, finding.value
+
+    def apply(self, kind: str, rule: Rule, ids: np.ndarray) -> CarriedLabel:
+        """Decide one kind of label in every frame, for every column."""
+        columns = ids.tolist() if rule.scope == "instance" else [WHOLE_FRAME]
+        shape = (self._frames, len(columns))
+        state, check, score = (
+            np.empty(shape, np.uint8),
+            np.full(shape, -1, np.int16),
+            np.full(shape, np.nan, np.float32),
+        )
+        known: dict[tuple[int, int], tuple[int, int, float]] = {}
+        for column, thing in enumerate(columns):
+            for frame in range(self._frames):
+                if (frame, thing) not in known:
+                    known[frame, thing] = self._decide(rule, frame, thing)
+                state[frame, column], check[frame, column], score[frame, column] = known[frame, thing]
+        return CarriedLabel(kind=kind, state=state, check=check, score=score)
+
+    def _decide(self, rule: Rule, frame: int, thing: int) -> tuple[int, int, float]:
+        """State, deciding check and its score."""
+        if not rule.frame and not rule.instance:
+            return LABEL_STATES.index(rule.passed), -1, float("nan")
+        proof: Optional[tuple[int, int, float]] = None
+        for moment in (frame, frame - 1) if rule.both and frame else (frame,):
+            for name, owner in (*((n, WHOLE_FRAME) for n in rule.frame), *((n, thing) for n in rule.instance)):
+                cell = self._cells.get((name, moment, owner))
+                if cell is None:
+                    continue
+                passed, value = cell
+                if not passed:
+                    return LABEL_STATES.index(rule.failed), self._checks.index(name), value
+                low, high = SURE.get(name, (float("-inf"), float("inf")))
+                if name in rule.proof and moment == frame and proof is None and low <= value <= high:
+                    proof = LABEL_STATES.index(rule.passed), self._checks.index(name), value
+        return proof or (_UNKNOWN, -1, float("nan"))
+
+
+def thing_ids(parts: Sequence[Instance], things: Sequence[Instance], thing_of: np.ndarray) -> dict[int, int]:
+    """Instance id -> id of the thing that it is a part of."""
+    return {part.id: things[int(thing)].id for part, thing in zip(parts, thing_of.tolist(), strict=True)}
+
+
+__all__ = ["RULES", "SURE", "Rule", "carry_over", "thing_ids"]
