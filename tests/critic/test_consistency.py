@@ -9,8 +9,9 @@ from cosmos.bridge.critic.registry import create
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.errors import ConfigError
 
-NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow"}
-"""Checks that need a protected thing, or a backend that records what it understood."""
+NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow", "views_agree"}
+NEEDS_MORE |= {"instance_views"}
+"""Checks that need a protected thing, a backend that records what it understood, or another camera."""
 CRATE_A, CRATE_B, ROBOT, TANK, BOLT = 3, 4, 5, 7, 6
 
 

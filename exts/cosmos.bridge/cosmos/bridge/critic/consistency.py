@@ -16,6 +16,7 @@ from cosmos.bridge.critic.checks.inventions import InventionSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.prompt import PromptSweep
+from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
@@ -52,7 +53,8 @@ class ConsistencyCritic:
     frozen and misplaced frames. Weather and light may change any colour and hide what is far or dark: a missing edge
     counts only where the result shows enough, and against what is as far away. What cannot be checked (a buffer that
     the source does not give, an instance of a few pixels) is reported as ``unchecked``; a clip of which nothing could
-    be checked is refused. Everything is measured on the CPU; pictures on another device are copied, a chunk at a time.
+    be checked is refused. Accepted results are remembered, reduced, so that another camera of the same moments can be
+    held against them. Everything is measured on the CPU; pictures on another device are copied, a chunk at a time.
 
     Args:
         options: What a run may set; ``None`` takes the defaults.
@@ -62,7 +64,7 @@ class ConsistencyCritic:
 
     def __init__(self, options: Optional[ConsistencyOptions] = None) -> None:
         self._options = options or ConsistencyOptions()
-        self._limits = self._options.limits
+        self._limits, self._memory = self._options.limits, Memory()
         self._thresholds = {
             check: replace(bar, value=float(self._options.thresholds.get(check, bar.value)))
             for check, bar in THRESHOLDS.items()
@@ -88,12 +90,13 @@ class ConsistencyCritic:
         clip = request.clip
         misfit = misfit_of(request, result)
         costs: dict[str, float] = {}
-        truth = None
+        truth, views = None, None
         if misfit is not None:
             outcomes = [Outcome(findings=(misfit,))]
         else:
             truth = Truth.of(clip)
-            sweeps = self._sweeps(request, result, truth)
+            views = ViewSweep(request, truth, self._memory.of(request), self._thresholds, self._limits)
+            sweeps = (*self._sweeps(request, result, truth), views)
             for chunk in chunks(clip, result.rgb, truth, self._limits.chunk):
                 for sweep in sweeps:
                     with _Cost(costs, sweep.family):
@@ -106,6 +109,8 @@ class ConsistencyCritic:
                     outcomes.append(sweep.conclude())
         costs["shared"] = time.perf_counter() - began - sum(costs.values())
         verdict = conclude(outcomes, thresholds=self._thresholds, limits=self._limits, critic=self.name, costs=costs)
+        if views is not None:
+            self._memory.keep(request, views.views, verdict)
         if truth is None or not truth.parts:
             return verdict
         findings = [finding for outcome in outcomes for finding in outcome.findings]

@@ -227,6 +227,25 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="A change of colour from one frame to the next that stays, as where two chunks meet, beyond the usual "
         "change of the clip.",
     ),
+    "views_agree": Threshold(
+        value=25.0,
+        better="lower",
+        best=0.0,
+        unit="levels",
+        kind="label",
+        severity="reject",
+        reason="Median difference of surface points seen through two cameras at one moment, beyond the source's own "
+        "and a common offset; sheen and fog differ by 10.",
+    ),
+    "instance_views": Threshold(
+        value=45.0,
+        better="lower",
+        best=0.0,
+        unit="levels",
+        kind="label",
+        severity="reject",
+        reason="The same difference in one thing: another paint, not another sheen.",
+    ),
     "prompt_change": Threshold(
         value=4.0,
         better="higher",
@@ -325,6 +344,10 @@ class Limits:
     """Fewest pixels of a thing whose colour is judged."""
     prompt_samples: int = 20_000
     """Pixels of a frame that the prompt is checked on, about."""
+    view_frames: int = 4
+    """Moments of a clip that are held against other cameras, about."""
+    min_shared: int = 120
+    """Fewest surface points that two cameras must share; of one thing, a quarter of that."""
     flicker_samples: int = 60_000
     """Pixels of a frame that flicker is measured on, about."""
     min_flicker_samples: int = 100

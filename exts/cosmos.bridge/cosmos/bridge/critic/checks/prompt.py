@@ -64,9 +64,8 @@ class PromptSweep:
         if depth is not None:
             seen = np.isfinite(depth) & (depth > 0.0)
             if seen.any():
-                low, high = np.percentile(depth[seen], (30, 70))
-                if high >= 2.0 * low:
-                    near, far = seen & (depth <= low), seen & (depth >= high)
+                high = float(np.percentile(depth[seen], 70))
+                near, far = seen & (depth <= 0.5 * high), seen & (depth >= high)
                 if up is not None:
                     top, side = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
         for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):

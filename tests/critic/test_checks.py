@@ -1,0 +1,177 @@
+"""Faults that each of the further checks is there for, on the synthetic world."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import warp as wp
+
+from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
+from cosmos.bridge.critic.registry import create
+from cosmos.bridge.types import Camera, Clip, ControlSignals, ControlWeights, Instance, TransferRequest
+
+CRATE_A, ROBOT = 3, 5
+CLEAR = {"sun_elevation": 45.0, "overcast": 0.0, "fog": 0.0, "rain": 0.0, "snow": 0.0, "dust": 0.0}
+
+
+def checks(verdict, severity="reject"):
+    return {finding.check for finding in verdict.findings if finding.severity == severity}
+
+
+def value(verdict, check):
+    return next(item.value for item in verdict.measurements if item.check == check)
+
+
+def told(result, **conditions):
+    effective = {"conditions": {**CLEAR, **conditions}}
+    return replace(result, provenance=replace(result.provenance, effective=effective))
+
+
+def test_a_thing_that_no_label_knows_is_found_with_its_place(world):
+    rgb = world.rgb.copy()
+    for t in range(len(rgb)):
+        cv2.rectangle(rgb[t], (128, 112), (140, 130), (230, 20, 20), -1)
+        cv2.line(rgb[t], (130, 121), (139, 121), (10, 10, 10), 2)
+    verdict = ConsistencyCritic().judge(world.request(), world.result(rgb))
+    found = next(finding for finding in verdict.findings if finding.check == "invented")
+    x, y = (int(found.text.split(f" {axis} ")[1].split()[0].rstrip(",")) for axis in ("x", "y"))
+    assert 120 <= x <= 148 and 104 <= y <= 138 and not verdict.accepted
+
+
+def test_movement_that_the_source_does_not_have_lowers_the_hallucination_score(world):
+    rgb = world.rgb.copy()
+    for t in range(len(rgb)):
+        cv2.circle(rgb[t], (20 + 12 * t, 20), 8, (250, 250, 250), -1)
+    score = value(ConsistencyCritic().judge(world.request(), world.result(rgb)), "hallucination")
+    moving, far = 0, 0
+    for before, after in zip(range(11), range(1, 12), strict=True):
+        masks = []
+        for video in (world.rgb, rgb):
+            grey = [cv2.cvtColor(video[t], cv2.COLOR_RGB2GRAY) for t in (before, after)]
+            dynamic = cv2.GaussianBlur(cv2.absdiff(*grey), (7, 7), 0) > 10
+            masks.append(cv2.morphologyEx(dynamic.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0)
+        ys, xs = np.nonzero(masks[1])
+        oy, ox = np.nonzero(masks[0])
+        nearest = np.sqrt(((ys[:, None] - oy) ** 2 + (xs[:, None] - ox) ** 2).min(axis=1)) if len(oy) else np.inf
+        moving, far = moving + len(ys), far + int((nearest > 7.0).sum())
+    assert score == pytest.approx(1.0 - far / moving, abs=0.02) and score < 0.9
+
+
+def painted(world):
+    rgb = world.rgb.copy()
+    rgb[world.ids == CRATE_A] = rgb[world.ids == CRATE_A][:, ::-1]
+    return rgb
+
+
+def test_what_is_kept_by_its_weight_must_keep_its_colour(world):
+    request = replace(world.request(), weights=ControlWeights(), preserve=None)
+    assert ConsistencyCritic().judge(request, world.result(painted(world))).accepted
+    keep = wp.array((world.ids == CRATE_A).astype(np.float32), dtype=wp.float32, device="cpu")
+    verdict = ConsistencyCritic().judge(replace(request, preserve=keep), world.result(painted(world)))
+    found = [finding for finding in verdict.findings if finding.check == "protected_color"]
+    assert [finding.instance for finding in found] == [CRATE_A] and not verdict.accepted
+    lab = [cv2.cvtColor(rgb[:1, :1], cv2.COLOR_RGB2LAB).astype(float) for rgb in
+           (np.uint8([[[185, 120, 60]]]), np.uint8([[[60, 120, 185]]]))]  # fmt: skip
+    assert found[0].value == pytest.approx(np.linalg.norm((lab[1] - lab[0])[0, 0, 1:]), abs=4)
+    assert ConsistencyCritic().judge(replace(request, preserve=keep), world.result(world.rgb)).accepted
+
+
+def test_what_is_protected_by_name_may_be_lit_but_not_repainted(world):
+    critic = create("consistency", {"protect": ["/World/Crates/*"]})
+    dusk = np.clip(world.rgb * (0.75, 0.65, 0.6), 0, 255).astype(np.uint8)
+    assert critic.judge(world.request(), world.result(dusk)).accepted
+    assert checks(critic.judge(world.request(), world.result(painted(world)))) == {"protected_color"}
+
+
+def test_a_prompt_that_was_ignored_is_refused(world):
+    critic = ConsistencyCritic()
+    for asked in ({"sun_elevation": -10.0}, {"fog": 0.8}, {"rain": 0.7}):
+        assert "prompt_change" in checks(critic.judge(world.request(), told(world.result(world.rgb), **asked)))
+    assert critic.judge(world.request(), told(world.result(world.rgb))).accepted
+    notes = critic.judge(world.request(), world.result(world.rgb)).findings
+    assert any(finding.check == "prompt_change" and finding.kind == "unchecked" for finding in notes)
+
+
+def test_night_must_be_darker(world):
+    bright = np.clip(world.rgb.astype(int) + 20, 0, 255).astype(np.uint8)
+    assert "prompt_night" in checks(
+        ConsistencyCritic().judge(world.request(), told(world.result(bright), sun_elevation=-12))
+    )
+    dark = (world.rgb * 0.5).astype(np.uint8)
+    assert ConsistencyCritic().judge(world.request(), told(world.result(dark), sun_elevation=-12)).accepted
+
+
+def test_fog_must_hide_the_far_by_true_depth(world):
+    depth = np.where(np.isfinite(world.depth), world.depth, 1e3)[..., None]
+    for sign, refused in ((1.0, False), (-1.0, True)):
+        left = np.exp(-sign * (depth - 4.0) / 12.0 - (0.0 if sign > 0 else 1.3)).clip(0.25, 1.0)
+        rgb = (world.rgb * left + 200.0 * (1.0 - left)).astype(np.uint8)
+        verdict = ConsistencyCritic().judge(world.request(), told(world.result(rgb), fog=0.6))
+        assert ("prompt_fog" in checks(verdict)) == refused, value(verdict, "prompt_fog")
+
+
+def test_snow_must_lie_on_upward_faces(world):
+    normals = np.zeros((*world.ids.shape, 3), np.float32)
+    normals[world.ids == 11] = (0, 0, 1)
+    normals[(world.ids != 11) & (world.ids != 0)] = (0, -1, 0)
+    request = world.request()
+    clip = replace(request.clip, normals=wp.array(normals, dtype=wp.float32, device="cpu"))
+    for face, warned in ((11, False), (10, True)):
+        rgb = (world.rgb * 0.9).astype(np.uint8)
+        rgb[world.ids == face] = np.clip(rgb[world.ids == face] * 0.3 + 150, 0, 255)
+        verdict = ConsistencyCritic().judge(replace(request, clip=clip), told(world.result(rgb), snow=0.7))
+        assert ("prompt_snow" in checks(verdict, "warning")) == warned
+
+
+def test_a_seam_between_chunks_is_named(world):
+    rgb = world.rgb.astype(int)
+    rgb[7:] += 18
+    verdict = ConsistencyCritic().judge(world.request(), world.result(np.clip(rgb, 0, 255).astype(np.uint8)))
+    found = next(finding for finding in verdict.findings if finding.check == "seam_level")
+    assert found.frames == (7,) and found.value == pytest.approx(18, abs=1.5)
+
+
+def test_saturated_frames_are_named(world):
+    rgb = world.rgb.copy()
+    rgb[3] = np.clip(rgb[3].astype(int) * 3, 0, 255)
+    found = [f for f in ConsistencyCritic().judge(world.request(), world.result(rgb)).findings
+             if f.check == "saturated_frames"]  # fmt: skip
+    assert [finding.frames for finding in found] == [(3,)]
+
+
+def wall_clip(world, name, right):
+    """A textured wall 10 m ahead, seen by a camera that stands ``right`` px of the picture to the right."""
+    rng = np.random.default_rng(3)
+    wall = cv2.GaussianBlur(rng.integers(0, 255, (144, 400, 3), dtype=np.uint8), (0, 0), 3)
+    wall = np.clip((wall.astype(float) - 127) * 6 + 127, 0, 255).astype(np.uint8)
+    rgb = np.repeat(wall[None, :, 40 + right : 296 + right], 3, axis=0)
+    pose = np.eye(4)
+    pose[0, 3] = right * 10.0 / 200.0
+    camera = Camera(prim_path=name, height=144, width=256, cam_to_world=pose,
+                    intrinsics=np.array([[200.0, 0, 128], [0, 200.0, 72], [0, 0, 1]]))  # fmt: skip
+    ids = np.full(rgb.shape[:3], 10, np.uint32)
+    ids[:, 50:90, 100 - right : 150 - right] = 3
+    clip = Clip(
+        cameras=(camera,) * 3, fps=24.0, time_codes=np.arange(3.0), rgb=wp.array(rgb, dtype=wp.uint8, device="cpu"),
+        depth=wp.full(rgb.shape[:3], 10.0, dtype=wp.float32, device="cpu"),
+        instance_ids=wp.array(ids, dtype=wp.uint32, device="cpu"),
+        instances={10: Instance(id=10, prim_path="/World/Wall"), 3: Instance(id=3, prim_path="/World/Sign")},
+    )  # fmt: skip
+    request = TransferRequest(clip=clip, controls=ControlSignals(signals=()), weights=ControlWeights(), prompt="day")
+    return request, rgb, ids
+
+
+def test_cameras_of_one_moment_must_agree(world):
+    critic = ConsistencyCritic(ConsistencyOptions())
+    first, rgb, _ = wall_clip(world, "/Left", 0)
+    assert critic.judge(first, world.result(rgb)).accepted
+    second, other, ids = wall_clip(world, "/Right", 30)
+    same = critic.judge(second, world.result(other))
+    assert value(same, "views_agree") <= 1.0 and value(same, "instance_views") <= 1.0 and same.accepted
+    repainted = other.copy()
+    repainted[ids == 3] = 255 - repainted[ids == 3]
+    verdict = critic.judge(second, world.result(repainted))
+    assert [f.prim_path for f in verdict.findings if f.check == "instance_views"] == ["/World/Sign"]
+    alone = ConsistencyCritic().judge(second, world.result(repainted))
+    assert not any(item.check == "views_agree" for item in alone.measurements)
