@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.jobs import JobState
-from kit.scene import CAMERAS, SIZE
+from kit.scene import CAMERAS, SIZE, write_scene
 
 
 def verdict_texts(out):
@@ -37,8 +37,8 @@ def test_start_captures_runs_and_gives_everything_back(desk):
     np.testing.assert_array_equal(shown, it.machine.feed.frame(CAMERAS[0], 2.0, (SIZE[1], SIZE[0]))["rgb"][..., :3])
 
 
-def test_results_are_shown_baked_and_opened(desk, monkeypatch):
-    it = desk()
+def test_results_are_shown_baked_and_opened(desk, monkeypatch, tmp_path):
+    it = desk(stage=write_scene(tmp_path / "own.usda"))  # baking changes its root layer, which others share by path
     it.ready()
     it.capture()
     stage, opened = it.machine.context.get_stage(), []
