@@ -186,6 +186,11 @@ class Job(Generic[Result]):
         return self._meter.state
 
     @property
+    def error(self) -> Optional[BaseException]:
+        """What the work raised; ``None`` while it is not over, and where it is done."""
+        return self._error if self._ended.is_set() else None
+
+    @property
     def progress(self) -> JobProgress:
         """A snapshot of now."""
         with self._lock:

@@ -5,12 +5,15 @@ Nothing else in cosmos.bridge imports omni, carb or isaacsim; what may be asked 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.errors import BridgeError
 from cosmos.bridge.kit.symbols import SYMBOLS
+
+if TYPE_CHECKING:
+    from cosmos.bridge.kit.annotators import AnnotatorRequest
 
 _KNOWN = frozenset(
     ".".join(symbol.name.split(".")[:count]) for symbol in SYMBOLS for count in range(1, symbol.name.count(".") + 2)
@@ -131,10 +134,24 @@ def get_annotator(name: str, *, init_params: Optional[dict[str, Any]], device: s
     return get(name, init_params=init_params or None, device=device, do_array_copy=False)
 
 
+def get_annotators(requests: Iterable[AnnotatorRequest], device: str) -> list[Any]:
+    """Return an annotator a request; those that cannot stay on the GPU come on the host.
+
+    Args:
+        requests: What is asked for.
+        device: ``cpu`` or ``cuda``.
+    """
+    return [
+        get_annotator(item.name, init_params=dict(item.init_params), device=device if item.gpu else "cpu")
+        for item in requests
+    ]
+
+
 __all__ = [
     "KitError",
     "find",
     "get_annotator",
+    "get_annotators",
     "log",
     "need",
     "on_stage_closing",

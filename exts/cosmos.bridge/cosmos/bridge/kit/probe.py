@@ -217,12 +217,7 @@ def make_probe_writer() -> type:
             self.version, self.backend = "1", None
             self.data_structure = structure
             self.kept: list[Kept] = []
-            self.annotators = [
-                compat.get_annotator(
-                    request.name, init_params=dict(request.init_params), device=device if request.gpu else "cpu"
-                )
-                for request in wanted_annotators(use_instance_id=True)
-            ]
+            self.annotators = compat.get_annotators(wanted_annotators(use_instance_id=True), device)
 
         def write(self, data: Mapping[str, Any]) -> None:
             from cosmos.bridge.kit.payload import split_payload

@@ -45,13 +45,8 @@ class QueuedRun:
     @property
     def error(self) -> str:
         """Why it ended badly, in one sentence; empty otherwise."""
-        if self.state not in (JobState.FAILED, JobState.CANCELLED):
-            return ""
-        try:
-            self.job.result()
-        except BaseException as error:  # noqa: BLE001 - told to the user
-            return str(error) or type(error).__name__
-        return ""
+        error = self.job.error
+        return "" if error is None else str(error) or type(error).__name__
 
     def again(self) -> QueuedRun:
         """Return a new run of the same work."""

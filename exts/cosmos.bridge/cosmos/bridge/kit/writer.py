@@ -32,6 +32,8 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
     and the files are the business of worker threads; ``on_final_frame``, ``next_clip`` and ``poll`` only hand over.
     """
 
+    _paused_at: Optional[float]
+
     def __init__(
         self,
         output_dir: Optional[str] = None,
@@ -79,16 +81,11 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             ConfigError: If a setting is unknown, missing or wrong, or packages that write results are not installed.
         """
         self.close()
-        lacking = missing_packages()
-        if lacking:
-            raise ConfigError(lacking)
+        _check_packages()
         given = {name: value for name, value in locals().items() if name in _KEYWORDS and value is not None}
-        self.version = __version__
-        self.backend = backend
-        self.data_structure = "renderProduct"
-        self._frame_id = 0
-        by_leaf = use_instance_id and not segmentation_mapping
-        wanted = wanted_annotators(use_instance_id=by_leaf)
+        self.version, self.backend = __version__, backend
+        self.data_structure, self._frame_id = "renderProduct", 0
+        wanted = wanted_annotators(use_instance_id=use_instance_id and not segmentation_mapping)
         settings = read_settings()
         session_settings = SessionSettings(
             output_dir=_folder_of(output_dir, backend),
@@ -99,13 +96,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             max_pending=settings.max_pending if max_pending is None else max_pending,
             calibration=settings.calibration,
         )
-        device = "cuda" if _renders_for_cuda(line.get("device")) else "cpu"
-        self.annotators = [
-            compat.get_annotator(
-                request.name, init_params=dict(request.init_params), device=device if request.gpu else "cpu"
-            )
-            for request in wanted
-        ]
+        self.annotators = compat.get_annotators(wanted, "cuda" if _renders_for_cuda(line.get("device")) else "cpu")
         self._queue, self._owns_queue = queue or RunQueue(), queue is None
         self._session = CaptureSession(
             session_settings,
@@ -119,8 +110,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             keep_models=queue is None,
             sink_of=sink_of,
         )
-        self._on_run = on_run
-        self._paused_at: Optional[float] = None
+        self._on_run, self._paused_at = on_run, None
         self._subscriptions = [compat.on_update(self.poll), compat.on_stage_closing(self._cut)]
         LIVE.add(self)
 
@@ -263,6 +253,12 @@ def close_all() -> None:
     """Close every writer that was initialised and is not closed."""
     for writer in list(LIVE):
         writer.close()
+
+
+def _check_packages() -> None:
+    lacking = missing_packages()
+    if lacking:
+        raise ConfigError(lacking)
 
 
 def _folder_of(output_dir: Optional[str], backend: Any) -> str:
