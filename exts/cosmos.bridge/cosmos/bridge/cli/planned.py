@@ -19,10 +19,12 @@ _MEMORIES = (16, 24, 32, 48, 80)
 _FRAMES = {"cosmos-transfer2.5": 93, "cosmos3": 121, "cosmos3-sim-transfer": 201}
 _SIZES = {"cosmos-transfer2.5": "704x1280", "cosmos3": "704x1280", "cosmos3-sim-transfer": "480x832"}
 _CHUNKED = ("controls", "num_steps", "guidance", "chunk_frames", "vae_tiling")
+_REASON = ("cosmos-reason1", "cosmos-reason2", "cosmos-reason2-2b", "cosmos3-reasoner")
 _TAKES = {
     "cosmos-transfer2.5": _CHUNKED,
     "cosmos3": (*_CHUNKED, "control_guidance"),
     "cosmos3-sim-transfer": ("window", "views"),
+    **dict.fromkeys(_REASON, ("most_tokens",)),
 }
 """Backend -> settings of a plan beyond size and frames."""
 
@@ -39,6 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vae-tiling", action="store_true", default=None, help="encode and decode in tiles")
     parser.add_argument("--window", type=int, metavar="N", help="pairs that a stream remembers (default: 30)")
     parser.add_argument("--views", type=int, metavar="N", help="streams that share the model (default: 1)")
+    parser.add_argument("--most-tokens", type=int, metavar="N", help="picture tokens of a reasoner (default: 4096)")
     parser.add_argument("--memory", type=float, metavar="GIB", help="free memory of your GPU (default: 16 to 80)")
     parser.add_argument(
         "--folder", metavar="DIR", help="checkpoint whose configuration is read (default: as published)"
@@ -55,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if args.name not in _TAKES:
         raise ConfigError(f"There is no checkpoint for {args.name!r} to plan; there is {', '.join(_TAKES)}.")
     given = _given(args)
+    if args.name in _REASON:
+        return _run_reason(args, given)
     size, frames = args.size or _SIZES[args.name], _FRAMES[args.name] if args.frames is None else args.frames
     try:
         plan = _planner(args.name)(
@@ -73,6 +78,34 @@ def run(args: argparse.Namespace) -> int:
         emit_json({**asdict(plan), "needed": plan.needed, "seconds": plan.seconds(), "verdicts": verdicts})
     else:
         _print(plan, f"{frames} frames at {size}, {plan.chunks} chunks", verdicts)
+    return EXIT_OK
+
+
+def _run_reason(args: argparse.Namespace, given: Mapping[str, Any]) -> int:
+    """Plan one look of a reasoner and print it."""
+    size, frames = args.size or "704x1280", 16 if args.frames is None else args.frames
+    folder = None if args.folder is None else Path(args.folder)
+    try:
+        from cosmos.models.reason.plan import plan_reason
+
+        plan = plan_reason(args.name, size=parse_size(size), num_frames=frames, folder=folder, **given)
+    except ImportError as error:
+        raise ModelNotInstalledError(f'plan needs {error.name}: pip install "cosmos-bridge[cosmos]".') from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    memories = _MEMORIES if args.memory is None else (args.memory,)
+    verdicts = {f"{memory:g}": plan.verdict(memory) for memory in memories}
+    if args.json:
+        emit_json({**asdict(plan), "needed": plan.needed, "verdicts": verdicts})
+        return EXIT_OK
+    emit(f"look     {frames} frames of {size}, {plan.tokens} tokens with the question")
+    emit(f"net      {plan.parameters / 1e9:.2f} billion parameters, {plan.weights:.1f} GiB of weights")
+    emit(f"needed   {plan.needed:.1f} GiB free: {plan.cache:.2f} for keys and values, {plan.work:.2f} for the layers")
+    emit(f"work     {plan.petaflops:.3g} PFLOP a question and trial, without a thought")
+    for memory, verdict in verdicts.items():
+        emit(f"{memory:>3} GiB  {verdict}")
+    emit("basis    parameters of the net without contents; keys and values, and the widest layer, by formula in")
+    emit("         bfloat16, plus 1 GiB for CUDA; nothing here was measured on a GPU by the authors")
     return EXIT_OK
 
 
