@@ -77,7 +77,7 @@ class Renderer:
         pose = self._pose(self.scene.start_time)
         self._world = World(self.scene, pose, self._bands)
         self._visibility = Visibility(self._world, self._bands, rays=False)
-        self._notes = (*self.scene.notes, *remarks(self.scene))
+        self._notes = (*self.scene.notes, *remarks(self.scene), *self._world.notes)
 
     @cached_property
     def _painter(self) -> Painter:

@@ -14,6 +14,7 @@ from cosmos.bridge.kernels.surface_noise import path_tags
 from cosmos.bridge.render.bend import bent_normals
 from cosmos.bridge.render.draw.atlas import Atlas, make_atlas
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.stacked import MOST_STACKED, stacked
 from cosmos.bridge.render.scene import Pose, Scene
 
 wp.set_module_options({"enable_backward": False})
@@ -173,6 +174,7 @@ class World:
         override = np.asarray(scene.material_of)
         if (override >= 0).any():
             materials = np.where(override[owners] >= 0, override[owners], materials)
+        self._kinds = mesh_of * (len(scene.materials) + 1) + override + 1
         self.see_through, self.blended = _clear_triangles(scene, materials)
         self._local = self._points_of(pose)
         self._sources = self._array(_expand(self._point_starts[mesh_of], drawn_points), wp.int32)
@@ -189,6 +191,8 @@ class World:
         self._mesh_stale = False
         self.version = 0
         """Counts how often anything has moved."""
+        self.num_stacked = 0
+        """Instances left out because they lie where MOST_STACKED of their kind lie."""
         self.atlas = make_atlas(scene, bands)
         """Materials and textures."""
         self.origin = self._find_origin(scene, pose)
@@ -246,6 +250,10 @@ class World:
         if known and np.array_equal(matrices, np.asarray(before)) and np.array_equal(shown, np.asarray(seen)):
             return
         self._matrices, self._shown = matrices, shown
+        drawn = np.flatnonzero(shown)
+        shown = shown.copy()
+        shown[drawn] = ~stacked(self._kinds[drawn], matrices[drawn])
+        self.num_stacked = len(drawn) - int(shown.sum())
         self.version += 1
         if deformed:
             self._deformed = bool(pose.points)
@@ -302,6 +310,15 @@ class World:
         """Mesh space to world relative to the origin, float64, shape [N, 4, 4]."""
         assert self._matrices is not None
         return self._matrices
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is left out at the present pose, one sentence each."""
+        if self.num_stacked == 0:
+            return ()
+        return (
+            f"{self.num_stacked} instances lie exactly where {MOST_STACKED} others of their kind lie; they are not drawn.",
+        )
 
     def begin_rays(self) -> None:
         """Begin to bring the bounding volume hierarchy to the present pose, where it is not there, and do not wait."""
