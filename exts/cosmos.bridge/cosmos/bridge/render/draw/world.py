@@ -316,9 +316,8 @@ class World:
         """What is left out at the present pose, one sentence each."""
         if self.num_stacked == 0:
             return ()
-        return (
-            f"{self.num_stacked} instances lie exactly where {MOST_STACKED} others of their kind lie; they are not drawn.",
-        )
+        place = f"exactly where {MOST_STACKED} others of their kind lie"
+        return (f"{self.num_stacked} instances lie {place}; they are not drawn.",)
 
     def begin_rays(self) -> None:
         """Begin to bring the bounding volume hierarchy to the present pose, where it is not there, and do not wait."""
