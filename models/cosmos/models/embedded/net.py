@@ -27,13 +27,13 @@ from torch.nn import functional  # noqa: TID253
 from cosmos.models.embedded.conditions import STYLE_RAIN, STYLE_SNOW
 from cosmos.models.spec import TransferNetConfig
 
-_FALLEN_HINTS = slice(19, 22)
+FALLEN_HINTS = slice(19, 22)
 """Hints of drifts, patches of snow and puddles."""
-_HIT = 13
+HIT = 13
 """Hint that tells surfaces from the sky."""
-_CLEAR_AIR, _OPEN = 12, 13
+CLEAR_AIR, OPEN = 12, 13
 """Light maps that tell how clear the air is, and what lies open to rain and snow."""
-_FULL_HINTS = 10.0
+FULL_HINTS = 10.0
 """One over the depth weight from which on the hints are all there."""
 
 
@@ -43,7 +43,7 @@ def _silence(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(parameter)
 
 
-class _Film(nn.Module):
+class Film(nn.Module):
     """Scale and shift of channels by the style."""
 
     def __init__(self, style: int, channels: int) -> None:
@@ -52,6 +52,7 @@ class _Film(nn.Module):
         _silence(self.affine)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Scale and shift ``x`` [B, C, H, W] by ``style`` [B, S]."""
         scale, shift = self.affine(style)[:, :, None, None].to(x.dtype).chunk(2, dim=1)
         return x * (1.0 + scale) + shift
 
@@ -61,38 +62,40 @@ def _level(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.float().square().mean(dim=1, keepdim=True) + 1e-4).to(x.dtype)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Residual block: two 3x3 convolutions with the style between them; quiet at the start."""
 
     def __init__(self, inputs: int, channels: int, style: int) -> None:
         super().__init__()
         self.skip = nn.Conv2d(inputs, channels, 1) if inputs != channels else nn.Identity()
         self.first = nn.Conv2d(inputs, channels, 3, padding=1)
-        self.film = _Film(style, channels)
+        self.film = Film(style, channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         # Quiet, not silent: behind a silent layer Adam lets the layers before it drift by noise.
         with torch.no_grad():
             self.second.weight.mul_(0.3)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Return ``x`` and what the block adds to it."""
         hidden = self.film(self.first(functional.silu(_level(x))), style)
         return self.skip(x) + self.second(functional.silu(hidden))
 
 
-class _Blocks(nn.Module):
+class Blocks(nn.Module):
     """Residual blocks of one scale."""
 
     def __init__(self, inputs: int, channels: int, style: int, count: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(_Block(channels if i else inputs, channels, style) for i in range(count))
+        self.blocks = nn.ModuleList(Block(channels if i else inputs, channels, style) for i in range(count))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Run one block after the other."""
         for block in self.blocks:
             x = block(x, style)
         return x
 
 
-class _Branch(nn.Module):
+class Branch(nn.Module):
     """The way one control enters: silent at the start where asked, scaled by its weight map ever after."""
 
     def __init__(self, inputs: int, channels: int, *, silent: bool = True) -> None:
@@ -103,6 +106,7 @@ class _Branch(nn.Module):
             _silence(self.speak)
 
     def forward(self, control: Tensor, weight: Tensor) -> Tensor:
+        """Return what the control says, as loudly as its weight."""
         return self.speak(functional.silu(self.see(control))) * weight
 
 
@@ -115,29 +119,29 @@ class TransferNet(nn.Module):
         channels, width = config.channels, 4 * config.channels[0]
         self.style = nn.Sequential(nn.Linear(config.style, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.start = nn.Parameter(torch.zeros(1, channels[0], 1, 1))
-        self.branches = nn.ModuleDict({kind: _Branch(3, channels[0]) for kind in config.controls})
-        self.hints = _Branch(config.hints, channels[0], silent=False)
-        self.picture = _Branch(3, channels[0], silent=False)
-        self.light = _Branch(config.maps, channels[0], silent=False)
-        self.fallen = _Branch(2, channels[0], silent=False)
+        self.branches = nn.ModuleDict({kind: Branch(3, channels[0]) for kind in config.controls})
+        self.hints = Branch(config.hints, channels[0], silent=False)
+        self.picture = Branch(3, channels[0], silent=False)
+        self.light = Branch(config.maps, channels[0], silent=False)
+        self.fallen = Branch(2, channels[0], silent=False)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
         self.up = nn.ModuleList()
         for level, size in enumerate(channels):
-            self.down.append(_Blocks(size, size, width, config.blocks))
+            self.down.append(Blocks(size, size, width, config.blocks))
             if level + 1 < len(channels):
                 self.shrink.append(nn.Conv2d(size, channels[level + 1], 3, stride=2, padding=1))
                 self.grow.append(nn.Conv2d(channels[level + 1], size, 1))
-                self.up.append(_Blocks(2 * size, size, width, config.blocks))
+                self.up.append(Blocks(2 * size, size, width, config.blocks))
         self.features = nn.Conv2d(channels[0], config.features, 3, padding=1)
         self.head_in = nn.Conv2d(config.features + config.hints + config.maps + 5, config.head, 1)
         self.broad = nn.Conv2d(config.features, 6, 1)
         with torch.no_grad():
             self.broad.weight.mul_(0.2)
-        self.head_film = _Film(width, config.head)
+        self.head_film = Film(width, config.head)
         self.head_mid = nn.Conv2d(config.head, config.head, 3, padding=1)
-        self.head_mid_film = _Film(width, config.head)
+        self.head_mid_film = Film(width, config.head)
         self.head_last = nn.Conv2d(config.head, config.head, 3, padding=1)
         self.head_out = nn.Conv2d(config.head, 8, 1)
         _silence(self.head_out)
@@ -194,9 +198,9 @@ class TransferNet(nn.Module):
                 x = x + self.branches[kind](_shrink(controls[kind], size), _shrink(weights[kind], size))
         x = x + self.picture(_shrink(rgb, size), _given(picture, rgb)) + self.fallen(_shrink(fallen, size), 1.0)
         # Hints are there or not: scaled by any weight between, they would mean another thing at each.
-        present = (depth_weight * _FULL_HINTS).clamp(max=1.0)
+        present = (depth_weight * FULL_HINTS).clamp(max=1.0)
         hints = hints * present
-        hints[:, _FALLEN_HINTS] *= reached
+        hints[:, FALLEN_HINTS] *= reached
         x = x + self.hints(_shrink(hints, size), _shrink(present, size))
         maps = maps * lit
         x = x + self.light(_shrink(maps, size), lit)
@@ -228,8 +232,8 @@ class TransferNet(nn.Module):
         relit, white, mirror = (maps[:, first : first + 3].float() for first in (0, 3, 6))
         base = (torch.lerp(rgb.float(), relit, lit) + 1.0) * 0.5
         # What the air hides is the air's, and the relit picture has that already.
-        clear = (maps[:, _CLEAR_AIR : _CLEAR_AIR + 1].float() + 1.0) * 0.5
-        clear = torch.where(_is_sky(maps) & (hints[:, _HIT : _HIT + 1] < 0.5), torch.ones_like(clear), clear)
+        clear = (maps[:, CLEAR_AIR : CLEAR_AIR + 1].float() + 1.0) * 0.5
+        clear = torch.where(_is_sky(maps) & (hints[:, HIT : HIT + 1] < 0.5), torch.ones_like(clear), clear)
         clear = torch.lerp(torch.ones_like(clear), clear, lit)
         out = base * torch.exp(gain.clamp(-4.0, 2.0) * clear) + bias * clear
         out = out + shares[:, :1] * ((white + 1.0) * 0.5 - base) + shares[:, 1:] * ((mirror + 1.0) * 0.5)
@@ -243,13 +247,13 @@ def _given(flag: Tensor | None, rgb: Tensor) -> Tensor:
 
 def _reached(maps: Tensor) -> Tensor:
     """Return where rain and snow may show, in [0, 1], shape [B, 1, H, W]: what lies open, and the sky itself."""
-    reached = (maps[:, _OPEN : _OPEN + 1] + 1.0) * 0.5
+    reached = (maps[:, OPEN : OPEN + 1] + 1.0) * 0.5
     return torch.where(_is_sky(maps), torch.ones_like(reached), reached)
 
 
 def _is_sky(maps: Tensor) -> Tensor:
     """Return where nothing is seen through the air, shape [B, 1, H, W]: the sky, and what haze hides wholly."""
-    return maps[:, _CLEAR_AIR : _CLEAR_AIR + 1] < -0.99
+    return maps[:, CLEAR_AIR : CLEAR_AIR + 1] < -0.99
 
 
 def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -264,4 +268,15 @@ def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
     return total / (down * across)
 
 
-__all__ = ["TransferNet"]
+__all__ = [
+    "CLEAR_AIR",
+    "FALLEN_HINTS",
+    "FULL_HINTS",
+    "HIT",
+    "OPEN",
+    "Block",
+    "Blocks",
+    "Branch",
+    "Film",
+    "TransferNet",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch  # noqa: TID253
@@ -13,6 +13,7 @@ from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.embedded.conditions import Conditions, style_vector
 from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.painting import FrameInputs, StyledPainter
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
@@ -20,18 +21,21 @@ from cosmos.models.weights import WeightsError, check_files, read_weights_config
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PaintInputs:
-    """Some frames as the net takes them; pictures in [-1, 1]."""
+    """Some frames as the net takes them; pictures are uint8 levels or floats in [-1, 1].
+
+    Channels may lie last in memory, as they do in a clip: the CPU then reads them without a copy.
+    """
 
     rgb: Tensor
     """The clip's own pictures, shape [1, 3, T, H, W]."""
     controls: dict[str, Tensor]
     """Kind -> control pictures, shape [1, 3, T, H, W]."""
     weights: dict[str, Tensor]
-    """Kind -> weight maps in [0, 1], shape [1, 1, T, H, W]; the kinds of ``controls``."""
+    """Kind -> weight maps in [0, 1], float32, shape [1, 1, T, H, W]; the kinds of ``controls``."""
     hints: Tensor | None
-    """Light and wear hints in [-1, 1], shape [1, hints, T, H, W]; ``None`` where there is no depth."""
+    """Light and wear hints in [-1, 1], float32, shape [1, hints, T, H, W]; ``None`` where there is no depth."""
     maps: Tensor | None = None
-    """Light maps in [-1, 1], shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
+    """Light maps, shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,9 +46,11 @@ class EmbeddedModel:
     reader: PromptReader
     sha256: str
     """One hash over all files."""
+    _painters: dict[tuple[bytes, int], StyledPainter] = field(default_factory=dict, init=False, repr=False)
+    """The painter of the look that was asked for last."""
 
     def paint(self, inputs: PaintInputs, conditions: Conditions) -> Tensor:
-        """Paint frames, each on its own.
+        """Paint frames, each on its own: in bands of rows on a CPU, all at once elsewhere.
 
         Args:
             inputs: The frames, on the net's device; any size from 1 px.
@@ -53,12 +59,47 @@ class EmbeddedModel:
         Returns:
             Pictures, clamped to [-1, 1], float32, shape [1, 3, T, H, W].
         """
+        style = torch.from_numpy(style_vector(conditions))
+        with torch.inference_mode():
+            paint = self._paint_frames if inputs.rgb.device.type == "cpu" else self._paint_batch
+            return paint(inputs, style.to(inputs.rgb.device))
+
+    def _paint_frames(self, inputs: PaintInputs, style: Tensor) -> Tensor:
+        """Paint frame by frame; memory does not grow with their number."""
+        frames, height, width = inputs.rgb.shape[2:]
+        painter = self._painter(style, coarse_for(height, width))
+        out = torch.empty((frames, height, width, 3), dtype=torch.float32)
+        for index in range(frames):
+
+            def of_frame(x: Tensor, index: int = index) -> Tensor:
+                return x[0, :, index].permute(1, 2, 0)
+
+            frame = FrameInputs(
+                rgb=of_frame(inputs.rgb),
+                controls={kind: of_frame(control) for kind, control in inputs.controls.items()},
+                weights={kind: weight[0, 0, index] for kind, weight in inputs.weights.items()},
+                hints=None if inputs.hints is None else of_frame(inputs.hints),
+                maps=None if inputs.maps is None else of_frame(inputs.maps),
+            )
+            torch.clamp(painter.paint(frame), -1.0, 1.0, out=out[index])
+        return out.permute(3, 0, 1, 2)[None]
+
+    def _painter(self, style: Tensor, coarse: int) -> StyledPainter:
+        key = (style.numpy().tobytes(), coarse)
+        if key not in self._painters:
+            self._painters.clear()
+            self._painters[key] = StyledPainter(self.net, style, coarse)
+        return self._painters[key]
+
+    def _paint_batch(self, inputs: PaintInputs, style: Tensor) -> Tensor:
+        """Paint all frames by one run of the net."""
         height, width = inputs.rgb.shape[-2:]
         coarse = coarse_for(height, width)
         pad = padding_for(self.net.config, (height, width), coarse)
 
         def frames(x: Tensor) -> Tensor:
             flat = x[0].transpose(0, 1)
+            flat = flat.float() / 127.5 - 1.0 if x.dtype == torch.uint8 else flat
             flat = functional.pad(flat, pad, mode="replicate") if any(pad) else flat
             return flat.contiguous(memory_format=torch.channels_last)
 
@@ -68,12 +109,9 @@ class EmbeddedModel:
         else:
             hints = frames(inputs.hints)
         maps = None if inputs.maps is None else frames(inputs.maps)
-
-        style = torch.from_numpy(style_vector(conditions)).to(rgb.device).expand(rgb.shape[0], -1)
         controls = {kind: frames(control) for kind, control in inputs.controls.items()}
         weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
-        with torch.inference_mode():
-            out = self.net(rgb, controls, weights, hints, style, coarse, maps=maps)
+        out = self.net(rgb, controls, weights, hints, style.expand(rgb.shape[0], -1), coarse, maps=maps)
         return out[..., :height, :width].clamp(-1.0, 1.0).transpose(0, 1)[None]
 
 

@@ -208,21 +208,20 @@ class EmbeddedTransfer:
         import torch
         import warp as wp
 
-        from cosmos.bridge.kernels.layout import video_to_tensor
         from cosmos.models.embedded.sampling import PaintInputs
 
         part, clip = slice(frames.start, frames.stop), request.clip
         hints, maps = light_inputs(clip, frames, conditions=conditions, ground=ground, seed=request.seed)
 
-        def to_device(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(self._device)
+        def to_device(pictures: torch.Tensor) -> torch.Tensor:
+            return pictures.to(self._device).permute(3, 0, 1, 2)[None]
 
         return PaintInputs(
-            rgb=to_device(video_to_tensor(clip.rgb[part])),
-            controls={kind.value: to_device(video_to_tensor(request.controls[kind].video[part])) for kind in weights},
-            weights={kind.value: to_device(wp.to_torch(weight)[None, None]) for kind, weight in weights.items()},
-            hints=None if hints is None else to_device(hints.permute(3, 0, 1, 2)[None]),
-            maps=None if maps is None else to_device(maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0,
+            rgb=to_device(wp.to_torch(clip.rgb[part])),
+            controls={kind.value: to_device(wp.to_torch(request.controls[kind].video[part])) for kind in weights},
+            weights={kind.value: wp.to_torch(weight).to(self._device)[None, None] for kind, weight in weights.items()},
+            hints=None if hints is None else to_device(hints),
+            maps=None if maps is None else to_device(maps),
         )
 
     def _paint(

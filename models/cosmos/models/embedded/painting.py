@@ -1,0 +1,311 @@
+"""The Transfer net as a CPU likes it: the style folded into the weights, the full-resolution head in bands of rows.
+
+It computes what ``TransferNet.forward`` does, to rounding. A clip has one style, so scales and shifts by it become part
+of the convolutions before them. What does not depend on neighbours is done at the trunk's size, where it commutes with
+the bilinear interpolation. The head works on bands of rows that fit a processor's cache, so no picture-sized features
+exist and memory does not grow with the net.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch  # noqa: TID253
+from torch import Tensor, nn  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
+
+from cosmos.models.embedded.conditions import STYLE_RAIN, STYLE_SNOW
+from cosmos.models.embedded.net import (
+    CLEAR_AIR,
+    FALLEN_HINTS,
+    FULL_HINTS,
+    HIT,
+    OPEN,
+    Block,
+    Blocks,
+    Branch,
+    Film,
+    TransferNet,
+)
+
+_BAND_PIXELS = 40_000
+"""Pixels of a band: its features are a few megabytes."""
+_HALO = 2
+"""Rows that the head's convolutions look beyond a band."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FrameInputs:
+    """One frame as the painter takes it, channels last; pictures are uint8 levels or float32 in [-1, 1]."""
+
+    rgb: Tensor
+    """The clip's own picture, shape [H, W, 3]."""
+    controls: dict[str, Tensor]
+    """Kind -> control picture, shape [H, W, 3]."""
+    weights: dict[str, Tensor]
+    """Kind -> weight map in [0, 1], float32, shape [H, W]; the kinds of ``controls``."""
+    hints: Tensor | None
+    """Light and wear hints, float32 in [-1, 1], shape [H, W, hints]; ``None`` where there is no depth."""
+    maps: Tensor | None
+    """Light maps, shape [H, W, maps]; ``None`` where the stage cannot be asked."""
+
+
+class _Affine:
+    """A convolution with the scale and shift that follow it."""
+
+    def __init__(self, layer: nn.Conv2d, film: Film | None = None, code: Tensor | None = None) -> None:
+        weight, bias = layer.weight, layer.bias
+        if bias is None:  # every layer of the net has one
+            bias = weight.new_zeros(weight.shape[0])
+        if film is not None:
+            scale, shift = film.affine(code)[0].chunk(2)
+            weight, bias = weight * (1.0 + scale[:, None, None, None]), bias * (1.0 + scale) + shift
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.bias = bias.contiguous()
+        self.stride, self.padding = layer.stride, layer.padding
+
+        self.matrix = self.weight[:, :, 0, 0].t().contiguous()
+        """What it is where it looks at one pixel, shape [inputs, outputs]."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.weight.shape[-1] > 1:
+            return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        flat = x[0].permute(1, 2, 0)  # torch multiplies matrices faster than it looks at one pixel
+        said = torch.addmm(self.bias, flat.reshape(-1, flat.shape[2]), self.matrix)
+        return _pictured(said.view(*flat.shape[:2], -1))
+
+
+class _StyledBlock:
+    """A residual block with its style folded in."""
+
+    def __init__(self, block: Block, code: Tensor) -> None:
+        self.skip = _Affine(block.skip) if isinstance(block.skip, nn.Conv2d) else None
+        self.first, self.second = _Affine(block.first, block.film, code), _Affine(block.second)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        hidden = self.first(functional.silu(_level(x), inplace=True))
+        hidden = self.second(functional.silu(hidden, inplace=True))
+        return hidden.add_(x if self.skip is None else self.skip(x))
+
+
+class StyledPainter:
+    """A net of one style, ready to paint frames; everything is computed on the net's device.
+
+    Args:
+        net: The net, in float32.
+        style: The style vector, shape [style].
+        coarse: Size ratio of picture to trunk.
+    """
+
+    def __init__(self, net: TransferNet, style: Tensor, coarse: int) -> None:
+        self._net, self._coarse = net, coarse
+        self._seen: Tensor | None = None
+        self._multiple = coarse * 2 ** (len(net.config.channels) - 1)
+        self._falls = style[STYLE_RAIN : STYLE_SNOW + 1]
+        told = style.clone()
+        told[STYLE_RAIN : STYLE_SNOW + 1] = 0.0
+        with torch.inference_mode():
+            code = net.style(told[None])
+            self._picture, self._fallen, self._hints, self._light = (
+                _Spoken(branch) for branch in (net.picture, net.fallen, net.hints, net.light)
+            )
+            self._branches = {
+                kind: _Spoken(branch) for kind, branch in net.branches.items() if isinstance(branch, Branch)
+            }
+            self._down, self._up = (_styled(blocks, code) for blocks in (net.down, net.up))
+            self._shrink = [_Affine(layer) for layer in net.shrink if isinstance(layer, nn.Conv2d)]
+            self._grow = [_Affine(layer) for layer in net.grow if isinstance(layer, nn.Conv2d)]
+            features = net.config.features
+            head = _Affine(net.head_in, net.head_film, code)
+            self._features, self._head_bias = _Affine(net.features), head.bias
+            self._from_features, self._from_seen = head.matrix[:features], head.matrix[features:]
+            self._broad = _Affine(net.broad)
+            self._mid, self._last = _Affine(net.head_mid, net.head_mid_film, code), _Affine(net.head_last)
+            self._out = _Affine(net.head_out)
+
+    def paint(self, frame: FrameInputs) -> Tensor:
+        """Return a picture around [-1, 1] (not clamped), float32, shape [H, W, 3]."""
+        with torch.inference_mode():
+            height, width = frame.rgb.shape[:2]
+            seen = self._see(frame)
+            features = self._understand(frame, seen)
+            flat = features[0].permute(1, 2, 0)
+            hidden = torch.addmm(self._head_bias, flat.reshape(-1, flat.shape[2]), self._from_features)
+            broad = torch.addmm(self._broad.bias, flat.reshape(-1, flat.shape[2]), self._broad.matrix)
+            hidden, broad = (x.view(*flat.shape[:2], -1) for x in (hidden, broad))
+            rows = max(16, _BAND_PIXELS // seen.shape[1])
+            out = seen.new_empty((height, width, 3))
+            for top in range(0, height, rows):
+                bottom = min(top + rows, height)
+                out[top:bottom] = self._band(seen, hidden, broad, top, bottom, frame.maps is not None)[:, :width]
+            return out
+
+    def _see(self, frame: FrameInputs) -> Tensor:
+        """Return what the head sees besides features: hints, falls, picture and maps, padded, shape [H', W', C]."""
+        config = self._net.config
+        height, width = frame.rgb.shape[:2]
+        whole = (height + -height % self._multiple, width + -width % self._multiple)
+        parts = (config.hints, 2, 3, config.maps)
+        seen = self._seen  # used again: new memory of this size costs as much as to fill it
+        if seen is None or seen.shape[:2] != whole or seen.device != frame.rgb.device:
+            seen = torch.empty((*whole, sum(parts)), dtype=torch.float32, device=frame.rgb.device)
+            self._seen = seen
+        hints, falls, rgb, maps = seen[:height, :width].split(parts, dim=2)
+        _put(rgb, frame.rgb)
+        if frame.maps is None:
+            maps.zero_()
+            falls.copy_(self._falls.expand_as(falls))
+        else:
+            _put(maps, frame.maps)
+            reached = torch.where(maps[..., CLEAR_AIR] < -0.99, 1.0, (maps[..., OPEN] + 1.0) * 0.5)[..., None]
+            torch.mul(reached, self._falls, out=falls)
+        depth = frame.weights.get("depth")
+        if frame.hints is None or depth is None:
+            hints.zero_()
+        else:
+            hints.copy_(frame.hints)
+            if float(depth.min()) * FULL_HINTS < 1.0:
+                hints.mul_(_present(depth)[..., None])
+            if frame.maps is not None:
+                hints[..., FALLEN_HINTS].mul_(reached)
+        seen[:height, width:] = seen[:height, width - 1 : width]
+        seen[height:] = seen[height - 1 : height]
+        return seen
+
+    def _understand(self, frame: FrameInputs, seen: Tensor) -> Tensor:
+        """Return the trunk's features, shape [1, features, h, w]."""
+        net, config = self._net, self._net.config
+        size = (seen.shape[0] // self._coarse, seen.shape[1] // self._coarse)
+        hints, falls, rgb, maps = _averaged(seen, self._coarse).split((config.hints, 2, 3, config.maps), dim=1)
+        x = net.start + self._picture(rgb) + self._fallen(falls)
+        for kind in config.controls:
+            if kind in frame.controls:
+                weight = self._coarse_map(frame.weights[kind][..., None], size)
+                x += self._branches[kind](self._coarse_map(frame.controls[kind], size)) * weight
+        depth = frame.weights.get("depth")
+        if depth is not None:
+            x += self._hints(hints) * self._coarse_map(_present(depth)[..., None], size)
+        if frame.maps is not None:
+            x += self._light(maps)
+        return self._trunk(x)
+
+    def _coarse_map(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
+        """Average a picture or map down to the trunk's size, shape [1, C, h, w]."""
+        height, width, channels = picture.shape
+        whole = (size[0] * self._coarse, size[1] * self._coarse)
+        if whole == (height, width) and picture.dtype == torch.float32:
+            return _averaged(picture, self._coarse)
+        padded = torch.empty((*whole, channels), dtype=torch.float32, device=picture.device)
+        _put(padded[:height, :width], picture)
+        padded[:height, width:] = padded[:height, width - 1 : width]
+        padded[height:] = padded[height - 1 : height]
+        return _averaged(padded, self._coarse)
+
+    def _trunk(self, x: Tensor) -> Tensor:
+        kept = []
+        for level, blocks in enumerate(self._down):
+            for block in blocks:
+                x = block(x)
+            if level < len(self._shrink):
+                kept.append(x)
+                x = self._shrink[level](_level(x))
+        for level in reversed(range(len(self._up))):
+            x = functional.interpolate(self._grow[level](_level(x)), scale_factor=2, mode="nearest")
+            x = torch.cat([x, kept[level]], dim=1)
+            for block in self._up[level]:
+                x = block(x)
+        return self._features(functional.silu(_level(x), inplace=True))
+
+    def _band(self, seen: Tensor, hidden: Tensor, broad: Tensor, top: int, bottom: int, lit: bool) -> Tensor:
+        """Return rows of the picture, padded in width, shape [rows, W', 3]."""
+        high, low = max(top - _HALO, 0), min(bottom + _HALO, seen.shape[0])
+        width = seen.shape[1]
+        x = self._rows(hidden, high, low, width)
+        x.view(-1, x.shape[2]).addmm_(seen[high:low].view(-1, seen.shape[2]), self._from_seen)
+        x = _pictured(functional.silu(x, inplace=True))
+        x = functional.silu(self._mid(x), inplace=True)
+        x = functional.silu(self._last(x), inplace=True)
+        x = x[0].permute(1, 2, 0)[top - high : x.shape[2] - (low - bottom)]
+        said = torch.addmm(self._out.bias, x.reshape(-1, x.shape[2]), self._out.matrix).view(*x.shape[:2], 8)
+        said[..., :6] += self._rows(broad, top, bottom, width)
+        return self._apply(said, seen[top:bottom], lit)
+
+    def _rows(self, coarse: Tensor, top: int, bottom: int, width: int) -> Tensor:
+        """Interpolate rows of a coarse picture [h, w, C] bilinearly, shape [rows, W', C]."""
+        last = coarse.shape[0] - 1
+        place = (torch.arange(top, bottom, dtype=torch.float32, device=coarse.device) + 0.5) / self._coarse - 0.5
+        place = place.clamp(min=0.0)
+        above = place.floor().long()
+        below = (above + 1).clamp(max=last)
+        rows = torch.lerp(coarse[above], coarse[below], (place - above)[:, None, None])
+        wide = functional.interpolate(_pictured(rows), size=(bottom - top, width), mode="bilinear")
+        return wide[0].permute(1, 2, 0)
+
+    def _apply(self, said: Tensor, seen: Tensor, lit: bool) -> Tensor:
+        """Apply gain, bias and shares to the pictures seen."""
+        config = self._net.config
+        gain, bias = said[..., :3], said[..., 3:6]
+        hint, _, rgb, maps = seen.split((config.hints, 2, 3, config.maps), dim=2)
+        if not lit:
+            return (rgb + 1.0) * torch.exp(gain.clamp(-4.0, 2.0)) + (2.0 * bias - 1.0)
+        air = maps[..., CLEAR_AIR : CLEAR_AIR + 1]
+        clear = (air + 1.0) * 0.5
+        clear = torch.where((air < -0.99) & (hint[..., HIT : HIT + 1] < 0.5), 1.0, clear)
+        base, white, mirror = (maps[..., first : first + 3] for first in (0, 3, 6))
+        out = (base + 1.0) * torch.exp(gain.clamp(-4.0, 2.0) * clear) + 2.0 * bias * clear
+        out += said[..., 6:7] * (white - base)
+        out += said[..., 7:] * (mirror + 1.0)
+        return out - 1.0
+
+
+def _styled(levels: nn.ModuleList, code: Tensor) -> list[list[_StyledBlock]]:
+    """Fold the style into the blocks of each level."""
+    return [
+        [_StyledBlock(block, code) for block in blocks.blocks if isinstance(block, Block)]
+        for blocks in levels
+        if isinstance(blocks, Blocks)
+    ]
+
+
+class _Spoken:
+    """What a branch says at full weight."""
+
+    def __init__(self, branch: Branch) -> None:
+        self._see, self._speak = _Affine(branch.see), _Affine(branch.speak)
+
+    def __call__(self, seen: Tensor) -> Tensor:
+        return self._speak(functional.silu(self._see(seen), inplace=True))
+
+
+def _present(depth_weight: Tensor) -> Tensor:
+    """Return how much the hints are there."""
+    return (depth_weight * FULL_HINTS).clamp(max=1.0)
+
+
+def _put(out: Tensor, picture: Tensor) -> None:
+    """Write a picture as float32 in [-1, 1]."""
+    out.copy_(picture)
+    if picture.dtype == torch.uint8:
+        out.mul_(1.0 / 127.5).sub_(1.0)
+
+
+def _pictured(rows: Tensor) -> Tensor:
+    """Turn [H, W, C] into [1, C, H, W] as convolutions take it, without a copy."""
+    return rows[None].permute(0, 3, 1, 2)
+
+
+def _level(x: Tensor) -> Tensor:
+    """Divide each pixel's channels by their root mean square, as the net does."""
+    square = (x * x).mean(dim=1, keepdim=True)
+    return x * square.add_(1e-4).rsqrt_()
+
+
+def _averaged(picture: Tensor, ratio: int) -> Tensor:
+    """Average squares of ``ratio`` pixels a side, from [H, W, C] to [1, C, h, w]."""
+    height, width, channels = picture.shape
+    rows = picture.reshape(height // ratio, ratio, width * channels).sum(dim=1)
+    cells = rows.view(height // ratio, width // ratio, ratio, channels).sum(dim=2)
+    return _pictured(cells.mul_(1.0 / ratio**2))
+
+
+__all__ = ["FrameInputs", "StyledPainter"]

@@ -1,0 +1,99 @@
+"""The net as a CPU paints it gives what the plain net gives: any size, any controls, with and without a stage."""
+
+from dataclasses import replace
+
+import pytest
+import torch  # noqa: TID253
+
+from cosmos.models.embedded.conditions import STYLE_DIM, Conditions
+from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.painting import FrameInputs, StyledPainter
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs
+from cosmos.models.spec import TransferNetConfig
+
+CONFIG = TransferNetConfig(channels=(8, 12, 16), blocks=1, features=6, head=8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def loud_net():
+    net = TransferNet(CONFIG).eval().requires_grad_(False)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return net
+
+
+def levels(channels, size):
+    return torch.randint(0, 256, (*size, channels), dtype=torch.uint8)
+
+
+def frame(size, kinds=CONFIG.controls):
+    maps = levels(CONFIG.maps, size)
+    maps[: size[0] // 3, :, 12] = 0  # the sky
+    return FrameInputs(
+        rgb=levels(3, size),
+        controls={kind: levels(3, size) for kind in kinds},
+        weights={kind: torch.rand(size) * 0.3 for kind in kinds},
+        hints=torch.rand((*size, CONFIG.hints)) * 2 - 1,
+        maps=maps,
+    )
+
+
+def plainly(net, given, style, coarse):
+    """Run the plain net on a frame of whole strides."""
+
+    def picture(x):
+        x = x.float() / 127.5 - 1.0 if x.dtype == torch.uint8 else x
+        return x.permute(2, 0, 1)[None]
+
+    return net(
+        picture(given.rgb),
+        {kind: picture(control) for kind, control in given.controls.items()},
+        {kind: weight[None, None] for kind, weight in given.weights.items()},
+        torch.zeros((1, CONFIG.hints, *given.rgb.shape[:2])) if given.hints is None else picture(given.hints),
+        style[None],
+        coarse,
+        maps=None if given.maps is None else picture(given.maps),
+    )[0].permute(1, 2, 0)
+
+
+@pytest.mark.parametrize("coarse", [2, 4])
+@pytest.mark.parametrize("lack", ["nothing", "maps", "hints", "depth", "controls"])
+def test_it_is_the_plain_net(coarse, lack):
+    net, style = loud_net(), torch.randn(STYLE_DIM)
+    given = frame((96, 640), kinds={"depth": ("seg",), "controls": ()}.get(lack, CONFIG.controls))  # two bands
+    given = replace(given, **{lack: None}) if lack in ("maps", "hints") else given
+    painted = StyledPainter(net, style, coarse).paint(given)
+    wanted = plainly(net, given, style, coarse)
+    assert wanted.std() > 0.1
+    torch.testing.assert_close(painted, wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 41), (90, 640)])
+def test_odd_sizes_are_padded_as_for_the_plain_net(size):
+    model, given = EmbeddedModel(net=loud_net(), reader=None, sha256=""), frame(size)
+    inputs = PaintInputs(
+        rgb=given.rgb.permute(2, 0, 1)[None, :, None],
+        controls={kind: control.permute(2, 0, 1)[None, :, None] for kind, control in given.controls.items()},
+        weights={kind: weight[None, None, None] for kind, weight in given.weights.items()},
+        hints=given.hints.permute(2, 0, 1)[None, :, None],
+        maps=given.maps.permute(2, 0, 1)[None, :, None],
+    )
+    from cosmos.models.embedded.conditions import style_vector
+
+    conditions = Conditions(rain=0.7, snow=0.2, fog=0.4)
+    painted = model.paint(inputs, conditions)
+    wanted = model._paint_batch(inputs, torch.from_numpy(style_vector(conditions)))
+    torch.testing.assert_close(painted, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_frames_do_not_write_over_each_other():
+    net, style = loud_net(), torch.randn(STYLE_DIM)
+    painter, first, second = StyledPainter(net, style, 2), frame((24, 40)), frame((24, 40))
+    before = painter.paint(first).clone()
+    painter.paint(second)
+    torch.testing.assert_close(painter.paint(first), before, atol=0.0, rtol=0.0)
