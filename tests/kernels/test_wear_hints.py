@@ -121,6 +121,8 @@ def test_what_does_not_fit_is_refused(device):
         wear_hints(depth, instance_to_world=np.zeros((1, 3, 4, 4)), tags=[1], **fit)
     with pytest.raises(ValueError, match="normals"):
         wear_hints(depth, normals=wp.zeros((1, 4, 4, 3), dtype=wp.float32, device=device), **fit)
+    with pytest.raises(ValueError, match="out"):
+        wear_hints(depth, out=wp.zeros((1, 4, 5, 3), dtype=wp.float32, device=device), **fit)
 
 
 @settings(max_examples=25, deadline=None)

@@ -52,6 +52,14 @@ def test_hints_of_a_part_are_part_of_the_hints(clip):
     assert clip_hints(replace(clip, depth=None), range(3), **settings) is None
 
 
+def test_hints_side_by_side_are_the_hints(clip):
+    settings = {"conditions": Conditions(snow=0.5, rain=0.4), "azimuth": 20.0, "ground": 0.0, "seed": 3}
+    room = wp.full((2, *clip.depth.shape[1:], 22), 7.0, dtype=wp.float32, device=clip.depth.device)
+    clip_hints(clip, range(1, 3), **settings, out=room)
+    apart = [array.numpy() for array in clip_hints(clip, range(1, 3), **settings)]
+    np.testing.assert_array_equal(room.numpy(), np.concatenate(apart, axis=-1))
+
+
 def test_a_clip_without_poses_or_ids_still_has_hints(clip):
     settings = {"conditions": Conditions(rain=0.5), "azimuth": 20.0, "ground": 0.0, "seed": 3}
     for poor in (replace(clip, poses={}), replace(clip, instance_ids=None), replace(clip, normals=None)):

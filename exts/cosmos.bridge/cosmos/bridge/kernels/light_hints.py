@@ -7,12 +7,12 @@ occlusion march the depth buffer, so they know what the camera sees and nothing 
 # mypy: disable-error-code="misc,operator"
 # (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
 import numpy as np
 import warp as wp
+
+from cosmos.bridge.kernels.runs import launch_runs
 
 wp.set_module_options({"enable_backward": False})
 
@@ -36,6 +36,7 @@ LIGHT_HINTS = (
 
 _MARCH_STEPS = wp.constant(20)
 _OPEN_STEPS = wp.constant(8)
+_UNSEEN = wp.constant(wp.float32(-1.0e9))
 
 
 @wp.func
@@ -50,13 +51,15 @@ def _behind_surface(
     q: wp.vec3,
     lens: wp.vec4,
 ) -> wp.float32:
-    # How far a camera-space point lies behind the surface seen at its pixel [m]; -1 where nothing is known.
-    gap = wp.float32(-1.0)
+    # How far a camera-space point lies behind the surface seen at its pixel [m]; -1 where that is the sky, and
+    # _UNSEEN outside the picture.
+    gap = _UNSEEN
     z = -q[2]
     if z > 0.01:
         u = lens[0] * q[0] / z + lens[2]
         v = lens[3] - lens[1] * q[1] / z
         if u >= 0.0 and v >= 0.0 and u < wp.float32(depth.shape[2]) and v < wp.float32(depth.shape[1]):
+            gap = wp.float32(-1.0)
             seen = depth[t, wp.int32(v), wp.int32(u)]
             if _is_hit(seen):
                 gap = z - seen
@@ -98,11 +101,17 @@ def _light_visible(
     blocked = wp.float32(0.0)
     start = p + normal * (0.01 - 0.004 * p[2])
     reach = wp.float32(0.06)
+    inside = wp.int32(0)
     for _step in range(_MARCH_STEPS):
         gap = _behind_surface(depth, t, start + light * reach, lens)
         tolerance = 0.02 + 0.01 * (-p[2]) + 0.05 * reach
         if gap > 0.0 and gap < 0.5 + 0.6 * reach:
             blocked = wp.max(blocked, wp.clamp(gap / tolerance, 0.0, 1.0))
+        # A straight way that has left the picture does not come back.
+        if blocked >= 1.0 or (inside == 1 and gap == _UNSEEN):
+            break
+        if gap != _UNSEEN:
+            inside = wp.int32(1)
         reach = reach * 1.33
     return 1.0 - blocked
 
@@ -131,9 +140,11 @@ def _open(depth: wp.array(dtype=wp.float32, ndim=3), t: int, p: wp.vec3, normal:
     return 1.0 - blocked / wp.max(total, 1.0e-4)
 
 
-@wp.kernel
-def _light_hints_kernel(
-    # in
+@wp.func
+def _fill_pixel(
+    t: wp.int32,
+    y: wp.int32,
+    x: wp.int32,
     depth: wp.array(dtype=wp.float32, ndim=3),
     normals: wp.array(dtype=wp.float32, ndim=4),
     has_normals: wp.int32,
@@ -143,10 +154,8 @@ def _light_hints_kernel(
     up: wp.vec3,
     ground: wp.float32,
     extinction: wp.float32,
-    # out
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
-    t, y, x = wp.tid()
     lens = lenses[t]
     pose = cam_to_world[t]
     ray = wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0], (lens[3] - wp.float32(y) - 0.5) / lens[1], -1.0)
@@ -201,6 +210,47 @@ def _light_hints_kernel(
     hints_out[t, y, x, 11] = 2.0 * wp.pow(wp.max(wp.dot(normal, half), 0.0), 24.0) - 1.0
     hints_out[t, y, x, 12] = _light_visible(depth, t, p, local, camera_up, lens) * 2.0 - 1.0
     hints_out[t, y, x, 13] = 1.0
+
+
+@wp.kernel
+def _light_hints_kernel(
+    # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    normals: wp.array(dtype=wp.float32, ndim=4),
+    has_normals: wp.int32,
+    lenses: wp.array(dtype=wp.vec4, ndim=1),
+    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
+    light: wp.vec3,
+    up: wp.vec3,
+    ground: wp.float32,
+    extinction: wp.float32,
+    # out
+    hints_out: wp.array(dtype=wp.float32, ndim=4),
+):
+    begin = (first + wp.tid()) * run
+    width = depth.shape[2]
+    height = depth.shape[1]
+    for i in range(begin, wp.min(begin + run, count)):
+        row = i // width
+        t = row // height
+        _fill_pixel(
+            t,
+            row - t * height,
+            i - row * width,
+            depth,
+            normals,
+            has_normals,
+            lenses,
+            cam_to_world,
+            light,
+            up,
+            ground,
+            extinction,
+            hints_out,
+        )
 
 
 def light_hints(
@@ -258,31 +308,8 @@ def light_hints(
         float(ground),
         float(extinction),
     ]
-    _launch(depth, shared, out)
+    launch_runs(_light_hints_kernel, depth.size, [depth, *shared, out], device=device)
     return out
-
-
-def _launch(depth: wp.array, shared: list, out: wp.array) -> None:
-    """Launch over all frames at once on CUDA, frame by frame over threads on CPU (a launch releases the GIL)."""
-    if not depth.device.is_cpu or depth.shape[0] < 2:
-        wp.launch(_light_hints_kernel, dim=depth.shape, inputs=[depth, *shared], outputs=[out], device=depth.device)
-        return
-    wp.load_module(device=depth.device)
-
-    def one(index: int) -> None:
-        normals, has_normals, lenses, cameras, *rest = shared
-        part = slice(index, index + 1)
-        inputs = [depth[part], normals[part] if has_normals else normals, has_normals, lenses[part], cameras[part]]
-        wp.launch(
-            _light_hints_kernel,
-            dim=(1, *depth.shape[1:]),
-            inputs=[*inputs, *rest],
-            outputs=[out[part]],
-            device=depth.device,
-        )
-
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(one, range(depth.shape[0])))
 
 
 def _check(array: wp.array, name: str, dtypes: tuple[str, ...], shape: tuple[int, ...], like: wp.array) -> None:

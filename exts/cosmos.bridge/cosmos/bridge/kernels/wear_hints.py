@@ -7,15 +7,14 @@ of the renderer's teacher (``cosmos.bridge.render.draw.weather``), so in trainin
 # mypy: disable-error-code="misc,operator"
 # (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
 import numpy as np
 import warp as wp
 
 from cosmos.bridge.kernels.light_hints import normal_from_depth
+from cosmos.bridge.kernels.runs import launch_runs
 from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, unit_of
 
 wp.set_module_options({"enable_backward": False})
@@ -30,9 +29,11 @@ def _spread(level: wp.float32) -> wp.float32:
     return wp.clamp((level - 0.5) * 3.5, -1.0, 1.0)
 
 
-@wp.kernel
-def _wear_hints_kernel(
-    # in
+@wp.func
+def _fill_pixel(
+    t: wp.int32,
+    y: wp.int32,
+    x: wp.int32,
     depth: wp.array(dtype=wp.float32, ndim=3),
     normals: wp.array(dtype=wp.float32, ndim=4),
     has_normals: wp.int32,
@@ -47,10 +48,8 @@ def _wear_hints_kernel(
     wet: wp.int32,
     snow: wp.int32,
     seed: wp.uint32,
-    # out
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
-    t, y, x = wp.tid()
     for channel in range(8):
         hints_out[t, y, x, channel] = 0.0
     z = depth[t, y, x]
@@ -94,6 +93,57 @@ def _wear_hints_kernel(
         hints_out[t, y, x, 7] = _spread(octaves_of_noise(here * 0.55, side * 0.55, 4, seed + wp.uint32(61)))
 
 
+@wp.kernel
+def _wear_hints_kernel(
+    # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    normals: wp.array(dtype=wp.float32, ndim=4),
+    has_normals: wp.int32,
+    ids: wp.array(dtype=wp.uint32, ndim=3),
+    has_ids: wp.int32,
+    lenses: wp.array(dtype=wp.vec4, ndim=1),
+    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
+    world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
+    tags: wp.array(dtype=wp.uint32, ndim=1),
+    anchor: wp.vec3,
+    y_up: wp.int32,
+    wet: wp.int32,
+    snow: wp.int32,
+    seed: wp.uint32,
+    # out
+    hints_out: wp.array(dtype=wp.float32, ndim=4),
+):
+    begin = (first + wp.tid()) * run
+    width = depth.shape[2]
+    height = depth.shape[1]
+    for i in range(begin, wp.min(begin + run, count)):
+        row = i // width
+        t = row // height
+        _fill_pixel(
+            t,
+            row - t * height,
+            i - row * width,
+            depth,
+            normals,
+            has_normals,
+            ids,
+            has_ids,
+            lenses,
+            cam_to_world,
+            world_to_instance,
+            tags,
+            anchor,
+            y_up,
+            wet,
+            snow,
+            seed,
+            hints_out,
+        )
+
+
 def rigid_inverse(poses: np.ndarray) -> np.ndarray:
     """Invert poses with the length of their axes left out, so that noise keeps its grain in metres.
 
@@ -128,6 +178,7 @@ def wear_hints(
     wet: bool = True,
     snow: bool = True,
     seed: int = 0,
+    out: Optional[wp.array] = None,
 ) -> wp.array:
     """Compute the wear hints of frames.
 
@@ -144,6 +195,7 @@ def wear_hints(
         wet: Whether puddles are wanted; their channel is 0 otherwise.
         snow: Whether drifts are wanted; their channels are 0 otherwise.
         seed: Moves everything.
+        out: Hints to fill, a slice of an array or a whole one; allocated on the device of ``depth`` when ``None``.
 
     Returns:
         Hints in the order of ``WEAR_HINTS``, float32 in [-1, 1], shape [T, H, W, 8].
@@ -154,32 +206,38 @@ def wear_hints(
     device, shape = depth.device, tuple(depth.shape)
     poses = np.zeros((*shape[:1], 0, 4, 4)) if instance_to_world is None else np.asarray(instance_to_world)
     _check(depth, intrinsics, cam_to_world, normals, instance_ids, poses, tags)
-    out = wp.empty((*shape, len(WEAR_HINTS)), dtype=wp.float32, device=device)
+    if out is None:
+        out = wp.empty((*shape, len(WEAR_HINTS)), dtype=wp.float32, device=device)
+    elif tuple(out.shape) != (*shape, len(WEAR_HINTS)) or out.dtype != wp.float32 or out.device != device:
+        raise ValueError(
+            f"wear_hints needs out as float32 {[*shape, len(WEAR_HINTS)]} on {device}, "
+            f"got {out.dtype.__name__} {list(out.shape)} on {out.device}."
+        )
     lens = np.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1], intrinsics[:, 0, 2], intrinsics[:, 1, 2]], axis=1)
     known = instance_ids is not None and poses.shape[1] > 0
     if not poses.shape[1]:
         poses, tags = np.full((shape[0], 1, 4, 4), np.nan), [0]
-    # Stand-ins have a frame axis too, so that frames can be cut out of every array.
-    no_normals = wp.zeros((shape[0], 1, 1, 1), dtype=wp.float32, device=device)
-    no_ids = wp.zeros((shape[0], 1, 1), dtype=wp.uint32, device=device)
+    no_normals = wp.empty((0, 0, 0, 0), dtype=wp.float32, device=device)
+    no_ids = wp.empty((0, 0, 0), dtype=wp.uint32, device=device)
     inverse = np.ascontiguousarray(rigid_inverse(poses), dtype=np.float32)
-    per_frame = [
+    inputs = [
         depth,
         no_normals if normals is None else normals,
+        int(normals is not None),
         no_ids if instance_ids is None else instance_ids.view(wp.uint32),
+        int(known),
         wp.array(lens.astype(np.float32), dtype=wp.vec4, device=device),
         wp.array(np.asarray(cam_to_world, dtype=np.float32), dtype=wp.mat44, device=device),
         wp.array(inverse, dtype=wp.mat44, ndim=2, device=device),
-    ]
-    shared = [
         wp.array(np.asarray(tags, dtype=np.uint32), dtype=wp.uint32, device=device),
         wp.vec3(*anchor),
         int(y_up),
         int(wet),
         int(snow),
         wp.uint32(seed & 0x7FFFFFFF),
+        out,
     ]
-    _launch(per_frame, int(normals is not None), int(known), shared, out)
+    launch_runs(_wear_hints_kernel, depth.size, inputs, device=device)
     return out
 
 
@@ -212,23 +270,6 @@ def _check(
         )
     if poses.shape[:1] != shape[:1] or poses.shape[1] != len(tags):
         raise ValueError(f"wear_hints needs a pose and a tag an id, got poses {poses.shape} and {len(tags)} tags.")
-
-
-def _launch(per_frame: list, has_normals: int, has_ids: int, shared: list, out: wp.array) -> None:
-    """Launch all frames at once on CUDA, frame by frame over threads on CPU (a launch releases the GIL)."""
-    device = out.device
-    step = 1 if device.is_cpu else max(1, out.shape[0])
-    wp.load_module(device=device)
-
-    def some(first: int) -> None:
-        depth, normals, ids, lenses, cameras, poses = (array[first : first + step] for array in per_frame)
-        inputs = [depth, normals, has_normals, ids, has_ids, lenses, cameras, poses, *shared]
-        wp.launch(
-            _wear_hints_kernel, dim=depth.shape, inputs=inputs, outputs=[out[first : first + step]], device=device
-        )
-
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(some, range(0, out.shape[0], step)))
 
 
 __all__ = ["WEAR_HINTS", "rigid_inverse", "wear_hints"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from cosmos.models.embedded.conditions import Conditions
 
 _MOST_INSTANCES = 1 << 16
+_HINTS, _LIGHT_HINTS = 22, 14
+"""Channels of the hints, of which the first are those of light."""
+_MAPS = 14
+"""Channels of the light maps."""
 
 
 def view_azimuth(camera: Camera, up_axis: UpAxis) -> float:
@@ -92,13 +97,25 @@ def light_inputs(
     import warp as wp
 
     azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
-    said = clip_hints(clip, frames, conditions=conditions, azimuth=azimuth, ground=ground, seed=wear_seed(seed))
-    maps = [
-        torch.cat([wp.to_torch(part) for part in parts], dim=-1)
-        for parts in clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
-    ]
-    hints = None if said is None else torch.cat([wp.to_torch(array) for array in said], dim=-1)
-    return hints, torch.stack(maps) if maps else None
+    size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
+    hints = maps = None
+    if clip.depth is not None:
+        hints = torch.empty((*size, _HINTS), dtype=torch.float32, device=device)
+        clip_hints(
+            clip,
+            frames,
+            conditions=conditions,
+            azimuth=azimuth,
+            ground=ground,
+            seed=wear_seed(seed),
+            out=wp.from_torch(hints),
+        )
+    if clip.probe is not None:
+        maps = torch.empty((*size, _MAPS), dtype=torch.uint8, device=device)
+        told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
+        for index, parts in enumerate(told):
+            torch.cat([wp.to_torch(part) for part in parts], dim=-1, out=maps[index])
+    return hints, maps
 
 
 def clip_hints(
@@ -110,6 +127,7 @@ def clip_hints(
     ground: float,
     seed: int,
     anchor: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    out: Optional[wp.array] = None,
 ) -> Optional[tuple[wp.array, wp.array]]:
     """Return light and wear hints of some frames, float32 in [-1, 1], shapes [F, H, W, 14] and [F, H, W, 8].
 
@@ -121,9 +139,9 @@ def clip_hints(
         ground: Height of the ground along up [m].
         seed: Decides the wear.
         anchor: Where the world's noise starts [m].
+        out: Room for both, side by side, float32, shape [F, H, W, 22]; allocated when ``None``.
     """
     from cosmos.bridge.kernels.light_hints import light_hints
-    from cosmos.bridge.kernels.surface_noise import path_tag
     from cosmos.bridge.kernels.wear_hints import wear_hints
     from cosmos.models.embedded.conditions import extinction
 
@@ -143,10 +161,9 @@ def clip_hints(
         up=up_vector(clip.up_axis),
         ground=ground,
         extinction=extinction(conditions),
+        out=None if out is None else out[:, :, :, :_LIGHT_HINTS],
     )
     poses = None if clip.instance_ids is None else _pose_table(clip, frames)
-    known = clip.instances
-    tags = [path_tag(known[i].prim_path) if i in known else i for i in range(0 if poses is None else poses.shape[1])]
     wear = wear_hints(
         depth,
         intrinsics=intrinsics,
@@ -154,12 +171,13 @@ def clip_hints(
         normals=None if clip.normals is None else clip.normals[part],
         instance_ids=None if poses is None or clip.instance_ids is None else clip.instance_ids[part],
         instance_to_world=poses,
-        tags=tags,
+        tags=() if poses is None else _tags(clip, poses.shape[1]),
         anchor=anchor,
         y_up=clip.up_axis == "Y",
         wet=conditions.rain > 0.0,
         snow=conditions.snow > 0.0,
         seed=seed,
+        out=None if out is None else out[:, :, :, _LIGHT_HINTS:],
     )
     return light, wear
 
@@ -190,6 +208,20 @@ def look_of(conditions: Conditions, *, azimuth: float, seed: int) -> Look:
     for name in ("sun_bearing", "noise", "vignette"):
         del values[name]
     return Look(**values, sun_azimuth=azimuth, noise=0.0, vignette=0.0, seed=seed)
+
+
+def _tags(clip: Clip, count: int) -> Sequence[int]:
+    """Return a number for each of the first instance ids: of its path, or the id where nothing is known of it."""
+    known = clip.instances
+    return _tags_of(tuple(known[key].prim_path if key in known else "" for key in range(count)))
+
+
+@lru_cache(maxsize=8)
+def _tags_of(paths: tuple[str, ...]) -> tuple[int, ...]:
+    from cosmos.bridge.kernels.surface_noise import path_tags
+
+    hashed = path_tags(paths).tolist()
+    return tuple(tag if path else key for key, (path, tag) in enumerate(zip(paths, hashed, strict=True)))
 
 
 def _pose_table(clip: Clip, frames: range) -> Optional[np.ndarray]:
