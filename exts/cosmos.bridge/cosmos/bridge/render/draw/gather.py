@@ -24,7 +24,7 @@ from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells, smooth_l
 from cosmos.bridge.render.draw.lighting import ROOFED
 
 _SMALL, _MIDDLE = 100_000, 500_000
-"""Pixels up to which slow light is gathered most finely, and at every second pixel a side."""
+"""Pixels up to which a picture is small, and up to which it is not large."""
 _STRIDE = 2
 """Side of a block of cells, of which one is lit at first."""
 
@@ -43,13 +43,15 @@ class Effort:
     """Side of a cell in large pictures [px]."""
     finest: int = 1
     """Side of a cell in small pictures [px]."""
+    middle: int = 2
+    """Side of a cell in pictures between [px]."""
     frugal: bool = False
     """Share rays between cells, and colours between samples."""
 
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=3, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, finest=2, frugal=True)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, frugal=True)
 
 
 class _Gathering:
@@ -58,7 +60,13 @@ class _Gathering:
     def __init__(self, bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort):
         """Lay the grid out; arguments as of ``gather_light``."""
         height, width = size
-        step = effort.finest if height * width <= _SMALL else 2 if height * width <= _MIDDLE else effort.coarsest
+        step = (
+            effort.finest
+            if height * width <= _SMALL
+            else effort.middle
+            if height * width <= _MIDDLE
+            else effort.coarsest
+        )
         self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[4]
         self.grid = LightGrid()
         self.grid.step, self.grid.width = step, width
