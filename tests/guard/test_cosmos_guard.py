@@ -93,6 +93,12 @@ def test_a_blocked_black_or_failed_video_is_a_refusal(result, video, reason):
     assert seen is result and not report.allowed and report.categories == (reason,)
 
 
+def test_a_video_that_came_black_is_a_refusal(result):
+    """A model whose own checker blocked its pictures returns black ones, and a guard passes those."""
+    black = TransferResult(rgb=wp.zeros_like(result.rgb), provenance=result.provenance)
+    assert CosmosGuard(Checker()).screen_video(black)[1].categories == ("blocked video",)
+
+
 def test_without_the_package_the_registry_names_the_extra_and_the_other_guards():
     if importlib.util.find_spec("cosmos_guardrail") is None:
         with pytest.raises(ModelNotInstalledError, match=r"cosmos-bridge\[guard\].*or choose another: blocklist, off"):

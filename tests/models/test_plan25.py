@@ -6,6 +6,7 @@ import torch  # noqa: TID253
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
 from cosmos.models.metering import Meter, build_empty, without_contents
+from cosmos.models.published import TRANSFER25_TEXT_PARAMETERS
 from cosmos.models.transfer25.plan import REFERENCE, plan_transfer25
 from cosmos.models.weights import WeightsError
 from tiny_cosmos import COMMON_25
@@ -38,6 +39,18 @@ def test_the_published_nets_have_the_published_parameters(published):
     assert published.parameters["branch 0"] == pytest.approx(0.471e9, rel=1e-3)
     assert published.parameters["autoencoder"] == pytest.approx(126.9e6, rel=1e-3)
     assert published.weights == pytest.approx(2 * sum(published.parameters.values()) / 2**30)
+
+
+def test_the_published_text_encoder_has_the_published_parameters():
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    text = {"hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4}
+    text |= {"intermediate_size": 18944, "vocab_size": 152064, "tie_word_embeddings": False}
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False)
+    with torch.device("meta"):
+        encoder = Qwen2_5_VLForConditionalGeneration(config)
+    assert sum(p.numel() for p in encoder.parameters()) == TRANSFER25_TEXT_PARAMETERS
 
 
 def test_the_reference_of_the_published_seconds_is_the_plan_of_that_clip(published):

@@ -49,11 +49,24 @@ def test_the_published_streaming_model_is_that_of_the_published_figures():
     ("changes", "billions"),
     [
         ({}, 15.17),
+        (
+            {
+                "hidden_size": 2048,
+                "num_hidden_layers": 28,
+                "intermediate_size": 9216,
+                "num_attention_heads": 16,
+                "hidden_act": "relu2",
+                "qk_norm_for_text": False,
+                "use_und_k_norm_for_gen": True,
+                "vocab_size": 131072,
+            },
+            3.36,
+        ),
         ({"hidden_size": 5120, "num_hidden_layers": 64, "intermediate_size": 25600, "num_attention_heads": 64}, 64.0),
     ],
 )
 def test_cosmos3_has_the_published_parameters(changes, billions):
-    """Nano is what diffusers builds by default; the larger one has the shapes of Super."""
+    """Nano is what diffusers builds by default; the others have the shapes of Edge and Super."""
     from diffusers import Cosmos3OmniTransformer
 
     with torch.device("meta"):

@@ -1,6 +1,7 @@
 """Transfer2.5 against the stock pipeline on the same tiny weights, and what several branches and maps do."""
 
 import shutil
+import weakref
 
 import pytest
 import torch  # noqa: TID253
@@ -93,7 +94,8 @@ def test_the_prompt_is_embedded_as_the_stock_pipeline_does(stock, states):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "guidance", "frames"), [("karras", 3.0, 5), ("shift", 3.0, 5), ("karras", 0.0, 5), ("shift", 3.0, 9)]
+    ("schedule", "guidance", "frames"),
+    [("karras", 3.0, 5), ("shift", 3.0, 5), ("karras", 0.0, 5), ("shift", 3.0, 9)],
 )
 def test_pictures_equal_those_of_the_stock_pipeline(loaded, stock, states, monkeypatch, schedule, guidance, frames):
     """One chunk of 5 frames, and with 9 frames two chunks where the second is conditioned on the first.
@@ -308,6 +310,20 @@ def test_embeddings_are_read_from_the_cache_without_the_encoder(tiny25, tmp_path
     files[0].write_bytes(b"half a file")
     with pytest.raises(WeightsError, match="not in the embedding cache"):
         embed("a foggy morning")
+
+
+def test_the_encoder_is_released_once_a_prompt_is_embedded(loaded, monkeypatch):
+    kept, load = [], loaded.encoder._load
+
+    def watch(device, dtype):
+        encoder, tokenizer = load(device, dtype)
+        kept.extend(weakref.ref(parameter) for parameter in encoder.parameters())
+        return encoder, tokenizer
+
+    monkeypatch.setattr(loaded.encoder, "_load", watch)
+    loaded.encoder.embed(("a prompt that nobody wrote before",), device=CPU, dtype=torch.float32)
+    assert len(kept) > 20
+    assert not any(reference() is not None for reference in kept)
 
 
 def test_tokens_beyond_the_models_reach_are_counted(loaded):

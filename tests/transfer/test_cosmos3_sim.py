@@ -61,6 +61,28 @@ def test_a_stream_gives_the_pictures_of_the_clip_however_its_frames_come(model, 
     assert stream.finish().shape[0] == 0
 
 
+def test_every_step_of_every_latent_frame_is_told_and_may_stop_it(model, clip, plain):
+    told = []
+    model.transfer(ask(clip), progress=lambda *step: told.append(step))
+    assert told == [("transfer", step, 28) for step in range(1, 29)]  # 23 frames are 1 + 4 * 5 + 2: seven latent frames
+
+    def stop(stage, done, total):
+        told.append(done)
+        raise KeyboardInterrupt
+
+    told.clear()
+    with pytest.raises(KeyboardInterrupt):
+        model.transfer(ask(clip), progress=stop)
+    assert told == [1]
+    stream, video = (
+        model.open("snow", control="depth", seed=3, fps=clip.fps),
+        make_controls(clip)[ControlKind.DEPTH].video,
+    )
+    told.clear()
+    pictures = stream.push(video[:11].contiguous(), lambda stage, done, total: told.append((done, total)))
+    assert told == [(step, 12) for step in range(1, 13)] and pictures.shape[0] == 9
+
+
 def test_streams_share_the_model_and_do_not_meet(model, clip, plain):
     video = make_controls(clip)[ControlKind.DEPTH].video
     one, two = (model.open("snow", control="depth", seed=seed, fps=clip.fps) for seed in (3, 4))

@@ -13,6 +13,8 @@ pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
 from backends import CASES
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelNotInstalledError, ModelWeightsError
+from cosmos.models.fetching import LOCK
+from fake_clips import make_clip
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -40,6 +42,21 @@ def test_missing_weights_name_the_ways_to_get_them(case, tmp_path, monkeypatch):
         case.create(tmp_path / "elsewhere").load("cpu")
     with pytest.raises(ModelWeightsError, match=r"in \S+checkpoints\S+ "):
         type(case.create(tmp_path))().load("cpu")
+
+
+def test_the_commit_that_was_fetched_is_told(case, folder, tmp_path):
+    """The lock is what ``models fetch`` writes beside a checkpoint."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    piece = "general" if case.name == "cosmos-transfer2.5" else ""
+    published = case.create(copy).spec.revision
+    lock = {"name": case.name, "licence": "x", "pieces": {piece: {"commit": "c0ffee", "files": {}}}}
+    (copy / LOCK).write_text(json.dumps(lock))
+    model = case.create(copy)
+    assert model.spec.revision == f"{published}@c0ffee"
+    assert model.transfer(case.ask(make_clip((36, 50), 1))).provenance.revision == f"{published}@c0ffee"
+    (copy / LOCK).write_text('{"pieces": {"": {}}}')
+    with pytest.raises(ModelWeightsError, match=r"The lock \S+ is damaged .*; fetch again"):
+        case.create(copy).transfer(case.ask(make_clip((36, 50), 1)))
 
 
 def test_missing_packages_name_the_extra(case, folder, monkeypatch):

@@ -66,13 +66,21 @@ def find_checkpoint(name: str, given: Optional[str], part: str, *, option: str =
 
 
 def revision_of(name: str, given: Optional[str], piece: str) -> str:
-    """Return the published revision of a piece, with its commit where the checkpoint was fetched."""
+    """Return the published revision of a piece, with its commit where the checkpoint was fetched.
+
+    Raises:
+        ModelWeightsError: If the lock beside the checkpoint is damaged.
+    """
     from cosmos.models.fetching import read_lock
     from cosmos.models.places import checkpoint_folder
     from cosmos.models.published import PUBLISHED
+    from cosmos.models.weights import WeightsError
 
     published = next(found for found in PUBLISHED[name].pieces if found.folder == piece).revision
-    pieces = read_lock(checkpoint_folder(name) if given is None else Path(given)).get("pieces", {})
+    try:
+        pieces = read_lock(checkpoint_folder(name) if given is None else Path(given)).get("pieces", {})
+    except WeightsError as error:
+        raise ModelWeightsError(str(error)) from error
     commit = pieces.get(piece, {}).get("commit", "")
     return f"{published}@{commit}" if commit else published
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch  # noqa: TID253
@@ -58,11 +59,12 @@ class SimStream:
         """Frames that the next `push` takes: 1 at first, then 4."""
         return FRAMES_AT_ONCE if self._frame else 1
 
-    def push(self, control: Tensor) -> Tensor:
+    def push(self, control: Tensor, tell: Callable[[int], None] | None = None) -> Tensor:
         """Paint the next latent frame.
 
         Args:
             control: Control frames in [-1, 1], shape [1, 3, wanted, H, W].
+            tell: Told the steps done after each; may raise to stop, after which the stream is of no more use.
 
         Returns:
             Pictures, clamped to [-1, 1], of the same shape.
@@ -76,13 +78,13 @@ class SimStream:
             latent = self._encode(control.to(device=self._net.device, dtype=self._net.dtype))
             self.history.trim()
             self._net.commit(latent, self._frame, self._fps, self._text, self.history)
-            painted = self._sample(latent.shape)
+            painted = self._sample(latent.shape, tell)
             self._net.commit(painted, self._frame, self._fps, self._text, self.history)
             pictures = self._decode(painted)
         self._frame += 1
         return pictures
 
-    def _sample(self, shape: torch.Size) -> Tensor:
+    def _sample(self, shape: torch.Size, tell: Callable[[int], None] | None) -> Tensor:
         """Denoise a frame in four steps; between them fresh noise comes back in, as the model was distilled with."""
         x = self._draw(shape)
         for step, sigma in enumerate(SIGMAS):
@@ -90,6 +92,8 @@ class SimStream:
             clean = x - sigma * flow
             last = step + 1 == len(SIGMAS)
             x = clean if last else (1.0 - SIGMAS[step + 1]) * clean + SIGMAS[step + 1] * self._draw(shape)
+            if tell is not None:
+                tell(step + 1)
         return x
 
     def _draw(self, shape: torch.Size) -> Tensor:

@@ -70,7 +70,7 @@ class CosmosGuard:
             seen = self._made().check_video_safety(frames.copy())
         except Exception as error:  # noqa: BLE001 - whatever fails in a guard is a refusal
             return result, self._report("video", "failed", _failure(error))
-        if seen is None or (not np.any(seen) and frames.any()):
+        if seen is None or not np.any(seen):
             return result, self._report("video", _VIDEO, "blocked video")
         if np.shape(seen) != frames.shape:
             wrong = f"the guard returned {list(np.shape(seen))} for {list(frames.shape)}"

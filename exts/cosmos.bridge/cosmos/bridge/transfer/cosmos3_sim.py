@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
@@ -57,13 +58,14 @@ class TransferStream:
         self._waiting: list[wp.array] = []
         self._shape: tuple[int, ...] = ()
 
-    def push(self, frames: wp.array) -> wp.array:
+    def push(self, frames: wp.array, progress: Optional[Progress] = None) -> wp.array:
         """Take control frames, and return the pictures that are ready.
 
         The first frame is painted at once, the others four at a time; what is fewer waits.
 
         Args:
             frames: Control frames, uint8, shape [n, H, W, 3]; copied.
+            progress: Told the steps done of those that this call takes; may raise to stop, which ends the stream.
 
         Returns:
             Pictures, sRGB, uint8, shape [m, H, W, 3], in order, on the device of ``frames``; the caller owns them.
@@ -80,15 +82,19 @@ class TransferStream:
         self._shape = shape
         copied = pick_frames(frames, range(frames.shape[0]))
         self._waiting += [copied[index] for index in range(frames.shape[0])]
-        ready = []
+        ready: list[wp.array] = []
+        total = _STEPS * _pieces(len(self._waiting), self._stream.wanted)
         while len(self._waiting) >= self._stream.wanted:
             count = self._stream.wanted
-            ready.append(self._paint(self._waiting[:count], count))
+            ready.append(self._paint(self._waiting[:count], count, _counted(progress, _STEPS * len(ready), total)))
             del self._waiting[:count]
         return self._join(ready, frames.device)
 
-    def finish(self) -> wp.array:
+    def finish(self, progress: Optional[Progress] = None) -> wp.array:
         """Paint what waits, filled up with its last frame; return only the pictures that were asked for.
+
+        Args:
+            progress: As for `push`.
 
         Raises:
             ModelError: If no frame was ever pushed.
@@ -99,9 +105,9 @@ class TransferStream:
             return self._join([], None)
         waiting, self._waiting = self._waiting, []
         filled = waiting + [waiting[-1]] * (self._stream.wanted - len(waiting))
-        return self._paint(filled, len(waiting))
+        return self._paint(filled, len(waiting), _counted(progress, 0, _STEPS))
 
-    def _paint(self, frames: list[wp.array], kept: int) -> wp.array:
+    def _paint(self, frames: list[wp.array], kept: int, tell: Callable[[int], None]) -> wp.array:
         import warp as wp
 
         from cosmos.bridge.kernels.layout import shared_streams, tensor_to_video
@@ -111,7 +117,7 @@ class TransferStream:
         for place, frame in enumerate(frames):
             wp.copy(video[place], frame)
         with as_model_errors(_NAME, str(video.device), _CURE), shared_streams(video.device, str(self._stream.device)):
-            pictures = self._stream.push(video_frames(video, range(len(frames)), _MULTIPLE))
+            pictures = self._stream.push(video_frames(video, range(len(frames)), _MULTIPLE), tell)
         try:
             return tensor_to_video(pictures[:, :, :kept, :height, :width].to(wp.device_to_torch(video.device)))
         except ValueError as error:
@@ -207,16 +213,16 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
 
         clip, (kind,) = request.clip, request.weights.kinds
         stream = self.open(request.prompt, control=kind, seed=request.seed, fps=clip.fps)
-        rgb, done, video = wp.empty_like(clip.rgb), 0, request.controls[kind].video
-        for first in (0, *range(1, clip.num_frames, 4)):
-            stop = min(first + 4, clip.num_frames) if first else 1
-            pictures = stream.push(pick_frames(video, range(first, stop)))
-            if stop == clip.num_frames and done + pictures.shape[0] < stop:
-                pictures = stream.finish()
-            wp.copy(rgb[done : done + pictures.shape[0]], pictures)
-            done += pictures.shape[0]
-            if progress is not None:
-                progress("transfer", done, clip.num_frames)
+        rgb, video = wp.empty_like(clip.rgb), request.controls[kind].video
+        painted, pieces = 0, 1 + -(-(clip.num_frames - 1) // 4)
+        for piece in range(pieces):
+            first, stop = max(0, 4 * piece - 3), min(4 * piece + 1, clip.num_frames)
+            told = _within(progress, _STEPS * piece, _STEPS * pieces)
+            pictures = stream.push(pick_frames(video, range(first, stop)), told)
+            if not pictures.shape[0]:
+                pictures = stream.finish(told)
+            wp.copy(rgb[painted : painted + pictures.shape[0]], pictures)
+            painted += pictures.shape[0]
         effective = {
             "num_steps": _STEPS,
             "guidance": 1.0,
@@ -241,6 +247,28 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
                 f"{_NAME} takes exactly one control, at weight 1, got {given}; {' or '.join(able('weights'))} can "
                 "weigh several."
             )
+
+
+def _pieces(frames: int, wanted: int) -> int:
+    """Return how many latent frames so many waiting frames make, of which the next takes ``wanted``."""
+    return 0 if frames < wanted else 1 + (frames - wanted) // 4
+
+
+def _counted(progress: Optional[Progress], before: int, total: int) -> Callable[[int], None]:
+    """Return what a stream tells the steps of one latent frame, as progress."""
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress("transfer", before + done, total)
+
+    return tell
+
+
+def _within(progress: Optional[Progress], before: int, total: int) -> Optional[Progress]:
+    """Return progress of a part as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda stage, done, _: progress(stage, before + done, total)
 
 
 def _notes(request: TransferRequest) -> tuple[str, ...]:
