@@ -193,18 +193,7 @@ class Bridge:
             prompt_report = _allowed(self._guard.screen_prompt(planned.prompt.text))
         with clock("load"):
             self._transfer.load(config.offload.device or config.device)
-        request = TransferRequest(
-            clip=clip,
-            controls=controls,
-            weights=weights,
-            prompt=planned.prompt.text,
-            negative_prompt=config.negative_prompt,
-            seed=planned.seed_of(1),
-            num_steps=config.num_steps,
-            guidance=config.guidance,
-            preserve=preserve,
-        )
-        remedy = ""
+        request, remedy = self._first_request(planned, clip, controls, weights, preserve), ""
         for attempt, made in enumerate(earlier, start=1):
             request, remedy = self._after(request, made.verdict, made.effective, planned.seed_of(attempt + 1))
         for attempt in range(len(earlier) + 1, policy.max_attempts + 1):
@@ -244,6 +233,41 @@ class Bridge:
         parts = made.clip, made.controls, made.weights
         return next(self.attempts(planned, *parts, preserve=made.preserve, progress=tell))
 
+    def judge(self, progress: Optional[Progress] = None) -> Iterator[Augmentation]:
+        """Judge again what lies in the out folder, attempt by attempt; nothing there is changed.
+
+        The source is read anew, and each result from its video, which is compressed: a score may differ a little.
+
+        Raises:
+            SourceError: If the source or a video cannot be read.
+            SinkError: If the folder holds no run, or a record in it is damaged.
+        """
+        from cosmos.bridge.runs.reread import read_result, read_said
+        from cosmos.bridge.sinks.manifest import read_manifest
+
+        tell, out = progress or _silent, Path(self.config.out)
+        kept = {clip["name"]: clip["attempts"] for clip in read_manifest(out)["clips"] if clip["attempts"]}
+        plan = [planned for planned in plan_clips(self.config) if planned.name in kept]
+        with Opened(self._open_source) as opened:
+            for camera, clips in groupby(plan, key=lambda planned: planned.camera):
+                made = self._prepare(opened.take(camera), Clock(), tell)
+                with closing(made.clip):
+                    for planned in clips:
+                        request = self._first_request(planned, made.clip, made.controls, made.weights, made.preserve)
+                        for entry in sorted(kept[planned.name], key=lambda entry: entry["attempt"]):
+                            result = read_result(out / entry["folder"], device=made.clip.rgb.device)
+                            verdict = _held_to(self._critic.judge(request, result, tell), self.config.min_score)
+                            yield Augmentation(
+                                name=planned.name,
+                                request=request,
+                                result=result,
+                                verdict=verdict,
+                                attempt=entry["attempt"],
+                                remedy=entry.get("remedy", ""),
+                            )
+                            said, seed = read_said(out / entry["folder"]), planned.seed_of(entry["attempt"] + 1)
+                            request = self._after(request, said.verdict, said.effective, seed)[0]
+
     def close(self) -> None:
         """Free the Transfer model and that of the critic; safe to call twice."""
         self._transfer.unload()
@@ -265,6 +289,26 @@ class Bridge:
     def _hands_over(self) -> bool:
         """Whether the run is only made ready here, for a batch host whose devices are not known here."""
         return self.config.offload.placement == "batch"
+
+    def _first_request(
+        self,
+        planned: PlannedClip,
+        clip: Clip,
+        controls: ControlSignals,
+        weights: ControlWeights,
+        preserve: Optional[wp.array],
+    ) -> TransferRequest:
+        return TransferRequest(
+            clip=clip,
+            controls=controls,
+            weights=weights,
+            prompt=planned.prompt.text,
+            negative_prompt=self.config.negative_prompt,
+            seed=planned.seed_of(1),
+            num_steps=self.config.num_steps,
+            guidance=self.config.guidance,
+            preserve=preserve,
+        )
 
     def _after(
         self, request: TransferRequest, verdict: Verdict, effective: Mapping[str, Any], seed: int

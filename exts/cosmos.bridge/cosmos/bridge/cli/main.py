@@ -23,9 +23,10 @@ from cosmos.bridge.cli.console import (
     EXIT_USAGE,
     log,
 )
+from cosmos.bridge.cli.review import EXPLAIN, JUDGE, QUARANTINE
 from cosmos.bridge.errors import BridgeError, ConfigError, JobCancelled
 
-COMMANDS = (augment, render, resume, verify, report, critic, doctor, models, demo)
+COMMANDS = (augment, render, resume, verify, report, JUDGE, EXPLAIN, QUARANTINE, critic, doctor, models, demo)
 
 
 def build_parser() -> argparse.ArgumentParser:

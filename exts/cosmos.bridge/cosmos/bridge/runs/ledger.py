@@ -72,6 +72,10 @@ class Ledger:
         """Say how a clip ended; from now on a resumed run leaves it alone."""
         self.append("settled", clip, outcome=outcome, **details)
 
+    def reopen(self, clip: str) -> None:
+        """Say that a settled clip is to be tried again."""
+        self.append("reopened", clip)
+
     def settled(self) -> dict[str, Outcome]:
         """Return the outcome of each settled clip; of two entries the later holds."""
         return settled_in(self._entries)
@@ -116,8 +120,14 @@ def read_ledger(path: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def settled_in(entries: Any) -> dict[str, Outcome]:
-    """Return the outcome of each settled clip among entries."""
-    return {entry["clip"]: entry["outcome"] for entry in entries if entry["event"] == "settled"}
+    """Return the outcome of each settled clip among entries; one that was reopened since is not settled."""
+    settled: dict[str, Outcome] = {}
+    for entry in entries:
+        if entry["event"] == "settled":
+            settled[entry["clip"]] = entry["outcome"]
+        elif entry["event"] == "reopened":
+            settled.pop(entry["clip"], None)
+    return settled
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -103,13 +103,12 @@ class RunRecord:
         Raises:
             SinkError: If the record of one of them is damaged.
         """
-        from cosmos.bridge.sinks.manifest import read_attempts
+        from cosmos.bridge.runs.reread import read_attempts
 
         self._ledger.append("started", planned.name, seed=planned.seed, prompt=planned.prompt.name)
         if not self._attempts.get(planned.name):
             return ()
-        made = read_attempts(self._out, planned.name)
-        return tuple(Earlier(verdict=verdict, effective=effective) for verdict, effective in made)
+        return read_attempts(self._out, planned.name)
 
     def write(self, augmentation: Augmentation, progress: Progress) -> None:
         """Hand an attempt to every sink.

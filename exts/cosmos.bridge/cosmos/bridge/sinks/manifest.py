@@ -15,7 +15,6 @@ from typing import Any, Literal, Optional
 
 from cosmos.bridge.errors import SinkError
 from cosmos.bridge.sinks.files import plain, sha256_file, write_json
-from cosmos.bridge.types import Finding, Verdict
 
 MANIFEST_NAME = "manifest.json"
 CLIP_NAME = "clip.json"
@@ -65,6 +64,19 @@ class Manifest:
         if clip["status"] != "accepted":
             clip["status"] = "accepted" if entry["accepted"] else "rejected"
             clip["reason"] = entry.get("reason", "")
+        self.write()
+
+    def release(self, name: str, attempt: int, changes: Mapping[str, Any]) -> None:
+        """Count a rejected attempt as accepted after all.
+
+        Args:
+            name: Name of the clip.
+            attempt: Number of the attempt.
+            changes: What its entry says now.
+        """
+        clip = self._clips[name]
+        next(entry for entry in clip["attempts"] if entry["attempt"] == attempt).update(plain(changes))
+        clip["status"], clip["reason"] = "accepted", ""
         self.write()
 
     def add_outcome(self, name: str, status: Outcome, reason: str, *, tags: Mapping[str, str]) -> None:
@@ -121,45 +133,6 @@ def read_clip_record(folder: str | Path) -> dict[str, Any]:
         SinkError: If there is none, or it is damaged.
     """
     return _read(Path(folder) / CLIP_NAME, need=("name", "attempt", "files"))
-
-
-def read_attempts(out_dir: str | Path, name: str) -> list[tuple[Verdict, Mapping[str, Any]]]:
-    """Return what was said of each attempt at a clip, and the settings that its model used, in order.
-
-    Raises:
-        SinkError: If the manifest or the record of an attempt is damaged.
-    """
-    clip = next((clip for clip in read_manifest(out_dir)["clips"] if clip["name"] == name), None)
-    attempts = [] if clip is None else sorted(clip["attempts"], key=lambda entry: entry["attempt"])
-    return [_said(Path(out_dir) / entry["folder"]) for entry in attempts]
-
-
-def _said(folder: Path) -> tuple[Verdict, Mapping[str, Any]]:
-    record = read_clip_record(folder)
-    try:
-        told, effective = record["verdict"], record["provenance"]["effective"]
-        nan = float("nan")
-        findings = tuple(
-            Finding(
-                **{
-                    **finding,
-                    "frames": tuple(finding["frames"]),
-                    "value": nan if finding["value"] is None else float(finding["value"]),
-                    "threshold": nan if finding["threshold"] is None else float(finding["threshold"]),
-                }
-            )
-            for finding in told["findings"]
-        )
-        verdict = Verdict(
-            accepted=told["accepted"],
-            score=told["score"],
-            critic=told["critic"],
-            findings=findings,
-            rationale=told["rationale"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SinkError(f"{folder / CLIP_NAME} holds no verdict ({error}); run again into a new folder.") from error
-    return verdict, effective
 
 
 def _read(path: Path, *, need: tuple[str, ...]) -> dict[str, Any]:
@@ -231,7 +204,6 @@ __all__ = [
     "OUTCOMES",
     "Manifest",
     "Outcome",
-    "read_attempts",
     "read_clip_record",
     "read_manifest",
     "verify",

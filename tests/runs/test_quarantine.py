@@ -1,0 +1,122 @@
+import json
+
+import numpy as np
+import pytest
+
+from cosmos.bridge.cli.main import main
+from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.runs.check import check_run
+from cosmos.bridge.runs.quarantine import quarantined, release, reopen
+from cosmos.bridge.runs.reread import read_attempts, read_result
+from cosmos.bridge.sinks.manifest import read_manifest
+from cosmos.bridge.types import Finding, Measurement, Verdict
+from fake_line import ScriptedCritic, TintModel
+
+
+class Rainless(ScriptedCritic):
+    """Rejects rain, with numbers, some of them not known."""
+
+    def judge(self, request, result, progress=None):
+        if request.prompt != "rain":
+            return Verdict(accepted=True, score=0.9, critic="rainless", rationale="All is well.")
+        wet = Finding(kind="physics", check="wet", severity="reject", text="It rains.", frames=(1, 2), instance=1)
+        measured = Measurement(check="wet", value=7.5, threshold=1.0, better="lower", unit="mm", passed=False)
+        unknown = Measurement(check="mud", value=float("nan"), threshold=1.0, better="higher", unit="", passed=False)
+        score = 0.2 if request.seed == 0 else 0.3
+        return Verdict(accepted=False, score=score, critic="rainless", findings=(wet,),
+                       measurements=(measured, unknown), rationale="It rains.")  # fmt: skip
+
+
+@pytest.fixture
+def run(config, make_bridge):
+    return make_bridge(config, critic=Rainless()).augment().out
+
+
+def test_the_rejected_clip_is_listed_with_its_attempts(run):
+    (clip,) = quarantined(run)
+    assert (clip.name, clip.reason, len(clip.attempts)) == ("clip_0000", "It rains.", 2)
+
+
+def test_verdicts_are_read_as_they_were_written(run):
+    first, second = read_attempts(run, "clip_0000")
+    assert first.verdict.findings[0].frames == (1, 2) and np.isnan(first.verdict.findings[0].value)
+    assert first.verdict.measurements[0].value == 7.5 and np.isnan(first.verdict.measurements[1].value)
+    assert (first.verdict.score, second.verdict.score) == (0.2, 0.3)
+    assert read_attempts(run, "clip_0099") == ()
+
+
+def test_a_release_moves_the_best_attempt_and_keeps_its_verdict(run, capsys):
+    assert main(["quarantine", "release", str(run), "clip_0000", "--why", "rain is fine here"]) == 0
+    assert "clip_0000 counts as accepted" in capsys.readouterr().out
+    clip = read_manifest(run)["clips"][0]
+    assert clip["status"] == "accepted" and [a["accepted"] for a in clip["attempts"]] == [False, True]
+    record = json.loads((run / "clip_0000" / "clip.json").read_text())
+    assert record["accepted"] and record["released"]["why"] == "rain is fine here"
+    assert not record["verdict"]["accepted"] and record["attempt"] == 2
+    assert not (run / "rejected" / "clip_0000_attempt2").exists()
+    assert check_run(run).problems == () and quarantined(run) == ()
+    assert read_manifest(run)["counts"]["accepted"] == 2
+    with pytest.raises(ConfigError, match="is rejected; there is nothing to do"):
+        release(run, "clip_0000", "again")
+
+
+def test_a_named_attempt_is_released(run):
+    release(run, "clip_0000", "I say so", attempt=1)
+    assert json.loads((run / "clip_0000" / "clip.json").read_text())["attempt"] == 1
+    assert check_run(run).problems == ()
+
+
+def test_a_retry_gives_further_attempts_and_another_outcome(run, make_bridge):
+    config = reopen(run, (), more=2)
+    assert config.retry.max_attempts == 4
+    model = TintModel()
+    summary = make_bridge(config, transfer=model, critic=ScriptedCritic()).augment(resume=True)
+    assert (summary.accepted, summary.rejected, len(model.requests)) == (2, 0, 1)
+    attempts = read_manifest(run)["clips"][0]["attempts"]
+    assert [entry["attempt"] for entry in attempts] == [1, 2, 3] and attempts[-1]["accepted"]
+    assert check_run(run).problems == ()
+
+
+def test_wrong_asks_are_one_sentence(run):
+    for act, told in (
+        (lambda: release(run, "clip_0001", "x"), "clip_0001 is no rejected clip; there is clip_0000"),
+        (lambda: release(run, "clip_0000", " "), "needs a reason"),
+        (lambda: release(run, "clip_0000", "x", attempt=9), "has the attempts 1, 2, got 9"),
+        (lambda: reopen(run, (), more=0), "at least once, got 0"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            act()
+    assert main(["explain", str(run), "clip_0009"]) == 2
+    assert main(["explain", str(run), "clip_0000/x"]) == 2
+
+
+def test_explain_tells_findings_numbers_and_what_changed(run, capsys):
+    assert main(["explain", str(run), "clip_0000"]) == 0
+    out = capsys.readouterr().out
+    assert "clip_0000 is rejected: It rains." in out and "attempt 2: rejected, score 0.30 by rainless" in out
+    assert "changed   Wet rejected it. No setting is to blame: the seed changes to" in out
+    assert "MISSED    wet 7.5 mm (<= 1)" in out and "MISSED    mud unknown (>= 1)" in out
+    assert main(["explain", str(run), "clip_0001", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "accepted"
+
+
+def test_judging_again_asks_for_the_same_and_changes_nothing(run, config, make_bridge):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    asked = []
+
+    class Noting(Rainless):
+        def judge(self, request, result, progress=None):
+            asked.append(request)
+            return super().judge(request, result)
+
+    critic = Noting()
+    verdicts = [(made.name, made.attempt, made.verdict.accepted) for made in make_bridge(config, critic=critic).judge()]
+    assert verdicts == [("clip_0000", 1, False), ("clip_0000", 2, False), ("clip_0001", 1, True)]
+    seeds = [entry["seed"] for clip in read_manifest(run)["clips"] for entry in clip["attempts"]]
+    assert [request.seed for request in asked] == seeds
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_result_is_read_from_its_video(run):
+    result = read_result(run / "clip_0001", device="cpu")
+    assert tuple(result.rgb.shape) == (4, 24, 32, 3) and result.provenance.model == "tint"
