@@ -35,6 +35,7 @@ class Recorder:
         fps: Optional[float] = None,
         device: Optional[str] = None,
         first_take: int = 0,
+        relight: bool = False,
     ) -> None:
         """Start with nothing captured; the converting thread starts with the first frame.
 
@@ -45,9 +46,10 @@ class Recorder:
             fps: Frames a second; ``None`` measures them.
             device: Warp device of the clips; that of the annotators when ``None``.
             first_take: Number of the first take.
+            relight: Whether clips get a light probe, read from the stage's file.
         """
         self._annotators, self._look_around = annotators, look_around
-        self._calibration, self._fps, self._device = calibration, fps, device
+        self._calibration, self._fps, self._device, self._relight = calibration, fps, device, relight
         self._pool = SlotPool(SLOTS)
         self._work: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: Optional[threading.Thread] = None
@@ -128,6 +130,7 @@ class Recorder:
             calibration=self._calibration,
             fps=self._fps,
             device=self._device,
+            relight=self._relight,
         )
         self._number += 1
 

@@ -20,6 +20,7 @@ from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.sources.opener import LIVE
+from cosmos.bridge.transfer.registry import relights
 from cosmos.bridge.types import Progress
 
 GRACE = 16
@@ -46,6 +47,8 @@ class SessionSettings:
     """Takes that may wait for the model, the one at work included, before capture pauses; >= 1."""
     calibration: Calibration = field(default_factory=Calibration)
     """What the self-test measured."""
+    relight: bool = True
+    """Whether a model that draws by the stage's light gets it, where the saved stage shows what was captured."""
 
     def __post_init__(self) -> None:
         if not self.output_dir:
@@ -115,6 +118,7 @@ class CaptureSession:
             fps=settings.fps,
             device=settings.line.get("device"),
             first_take=settings.first_take,
+            relight=settings.relight and relights(settings.config_of("check", (), "check").transfer),
         )
         self._command, self._hold, self._release, self._on_take = command, hold, release, on_take
         self._sink_of = sink_of
@@ -258,6 +262,7 @@ class CaptureSession:
             try:
                 summary = bridge.augment(progress, stop, resume=resume, command=self._command)
             finally:
+                take.put_out()
                 if not self._keep_models:
                     bridge.close()
             if not summary.failed and not summary.remaining:

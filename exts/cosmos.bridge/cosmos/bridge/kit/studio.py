@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from cosmos.bridge.bridge import Bridge
 from cosmos.bridge.errors import BridgeError, SourceError
-from cosmos.bridge.jobs import Job
+from cosmos.bridge.jobs import Job, StopSignal
 from cosmos.bridge.kit import compat
 from cosmos.bridge.kit.live_texture import LiveTexture, Overlay
 from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
@@ -24,7 +24,7 @@ from cosmos.bridge.kit.ui.model import WARM_UP, ClassRow, PanelModel, StageView
 from cosmos.bridge.kit.ui.queue_rows import can_retry
 from cosmos.bridge.kit.write_back import bake_results, show_results
 from cosmos.bridge.sinks.stage import RESULTS_NAME
-from cosmos.bridge.types import Augmentation
+from cosmos.bridge.types import Augmentation, Progress
 
 PREVIEW_WIDTH = 512
 """Most columns of a preview [px]."""
@@ -288,7 +288,14 @@ class Studio:
             if self._bridge is not None:
                 self._bridge.close()
             bridge = self._bridge = Bridge(config, open_source=take.source)
-        self._preview = Job(lambda progress, stop: bridge.preview(progress), name="cosmos-bridge preview").start()
+
+        def make(progress: Progress, _: StopSignal) -> Augmentation:
+            try:
+                return bridge.preview(progress)
+            finally:
+                take.put_out()
+
+        self._preview = Job(make, name="cosmos-bridge preview").start()
 
     async def _record(
         self, cameras: tuple[str, ...], size: tuple[int, int], count: int, keywords: dict[str, Any]

@@ -12,6 +12,7 @@ import numpy as np
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.kit.annotators import Calibration, RawFrame, to_frame
+from cosmos.bridge.kit.relight import StageLight, stage_light
 from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.sources.identities import Identities
 from cosmos.bridge.types import Clip, Frame, Progress, gather
@@ -29,6 +30,8 @@ class Surroundings:
     """The stage; its path is `UNSAVED` for one that lies in memory only."""
     start_code: float
     """Time code of the timeline at the first frame."""
+    changed: bool = False
+    """Whether the stage has changes that are not saved."""
 
     @property
     def saved(self) -> bool:
@@ -60,6 +63,7 @@ class Take:
         calibration: Calibration,
         fps: Optional[float] = None,
         device: Optional[str] = None,
+        relight: bool = False,
     ) -> None:
         """Open a take.
 
@@ -70,11 +74,13 @@ class Take:
             calibration: What the self-test measured.
             fps: Frames a second; ``None`` measures them by the reference times.
             device: Warp device of the clips; that of the annotators when ``None``.
+            relight: Whether clips get a light probe, read from the stage's file.
         """
         self.number, self.surroundings, self.cameras = number, surroundings, cameras
         self.count = 0
         self.fault: Optional[str] = None
-        self._calibration, self._fps, self._device = calibration, fps, device
+        self._calibration, self._fps, self._device, self._relight = calibration, fps, device, relight
+        self._lights: dict[str, tuple[Optional[StageLight], str]] = {}
         self._identities = {camera: Identities() for camera in cameras}
         self._frames: dict[str, list[Frame]] = {camera: [] for camera in cameras}
         self._clips: dict[str, Clip] = {}
@@ -180,8 +186,29 @@ class Take:
                 progress("render", total, total)
         return self._clips[camera]
 
+    def light(self, camera: str) -> tuple[Optional[StageLight], str]:
+        """Return the light of a camera's clip, or ``None`` and why there is none; slow at first, so for workers.
+
+        Raises:
+            SourceError: If the capture failed or holds no frame.
+        """
+        if not self._relight:
+            return None, ""
+        if camera not in self._lights:
+            clip, where = self.clip(camera), self.surroundings
+            self._lights[camera] = stage_light(clip, where.stage.path, saved=where.saved, changed=where.changed)
+        return self._lights[camera]
+
+    def put_out(self) -> None:
+        """Free the light; it is read again when it is asked for."""
+        lights, self._lights = self._lights, {}
+        for probe, _ in lights.values():
+            if probe is not None:
+                probe.close()
+
     def forget(self) -> None:
-        """Free the pictures."""
+        """Free the pictures, and the light."""
+        self.put_out()
         self._frames, self._clips = {camera: [] for camera in self.cameras}, {}
 
 
@@ -205,7 +232,8 @@ class TakeSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was assumed, one sentence each."""
-        return self._notes
+        _, dark = self._take.light(self._camera)
+        return (*self._notes, dark) if dark else self._notes
 
     def describe(self) -> Mapping[str, Any]:
         """Return plain values for the manifest."""
@@ -224,8 +252,10 @@ class TakeSource:
         }
 
     def clip(self, progress: Optional[Progress] = None) -> Clip:
-        """Return the clip; the take keeps it."""
-        return self._take.clip(self._camera, progress)
+        """Return the clip; the take keeps it, and its light."""
+        clip = self._take.clip(self._camera, progress)
+        probe, _ = self._take.light(self._camera)
+        return clip if probe is None else replace(clip, probe=probe)
 
     def read(self) -> Iterator[Frame]:
         """Yield each frame, as a view of the clip."""

@@ -48,6 +48,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
         fps: Optional[float] = None,
         first_take: int = 0,
         max_pending: Optional[int] = None,
+        relight: bool = True,
         on_run: Optional[Callable[[QueuedRun], None]] = None,
         on_take: Optional[Callable[[Take], None]] = None,
         sink_of: Optional[Callable[[Take], Sink]] = None,
@@ -59,17 +60,16 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
         Args:
             output_dir: Folder of the takes; ignored when a backend is given, as CosmosWriter has it.
             backend: A Replicator backend on a local disk; its ``output_dir`` counts, and it gets Replicator's metadata.
-            segmentation_mapping: Label -> ``(r, g, b, a)`` or id: colours a class in the ``seg`` control; labelled
-                prims count as instances then.
+            segmentation_mapping: Label -> ``(r, g, b, a)`` or id: colours of ``seg``; labelled prims are instances.
             use_instance_id: Whether instances are leaf prims, labelled or not; else the deepest labelled prims.
-            canny_threshold_low: Gradient above which a line of the ``edge`` control goes on; with
-                ``canny_threshold_high``. The preset ``medium`` when both are ``None``.
+            canny_threshold_low: Gradient above which a line of ``edge`` goes on; as ``medium`` when both are ``None``.
             canny_threshold_high: Gradient above which a line starts.
             prompt: What results should look like: one text, several, or a name for each text.
             num_frames: Frames of a take; ``None`` cuts at ``next_clip()`` and at the end of generation.
             fps: Frames a second; ``None`` measures them.
             first_take: Number of the first take, for a folder that holds some already.
             max_pending: Takes that may wait for the model before capture pauses; the setting when ``None``.
+            relight: Whether a model that draws by the stage's light gets it, where the saved stage shows the same.
             on_run: Called on the main thread with each run that ended.
             on_take: Gets each take instead of the line, and nothing is written: for previews.
             sink_of: Gives a further sink for a take, which gets every attempt at it, on the thread that works.
@@ -95,6 +95,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
             first_take=first_take,
             max_pending=settings.max_pending if max_pending is None else max_pending,
             calibration=settings.calibration,
+            relight=relight,
         )
         self.annotators = compat.get_annotators(wanted, "cuda" if _renders_for_cuda(line.get("device")) else "cpu")
         self._queue, self._owns_queue = queue or RunQueue(), queue is None
@@ -246,7 +247,7 @@ class CosmosBridgeWriter(compat.need("omni.replicator.core.Writer")):  # type: i
 
 
 _KEYWORDS = ("output_dir", "segmentation_mapping", "use_instance_id", "canny_threshold_low", "canny_threshold_high",
-             "prompt", "num_frames", "fps", "first_take", "max_pending")  # fmt: skip
+             "prompt", "num_frames", "fps", "first_take", "max_pending", "relight")  # fmt: skip
 
 
 def close_all() -> None:
@@ -317,7 +318,8 @@ def _look_around(cameras: tuple[str, ...]) -> Surroundings:
     path = UNSAVED if layer.anonymous else path
     facts = StageFacts.of(stage, path, cameras)
     start = float(compat.timeline().get_current_time()) * facts.time_codes_per_second
-    return Surroundings(stage=facts, start_code=start)
+    changed = any(layer.dirty for layer in stage.GetLayerStack(False))
+    return Surroundings(stage=facts, start_code=start, changed=changed)
 
 
 def _told(summary: RunSummary) -> str:

@@ -42,6 +42,8 @@ class TransferBackend:
     """Memory of the CUDA device that it needs [GB]; 0 for one that runs anywhere."""
     reads: str = "everything"
     """What of a prompt acts."""
+    relights: bool = False
+    """Whether it draws by the light of the clip's stage, where the clip has a probe of it."""
 
 
 _DIFFUSERS = ("torch", "diffusers", "transformers")
@@ -58,6 +60,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             uses=("weights", "negative_prompt", "guidance"),
             packages=("torch", "safetensors"),
             reads="light, weather and lens",
+            relights=True,
         ),
         TransferBackend(
             name="identity",
@@ -119,6 +122,11 @@ def backends() -> tuple[TransferBackend, ...]:
 def able(*settings: str) -> tuple[str, ...]:
     """List the backends that use all of some settings of a request."""
     return tuple(backend.name for backend in BACKENDS.values() if set(settings) <= set(backend.uses))
+
+
+def relights(name: str) -> bool:
+    """Return whether a backend draws by the light of the clip's stage; False for a name that is not registered."""
+    return name in BACKENDS and BACKENDS[name].relights
 
 
 def default_guard(name: str) -> str:
@@ -187,4 +195,4 @@ def _make(name: str, factory: Any, options: Optional[Mapping[str, Any]]) -> Tran
     return made
 
 
-__all__ = ["BACKENDS", "TransferBackend", "able", "backends", "create", "default_guard", "names"]
+__all__ = ["BACKENDS", "TransferBackend", "able", "backends", "create", "default_guard", "names", "relights"]
