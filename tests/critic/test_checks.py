@@ -140,6 +140,24 @@ def test_saturated_frames_are_named(world):
     assert [finding.frames for finding in found] == [(3,)]
 
 
+@pytest.mark.parametrize(("by", "where"), [(-1, "after"), (1, "before")])
+def test_labels_of_another_moment_are_refused(world, by, where):
+    late = replace_buffers(world, by)
+    verdict = ConsistencyCritic().judge(late, world.result(world.rgb))
+    found = next(finding for finding in verdict.findings if finding.check == "label_moment")
+    assert f"the frame {where} theirs" in found.text and not verdict.accepted and found.value < -0.2
+    assert value(ConsistencyCritic().judge(world.request(), world.result(world.rgb)), "label_moment") > 0.3
+
+
+def replace_buffers(world, by):
+    """The request with ids, depth and motion of the frame ``by`` before."""
+    late = type(world)(
+        layers=world.layers, rgb=world.rgb, alone=world.alone,
+        **{name: np.roll(getattr(world, name), by, axis=0) for name in ("ids", "depth", "motion")},
+    )  # fmt: skip
+    return late.request()
+
+
 def wall_clip(world, name, right):
     """A textured wall 10 m ahead, seen by a camera that stands ``right`` px of the picture to the right."""
     rng = np.random.default_rng(3)

@@ -13,6 +13,7 @@ from cosmos.bridge.critic.checks.boundaries import BoundarySweep
 from cosmos.bridge.critic.checks.colors import ColorSweep
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
 from cosmos.bridge.critic.checks.inventions import InventionSweep
+from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.prompt import PromptSweep
@@ -122,10 +123,11 @@ class ConsistencyCritic:
         return (
             PictureSweep(bars, limits),
             BoundarySweep(truth, bars, limits),
-            InventionSweep(truth, bars, limits),
+            InventionSweep(request.clip.num_frames, bars, limits),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),
             OrderSweep(bars, limits),
+            MomentSweep(bars, limits),
             PromptSweep(request, result, bars, limits),
         )
 

@@ -98,6 +98,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="A frame whose moving structure fits another moment of the source better than its own carries the "
         "labels of the wrong moment.",
     ),
+    "label_moment": Threshold(
+        value=0.0,
+        better="higher",
+        best=0.4,
+        unit="",
+        kind="label",
+        severity="reject",
+        reason="How much more the source picture changes where the ids of its own frame end than where those of the "
+        "frame before or after do; below 0 the labels belong to that one.",
+    ),
     "edges_kept": Threshold(
         value=0.45,
         better="higher",
@@ -344,6 +354,8 @@ class Limits:
     """Fewest pixels of a thing whose colour is judged."""
     prompt_samples: int = 20_000
     """Pixels of a frame that the prompt is checked on, about."""
+    min_rim: int = 200
+    """Fewest pixels in which outlines of neighbouring frames must differ before their moment can be told."""
     view_frames: int = 4
     """Moments of a clip that are held against other cameras, about."""
     min_shared: int = 120

@@ -11,7 +11,7 @@ import numpy as np
 
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk, Truth
+from cosmos.bridge.critic.truth import Chunk
 from cosmos.bridge.types import WHOLE_FRAME
 
 _NEAR = np.ones((5, 5), np.uint8)
@@ -21,7 +21,8 @@ _OPEN = np.ones((3, 3), np.uint8)
 class InventionSweep:
     """Looks for patches of strong edges where neither source picture nor depth nor ids have any, and for movement.
 
-    Edges count where they exceed twice the source's within 2 px and lie off every outline. Movement is the
+    Edges count where they exceed twice the source's within 2 px, lie off every outline, and last for three frames
+    along true motion. Movement is the
     dynamic-pixel hallucination score of cosmos-evaluator: frame differences, smoothed (7 px), above 10 levels, opened
     (3 px); those of the result farther than 7 px from any of the source are invented. Falling snow and rain are
     invented in that sense, so it only warns; it is left out of the score.
@@ -29,8 +30,9 @@ class InventionSweep:
 
     family = "inventions"
 
-    def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
-        self._thresholds, self._limits = thresholds, limits
+    def __init__(self, num_frames: int, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+        self._num_frames, self._thresholds, self._limits = num_frames, thresholds, limits
+        self._before: list[np.ndarray] = []
         self._frames: list[int] = []
         self._patches: list[float] = []
         self._places: list[tuple[int, int]] = []
@@ -39,20 +41,22 @@ class InventionSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
-        depth = None if chunk.depth is None else chunk.depth.numpy()
+        depth, motion = (None if array is None else array.numpy() for array in (chunk.depth, chunk.motion))
         source, result = (np.linalg.norm(field, axis=3) for field in chunk.gradients)
         for i in range(chunk.halo, len(source)):
             outlines = _outlines(None if chunk.index is None else chunk.index[i], None if depth is None else depth[i])
-            value, place = self._patch(source[i], result[i], outlines)
-            self._frames.append(chunk.first + i - chunk.halo)
-            self._patches.append(value)
-            self._places.append(place)
+            lasting = self._lasting(self._patch(source[i], result[i], outlines), None if motion is None else motion[i])
+            frame = chunk.first + i - chunk.halo
+            if frame < min(2, self._num_frames - 1):
+                continue
+            y, x = np.unravel_index(int(lasting.argmax()), lasting.shape)
+            self._frames.append(frame)
+            self._patches.append(float(lasting[y, x]))
+            self._places.append((int(y), int(x)))
         self._add_movement(chunk)
 
-    def _patch(
-        self, source: np.ndarray, result: np.ndarray, outlines: Optional[np.ndarray]
-    ) -> tuple[float, tuple[int, int]]:
-        """Strongest patch of unexplained edges [levels/px] and where its centre lies ``(y, x)``."""
+    def _patch(self, source: np.ndarray, result: np.ndarray, outlines: Optional[np.ndarray]) -> np.ndarray:
+        """Mean of the unexplained edges around each pixel [levels/px], float32 [H, W]."""
         limits = self._limits
         strong = source >= limits.visible_gradient
         gain = float(np.median(result[strong] / source[strong])) if strong.any() else 1.0
@@ -60,9 +64,21 @@ class InventionSweep:
         if outlines is not None:
             extra[outlines] = 0.0
         side = 2 * round(limits.patch_width * source.shape[1] / 2.0) + 1
-        patch = cv2.boxFilter(np.clip(extra, 0.0, 20.0), -1, (side, side), borderType=cv2.BORDER_CONSTANT)
-        y, x = np.unravel_index(int(patch.argmax()), patch.shape)
-        return float(patch[y, x]), (int(y), int(x))
+        extra = np.clip(extra, 0.0, 20.0).astype(np.float32)
+        return cv2.boxFilter(extra, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
+
+    def _lasting(self, patch: np.ndarray, motion: Optional[np.ndarray]) -> np.ndarray:
+        """Least value along true motion of this frame and the two before it: flakes and drops do not last."""
+        if motion is not None and self._before:
+            height, width = patch.shape
+            x = (np.arange(width, dtype=np.float32) + motion[..., 0]).astype(np.float32)
+            y = (np.arange(height, dtype=np.float32)[:, None] + motion[..., 1]).astype(np.float32)
+            self._before = [
+                cv2.remap(old, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for old in self._before
+            ]
+        least = np.minimum.reduce([patch, *self._before])
+        self._before = [*self._before, patch][-2:]
+        return least
 
     def _add_movement(self, chunk: Chunk) -> None:
         """Count moving pixels of each pair of frames, and those far from any that move in the source."""
