@@ -159,6 +159,7 @@ def test_the_registry_and_the_spec_tell_the_same(model):
     backend = BACKENDS[model.spec.name]
     said = [name for name in ("negative_prompt", "guidance", "preserve", "overlap") if getattr(model.spec, name)]
     said += ["num_steps"] * (model.spec.num_steps != model.spec.max_steps)
+    assert model.spec.name == "identity" or set(backend.controls) == set(map(str, model.spec.controls))
     assert sorted({*backend.uses} - {"weights"}) == sorted(said) and backend.licence == model.spec.licence
 
 

@@ -1,7 +1,7 @@
 """The embedded backend with tiny random weights: every option reaches the pixels, bad input gets a sentence."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -34,14 +34,28 @@ def pixels(model, request):
     return model.transfer(request).rgb.numpy().astype(int)
 
 
+CHANGES = (
+    {"prompt": "heavy rain at noon"},
+    {"negative_prompt": "snow"},
+    {"seed": 4},
+    {"guidance": 0.3},
+    {"weights": ControlWeights(edge=0.4, depth=0.2)},
+)
+
+
+def test_every_field_of_a_request_and_every_option_is_changed_or_refused_here(model):
+    """Clip and controls are changed below; steps, overlap and preserving are refused, other weights loaded."""
+    named = {name for change in CHANGES for name in change}
+    assert named | {"clip", "controls", "num_steps", "overlap", "preserve"} == {
+        item.name for item in fields(TransferRequest)
+    }
+    assert {item.name for item in fields(model.Options)} == {"weights"}
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"prompt": "heavy rain at noon"},
-        {"negative_prompt": "snow"},
-        {"seed": 4},
-        {"guidance": 0.3},
-        {"weights": ControlWeights(edge=0.4, depth=0.2)},
+        *CHANGES,
         {"weights": ControlWeights(edge=0.4, depth=0.4, seg=0.2)},
         {"weights": ControlWeights(edge=0.1, depth=0.4)},
         {"weights": ControlWeights(edge=0.1, depth=0.1, vis=0.8)},
@@ -136,7 +150,8 @@ def test_the_effective_settings_hold_the_conditions(model, ask):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"num_steps": 4}, "num_steps=4"),
+        ({"num_steps": 4}, r"num_steps=4; cosmos-transfer2\.5 or cosmos3 can take others"),
+        ({"overlap": 2}, r"overlap=2; cosmos-transfer2\.5 or cosmos3 can overlap them"),
         ({"guidance": 7.5}, r"guidance in \[0, 3\], got 7.5"),
         ({"weights": ControlWeights(lidar=1.0)}, "lidar"),
         ({"weights": ControlWeights()}, "all weights are 0"),

@@ -79,7 +79,10 @@ def test_no_field_and_no_option_is_left_out_above(case, model):
     ("changes", "sentence"),
     [
         ({"weights": ControlWeights()}, "needs a control, but all weights are 0; give one"),
-        ({"weights": ControlWeights(lidar=1.0)}, "does not know the control lidar; it knows edge, depth, seg, vis"),
+        (
+            {"weights": ControlWeights(lidar=1.0)},
+            "does not know the control lidar; it knows edge, depth, .*; embedded can be taught",
+        ),
         ({"num_steps": 201}, "num_steps"),
         ({"guidance": 11.0}, "guidance"),
     ],

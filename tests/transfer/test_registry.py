@@ -20,6 +20,12 @@ def test_every_backend_names_its_licence_hardware_and_extra():
         assert backend.licence and backend.hardware and backend.extra
 
 
+def test_who_listens_to_a_control_is_told():
+    assert registry.knowing("hdmap") == "cosmos3 knows hdmap"
+    assert registry.knowing("lidar") == "embedded can be taught lidar: cosmos-bridge models train-branch"
+    assert registry.knowing("seg").startswith("embedded or cosmos-transfer2.5 or cosmos3 or cosmos3-sim-transfer knows")
+
+
 def test_listing_backends_imports_no_torch_or_warp():
     code = "import sys; from cosmos.bridge.transfer import registry; registry.backends(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

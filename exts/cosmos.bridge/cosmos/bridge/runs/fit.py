@@ -8,7 +8,7 @@ from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.controls.weights import WeightSpec
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.registry import able
+from cosmos.bridge.transfer.registry import able, knowing
 from cosmos.bridge.types import ControlKind
 
 
@@ -22,7 +22,8 @@ def check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
     foreign = [kind for kind in weighted_kinds(config.weights) if kind not in spec_kinds]
     if foreign:
         raise ModelError(
-            f"{spec.name} does not know the control {' and '.join(foreign)}; it knows {', '.join(spec_kinds)}."
+            f"{spec.name} does not know the control {' and '.join(foreign)}; it knows {', '.join(spec_kinds)}; "
+            f"{knowing(*foreign)}."
         )
     unused = [
         name
@@ -39,7 +40,8 @@ def check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
         raise ModelError(f"{spec.name} does not use {' and '.join(unused)}; leave it out, or {other}.")
     if config.num_steps is not None and config.num_steps > spec.max_steps:
         raise ModelError(
-            f"{spec.name} takes at most {spec.max_steps} num_steps, got {config.num_steps}; ask for fewer."
+            f"{spec.name} takes at most {spec.max_steps} num_steps, got {config.num_steps}; ask for fewer, or take "
+            f"--transfer {' or '.join(able('num_steps'))}."
         )
 
 

@@ -290,13 +290,19 @@ def check_lens(clip: Clip) -> None:
 
 def _check(request: TransferRequest, spec: TransferSpec) -> float:
     """Refuse what the model cannot do; return the guidance."""
+    from cosmos.bridge.transfer.registry import able
+
     check_lens(request.clip)
     if request.preserve is not None:
         raise ModelError("embedded cannot preserve parts of the source; cosmos-transfer2.5 can, or give them vis=1.")
     if request.overlap is not None:
-        raise ModelError(f"embedded paints frame by frame, so no chunks overlap, got overlap={request.overlap}.")
+        others = " or ".join(able("overlap"))
+        raise ModelError(
+            f"embedded paints frame by frame, without chunks, got overlap={request.overlap}; {others} can overlap them."
+        )
     if request.num_steps not in (None, 1):
-        raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; ask for 1 or leave it out.")
+        others = " or ".join(able("num_steps"))
+        raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; {others} can take others.")
     foreign = [kind.value for kind in request.weights.kinds if kind not in spec.controls]
     if foreign:
         known = ", ".join(kind.value for kind in spec.controls)

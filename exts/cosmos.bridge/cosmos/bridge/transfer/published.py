@@ -194,11 +194,15 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
 
     def _check(self, request: TransferRequest) -> None:
         """Refuse what the model cannot do, before it is loaded."""
+        from cosmos.bridge.transfer.registry import knowing
+
         kinds, spec = request.weights.kinds, self.spec
         foreign = [kind.value for kind in kinds if kind not in spec.controls]
         if foreign:
             known = ", ".join(kind.value for kind in spec.controls)
-            raise ModelError(f"{self.name} does not know the control {' and '.join(foreign)}; it knows {known}.")
+            raise ModelError(
+                f"{self.name} does not know the control {' and '.join(foreign)}; it knows {known}; {knowing(*foreign)}."
+            )
         if not kinds:
             raise ModelError(f"{self.name} needs a control, but all weights are 0; give one, for example depth=1.")
         self._refuse(request)

@@ -34,6 +34,8 @@ class TransferBackend:
     """Guard that screens its prompts and results unless the user names another; what its licence asks for."""
     fetched: bool = False
     """Whether its weights are not shipped and must be fetched first."""
+    controls: tuple[str, ...] = ("edge", "depth", "seg", "vis")
+    """Kinds that its weights listen to as they are published."""
     uses: tuple[str, ...] = ()
     """Settings of a request that not every backend uses, and this one does."""
     packages: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="headless",
             licence="Apache-2.0",
             hardware="any CPU or CUDA device",
+            controls=(),
             uses=("weights",),
             reads="nothing",
         ),
@@ -90,6 +93,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             licence="OpenMDW-1.1",
             hardware="a CUDA device of 48 GB or more",
             fetched=True,
+            controls=("edge", "depth", "seg", "vis", "hdmap"),
             uses=("weights", "negative_prompt", "guidance", "num_steps", "overlap"),
             packages=_DIFFUSERS,
             cuda_gb=48.0,
@@ -127,6 +131,14 @@ def able(*settings: str) -> tuple[str, ...]:
 def relights(name: str) -> bool:
     """Return whether a backend draws by the light of the clip's stage; False for a name that is not registered."""
     return name in BACKENDS and BACKENDS[name].relights
+
+
+def knowing(*kinds: str) -> str:
+    """Say, as the end of a sentence, which backends listen to some controls."""
+    told, found = " and ".join(kinds), [name for name, one in BACKENDS.items() if set(kinds) <= set(one.controls)]
+    if found:
+        return f"{' or '.join(found)} knows {told}"
+    return f"embedded can be taught {told}: cosmos-bridge models train-branch"
 
 
 def default_guard(name: str) -> str:
@@ -195,4 +207,14 @@ def _make(name: str, factory: Any, options: Optional[Mapping[str, Any]]) -> Tran
     return made
 
 
-__all__ = ["BACKENDS", "TransferBackend", "able", "backends", "create", "default_guard", "names", "relights"]
+__all__ = [
+    "BACKENDS",
+    "TransferBackend",
+    "able",
+    "backends",
+    "create",
+    "default_guard",
+    "knowing",
+    "names",
+    "relights",
+]
