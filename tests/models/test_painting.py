@@ -58,7 +58,7 @@ def plainly(net, given, style, coarse):
         style[None],
         coarse,
         maps=None if given.maps is None else picture(given.maps),
-    )[0].permute(1, 2, 0)
+    )[0]
 
 
 @pytest.mark.parametrize("coarse", [2, 4])

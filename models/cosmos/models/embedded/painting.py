@@ -124,7 +124,7 @@ class StyledPainter:
             self._out = _Affine(net.head_out)
 
     def paint(self, frame: FrameInputs) -> Tensor:
-        """Return a picture around [-1, 1] (not clamped), float32, shape [H, W, 3]."""
+        """Return a picture around [-1, 1] (not clamped), float32, shape [3, H, W]."""
         with torch.inference_mode():
             height, width = frame.rgb.shape[:2]
             seen = self._see(frame)
@@ -134,10 +134,10 @@ class StyledPainter:
             broad = torch.addmm(self._broad.bias, flat.reshape(-1, flat.shape[2]), self._broad.matrix)
             hidden, broad = (x.view(*flat.shape[:2], -1) for x in (hidden, broad))
             rows = max(16, _BAND_PIXELS // seen.shape[1])
-            out = seen.new_empty((height, width, 3))
+            out = seen.new_empty((3, height, width))
             for top in range(0, height, rows):
                 bottom = min(top + rows, height)
-                out[top:bottom] = self._band(seen, hidden, broad, top, bottom, frame.maps is not None)[:, :width]
+                out[:, top:bottom] = self._band(seen, hidden, broad, top, bottom, frame.maps is not None)[..., :width]
             return out
 
     def _see(self, frame: FrameInputs) -> Tensor:
@@ -217,7 +217,7 @@ class StyledPainter:
         return self._features(functional.silu(_level(x), inplace=True))
 
     def _band(self, seen: Tensor, hidden: Tensor, broad: Tensor, top: int, bottom: int, lit: bool) -> Tensor:
-        """Return rows of the picture, padded in width, shape [rows, W', 3]."""
+        """Return rows of the picture, padded in width, shape [3, rows, W']."""
         high, low = max(top - _HALO, 0), min(bottom + _HALO, seen.shape[0])
         width = seen.shape[1]
         x = self._rows(hidden, high, low, width)
@@ -226,9 +226,10 @@ class StyledPainter:
         x = functional.silu(self._mid(x), inplace=True)
         x = functional.silu(self._last(x), inplace=True)
         x = x[0].permute(1, 2, 0)[top - high : x.shape[2] - (low - bottom)]
-        said = torch.addmm(self._out.bias, x.reshape(-1, x.shape[2]), self._out.matrix).view(*x.shape[:2], 8)
-        said[..., :6] += self._rows(broad, top, bottom, width)
-        return self._apply(said, seen[top:bottom], lit)
+        said = torch.addmm(self._out.bias[:, None], self._out.matrix.t(), x.reshape(-1, x.shape[2]).t())
+        said = said.view(8, *x.shape[:2])
+        said[:6] += self._rows(broad, top, bottom, width).permute(2, 0, 1)
+        return self._apply(said, seen[top:bottom].permute(2, 0, 1), lit)
 
     def _rows(self, coarse: Tensor, top: int, bottom: int, width: int) -> Tensor:
         """Interpolate rows of a coarse picture [h, w, C] bilinearly, shape [rows, W', C]."""
@@ -244,18 +245,17 @@ class StyledPainter:
     def _apply(self, said: Tensor, seen: Tensor, lit: bool) -> Tensor:
         """Apply gain, bias and shares to the pictures seen."""
         config = self._net.config
-        gain, bias = said[..., :3], said[..., 3:6]
-        hint, _, rgb, maps = seen.split((config.hints, 2, 3, config.maps), dim=2)
+        gain, bias, shares = said[:3], said[3:6], said[6:]
+        hint, _, rgb, maps = seen.split((config.hints, 2, 3, config.maps))
         if not lit:
             return (rgb + 1.0) * torch.exp(gain.clamp(-4.0, 2.0)) + (2.0 * bias - 1.0)
-        air = maps[..., CLEAR_AIR : CLEAR_AIR + 1]
-        clear = (air + 1.0) * 0.5
-        clear = torch.where((air < -0.99) & (hint[..., HIT : HIT + 1] < 0.5), 1.0, clear)
-        base, white, mirror = (maps[..., first : first + 3] for first in (0, 3, 6))
-        out = (base + 1.0) * torch.exp(gain.clamp(-4.0, 2.0) * clear) + 2.0 * bias * clear
-        out += said[..., 6:7] * (white - base)
-        out += said[..., 7:] * (mirror + 1.0)
-        return out - 1.0
+        air = maps[CLEAR_AIR].contiguous()
+        clear = torch.where((air < -0.99) & (hint[HIT] < 0.5), 1.0, (air + 1.0) * 0.5)
+        base, white, mirror = maps[:9].contiguous().split(3)
+        out = gain.clamp_(-4.0, 2.0).mul_(clear).exp_().mul_(base + 1.0)
+        out.addcmul_(bias, clear, value=2.0)
+        out.addcmul_(shares[:1], white.sub_(base))
+        return out.addcmul_(shares[1:], mirror.add_(1.0)).sub_(1.0)
 
 
 def _styled(levels: nn.ModuleList, code: Tensor) -> list[list[_StyledBlock]]:
@@ -284,9 +284,12 @@ def _present(depth_weight: Tensor) -> Tensor:
 
 def _put(out: Tensor, picture: Tensor) -> None:
     """Write a picture as float32 in [-1, 1]."""
-    out.copy_(picture)
-    if picture.dtype == torch.uint8:
-        out.mul_(1.0 / 127.5).sub_(1.0)
+    if picture.dtype != torch.uint8:
+        out.copy_(picture)
+        return
+    rows = max(1, _BAND_PIXELS // picture.shape[1])
+    for top in range(0, picture.shape[0], rows):
+        out[top : top + rows] = picture[top : top + rows].float().mul_(1.0 / 127.5).sub_(1.0)
 
 
 def _pictured(rows: Tensor) -> Tensor:

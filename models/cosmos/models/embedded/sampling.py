@@ -68,7 +68,7 @@ class EmbeddedModel:
         """Paint frame by frame; memory does not grow with their number."""
         frames, height, width = inputs.rgb.shape[2:]
         painter = self._painter(style, coarse_for(height, width))
-        out = torch.empty((frames, height, width, 3), dtype=torch.float32)
+        out = torch.empty((3, frames, height, width), dtype=torch.float32)
         for index in range(frames):
 
             def of_frame(x: Tensor, index: int = index) -> Tensor:
@@ -81,8 +81,8 @@ class EmbeddedModel:
                 hints=None if inputs.hints is None else of_frame(inputs.hints),
                 maps=None if inputs.maps is None else of_frame(inputs.maps),
             )
-            torch.clamp(painter.paint(frame), -1.0, 1.0, out=out[index])
-        return out.permute(3, 0, 1, 2)[None]
+            out[:, index] = painter.paint(frame).clamp_(-1.0, 1.0)
+        return out[None]
 
     def _painter(self, style: Tensor, coarse: int) -> StyledPainter:
         key = (style.numpy().tobytes(), coarse)

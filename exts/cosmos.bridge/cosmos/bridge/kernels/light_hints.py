@@ -12,9 +12,9 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.kernels.runs import launch_runs
+from cosmos.bridge.kernels.runs import launch_runs, quick_options
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(quick_options())
 
 LIGHT_HINTS = (
     "facing_light",

@@ -1,4 +1,4 @@
-"""Launch a kernel over many items: in one launch on CUDA, over every core on a CPU."""
+"""Launch a kernel over many items, in one launch on CUDA and over every core on a CPU, and compile it for that."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +12,19 @@ an item."""
 _FEWEST = 4096
 """Items worth a launch of their own on a CPU."""
 _MOST_THREADS = 8
+_FLAGS = " -fno-signed-zeros -freciprocal-math -mreassociate -ffp-contract=fast -w"
+"""Infinities and NaN keep their meaning: depths hold them."""
+
+
+def quick_options() -> dict[str, Any]:
+    """Return options for ``wp.set_module_options`` of kernels that may round differently from build to build.
+
+    The code is made for the processor at hand. A Warp that takes no flags is left as it is.
+    """
+    options: dict[str, Any] = {"enable_backward": False}
+    if hasattr(wp.config, "cpu_compiler_flags"):
+        options["cpu_compiler_flags"] = (wp.config.cpu_compiler_flags or "-march=native") + _FLAGS
+    return options
 
 
 def launch_runs(kernel: Any, count: int, inputs: list[Any], *, device: Any) -> None:
@@ -49,4 +62,4 @@ def launch_runs(kernel: Any, count: int, inputs: list[Any], *, device: Any) -> N
         list(pool.map(one, range(1, pieces)))
 
 
-__all__ = ["launch_runs"]
+__all__ = ["launch_runs", "quick_options"]

@@ -14,10 +14,10 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.kernels.light_hints import normal_from_depth
-from cosmos.bridge.kernels.runs import launch_runs
+from cosmos.bridge.kernels.runs import launch_runs, quick_options
 from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, unit_of
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(quick_options())
 
 WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "pool")
 """Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance."""

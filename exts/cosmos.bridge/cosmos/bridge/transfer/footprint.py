@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +42,17 @@ def _mean(values: wp.array) -> float:
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the version of each package that is installed."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(_DISTRIBUTIONS.get(package, package))
-        except PackageNotFoundError:
-            # Inside Kit, packages come without a distribution.
-            found[package] = str(getattr(sys.modules.get(package), "__version__", "unknown"))
-    return found
+    return {package: _version_of(package) for package in packages}
+
+
+@lru_cache(maxsize=64)
+def _version_of(package: str) -> str:
+    """Return the version of one package; looking it up costs as much as a small frame."""
+    try:
+        return version(_DISTRIBUTIONS.get(package, package))
+    except PackageNotFoundError:
+        # Inside Kit, packages come without a distribution.
+        return str(getattr(sys.modules.get(package), "__version__", "unknown"))
 
 
 def restart_peak(device: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
@@ -74,13 +74,15 @@ class Lighting:
             self._lamps_made = (asked, make_lamps(self._scene, lights, pose, origin, device, gain=gain, skip=skip))
         return self._lamps_made[1]
 
-    def _reading(self, air: Any, skip: tuple[int, ...], pose: Pose, cameras: list[Camera], key: Any) -> Reading:
+    def _reading(
+        self, air: Callable[[], Any], skip: tuple[int, ...], pose: Pose, cameras: list[Camera], key: Any
+    ) -> Reading:
         if key not in self._readings:
             while len(self._readings) >= _MOST_READINGS:
                 self._readings.pop(next(iter(self._readings)))
             views = [make_view(camera, self._world.origin) for camera in cameras]
             self._world.place(self._start)
-            self._readings[key] = measure(self._world, air, self._lamps(self._scene.lights, self._start, skip), views)
+            self._readings[key] = measure(self._world, air(), self._lamps(self._scene.lights, self._start, skip), views)
             self._world.place(pose)
         return self._readings[key]
 
@@ -101,7 +103,7 @@ class Lighting:
         lights = pose.lights or self._scene.lights
         brightest = stage_air(self._scene, replace(pose, lights=()), floor=self.floor) if pose.lights else air
         suns = (sun_of(self._scene.lights), sun_of(lights))
-        reading = self._reading(brightest, _skipped(suns[0]), pose, cameras, cameras[0].prim_path)
+        reading = self._reading(lambda: brightest, _skipped(suns[0]), pose, cameras, cameras[0].prim_path)
         air.open = reading.openness
         self._expose(air, brightest, reading, 1.0, brightness=3.4 + 0.4 * (1.0 - air.open), least=1e-9)
         air.emission = self._emission / air.exposure
@@ -110,8 +112,11 @@ class Lighting:
     def _of_look(self, look: Look, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
         y_up, lights = self._scene.up_axis == "Y", self._scene.lights
         skip = tuple(index for index, light in enumerate(lights) if light.kind == "distant")
-        draft = teacher_air(look, y_up=y_up, floor=self.floor, openness=1.0)
         key = (cameras[0].prim_path, look.sun_elevation, look.sun_azimuth)
+
+        def draft() -> Any:
+            return teacher_air(look, y_up=y_up, floor=self.floor, openness=1.0)
+
         reading = self._reading(draft, skip, pose, cameras, key)
         air = teacher_air(look, y_up=y_up, floor=self.floor, openness=reading.openness)
         night, roofed = look.sun_elevation < NIGHT_ELEVATION, reading.openness < ROOFED
