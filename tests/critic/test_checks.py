@@ -39,6 +39,18 @@ def test_a_thing_that_no_label_knows_is_found_with_its_place(world):
     assert 120 <= x <= 148 and 104 <= y <= 138 and not verdict.accepted
 
 
+def test_a_thing_that_is_there_twice_is_found_with_both_places(world):
+    rgb = world.rgb.copy()
+    for t in range(len(rgb)):
+        ys, xs = np.nonzero(world.ids[t] == ROBOT)
+        inside = xs - 70 >= 0
+        rgb[t, ys[inside], xs[inside] - 70] = world.rgb[t, ys[inside], xs[inside]]
+    verdict = ConsistencyCritic().judge(world.request(), world.result(rgb))
+    found = next(finding for finding in verdict.findings if finding.check == "duplicated")
+    x = [int(word.split(",")[0]) for word in found.text.split(" x ")[1:]]
+    assert abs(abs(x[0] - x[1]) - 70) <= 2 and not verdict.accepted
+
+
 def test_movement_that_the_source_does_not_have_lowers_the_hallucination_score(world):
     rgb = world.rgb.copy()
     for t in range(len(rgb)):

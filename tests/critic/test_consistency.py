@@ -10,7 +10,7 @@ from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.errors import ConfigError
 
 NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow", "views_agree"}
-NEEDS_MORE |= {"instance_views"}
+NEEDS_MORE |= {"instance_views", "paper_blur_ssim", "paper_edge_f1"}
 """Checks that need a protected thing, a backend that records what it understood, or another camera."""
 CRATE_A, CRATE_B, ROBOT, TANK, BOLT = 3, 4, 5, 7, 6
 

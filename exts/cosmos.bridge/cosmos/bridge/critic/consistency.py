@@ -17,6 +17,7 @@ from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.prompt import PromptSweep
+from cosmos.bridge.critic.checks.published import PublishedSweep
 from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
@@ -37,6 +38,8 @@ class ConsistencyOptions:
     protect: tuple[str, ...] = ()
     """Semantic labels, or globs on prim paths that start with ``/``, of things that must keep their colour under any
     light; what the request preserves, or gives a ``vis`` weight of 1, keeps it in any case."""
+    papers: bool = False
+    """Whether blur SSIM and edge F1 are measured as the Transfer papers define them; slow, and never in the score."""
 
     def __post_init__(self) -> None:
         strange = sorted(set(self.thresholds) - set(THRESHOLDS))
@@ -97,7 +100,8 @@ class ConsistencyCritic:
         else:
             truth = Truth.of(clip)
             views = ViewSweep(request, truth, self._memory.of(request), self._thresholds, self._limits)
-            sweeps = (*self._sweeps(request, result, truth), views)
+            published = (PublishedSweep(self._thresholds),) if self._options.papers else ()
+            sweeps = (*self._sweeps(request, result, truth), views, *published)
             for chunk in chunks(clip, result.rgb, truth, self._limits.chunk):
                 for sweep in sweeps:
                     with _Cost(costs, sweep.family):

@@ -98,6 +98,24 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="A frame whose moving structure fits another moment of the source better than its own carries the "
         "labels of the wrong moment.",
     ),
+    "paper_blur_ssim": Threshold(
+        value=0.0,
+        better="higher",
+        best=1.0,
+        unit="",
+        kind="artefact",
+        severity="warning",
+        reason="Blur SSIM as the Transfer papers define it, for comparison, where it is asked for; it refuses nothing.",
+    ),
+    "paper_edge_f1": Threshold(
+        value=0.0,
+        better="higher",
+        best=1.0,
+        unit="",
+        kind="artefact",
+        severity="warning",
+        reason="Edge F1 as the Transfer papers define it, where it is asked for: no tolerance; it refuses nothing.",
+    ),
     "label_moment": Threshold(
         value=0.0,
         better="higher",
@@ -167,6 +185,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Mean of the edges that neither picture, depth nor ids of the source explain, in the worst patch of a "
         "twentieth of the width, in the median frame; shadows and lamps of another light reach 4.",
+    ),
+    "duplicated": Threshold(
+        value=0.65,
+        better="lower",
+        best=0.0,
+        unit="",
+        kind="label",
+        severity="reject",
+        reason="How much more two places of the result correlate than the same two of the source, where one of them "
+        "has edges that nothing explains; plain surfaces reach 0.5 by chance.",
     ),
     "protected_color": Threshold(
         value=10.0,
@@ -350,6 +378,8 @@ class Limits:
     that where they are few."""
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
+    twin_patch: float = 0.3
+    """Weakest patch of invented edges of which a twin is looked for [levels/px]."""
     min_color_samples: int = 20
     """Fewest pixels of a thing whose colour is judged."""
     prompt_samples: int = 20_000

@@ -14,6 +14,8 @@ from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk
 from cosmos.bridge.types import WHOLE_FRAME
 
+TWIN_FRAMES = 3
+"""Frames in which a twin is looked for."""
 _NEAR = np.ones((5, 5), np.uint8)
 _OPEN = np.ones((3, 3), np.uint8)
 
@@ -33,6 +35,7 @@ class InventionSweep:
     def __init__(self, num_frames: int, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._num_frames, self._thresholds, self._limits = num_frames, thresholds, limits
         self._before: list[np.ndarray] = []
+        self._strongest: list[tuple[float, np.ndarray, np.ndarray, int, int]] = []
         self._frames: list[int] = []
         self._patches: list[float] = []
         self._places: list[tuple[int, int]] = []
@@ -53,6 +56,7 @@ class InventionSweep:
             self._frames.append(frame)
             self._patches.append(float(lasting[y, x]))
             self._places.append((int(y), int(x)))
+            self._remember(float(lasting[y, x]), chunk.source[i].numpy(), chunk.result[i].numpy(), int(y), int(x))
         self._add_movement(chunk)
 
     def _patch(self, source: np.ndarray, result: np.ndarray, outlines: Optional[np.ndarray]) -> np.ndarray:
@@ -79,6 +83,30 @@ class InventionSweep:
         least = np.minimum.reduce([patch, *self._before])
         self._before = [*self._before, patch][-2:]
         return least
+
+    def _remember(self, value: float, source: np.ndarray, result: np.ndarray, y: int, x: int) -> None:
+        """Keep the frames with the strongest patches, in which a twin is looked for."""
+        if value < self._limits.twin_patch:
+            return
+        self._strongest.append((value, source.copy(), result.copy(), y, x))
+        self._strongest.sort(key=lambda item: -item[0])
+        del self._strongest[TWIN_FRAMES:]
+
+    def _twins(self) -> Outcome:
+        """Whether what nothing explains is seen a second time in the picture, where the source shows no twins."""
+        bar = self._thresholds["duplicated"]
+        leads = [_twin(source, result, y, x, self._limits) for _, source, result, y, x in self._strongest]
+        value = float(np.median([lead for lead, _ in leads])) if leads else 0.0
+        found = measured(self._thresholds, "duplicated", value)
+        if found.passed:
+            return Outcome(measurements=(found,))
+        y, x = self._strongest[0][3:]
+        there = leads[0][1]
+        text = (
+            f"What lies around x {x}, y {y} is seen a second time around x {there[1]}, y {there[0]}, as no two places "
+            f"of the source are: the two correlate by {value:.2f} more than there; {bar.value:.2f} is allowed."
+        )
+        return Outcome(measurements=(found,), findings=(bar.finding("duplicated", text, value),))
 
     def _add_movement(self, chunk: Chunk) -> None:
         """Count moving pixels of each pair of frames, and those far from any that move in the source."""
@@ -115,9 +143,9 @@ class InventionSweep:
             )
             worst = float(np.median(values[~scores.passed]))
             findings.append(bar.finding("invented", text, worst, failing))
-        movement = self._movement()
+        others = (self._twins(), self._movement())
         value = measured(self._thresholds, "invented", worst)
-        return Outcome.join([Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,)), movement])
+        return Outcome.join([Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,)), *others])
 
     def _movement(self) -> Outcome:
         bar = self._thresholds["hallucination"]
@@ -133,6 +161,24 @@ class InventionSweep:
             f"{100 * (1 - bar.value):.0f} % are usual (falling snow and rain count as well)."
         )
         return Outcome(measurements=(value,), findings=(bar.finding("hallucination", text, score),))
+
+
+def _twin(source: np.ndarray, result: np.ndarray, y: int, x: int, limits: Limits) -> tuple[float, tuple[int, int]]:
+    """Lead of the result's best twin of a window over the source's at the same two places, and where it lies (y, x)."""
+    height, width = result.shape[:2]
+    half = round(limits.patch_width * width / 2.0)
+    if min(height, width) < 4 * half + 3:
+        return 0.0, (y, x)
+    y, x = min(max(y, half), height - half - 1), min(max(x, half), width - half - 1)
+    window = slice(y - half, y + half + 1), slice(x - half, x + half + 1)
+    made, given = (
+        cv2.matchTemplate(p, np.ascontiguousarray(p[window]), cv2.TM_CCOEFF_NORMED) for p in (result, source)
+    )
+    reach, top, left = (4 * half) // 3 + 1, y - half, x - half
+    made[max(0, top - reach) : top + reach + 1, max(0, left - reach) : left + reach + 1] = -1.0
+    row, column = np.unravel_index(int(made.argmax()), made.shape)
+    usual = max(float(cv2.dilate(given, _OPEN)[row, column]), 0.0)
+    return float(made[row, column]) - usual, (int(row) + half, int(column) + half)
 
 
 def _outlines(index: Optional[np.ndarray], depth: Optional[np.ndarray]) -> Optional[np.ndarray]:
