@@ -58,7 +58,7 @@ class Person:
         self.put(**{f"camera:{CAMERA}": True, "class:person": True, "class:person:vis": 1.0})
         self.put(prompt="a loading yard with people and forklifts", output_dir="renders/yard", min_score=0.6)
         self.put(width=SIZE[1], height=SIZE[0], num_frames=8, max_attempts=1)
-        self.choose("weather", "snow")
+        self.choose("weather", "overcast")
         self.choose("light", "dusk")
         self.machine.update(40)
 
@@ -98,7 +98,7 @@ def draw_states(scene: Path, bare: Path) -> Iterator[tuple[str, np.ndarray]]:
         person.wait(lambda: person.studio.num_previews)
         person.click("start")
         person.wait(lambda: person.studio.queue.runs and person.studio.queue.runs[0].progress.stage == "transfer")
-        person.wait(lambda: person.studio.queue.runs[0].progress.done >= 2)
+        person.wait(lambda: any(row.left for row in person.studio.model.rows(person.studio.queue.runs)))
         person.studio.model.changed()
         machine.update()
         yield "running", person.picture()

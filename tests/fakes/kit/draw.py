@@ -261,11 +261,12 @@ def _draw_leaf(picture: Any, pen: Any, widget: ui.Widget, box: Box, enabled: boo
 
 
 def _draw_label(pen: Any, widget: ui.Label, box: Box, ink: tuple[int, int, int]) -> None:
-    left, top, right, _ = box
+    left, top, right, bottom = box
     size = _style(widget, "font_size", FONT)
     if widget._given.get("word_wrap"):
-        for row, line in enumerate(_lines(widget.text, right - left, size)):
-            high = LINE + size - FONT
+        lines, high = _lines(widget.text, right - left, size), LINE + size - FONT
+        top += max(0.0, (bottom - top - high * len(lines)) / 2)  # labels stand in the middle of their place
+        for row, line in enumerate(lines):
             _write(pen, (left, top + row * high, right, top + (row + 1) * high), line, ink, size=size)
         return
     text = widget.text

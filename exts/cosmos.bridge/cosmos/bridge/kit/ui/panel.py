@@ -116,7 +116,7 @@ class Panel:
         with ui.HStack(height=0, spacing=GAP):
             ui.Label("Cameras", width=LABEL, height=ROW, tooltip="Each gets a clip of its own")
             self._parts["cameras"] = ui.VStack(spacing=2, height=0)
-        with fields.row("Size [px]", "704 x 1280 is what Transfer likes best"):
+        with fields.row("Size [px]", "1280 x 704 is what Transfer likes best"):
             fields.number("width", "Width")
             ui.Label("x", width=8)
             fields.number("height", "Height")

@@ -27,7 +27,7 @@ class Widgets:
 
     def badge(self, word: str) -> None:
         """Add a word on a coloured ground."""
-        with self.ZStack(width=74, height=ROW - 2):
+        with self.ZStack(width=74, height=ROW):
             self.Rectangle(style={"background_color": BADGES[word], "border_radius": 3})
             middle = compat.need("omni.ui.Alignment.CENTER")
             self.Label(word, alignment=middle, style=dict(BADGE_TEXT), name=f"badge_{word}")
