@@ -11,7 +11,7 @@ pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 from cosmos.models.checkpoint import load_module
 from cosmos.models.fp8 import store_in_fp8
 from cosmos.models.metering import Meter
-from cosmos.models.placement import move, place, present
+from cosmos.models.placement import aside, move, place, present
 from tiny_cosmos import make_transformer25
 
 CPU = torch.device("cpu")
@@ -102,6 +102,24 @@ def test_moving_a_net_leaves_what_waits_where_it_waits():
     whole = nn.Linear(2, 2)
     move(whole, torch.device("meta"))
     assert whole.weight.is_meta
+
+
+def test_a_net_stands_aside_and_comes_back(monkeypatch):
+    """Told by where torch is asked to copy to: the rest goes to main memory and back, what waits never moves."""
+    net, whole = make_transformer25().eval().requires_grad_(False), nn.Linear(2, 2)
+    place(net, CPU, blocks=list(net.transformer_blocks))
+    asked, copy = [], torch.Tensor.to
+    waiting = {tensor.data_ptr() for tensor in tensors(net.transformer_blocks)}
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda self, *to, **how: asked.append((self.data_ptr(), to)) or copy(self, *to, **how)
+    )
+    with pytest.raises(KeyError), torch.inference_mode(), aside(net, whole):
+        out = len(asked)
+        raise KeyError
+    assert 0 < out < len(tensors(net)) and len(asked) == 2 * out
+    assert not waiting & {address for address, _ in asked} and {to for _, to in asked} == {(CPU,)}
+    with torch.inference_mode():
+        assert net(**inputs25()).sample.isfinite().all()
 
 
 def test_a_checkpoint_is_loaded_waiting(tiny25):

@@ -28,7 +28,8 @@ class WaitingBlocks:
     """
 
     def __init__(self, net: nn.Module, blocks: Sequence[nn.Module], device: torch.device) -> None:
-        self._device = device
+        self.device = device
+        """Where they run."""
         self._tensors = [[*block.parameters(), *block.buffers()] for block in blocks]
         self._homes = [[_pinned(tensor.data, device) for tensor in tensors] for tensors in self._tensors]
         self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -43,10 +44,12 @@ class WaitingBlocks:
             block.register_forward_hook(_leave, always_call=True)
 
     def move_rest(self, net: nn.Module, device: torch.device) -> None:
-        """Move what does not wait."""
-        for tensor in (*net.parameters(), *net.buffers()):
-            if id(tensor) not in self._waiting:
-                tensor.data = tensor.data.to(device)
+        """Move what does not wait; a block that was sent for goes home."""
+        self._drop_ahead()
+        with torch.inference_mode(False), torch.no_grad():
+            for tensor in (*net.parameters(), *net.buffers()):
+                if id(tensor) not in self._waiting:
+                    tensor.data = tensor.data.to(device)
 
     def enter(self, index: int) -> None:
         """Bring a block to the device, and send for the next one."""
@@ -54,7 +57,7 @@ class WaitingBlocks:
             self._drop_ahead()
             self._fetch(index)
         if self._stream is not None:
-            torch.cuda.current_stream(self._device).wait_stream(self._stream)
+            torch.cuda.current_stream(self.device).wait_stream(self._stream)
         self._ahead = None
         following = (index + 1) % len(self._tensors)
         if self._stream is not None and following != index:
@@ -68,15 +71,16 @@ class WaitingBlocks:
     def _fetch(self, index: int) -> None:
         with torch.inference_mode(False), torch.no_grad(), torch.cuda.stream(self._stream):
             for tensor, home in zip(self._tensors[index], self._homes[index], strict=True):
-                tensor.data = home.to(self._device, non_blocking=True, copy=True)
+                tensor.data = home.to(self.device, non_blocking=True, copy=True)
         if self._stream is not None:
-            user = torch.cuda.current_stream(self._device)
+            user = torch.cuda.current_stream(self.device)
             for tensor in self._tensors[index]:
                 tensor.data.record_stream(user)  # its memory is not given away while the user's kernels run
 
     def _drop_ahead(self) -> None:
         if self._ahead is not None:
             self._put_home((self._ahead,))
+            self._ahead = None
 
     def _put_home(self, indices: Sequence[int]) -> None:
         for index in indices:
@@ -97,6 +101,19 @@ def present(block: nn.Module) -> Iterator[None]:
         yield
     finally:
         waiting.leave(index)
+
+
+@contextmanager
+def aside(*nets: nn.Module) -> Iterator[None]:
+    """Have nets whose blocks wait in main memory as a whole, while another one needs the device for itself."""
+    held: list[tuple[nn.Module, WaitingBlocks]] = [(net, getattr(net, _HELD)) for net in nets if hasattr(net, _HELD)]
+    try:
+        for net, waiting in held:
+            waiting.move_rest(net, torch.device("cpu"))
+        yield
+    finally:
+        for net, waiting in held:
+            waiting.move_rest(net, waiting.device)
 
 
 def place(net: nn.Module, device: torch.device, *, blocks: Sequence[nn.Module] = ()) -> None:
@@ -136,4 +153,4 @@ def _leave(block: nn.Module, args: Any, out: Any) -> None:
     waiting.leave(index)
 
 
-__all__ = ["WaitingBlocks", "move", "place", "present"]
+__all__ = ["WaitingBlocks", "aside", "move", "place", "present"]

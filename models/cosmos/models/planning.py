@@ -92,7 +92,7 @@ class Plan:
             )
         how = "fits" if held == "bf16" else f"fits with {held}"
         why = "" if held == "bf16" else f", because {self.needed:.1f} GiB are needed without"
-        if self.text + RESERVE > free:
+        if "offload" not in held and self.text + RESERVE > free:  # an encoder that waits as well takes little
             return f"{how} for prompts embedded before{why}; embedding a new one needs {self.text + RESERVE:.1f} GiB"
         return how + why
 
@@ -159,7 +159,7 @@ def profiles(nets: Mapping[str, nn.Module], phases: Mapping[str, float]) -> dict
     """Return how weights may be held -> memory that is needed [GiB]; stores the nets' layers in 8 bits on the way.
 
     With offload a net's blocks come to the device one after the other, two at a time, and what lies outside of them
-    stays while the net works; the autoencoder and the others take turns.
+    stays, but stands aside while a clip is decoded. The autoencoder stays.
 
     Args:
         nets: Net -> module, without contents.
@@ -171,12 +171,10 @@ def profiles(nets: Mapping[str, nn.Module], phases: Mapping[str, float]) -> dict
         whole = {net: _bytes(module) / GIB for net, module in nets.items()}
         turn = {net: _turn_bytes(module) / GIB for net, module in nets.items()}
         found[name] = sum(whole.values()) + max(phases.values()) + widened + RESERVE
-        coder = whole[AUTOENCODER]
         others = sum(size for net, size in turn.items() if net != AUTOENCODER) + widened
-        needs = (coder if phase in ("encode", "decode") else others for phase in phases)
-        both = coder + others if "step" in phases else 0.0
+        stays = {phase: whole[AUTOENCODER] + (0.0 if phase == "decode" else others) for phase in phases}
         found["offload" if name == "bf16" else "fp8 and offload"] = (
-            max(peak + max(need, both) for peak, need in zip(phases.values(), needs, strict=True)) + RESERVE
+            max(peak + stays[phase] for phase, peak in phases.items()) + RESERVE
         )
     return {name: found[name] for name in ("bf16", "fp8", "offload", "fp8 and offload")}
 

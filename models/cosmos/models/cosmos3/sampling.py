@@ -12,6 +12,7 @@ from torch import Tensor  # noqa: TID253
 from cosmos.models.chunks import Chunk, latent_frames
 from cosmos.models.cosmos3.packing import Packed, pack
 from cosmos.models.cosmos3.weighting import weighted
+from cosmos.models.placement import aside
 from cosmos.models.runtime import diffusers_class, plain_attention
 from cosmos.models.vae import decode, encode
 
@@ -98,7 +99,8 @@ class Cosmos3:
         for part in parts:
             with plain_attention(self.device), torch.inference_mode():
                 latents = self._denoise(part, previous, sampling, tell)
-                previous = decode(self.vae, latents).float().clamp(-1.0, 1.0)
+                with aside(self.transformer):
+                    previous = decode(self.vae, latents).float().clamp(-1.0, 1.0)
             yield previous
 
     def _denoise(

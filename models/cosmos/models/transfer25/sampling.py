@@ -12,7 +12,7 @@ from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.chunks import Chunk, latent_frames
 from cosmos.models.distilled import SIGMAS
-from cosmos.models.placement import move
+from cosmos.models.placement import aside, move
 from cosmos.models.runtime import diffusers_class, plain_attention
 from cosmos.models.vae import decode, encode
 
@@ -158,7 +158,8 @@ class Transfer25:
         for part in parts:
             with plain_attention(self.device), torch.inference_mode():
                 latents = self._denoise(part, previous, sampling, tell)
-                previous = decode(self.vae, latents)
+                with aside(self.transformer, *self.branches.values()):
+                    previous = decode(self.vae, latents)
             yield previous
 
     def _denoise(

@@ -19,14 +19,13 @@ _WHOLE: Options = MappingProxyType({})
 _FP8: Options = MappingProxyType({"fp8": True})
 _WAITING: Options = MappingProxyType({"cpu_offload": True})
 _FP8_WAITING: Options = MappingProxyType({"fp8": True, "cpu_offload": True})
-_LEAST: Options = MappingProxyType({"fp8": True, "cpu_offload": True, "vae_tiling": True})
 
 PROFILES: Mapping[str, Mapping[int, Options]] = {
     "cosmos-transfer2.5": {80: _WHOLE, 48: _WHOLE, 32: _WHOLE, 24: _WHOLE, 16: _WAITING},
-    "cosmos3": {80: _WHOLE, 48: _FP8, 32: _FP8_WAITING, 24: _FP8_WAITING, 16: _LEAST},
-    "cosmos3-sim-transfer": {80: _WHOLE, 48: _WHOLE, 32: _FP8, 24: _FP8, 16: _FP8_WAITING},
+    "cosmos3": {80: _WHOLE, 48: _WHOLE, 32: _FP8, 24: _WAITING, 16: _WAITING},
+    "cosmos3-sim-transfer": {80: _WHOLE, 48: _WHOLE, 32: _FP8, 24: _WAITING, 16: _FP8_WAITING},
 }
-"""Backend -> memory of the device [GB] -> the settings of ``transfer_options`` that fit it at 704 x 1280."""
+"""Backend -> memory of the device [GB] -> the settings of ``transfer_options`` that ``models plan`` finds to fit."""
 
 
 def ladder(name: str, memory: Optional[int]) -> tuple[tuple[str, Options], ...]:
