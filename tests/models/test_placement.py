@@ -122,12 +122,26 @@ def test_a_net_stands_aside_and_comes_back(monkeypatch):
         assert net(**inputs25()).sample.isfinite().all()
 
 
+def test_a_net_without_blocks_stands_aside_as_a_whole(monkeypatch):
+    net, asked, copy = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).eval(), [], torch.Tensor.to
+    place(net, CPU, blocks=[])
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *to, **how: asked.append(to) or copy(self, *to, **how))
+    with aside(net):
+        assert len(asked) == len(tensors(net)) == 7
+
+
 def test_a_checkpoint_is_loaded_waiting(tiny25):
     folder, settings = tiny25 / "general" / "transformer", {"device": CPU, "dtype": torch.float32}
     plain = load_module(folder, "CosmosTransformer3DModel", **settings)
     net = load_module(folder, "CosmosTransformer3DModel", waiting="transformer_blocks", **settings)
+    homes = [addresses(block) for block in net.transformer_blocks]
+    net.transformer_blocks[1].register_forward_hook(
+        lambda block, args, out: moved.append(addresses(block) != homes[1]), prepend=True
+    )
+    moved = []
     with torch.inference_mode():
         torch.testing.assert_close(net(**inputs25()).sample, plain(**inputs25()).sample, rtol=1e-6, atol=1e-5)
+    assert moved == [True]
 
 
 def test_a_net_that_waited_is_freed():

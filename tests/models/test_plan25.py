@@ -136,7 +136,7 @@ def test_the_verdict_names_how_weights_must_be_held_and_what_does_not_fit(publis
     assert needed["bf16"] > needed["fp8"] > needed["offload"] >= needed["fp8 and offload"]
     short = f"because {needed['bf16']:.1f} GiB are needed without"
     assert published.verdict(needed["fp8"]).startswith("fits with fp8 for prompts embedded before, " + short)
-    assert published.verdict(needed["offload"]).== f"fits with offload, {short}"
+    assert published.verdict(needed["offload"]) == f"fits with offload, {short}"
     assert published.verdict(8.0).startswith("does not fit, because decode needs 9.6 GiB besides weights")
     small = plan_transfer25(num_frames=5, **TINY)
     assert "fits for prompts embedded before; embedding a new one needs 16.4 GiB" in small.verdict(8.0)

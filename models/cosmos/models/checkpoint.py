@@ -120,7 +120,7 @@ def load_module(
     dtype: torch.dtype,
     rebuild: Callable[[nn.Module], None] | None = None,
     fp8: bool = False,
-    waiting: str = "",
+    waiting: str | None = None,
 ) -> Any:
     """Load a diffusers module of a published layout.
 
@@ -131,7 +131,8 @@ def load_module(
         dtype: Type of its floating-point weights; modules that diffusers keeps in float32 stay so.
         rebuild: Computes the buffers that no checkpoint holds, given the module.
         fp8: Store the large linear layers in 8 bits; the device never holds them wider.
-        waiting: Name of its list of blocks, if they are to wait in main memory until they run; empty for none.
+        waiting: Name of its list of blocks, which then wait in main memory until they run; empty for a net without,
+            which can stand aside as a whole; ``None`` for one that stays on the device.
 
     Returns:
         The module, in evaluation mode, without gradients; it owns its memory, and no state dict shares it.
@@ -146,7 +147,9 @@ def load_module(
     state = {}
     try:
         for file in files:
-            with safe_open(file, framework="pt", device="cpu" if fp8 or waiting else str(device)) as tensors:
+            with safe_open(
+                file, framework="pt", device="cpu" if fp8 or waiting is not None else str(device)
+            ) as tensors:
                 for name in tensors.keys():  # noqa: SIM118 - not a mapping
                     tensor = tensors.get_tensor(name)
                     if tensor.is_floating_point():
@@ -165,7 +168,7 @@ def load_module(
     if empty:
         raise WeightsError(f"{class_name} in {folder} needs the buffer {empty[0]!r}, which no weight file gives.")
     module.eval().requires_grad_(False)
-    place(module, device, blocks=list(getattr(module, waiting)) if waiting else ())
+    place(module, device, blocks=None if waiting is None else list(getattr(module, waiting)) if waiting else [])
     return module
 
 

@@ -105,7 +105,7 @@ def present(block: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def aside(*nets: nn.Module) -> Iterator[None]:
-    """Have nets whose blocks wait in main memory as a whole, while another one needs the device for itself."""
+    """Have nets in main memory as a whole while another needs the device for itself; those that always stay, stay."""
     held: list[tuple[nn.Module, WaitingBlocks]] = [(net, getattr(net, _HELD)) for net in nets if hasattr(net, _HELD)]
     try:
         for net, waiting in held:
@@ -116,18 +116,18 @@ def aside(*nets: nn.Module) -> Iterator[None]:
             waiting.move_rest(net, waiting.device)
 
 
-def place(net: nn.Module, device: torch.device, *, blocks: Sequence[nn.Module] = ()) -> None:
+def place(net: nn.Module, device: torch.device, *, blocks: Optional[Sequence[nn.Module]] = None) -> None:
     """Put a net on a device, but for blocks that wait in main memory.
 
     Args:
         net: The net, in main memory where blocks wait.
         device: Where it runs.
-        blocks: Parts that wait; empty for none.
+        blocks: Parts that wait; with none of them the net can still stand `aside`, with ``None`` it always stays.
     """
-    if blocks:
-        WaitingBlocks(net, blocks, device)
-    else:
+    if blocks is None:
         net.to(device)
+    else:
+        WaitingBlocks(net, blocks, device)
 
 
 def move(net: nn.Module, device: torch.device) -> None:

@@ -159,7 +159,7 @@ def profiles(nets: Mapping[str, nn.Module], phases: Mapping[str, float]) -> dict
     """Return how weights may be held -> memory that is needed [GiB]; stores the nets' layers in 8 bits on the way.
 
     With offload a net's blocks come to the device one after the other, two at a time, and what lies outside of them
-    stays, but stands aside while a clip is decoded. The autoencoder stays.
+    stays, but stands aside while a clip is decoded, as the autoencoder does while it is denoised.
 
     Args:
         nets: Net -> module, without contents.
@@ -172,7 +172,8 @@ def profiles(nets: Mapping[str, nn.Module], phases: Mapping[str, float]) -> dict
         turn = {net: _turn_bytes(module) / GIB for net, module in nets.items()}
         found[name] = sum(whole.values()) + max(phases.values()) + widened + RESERVE
         others = sum(size for net, size in turn.items() if net != AUTOENCODER) + widened
-        stays = {phase: whole[AUTOENCODER] + (0.0 if phase == "decode" else others) for phase in phases}
+        coder = whole[AUTOENCODER]
+        stays = {phase: {"decode": coder, "denoise": others}.get(phase, coder + others) for phase in phases}
         found["offload" if name == "bf16" else "fp8 and offload"] = (
             max(peak + stays[phase] for phase, peak in phases.items()) + RESERVE
         )

@@ -84,7 +84,9 @@ def load_cosmos3(
             head_dim=config.head_dim, rope_theta=config.rope_theta, rope_axes_dim=config.rope_axes_dim
         ).to(place)
 
-    vae = load_module(folder / "vae", "AutoencoderKLWan", device=place, dtype=dtype)
+    vae = load_module(
+        folder / "vae", "AutoencoderKLWan", device=place, dtype=dtype, waiting="" if cpu_offload else None
+    )
     transformer = load_module(
         folder / "transformer",
         "Cosmos3OmniTransformer",
@@ -92,7 +94,7 @@ def load_cosmos3(
         dtype=dtype,
         rebuild=fill,
         fp8=fp8,
-        waiting="layers" if cpu_offload else "",
+        waiting="layers" if cpu_offload else None,
     )
     if transformer.config.latent_channel != vae.config.z_dim:
         raise WeightsError(

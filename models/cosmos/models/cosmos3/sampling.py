@@ -114,11 +114,12 @@ class Cosmos3:
         latents = (1.0 - mask) * begun + mask * sampling.noise(shape).to(self.device)
         scheduler = self.make_scheduler(sampling.shift)
         scheduler.set_timesteps(sampling.num_steps, device=self.device)
-        for step, timestep in enumerate(scheduler.timesteps):
-            flow = self._guided(controls, latents, float(timestep), shown, sampling)
-            latents = scheduler.step(flow * mask, timestep, latents, return_dict=False)[0]
-            latents = mask * latents + (1.0 - mask) * begun
-            tell(part.chunk.index, step + 1)
+        with aside(self.vae):
+            for step, timestep in enumerate(scheduler.timesteps):
+                flow = self._guided(controls, latents, float(timestep), shown, sampling)
+                latents = scheduler.step(flow * mask, timestep, latents, return_dict=False)[0]
+                latents = mask * latents + (1.0 - mask) * begun
+                tell(part.chunk.index, step + 1)
         return latents
 
     def _begin(self, part: Part3, previous: Tensor | None, shape: tuple[int, ...]) -> tuple[Tensor, int]:

@@ -100,9 +100,9 @@ def load_transfer25(
         device=place,
         dtype=dtype,
         fp8=fp8,
-        waiting="transformer_blocks" if cpu_offload else "",
+        waiting="transformer_blocks" if cpu_offload else None,
     )
-    vae = load_module(parts[1], "AutoencoderKLWan", device=place, dtype=dtype)
+    vae = load_module(parts[1], "AutoencoderKLWan", device=place, dtype=dtype, waiting="" if cpu_offload else None)
     if vae_tiling:
         vae.enable_tiling()
     nets = {}
@@ -114,7 +114,7 @@ def load_transfer25(
             device=place,
             dtype=dtype,
             fp8=fp8,
-            waiting="control_blocks" if cpu_offload else "",
+            waiting="control_blocks" if cpu_offload else None,
         )
     _check_fit(transformer.config, {kind: net.config for kind, net in nets.items()}, parts[0])
     return Loaded25(

@@ -173,7 +173,8 @@ class Transfer25:
         source, mask = (None, shown) if part.preserve is None else self._kept(part.preserve, shape)
         given = _Given(part=part, controls=controls, noise=noise, seen=seen, shown=shown, source=source, mask=mask)
         walk = self._four_steps if sampling.schedule == "distilled" else self._many_steps
-        return walk(given, sampling, lambda step: tell(part.chunk.index, step))
+        with aside(self.vae):
+            return walk(given, sampling, lambda step: tell(part.chunk.index, step))
 
     def _many_steps(self, given: _Given, sampling: Sampling, tell: Callable[[int], None]) -> Tensor:
         """Follow the velocity with guidance, as the base model was trained for."""

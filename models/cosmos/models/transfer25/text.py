@@ -113,7 +113,7 @@ class PromptEncoder:
                 f"The text encoder in {folder} lacks {len(wrong)} weights, among them {wrong[0]!r}; fetch it again."
             )
         encoder.eval().requires_grad_(False)
-        place(encoder, device, blocks=list(encoder.model.language_model.layers) if self._cpu_offload else ())
+        place(encoder, device, blocks=list(encoder.model.language_model.layers) if self._cpu_offload else None)
         return encoder, tokenizer
 
     def _path(self, prompt: str, dtype: torch.dtype) -> Path | None:
