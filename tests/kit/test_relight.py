@@ -98,6 +98,15 @@ def test_unsaved_changes_and_stages_light_nothing(kit, tmp_path):
     assert source.clip().probe is None and "changes that are not saved" in source.notes[0]
 
 
+def test_a_warp_that_is_too_old_lights_nothing_and_says_so(kit, tmp_path, monkeypatch):
+    import warp as wp
+
+    take = capture(kit("4.2", stage=write_scene(tmp_path / "own.usda", frames=8)), tmp_path)
+    monkeypatch.setattr(wp.config, "version", "1.2.1")
+    source = take.source(CAMERAS[0])
+    assert source.clip().probe is None and "needs Warp 1.3, and this application brings 1.2.1" in source.notes[0]
+
+
 @pytest.mark.parametrize("more", [{"transfer": "identity"}, {"relight": False}])
 def test_nobody_reads_a_stage_whose_light_is_not_used(kit, tmp_path, monkeypatch, more):
     from cosmos.bridge.kit import relight

@@ -31,6 +31,7 @@ class StageLight:
         Raises:
             SourceError: If it cannot be read, or not in time, or shows something else than the clip.
         """
+        _check_warp()
         from cosmos.bridge.render.renderer import Renderer
 
         self._cameras, self._times = clip.cameras, clip.time_codes
@@ -100,6 +101,15 @@ class StageLight:
             other = float(1.0 - (near | (np.isinf(seen) & np.isinf(drawn))).mean())
             if other > _SHARE:
                 raise SourceError(f"the saved stage has other depths in {other:.0%} of frame {index}")
+
+
+def _check_warp() -> None:
+    """Refuse a Warp that cannot read the renderer's kernels, as one of the two that Isaac Sim 4.2 may have."""
+    import warp as wp
+
+    version = str(wp.config.version)
+    if tuple(int(part) for part in version.split(".")[:2]) < (1, 3):
+        raise SourceError(f"the embedded renderer needs Warp 1.3, and this application brings {version}")
 
 
 def stage_light(clip: Clip, path: str, *, saved: bool, changed: bool) -> tuple[Optional[StageLight], str]:
