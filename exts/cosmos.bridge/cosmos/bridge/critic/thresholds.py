@@ -157,7 +157,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.28,
+        value=0.3,
         better="lower",
         best=-0.3,
         unit="",
@@ -351,13 +351,13 @@ class Limits:
     """Boundary pixels of an instance and frame that are looked at [px]; more are thinned evenly."""
     frame_sites: int = 8000
     """Boundary pixels of a frame that are looked at, about [px]."""
-    min_shown: float = 0.6
+    min_shown: float = 0.45
     """Share of a boundary around which the result must show any structure; fog rightly hides the rest."""
     min_roundness: float = 0.1
     """Boundaries straighter than this tell no displacement along themselves; 0 is a line, 0.5 a circle."""
-    min_relief: float = 0.5
+    min_relief: float = 0.35
     """Share of a boundary at which depth must jump before its absence is a fault: snow may cover a flat marking."""
-    min_distinct: float = 0.5
+    min_distinct: float = 0.47
     """Share of the source's own score that its place must explain; crowded outlines agree with anything."""
     chance_shift: float = 4.0
     """So far away from its place an outline agrees by chance alone [px]; that is subtracted."""

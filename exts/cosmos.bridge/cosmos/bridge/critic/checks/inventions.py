@@ -75,6 +75,7 @@ class InventionSweep:
         """Least value along true motion of this frame and the two before it: flakes and drops do not last."""
         if motion is not None and self._before:
             height, width = patch.shape
+            motion = np.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0)
             x = (np.arange(width, dtype=np.float32) + motion[..., 0]).astype(np.float32)
             y = (np.arange(height, dtype=np.float32)[:, None] + motion[..., 1]).astype(np.float32)
             self._before = [
