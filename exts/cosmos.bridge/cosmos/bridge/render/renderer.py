@@ -179,9 +179,7 @@ class Renderer:
         camera = self._camera_of(camera, time_code, size)
         pose = self._pose(time_code)
         painter = self._painter if rgb else None
-        self._world.place(pose)
-        if painter is not None:
-            self._world.begin_rays()
+        self._world.place(pose, rays=rgb)
         target = self._targets.frame(camera, slot)
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen

@@ -17,7 +17,7 @@ from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light import PI, frame_x, radiance_along
-from cosmos.bridge.render.draw.light_grid import same_surface, tested_pixel
+from cosmos.bridge.render.draw.light_grid import pixel_of, same_surface, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
@@ -48,12 +48,6 @@ def _order(row: wp.int32, column: wp.int32):
     low = 2 * ((row ^ column) & 1) + (row & 1)
     high = 2 * (((row >> 1) ^ (column >> 1)) & 1) + ((row >> 1) & 1)
     return 4 * low + high
-
-
-@wp.func
-def _pixel_of(row: wp.int32, column: wp.int32, step: wp.int32, width: wp.int32, height: wp.int32):
-    """The pixel in the middle of a cell."""
-    return wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
 
 
 @wp.func
@@ -185,7 +179,7 @@ def gather_frugally_kernel(
         cell = cells[item]
         row = cell // columns
         column = cell - row * columns
-        i = _pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
+        i = pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
         order = _order(row // stride, column // stride)
         lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
         gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
@@ -338,7 +332,7 @@ def _between(
         c = column + k % 2 * stride
         if r < rows and c < columns:
             q = r * columns + c
-            fit = _fit(surfaces, _pixel_of(r, c, step, width, height), p, n, tolerance)
+            fit = _fit(surfaces, pixel_of(r, c, step, width, height), p, n, tolerance)
             share = (1.0 - reach * wp.float32(wp.abs(r - y))) * (1.0 - reach * wp.float32(wp.abs(c - x)))
             weight = fit * (share + 1.0e-3)
             light += lit[q] * weight
@@ -391,7 +385,7 @@ def spread_light_kernel(
             if y >= rows or x >= columns:
                 continue
             cell = y * columns + x
-            i = _pixel_of(y, x, step, width, height)
+            i = pixel_of(y, x, step, width, height)
             mark = wp.uint8(0)
             if agreed == _APART:
                 mark = SUN_MARK

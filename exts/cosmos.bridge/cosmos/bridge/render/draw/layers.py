@@ -18,7 +18,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import OPACITY_SLOT
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells
+from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells, pixel_of
 from cosmos.bridge.render.draw.matter import is_seen, opacity_at
 from cosmos.bridge.render.draw.rays import step_past
 from cosmos.bridge.render.draw.surface import Surfaces, make_surfaces
@@ -160,9 +160,7 @@ def _merge_light_kernel(first: wp.int32, height: wp.int32, front: LightGrid, pic
     cell = first + wp.tid()
     row = cell // light.columns
     column = cell - row * light.columns
-    y = wp.min(row * light.step + light.step // 2, height - 1)
-    x = wp.min(column * light.step + light.step // 2, light.width - 1)
-    if picture.triangles[y * light.width + x] < 0:
+    if picture.triangles[pixel_of(row, column, light.step, light.width, height)] < 0:
         light.lit[cell] = front.lit[cell]
         light.gathered[cell] = front.gathered[cell]
         if light.frugal == 1:

@@ -10,6 +10,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_point
+from cosmos.bridge.render.draw.light_grid import pixel_of
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -204,9 +205,7 @@ def gather_light_kernel(
     row = cell // columns
     column = cell - row * columns
     height = surfaces.triangles.shape[0] // width
-    y = wp.min(row * step + step // 2, height - 1)
-    x = wp.min(column * step + step // 2, width - 1)
-    i = y * width + x
+    i = pixel_of(row, column, step, width, height)
     lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
     gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
     if surfaces.triangles[i] < 0:

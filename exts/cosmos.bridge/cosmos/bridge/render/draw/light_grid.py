@@ -46,6 +46,12 @@ class LightGrid:
 
 
 @wp.func
+def pixel_of(row: wp.int32, column: wp.int32, step: wp.int32, width: wp.int32, height: wp.int32):
+    """The pixel in the middle of a cell."""
+    return wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
+
+
+@wp.func
 def tested_pixel(row: wp.int32, column: wp.int32, stride: wp.int32, step: wp.int32):
     """Row and column of the pixel at which a cell's sun is tested; it varies, so that cells meet thin shadows.
 
@@ -65,9 +71,7 @@ def _pack_cells_kernel(
     height = home.triangles.shape[0] // grid.width
     for i in range(begin, wp.min(begin + run, count)):
         row = i // grid.columns
-        y = wp.min(row * grid.step + grid.step // 2, height - 1)
-        x = wp.min((i - row * grid.columns) * grid.step + grid.step // 2, grid.width - 1)
-        j = y * grid.width + x
+        j = pixel_of(row, i - row * grid.columns, grid.step, grid.width, height)
         cell = Cell()
         cell.place = home.positions[j]
         cell.normal = home.normals[j]
@@ -133,7 +137,7 @@ def smooth_light_kernel(
         row = cell // columns
         column = cell - row * columns
         height = surfaces.triangles.shape[0] // width
-        i = wp.min(row * step + step // 2, height - 1) * width + wp.min(column * step + step // 2, width - 1)
+        i = pixel_of(row, column, step, width, height)
         lit_out[cell] = lit[cell]
         gathered_out[cell] = gathered[cell]
         if surfaces.triangles[i] < 0:
@@ -149,7 +153,7 @@ def smooth_light_kernel(
                 qr = row + dy * spread
                 qc = column + dx * spread
                 if qr >= 0 and qr < rows and qc >= 0 and qc < columns:
-                    j = wp.min(qr * step + step // 2, height - 1) * width + wp.min(qc * step + step // 2, width - 1)
+                    j = pixel_of(qr, qc, step, width, height)
                     if surfaces.triangles[j] >= 0:
                         weight = wp.float32(1.0)
                         if dy == -2 or dy == 2:

@@ -258,16 +258,17 @@ def _sharpness(roughness: wp.float32, finish: wp.vec4):
 
 
 @wp.func
-def _known_sun(grid: LightGrid, cell: wp.int32, close: wp.float32, uv: wp.vec2):
+def _known_sun(grid: LightGrid, cell: wp.int32, close: wp.float32, uv: wp.vec2, asked: wp.bool):
     """Share of the sun that all cells around agree on or that was found at ``uv`` itself; less than 0 for neither."""
-    agreed = grid.sun[cell]
-    if agreed >= 0.0 and close > 0.25:
-        return agreed
-    if agreed == -1.0:
-        row = cell // grid.columns
-        y, x = tested_pixel(row, cell - row * grid.columns, 1, grid.step)
-        if uv[0] == wp.float32(x) + 0.5 and uv[1] == wp.float32(y) + 0.5:
-            return grid.tested[cell]
+    if asked and grid.frugal == 1:
+        agreed = grid.sun[cell]
+        if agreed >= 0.0 and close > 0.25:
+            return agreed
+        if agreed == -1.0:
+            row = cell // grid.columns
+            y, x = tested_pixel(row, cell - row * grid.columns, 1, grid.step)
+            if uv[0] == wp.float32(x) + 0.5 and uv[1] == wp.float32(y) + 0.5:
+                return grid.tested[cell]
     return wp.float32(-1.0)
 
 
@@ -324,14 +325,11 @@ def shade_kernel(
             cell = cell_of(grid, uv)
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-                share = wp.float32(-1.0)
-                if grid.frugal == 1 and sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0:
-                    share = _known_sun(grid, cell, close, uv)
+                share = _known_sun(grid, cell, close, uv, sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0)
+                if share < 0.0 and sun_rays <= 1:
+                    share = sun_at_once(world, air, triangle, start, g)
                 if share < 0.0:
-                    if sun_rays <= 1:
-                        share = sun_at_once(world, air, triangle, start, g)
-                    if share < 0.0:
-                        share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
+                    share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
                 sunny = sunny * share
             sunlight = air.sun_color * sunny
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]

@@ -239,8 +239,18 @@ class World:
         middle = np.sort(places, axis=0)[[(len(places) - 1) // 2, len(places) // 2]]
         return np.asarray(np.round(middle.mean(axis=0)))  # np.median would import numpy.ma
 
-    def place(self, pose: Pose) -> None:
-        """Move every instance to ``pose``; does nothing where nothing moved."""
+    def place(self, pose: Pose, *, rays: bool = False) -> None:
+        """Move every instance to ``pose``; does nothing where nothing moved.
+
+        Args:
+            pose: Where everything is.
+            rays: Whether rays are soon to be cast: their hierarchy is brought there meanwhile.
+        """
+        self._move(pose)
+        if rays:
+            self.begin_rays()
+
+    def _move(self, pose: Pose) -> None:
         matrices = np.array(pose.local_to_world, dtype=np.float64)
         matrices[:, :3, 3] -= self.origin
         shown = np.asarray(pose.visible, dtype=bool) & np.isfinite(matrices).all(axis=(1, 2))
