@@ -63,3 +63,35 @@ def test_four_highlights_are_those_of_the_formula_with_a_half_vector(directions,
     np.testing.assert_allclose(found.numpy(), spread * seen, rtol=2e-3)
     expected = (1.0 - (eyes[:, None] * half).sum(-1)) ** 5
     np.testing.assert_allclose(fresnel.numpy(), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("roughness", [0.2, 0.5, 0.8, 1.0])
+def test_a_white_metal_vanishes_in_a_white_furnace(roughness, device, tmp_path):
+    """What reflects all light looks like what surrounds it, however rough: light that meets it twice counts too."""
+    import cv2
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade
+
+    from cosmos.bridge.render.renderer import Renderer
+
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    ball = UsdGeom.Sphere.Define(stage, "/Ball")
+    material = UsdShade.Material.Define(stage, "/White")
+    shader = UsdShade.Shader.Define(stage, "/White/Shader")
+    shader.CreateIdAttr("UsdPreviewSurface")
+    shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set((1.0, 1.0, 1.0))
+    shader.CreateInput("metallic", Sdf.ValueTypeNames.Float).Set(1.0)
+    shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(roughness)
+    material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
+    UsdShade.MaterialBindingAPI.Apply(ball.GetPrim()).Bind(material)
+    cv2.imwrite(str(tmp_path / "white.hdr"), np.full((8, 16, 3), 0.7, np.float32))
+    UsdLux.DomeLight.Define(stage, "/Sky").CreateTextureFileAttr(str(tmp_path / "white.hdr"))
+    camera = UsdGeom.Camera.Define(stage, "/Camera")
+    camera.AddTranslateOp().Set(Gf.Vec3d(0.0, 0.0, 6.0))
+    renderer = Renderer(stage, device=device)
+    found = renderer.annotate("/Camera", 0.0, ("HdrColor", "instance_id_segmentation"), size=(64, 96))
+    renderer.close()
+    on = found["instance_id_segmentation"]["data"] > 0
+    light = found["HdrColor"][..., 1].astype(np.float64)
+    assert on.sum() > 200
+    assert light[on].mean() == pytest.approx(light[~on].mean(), rel=0.03)

@@ -26,16 +26,28 @@ wp.set_module_options(fast_options())
 
 
 @wp.func
-def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
-    """Reflectance of the whole lobe (Karis 2014, analytic environment BRDF)."""
+def _lobe_share(roughness: wp.float32, nv: wp.float32):
+    """Factor on and addend to the reflectance at normal incidence, for the whole lobe (Karis 2014, analytic)."""
     r0 = 1.0 - roughness
     r1 = 0.0425 - 0.0275 * roughness
     r2 = 1.04 - 0.572 * roughness
     r3 = 0.022 * roughness - 0.04
     a004 = wp.min(r0 * r0, wp.exp(-6.4324 * nv)) * r0 + r1
-    scale = -1.04 * a004 + r2
-    shift = 1.04 * a004 + r3
-    return f0 * scale + wp.vec3(shift, shift, shift)
+    return -1.04 * a004 + r2, 1.04 * a004 + r3
+
+
+@wp.func
+def _mirrored_again(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
+    """What light that meets a rough surface more than once makes of its lobe (Turquin 2019); 1 for black."""
+    scale, shift = _lobe_share(roughness, nv)
+    return wp.vec3(1.0, 1.0, 1.0) + f0 * (1.0 / (scale + shift) - 1.0)
+
+
+@wp.func
+def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
+    """Reflectance of the whole lobe; all of the light where ``f0`` is 1."""
+    scale, shift = _lobe_share(roughness, nv)
+    return wp.cw_mul(f0 * scale + wp.vec3(shift, shift, shift), _mirrored_again(f0, roughness, nv))
 
 
 @wp.func
@@ -184,7 +196,8 @@ def _highlights(
         full += light[0] + light[1] + light[2] + other[0] + other[1] + other[2]
         day = wp.float32(0.0)
     bright = wp.max(full * rest, 1.0e-6)
-    return seen + glint * (rest * wp.clamp((lit[0] + lit[1] + lit[2]) / bright, 0.0, 1.0))
+    seen += glint * (rest * wp.clamp((lit[0] + lit[1] + lit[2]) / bright, 0.0, 1.0))
+    return wp.cw_mul(seen, _mirrored_again(f0, roughness, nv))
 
 
 @wp.func
