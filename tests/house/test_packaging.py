@@ -84,10 +84,11 @@ def test_the_wheel_owns_only_its_leaves(wheel):
 
 def test_the_wheel_carries_the_shipped_weights(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    weights = [name for name in names if "/share/cosmos-bridge/weights/transfer-small/" in name]
-    assert any(name.endswith(".safetensors") for name in weights), names
-    assert any(name.endswith("config.json") for name in weights)
-    assert any(name.endswith("MODEL_CARD.md") for name in weights)
+    for shipped in ("transfer-small", "reason-small"):
+        weights = [name for name in names if f"/share/cosmos-bridge/weights/{shipped}/" in name]
+        assert any(name.endswith(".safetensors") for name in weights), names
+        assert any(name.endswith("config.json") for name in weights)
+        assert any(name.endswith("MODEL_CARD.md") for name in weights)
 
 
 def test_no_shipped_weight_file_is_larger_than_16_mib():

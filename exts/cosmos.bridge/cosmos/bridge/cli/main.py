@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from cosmos.bridge import __version__
-from cosmos.bridge.cli import augment, critic, demo, doctor, models, render, report, resume, verify
+from cosmos.bridge.cli import ask, augment, critic, demo, doctor, models, render, report, resume, verify
 from cosmos.bridge.cli.console import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -26,7 +26,7 @@ from cosmos.bridge.cli.console import (
 from cosmos.bridge.cli.review import EXPLAIN, JUDGE, QUARANTINE
 from cosmos.bridge.errors import BridgeError, ConfigError, JobCancelled
 
-COMMANDS = (augment, render, resume, verify, report, JUDGE, EXPLAIN, QUARANTINE, critic, doctor, models, demo)
+COMMANDS = (augment, render, resume, verify, report, JUDGE, EXPLAIN, QUARANTINE, critic, doctor, models, demo, ask)
 
 
 def build_parser() -> argparse.ArgumentParser:

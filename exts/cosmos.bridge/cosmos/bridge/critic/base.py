@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Optional, Protocol, runtime_checkable
 
+import numpy as np
+
 from cosmos.bridge.types import Progress, TransferRequest, TransferResult, Verdict
 
 
@@ -30,4 +32,18 @@ class Unloads(Protocol):
         ...
 
 
-__all__ = ["Critic", "Unloads"]
+@runtime_checkable
+class Answers(Protocol):
+    """A critic that answers questions in words."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it can be asked."""
+        ...
+
+    def ask(self, frames: np.ndarray, fps: float, task: str, progress: Optional[Progress] = None) -> str:
+        """Answer a question about pictures, uint8 [T, H, W, 3], of ``fps`` frames a second."""
+        ...
+
+
+__all__ = ["Answers", "Critic", "Unloads"]

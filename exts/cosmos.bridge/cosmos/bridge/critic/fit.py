@@ -1,10 +1,15 @@
-"""Whether a result has the size and type of the clip that it was made from; asked before anything else is."""
+"""Whether a result can be judged at all: it has the size of its clip and shows something."""
 
 from __future__ import annotations
 
 from typing import Optional
 
+import numpy as np
+
 from cosmos.bridge.types import Finding, TransferRequest, TransferResult
+
+_BLANK = 8
+"""Difference of brightest and darkest level below which a picture shows nothing."""
 
 
 def misfit_of(request: TransferRequest, result: TransferResult) -> Optional[Finding]:
@@ -18,4 +23,14 @@ def misfit_of(request: TransferRequest, result: TransferResult) -> Optional[Find
     return Finding(kind="geometry", check="shape", severity="reject", text=text)
 
 
-__all__ = ["misfit_of"]
+def blank_of(frames: np.ndarray) -> Optional[Finding]:
+    """Return what refuses pictures of one colour, of which a language model may say anything; ``None`` for others."""
+    spread = [int(frame.max()) - int(frame.min()) for frame in frames]
+    empty = tuple(index for index, value in enumerate(spread) if value < _BLANK)
+    if not empty:
+        return None
+    text = f"{len(empty)} of {len(frames)} pictures show nothing (all levels within {_BLANK}); nothing was asked."
+    return Finding(kind="artefact", check="blank", severity="reject", text=text, frames=empty)
+
+
+__all__ = ["blank_of", "misfit_of"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 import numpy as np
 
-from cosmos.bridge.critic.fit import misfit_of
+from cosmos.bridge.critic.fit import blank_of, misfit_of
 from cosmos.bridge.critic.rubric import GROUPS, RUBRICS, TASKS, Rubric, label_rubrics, prompt_rubrics
 from cosmos.bridge.errors import ConfigError, ModelError, VerdictParseError
 from cosmos.bridge.fetched import as_model_errors, find_checkpoint, pick_device, pick_dtype, revision_of
@@ -19,8 +19,6 @@ from cosmos.bridge.types import Clip, Finding, Measurement, Progress, TransferRe
 if TYPE_CHECKING:
     from cosmos.models.reason.answering import Choice, Look, Reasoner, Sampling
 
-_BLANK = 8
-"""Difference of brightest and darkest pixel below which a picture shows nothing."""
 _LEAST_LABEL = 0.01
 """Share of a picture that a class must fill before its absence means anything."""
 _MOST_LABELS = 8
@@ -88,6 +86,7 @@ class _ReasonCritic:
 
     Options: ClassVar[type[ReasonOptions]] = ReasonOptions
     name: ClassVar[str] = ""
+    tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
 
     def __init__(self, options: Optional[ReasonOptions] = None) -> None:
         self._options = options or ReasonOptions()
@@ -110,7 +109,7 @@ class _ReasonCritic:
         if misfit is not None:
             return self._verdict([misfit], [], [], [], began)
         frames = result.rgb.numpy()
-        blank = _blank(frames)
+        blank = blank_of(frames)
         if blank is not None:
             return self._verdict([blank], [], [], [], began)
         rubrics = self._rubrics(request)
@@ -355,18 +354,6 @@ class Cosmos3Reasoner(_ReasonCritic):
     """The reasoner of Cosmos3-Nano."""
 
     name = "cosmos3-reasoner"
-
-
-def _blank(frames: np.ndarray) -> Optional[Finding]:
-    """Refuse a clip with pictures of one colour, of which a language model may say anything."""
-    spread = [int(frame.max()) - int(frame.min()) for frame in frames]
-    empty = tuple(index for index, value in enumerate(spread) if value < _BLANK)
-    if not empty:
-        return None
-    text = (
-        f"{len(empty)} of {len(frames)} pictures show nothing (all pixels within {_BLANK} levels); nothing was asked."
-    )
-    return Finding(kind="artefact", check="blank", severity="reject", text=text, frames=empty)
 
 
 def _visible_classes(clip: Clip) -> list[str]:

@@ -35,6 +35,7 @@ CRITICS: Mapping[str, CriticEntry] = {
     "consistency": CriticEntry(
         target="cosmos.bridge.critic.consistency:ConsistencyCritic", extra="headless", truth=True
     ),
+    "embedded-reason": CriticEntry(target="cosmos.bridge.critic.embedded_reason:EmbeddedReason", extra="headless"),
     "cosmos-reason1": CriticEntry(
         target=f"{_REASON}:CosmosReason1", extra="cosmos", fetched=True, licence="NVIDIA Open Model License"
     ),

@@ -1,0 +1,162 @@
+"""The net of the embedded reasoner: pictures to tokens of place and time, and a small decoder that writes words.
+
+A convolutional trunk sees each picture beside its change since the one before and mixes neighbours in time; one
+attention layer lets all places and times see each other; the decoder reads the question and writes thought and answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch  # noqa: TID253
+from torch import Tensor, nn  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
+
+from cosmos.models.reason_small.words import EVENTS, QUESTIONS, TOKEN, VOCABULARY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReasonNetConfig:
+    """Shape of the embedded reasoner."""
+
+    frames: int = 8
+    """Pictures it sees."""
+    height: int = 64
+    """Height of a picture [px], a multiple of 16."""
+    width: int = 112
+    """Width of a picture [px], a multiple of 16."""
+    stem: int = 48
+    """Channels at a quarter of the size."""
+    trunk: int = 96
+    """Channels at an eighth of the size."""
+    dim: int = 144
+    """Channels of tokens and words, a multiple of ``heads``."""
+    heads: int = 6
+    """Attention heads."""
+    seers: int = 2
+    """Attention layers over the pictures."""
+    writers: int = 3
+    """Layers of the decoder."""
+    length: int = 48
+    """Most words of question, thought and answer."""
+    vocabulary: int = len(VOCABULARY)
+    """Words it knows."""
+
+    def __post_init__(self) -> None:
+        if self.height % 16 or self.width % 16 or self.dim % self.heads or min(self.frames, self.seers) < 1:
+            raise ValueError(f"ReasonNetConfig needs multiples of 16 px and of its heads, got {self}.")
+
+
+class Seen(NamedTuple):
+    """What the trunk makes of a clip."""
+
+    tokens: Tensor
+    """Tokens of all places and times, [B, T*h*w, D]."""
+    event: Tensor
+    """Scores of no event and each event, [B, 1 + E]."""
+    frame: Tensor
+    """Scores of the frame that shows it first, [B, T]."""
+    place: Tensor
+    """Scores of each place, and of being absent, for the main body in each frame, [B, T, h*w + 1]."""
+
+
+class ReasonNet(nn.Module):
+    """Sees a clip and writes words about it."""
+
+    def __init__(self, config: ReasonNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, d = config, config.dim
+        self.stem = nn.Conv2d(6, c.stem, 8, stride=4, padding=2)
+        self.down = nn.Conv2d(c.stem, c.trunk, 3, stride=2, padding=1)
+        self.early = nn.Conv3d(c.trunk, c.trunk, (3, 1, 1), padding=(1, 0, 0))
+        self.near = nn.Conv2d(c.trunk, c.trunk, 3, padding=1)
+        self.deep = nn.Conv2d(c.trunk, d, 3, stride=2, padding=1)
+        self.late = nn.Conv3d(d, d, (3, 1, 1), padding=(1, 0, 0))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, n) for n in (c.stem, c.trunk, c.trunk, c.trunk, d))
+        self.places = nn.Parameter(0.02 * torch.randn(c.frames * (c.height // 16) * (c.width // 16), d))
+        self.seers = nn.ModuleList(_Layer(d, c.heads, cross=False) for _ in range(c.seers))
+        self.seen_norm = nn.LayerNorm(d)
+        self.event_head = nn.Linear(2 * d, 1 + len(EVENTS))
+        self.frame_head, self.place_head = nn.Linear(d, 1), nn.Linear(d, 1)
+        self.absent_head = nn.Linear(d, 1)
+        self.words = nn.Embedding(c.vocabulary, d)
+        nn.init.normal_(self.words.weight, std=0.08)  # the same weights score words, and start near even
+        self.positions = nn.Parameter(0.02 * torch.randn(c.length, d))
+        self.writers = nn.ModuleList(_Layer(d, c.heads, cross=True) for _ in range(c.writers))
+        self.word_norm = nn.LayerNorm(d)
+
+    def see(self, clips: Tensor) -> Seen:
+        """Look at clips, float in [-1, 1], shape [B, T, 3, H, W]."""
+        batch, frames = clips.shape[:2]
+        change = torch.zeros_like(clips)
+        change[:, 1:] = clips[:, 1:] - clips[:, :-1]
+        x = torch.cat([clips, change], dim=2).flatten(0, 1)
+        x = functional.gelu(self.norms[0](self.stem(x)))
+        x = functional.gelu(self.norms[1](self.down(x)))
+        x = x + self._over_time(self.early, self.norms[2], x, batch)
+        x = x + functional.gelu(self.norms[3](self.near(x)))
+        x = functional.gelu(self.norms[4](self.deep(x)))
+        x = x + self._over_time(self.late, None, x, batch)
+        grid = x.shape[2] * x.shape[3]
+        tokens = x.flatten(2).transpose(1, 2).reshape(batch, frames * grid, -1) + self.places
+        for layer in self.seers:
+            tokens = layer(tokens, None, causal=False)
+        tokens = self.seen_norm(tokens)
+        cells = tokens.view(batch, frames, grid, -1)
+        pooled = torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=1)
+        place = torch.cat([self.place_head(cells).squeeze(-1), self.absent_head(cells.mean(dim=2))], dim=-1)
+        return Seen(
+            tokens=tokens,
+            event=self.event_head(pooled),
+            frame=self.frame_head(cells.amax(dim=2)).squeeze(-1),
+            place=place,
+        )
+
+    def write(self, tokens: Tensor, words: Tensor) -> Tensor:
+        """Score the next word after each word; tokens [B, N, D], words [B, L] -> [B, L, vocabulary]."""
+        x = self.words(words) + self.positions[: words.shape[1]]
+        for layer in self.writers:
+            x = layer(x, tokens, causal=True)
+        return functional.linear(self.word_norm(x), self.words.weight)
+
+    def _over_time(self, conv: nn.Module, norm: nn.Module | None, x: Tensor, batch: int) -> Tensor:
+        """Mix neighbours in time."""
+        by_time = x.view(batch, -1, *x.shape[1:]).transpose(1, 2)
+        mixed = conv(by_time).transpose(1, 2).flatten(0, 1)
+        return functional.gelu(norm(mixed) if norm is not None else mixed)
+
+
+class _Layer(nn.Module):
+    """Attention to itself, where asked to the pictures, and a feed-forward part; normalised before each."""
+
+    def __init__(self, dim: int, heads: int, *, cross: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.own_norm, self.own, self.own_out = nn.LayerNorm(dim), nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        if cross:
+            self.ask_norm, self.ask, self.told = nn.LayerNorm(dim), nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
+            self.ask_out = nn.Linear(dim, dim)
+        self.wide_norm, self.wide, self.narrow = nn.LayerNorm(dim), nn.Linear(dim, 3 * dim), nn.Linear(3 * dim, dim)
+
+    def forward(self, x: Tensor, tokens: Tensor | None, *, causal: bool) -> Tensor:
+        query, key, value = self.own(self.own_norm(x)).chunk(3, dim=-1)
+        x = x + self.own_out(self._attend(query, key, value, causal=causal))
+        if tokens is not None:
+            key, value = self.told(tokens).chunk(2, dim=-1)
+            x = x + self.ask_out(self._attend(self.ask(self.ask_norm(x)), key, value, causal=False))
+        return x + self.narrow(functional.gelu(self.wide(self.wide_norm(x))))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Tensor:
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+        out = functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
+        return out.transpose(1, 2).flatten(2)
+
+
+def question_tokens(task: str) -> list[int]:
+    """Return a question as tokens, with the mark after which the net writes."""
+    return [*(TOKEN[word] for word in QUESTIONS[task]), TOKEN["<start>"]]
+
+
+__all__ = ["ReasonNet", "ReasonNetConfig", "Seen", "question_tokens"]

@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+import torch  # noqa: TID253
+
+from cosmos.models.reason_small.net import ReasonNet, question_tokens
+from cosmos.models.reason_small.sampling import load_small
+from cosmos.models.reason_small.training import cut, make_batch, mirror, to_input, turn_time
+from cosmos.models.reason_small.words import (
+    EVENTS,
+    QUESTIONS,
+    TOKEN,
+    VOCABULARY,
+    AnswerError,
+    direction_of,
+    parse,
+    place_of,
+    text_of,
+)
+from cosmos.models.weights import WeightsError
+from tiny_small_reason import TINY, drawn_clip, export_small, taught_folder
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    return load_small(taught_folder(tmp_path_factory.mktemp("small")))
+
+
+def as_batch(clip):
+    return torch.from_numpy(np.ascontiguousarray(clip.transpose(0, 3, 1, 2)))[None]
+
+
+@pytest.mark.parametrize("event", ["none", *EVENTS])
+@pytest.mark.parametrize("task", [*QUESTIONS])
+def test_what_is_learnt_can_be_read(task, event):
+    _, fact = drawn_clip(event)
+    words = text_of(task, {**fact, "backward": True, "order": "c"})
+    assert all(word in TOKEN for word in words)
+    answer = parse(task, words)
+    if task == "physics":
+        assert answer.verdict == ("possible" if event == "none" else "impossible")
+        if event != "none":
+            assert (answer.event, answer.thing, answer.frame) == (event, "red box", 4)
+            assert answer.place == place_of(fact["at"])
+    elif task == "caption":
+        assert answer.caption == "a red box rolls right"
+    else:
+        assert answer.verdict == {"time": "backward", "order": "c", "weather": "clear"}[task]
+    assert answer.think
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "possible",
+        "<think> </think> <answer> possible",
+        "<think> </think> <answer> perhaps </answer>",
+        "<think> </think> <answer> possible possible </answer>",
+        "<think> </think> <think> </think> <answer> possible </answer>",
+        "<think> </think> and <answer> possible </answer>",
+        "<think> </think> <answer> impossible vanish red box lower-left frame </answer>",
+        "<think> </think> <answer> impossible red vanish box lower-left frame 3 </answer>",
+        "<think> </think> <answer> impossible vanish red box lower-left frame 9 </answer>",
+        "<think> </think> <answer> impossible </answer>",
+    ],
+)
+def test_anything_else_is_no_answer(words):
+    with pytest.raises(AnswerError):
+        parse("physics", words.split())
+
+
+def test_places_and_directions_have_names():
+    assert place_of((0.1, 0.0)) == "upper-left" and place_of((0.9, 1.0)) == "lower-right"
+    assert direction_of([[0, 0.1], None, [0, 0.5]]) == "right" and direction_of([[0, 0.5], [0, 0.52]]) == "nowhere"
+
+
+def test_mirrored_cut_and_reversed_clips_keep_their_facts():
+    clip, fact = drawn_clip("none")
+    flipped, told = mirror(clip, fact)
+    np.testing.assert_array_equal(flipped, np.flip(clip, 2))
+    assert direction_of(told["way"]) == "left" and direction_of(fact["way"]) == "right"
+    np.testing.assert_array_equal(cut(clip, "a"), clip)
+    halves = np.concatenate([clip[:, :, 24:], clip[:, :, :24]], axis=2)
+    np.testing.assert_array_equal(cut(clip, "b"), halves)
+    np.testing.assert_array_equal(cut(clip, "d"), np.concatenate([halves[:, 16:], halves[:, :16]], axis=1))
+    both = {turn_time(np.random.default_rng(seed), clip, fact)[1]["backward"] for seed in range(8)}
+    assert both == {True, False}
+    for seed in range(8):
+        turned, told = turn_time(np.random.default_rng(seed), clip, fact)
+        np.testing.assert_array_equal(turned, clip[::-1] if told["backward"] else clip)
+
+
+def test_batches_hold_questions_that_fit_what_is_seen():
+    clips, facts = zip(*(drawn_clip(event) for event in ("none", *EVENTS)), strict=True)
+    seen = set()
+    for seed in range(12):
+        batch = make_batch(np.random.default_rng(seed), np.stack(clips), facts, length=48)
+        assert batch.clips.shape == (7, 8, 3, 32, 48) and batch.words.shape[0] == 14
+        for row in batch.words.tolist():
+            words = [VOCABULARY[token] for token in row if token]
+            start = words.index("<start>")
+            task = next(name for name, question in QUESTIONS.items() if tuple(words[:start]) == question)
+            parse(task, words[start + 1 :])
+            seen.add(task)
+        place = batch.place[batch.place >= 0]
+        assert place.numel() and int(place.max()) <= 2 * 3
+    assert seen == set(QUESTIONS)
+
+
+def test_says_by_heart_what_it_was_taught(taught):
+    for event in ("none", "vanish", "teleport", "recolour"):
+        clip, fact = drawn_clip(event)
+        (said,) = taught.ask(as_batch(clip), "physics")
+        assert list(said.words) == text_of("physics", fact)
+        assert (said.doubt > 0.5) is (event != "none")
+    clip, fact = drawn_clip("none")
+    (said,) = taught.ask(as_batch(clip), "caption")
+    assert said.answer.caption == "a red box rolls right"
+
+
+def test_writing_freely_is_the_likeliest_word_after_each_word(taught):
+    clip, _ = drawn_clip("none")
+    texts, _ = taught.write(as_batch(clip), "caption")
+    tokens = torch.tensor([[*question_tokens("caption"), *(TOKEN[word] for word in texts[0])]])
+    with torch.inference_mode():
+        seen = taught.net.see(to_input(as_batch(clip)))
+        likeliest = taught.net.write(seen.tokens, tokens[:, :-1]).argmax(-1)
+    start = len(question_tokens("caption"))
+    assert likeliest[0, start - 1 :].tolist() == tokens[0, start:].tolist()
+
+
+def test_the_doubt_of_the_trunk_decides_what_is_written(taught):
+    for event, bar, verdict in (("vanish", 1.1, "possible"), ("none", 0.0, "impossible")):
+        (said,) = taught.ask(as_batch(drawn_clip(event)[0]), "physics", bar=bar)
+        assert said.answer.verdict == verdict
+        assert not set(said.words) & set(EVENTS) or verdict == "impossible"
+
+
+def test_no_word_depends_on_a_later_one():
+    torch.manual_seed(0)
+    net = ReasonNet(TINY).eval()
+    tokens, words = torch.randn(1, 8 * 6, TINY.dim), torch.randint(3, 40, (1, 9))
+    changed = words.clone()
+    changed[0, 6:] += 1
+    with torch.inference_mode():
+        one, two = net.write(tokens, words), net.write(tokens, changed)
+    torch.testing.assert_close(one[:, :6], two[:, :6])
+    assert (one[:, 6:] - two[:, 6:]).abs().max() > 1e-4
+
+
+def test_an_untaught_net_gives_no_answer(tmp_path):
+    torch.manual_seed(1)
+    reasoner = load_small(export_small(ReasonNet(TINY).eval(), tmp_path))
+    with pytest.raises(AnswerError):
+        reasoner.ask(as_batch(drawn_clip("none")[0]), "physics")
+
+
+@pytest.mark.parametrize(
+    "num_frames,fps", [(1, 24.0), (5, 24.0), (8, 24.0), (15, 24.0), (16, 24.0), (93, 24.0), (400, 30.0)]
+)
+def test_windows_stay_in_the_clip_and_reach_both_ends(taught, num_frames, fps):
+    windows = taught.windows(num_frames, fps, 200)
+    frames = [frame for window in windows for frame in window.frames]
+    assert all(len(window.frames) == 8 for window in windows)
+    assert min(frames) == 0 and max(frames) == num_frames - 1 and frames[:8] == sorted(frames[:8])
+    if num_frames > 8 * round(0.1 * fps):
+        starts = [window.frames[0] for window in windows]
+        assert max(np.diff(starts), default=0) <= 4 * round(0.1 * fps)
+        assert all(set(np.diff(window.frames)) == {round(0.1 * fps)} for window in windows)
+    assert len(taught.windows(num_frames, fps, 2)) <= 2
+
+
+def test_pictures_of_any_size_are_brought_to_the_net(taught):
+    import cv2
+
+    frames = np.random.default_rng(0).integers(0, 256, (8, 96, 144, 3), dtype=np.uint8)
+    want = np.stack([cv2.resize(frame, (48, 32), interpolation=cv2.INTER_AREA) for frame in frames])
+    got = taught.shrink(frames)[0].numpy().transpose(0, 2, 3, 1)
+    assert np.abs(got.astype(int) - want).max() <= 1
+    assert taught.shrink(frames[:, :20, :30]).shape == (1, 8, 3, 32, 48)
+
+
+def test_damaged_and_foreign_weights_are_refused(tmp_path):
+    folder = export_small(ReasonNet(TINY), tmp_path / "a", threshold=1.5)
+    with pytest.raises(WeightsError, match="threshold"):
+        load_small(folder)
+    folder = export_small(ReasonNet(TINY), tmp_path / "b", threshold="high")
+    with pytest.raises(WeightsError, match="holds no embedded reasoner"):
+        load_small(folder)
+    folder = export_small(ReasonNet(TINY), tmp_path / "c")
+    (folder / "net.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_small(folder)

@@ -1,0 +1,152 @@
+"""The plays that the embedded reasoner learns from obey physics, but for what is written over it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reasoner_episodes import EVENTS, FRAMES, STEP, make_play
+
+HALVES = [0.3, 0.35, 0.28, 0.4, 0.33]
+
+
+def plays(event, count=60):
+    for seed in range(count):
+        play = make_play(np.random.default_rng([seed, EVENTS.index(event)]), HALVES, event)
+        if play.event != "cannot be told":
+            yield play
+
+
+def test_bodies_fall_as_newton_says():
+    seen = 0
+    for play in plays("none"):
+        body = play.bodies[0]
+        if play.motion == "drop" and body.at[3, 1] > body.half + 0.3:  # still in the air
+            time = np.arange(4) * STEP
+            np.testing.assert_allclose(body.at[:4, 1], body.at[0, 1] - 0.5 * 9.81 * time**2, atol=0.05)
+            np.testing.assert_allclose(np.diff(body.at[:4, 0], 2), 0.0, atol=1e-9)
+            seen += 1
+    assert seen > 5
+
+
+def test_what_is_possible_keeps_matter_apart_and_above_the_ground():
+    for play in plays("none"):
+        for body in play.bodies:
+            assert (body.at[:, 1] >= body.half - 1e-6).all() and body.shown.all()
+        for first in play.bodies:
+            for second in play.bodies:
+                if first is not second and first.lane == second.lane:
+                    gap = np.hypot(*(first.at - second.at).T)
+                    assert (gap >= first.half + second.half - 0.05).all()
+
+
+def test_pushing_keeps_momentum_and_loses_energy():
+    seen = 0
+    for play in plays("none"):
+        if play.motion != "push" or len(play.bodies) != 2:
+            continue
+        mover, other = play.bodies
+        speeds = np.diff(mover.at[:, 0]) / STEP, np.diff(other.at[:, 0]) / STEP
+        hit = np.flatnonzero(np.abs(speeds[1]) > 0.05)
+        if len(hit) and hit[0] > 0:
+            mass = mover.half**3, other.half**3
+            before = mass[0] * abs(speeds[0][hit[0] - 1])
+            after = mass[0] * speeds[0][-1] + mass[1] * speeds[1][-1]
+            assert abs(after) <= before + 1e-6
+            seen += 1
+    assert seen > 3
+
+
+@pytest.mark.parametrize("event", EVENTS[1:])
+def test_an_event_shows_from_its_frame_on(event):
+    told = list(plays(event))
+    assert len(told) > 10
+    for play in told:
+        body, frame = play.bodies[play.actor], play.frame
+        step = np.hypot(*np.diff(body.at, axis=0).T)
+        if event == "teleport":
+            assert step[frame - 1] > 0.6
+        elif event == "vanish":
+            assert body.shown[:frame].all() and not body.shown[frame:].any()
+        elif event == "appear":
+            assert body.shown[frame:].all() and not body.shown[:frame].any()
+        elif event == "float":
+            assert (body.at[frame:, 1] - body.half > 0.4).all() and (np.diff(body.at[frame:, 1]) >= -1e-9).all()
+        elif event == "penetrate" and play.motion == "push":
+            assert np.hypot(*(body.at[frame] - play.bodies[1].at[frame])) < 0.75 * (body.half + play.bodies[1].half)
+        elif event == "penetrate":
+            assert body.at[frame:, 1].min() < body.half - 0.1
+
+
+def test_the_seed_decides_a_play():
+    first, second = (make_play(np.random.default_rng(4), HALVES, "none") for _ in range(2))
+    for one, two in zip(first.bodies, second.bodies, strict=True):
+        np.testing.assert_array_equal(one.at, two.at)
+    assert len(first.bodies[0].at) == FRAMES
+
+
+def test_a_stage_of_plays_is_drawn_with_what_is_true_of_it(tmp_path, monkeypatch):
+    import sys
+
+    import make_reasoner_data
+
+    monkeypatch.setattr(sys, "argv", ["make", "--out", str(tmp_path), "--stages", "2:3", "--plays", "3"])
+    make_reasoner_data.main()
+    with np.load(tmp_path / "000002.npz") as stored:
+        clips, facts = stored["clips"], json.loads(str(stored["facts"]))
+    assert clips.shape == (len(facts), FRAMES, 64, 112, 3) and clips.dtype == np.uint8 and len(facts)
+    for clip, fact in zip(clips, facts, strict=True):
+        assert fact["event"] in EVENTS and fact["kind"] == "table"
+        assert clip.std() > 5.0 and (np.abs(np.diff(clip.astype(int), axis=0)).max() > 20 or fact["motion"] == "rest")
+        assert all(at is None or 0.0 <= min(at) <= max(at) <= 1.0 for at in fact["way"])
+
+
+def test_training_goes_on_where_it_was_and_what_it_exports_can_be_measured(tmp_path, monkeypatch):
+    import sys
+
+    import torch
+
+    import evaluate_reasoner
+    import train_reasoner
+    from cosmos.models.reason_small.sampling import load_small
+    from tiny_small_reason import drawn_clip
+
+    for stage in (1, 900000):
+        drawn = [drawn_clip(event, size=(64, 112)) for event in ("none", "none", *EVENTS[1:])]
+        facts = [{**fact, "kind": "drawn", "stage": stage} for _, fact in drawn]
+        clips = np.stack([clip for clip, _ in drawn])
+        np.savez(tmp_path / f"{stage:06d}.npz", clips=clips, facts=np.array(json.dumps(facts)))
+    np.savez(tmp_path / "good.npz", rgb=drawn[0][0], fps=10.0)
+    out = tmp_path / "out"
+
+    def train(minutes):
+        words = ["--plays", str(tmp_path), "--out", str(out), "--minutes", str(minutes)]
+        monkeypatch.setattr(sys, "argv", ["train", *words, "--workers", "1", "--batch", "2"])
+        train_reasoner.main()
+        return json.loads((out / "config.json").read_text())["steps"]
+
+    torch.set_num_threads(1)
+    assert train(0.01) >= 1
+    state = {"net": load_small(out).net.state_dict(), "step": 7, "spent": 0.0}
+    adam = torch.optim.AdamW(load_small(out).net.parameters())
+    torch.save({**state, "adam": adam.state_dict()}, out / "checkpoint.pt")
+    assert train(0.01) > 7
+    words = ["--plays", str(tmp_path), "--weights", str(out), "--clips", str(tmp_path / "good.npz")]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *words])
+    evaluate_reasoner.main()
+    told = json.loads((out / "evaluation.json").read_text())
+    assert told["plays"] == 8 and set(told["physics"]["events"]) == set(EVENTS[1:])
+    assert told["order"]["count"] == 32 and told["time"]["count"] == 4
+    config = json.loads((out / "config.json").read_text())
+    assert config["claims"] == told["claims"] and 0.0 < config["threshold"] < 1.0
+    assert load_small(out).claims == tuple(told["claims"])
+
+
+def test_intervals_are_those_of_wilson():
+    from scipy.stats import binomtest
+
+    import evaluate_reasoner
+
+    for hits, count in ((0, 7), (3, 9), (50, 51)):
+        want = binomtest(hits, count).proportion_ci(method="wilson")
+        np.testing.assert_allclose(evaluate_reasoner.wilson(hits, count), (want.low, want.high), atol=2e-4)
