@@ -13,6 +13,7 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.runs import launch_runs
 from cosmos.bridge.kernels.surface_noise import lattice
 
 wp.set_module_options({"enable_backward": False})
@@ -86,9 +87,11 @@ def _streaks(
     return cover
 
 
-@wp.kernel
-def _finish_kernel(
-    # in
+@wp.func
+def _finish_pixel(
+    t: wp.int32,
+    y: wp.int32,
+    x: wp.int32,
     source: wp.array(dtype=wp.uint8, ndim=4),
     depth: wp.array(dtype=wp.float32, ndim=3),
     kept: wp.array(dtype=wp.float32, ndim=3),
@@ -98,10 +101,8 @@ def _finish_kernel(
     first_frame: wp.int32,
     strengths: wp.array(dtype=wp.float32, ndim=1),
     seed: wp.uint32,
-    # in and out
     picture_out: wp.array(dtype=wp.uint8, ndim=4),
 ):
-    t, y, x = wp.tid()
     height = wp.float32(picture_out.shape[1])
     width = wp.float32(picture_out.shape[2])
     far = wp.float32(1.0e6)
@@ -136,6 +137,47 @@ def _finish_kernel(
             before = wp.float32(source[t, y, x, c])
             level = level + (before - level) * wp.clamp(kept[t, y, x], 0.0, 1.0)
         picture_out[t, y, x, c] = wp.uint8(wp.clamp(level, 0.0, 255.0) + 0.5)
+
+
+@wp.kernel
+def _finish_kernel(
+    # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    source: wp.array(dtype=wp.uint8, ndim=4),
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    kept: wp.array(dtype=wp.float32, ndim=3),
+    has_depth: wp.int32,
+    has_kept: wp.int32,
+    times: wp.array(dtype=wp.float32, ndim=1),
+    first_frame: wp.int32,
+    strengths: wp.array(dtype=wp.float32, ndim=1),
+    seed: wp.uint32,
+    # in and out
+    picture_out: wp.array(dtype=wp.uint8, ndim=4),
+):
+    begin = (first + wp.tid()) * run
+    wide = picture_out.shape[2]
+    high = picture_out.shape[1]
+    for i in range(begin, wp.min(begin + run, count)):
+        row = i // wide
+        t = row // high
+        _finish_pixel(
+            t,
+            row - t * high,
+            i - row * wide,
+            source,
+            depth,
+            kept,
+            has_depth,
+            has_kept,
+            times,
+            first_frame,
+            strengths,
+            seed,
+            picture_out,
+        )
 
 
 def finish_pictures(
@@ -176,10 +218,10 @@ def finish_pictures(
     device = pictures.device
     nothing = wp.empty((0, 0, 0), dtype=wp.float32, device=device)
     strengths = np.array([finish.snow, finish.rain, finish.light, finish.noise, finish.vignette], dtype=np.float32)
-    wp.launch(
+    launch_runs(
         _finish_kernel,
-        dim=shape[:3],
-        inputs=[
+        shape[0] * shape[1] * shape[2],
+        [
             source,
             nothing if depth is None else depth,
             nothing if kept is None else kept,
@@ -189,8 +231,8 @@ def finish_pictures(
             first_frame,
             wp.array(strengths, dtype=wp.float32, device=device),
             wp.uint32(finish.seed & 0xFFFFFFFF),
+            pictures,
         ],
-        outputs=[pictures],
         device=device,
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import warp as wp
 
 from cosmos.bridge.kernels.checks import check_array
+from cosmos.bridge.kernels.runs import launch_runs
 
 if TYPE_CHECKING:
     import torch
@@ -32,20 +33,30 @@ def _video_to_tensor_kernel(
 @wp.kernel
 def _tensor_to_video_kernel(
     # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     tensor: wp.array4d(dtype=wp.float32),
     # out
     video_out: wp.array4d(dtype=wp.uint8),
     broken_out: wp.array(dtype=wp.int32, ndim=1),
 ):
-    t, y, x = wp.tid()
-    for c in range(video_out.shape[3]):
-        value = tensor[c, t, y, x]
-        level = wp.uint8(0)
-        if wp.isfinite(value):
-            level = wp.uint8((wp.clamp(value, -1.0, 1.0) + 1.0) * 127.5 + 0.5)
-        else:
-            broken_out[0] = 1
-        video_out[t, y, x, c] = level
+    begin = (first + wp.tid()) * run
+    width = video_out.shape[2]
+    height = video_out.shape[1]
+    for i in range(begin, wp.min(begin + run, count)):
+        row = i // width
+        x = i - row * width
+        t = row // height
+        y = row - t * height
+        for c in range(video_out.shape[3]):
+            value = tensor[c, t, y, x]
+            level = wp.uint8(0)
+            if wp.isfinite(value):
+                level = wp.uint8((wp.clamp(value, -1.0, 1.0) + 1.0) * 127.5 + 0.5)
+            else:
+                broken_out[0] = 1
+            video_out[t, y, x, c] = level
 
 
 def _on_torch_stream(device: Any) -> AbstractContextManager:
@@ -140,13 +151,8 @@ def tensor_to_video(tensor: "torch.Tensor") -> wp.array:
     video = wp.empty((frames, height, width, channels), dtype=wp.uint8, device=source.device)
     broken = wp.zeros(1, dtype=wp.int32, device=source.device)
     with _on_torch_stream(source.device):
-        wp.launch(
-            _tensor_to_video_kernel,
-            dim=(frames, height, width),
-            inputs=[source],
-            outputs=[video, broken],
-            device=source.device,
-        )
+        inputs = [source, video, broken]
+        launch_runs(_tensor_to_video_kernel, frames * height * width, inputs, device=source.device)
     if broken.numpy()[0]:
         raise ValueError("tensor_to_video got NaN or inf among its values; the model that made them has failed.")
     return video

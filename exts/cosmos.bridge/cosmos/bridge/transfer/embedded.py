@@ -380,6 +380,8 @@ def _kept(weights: dict[ControlKind, wp.array]) -> Optional[wp.array]:
     if ControlKind.VIS not in weights:
         return None
     weight = weights[ControlKind.VIS].numpy()
+    if float(weight.max()) <= 0.6:
+        return None
     ramp = np.clip((weight - 0.6) / 0.4, 0.0, 1.0)
     return wp.array(ramp * ramp * (3.0 - 2.0 * ramp), dtype=wp.float32, device=weights[ControlKind.VIS].device)
 
