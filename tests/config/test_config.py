@@ -8,6 +8,7 @@ from cosmos.bridge.config import (
     PROMPT_LIMIT,
     BridgeConfig,
     ControlsConfig,
+    OffloadPolicy,
     Prompt,
     RetryPolicy,
     load_config,
@@ -57,6 +58,13 @@ configs = st.builds(
     num_steps=st.none() | st.integers(1, 1000),
     guidance=st.none() | st.floats(-10, 10),
     device=st.none() | texts,
+    offload=st.builds(
+        OffloadPolicy,
+        placement=st.sampled_from(["here", "worker", "batch"]),
+        device=st.none() | texts,
+        memory=st.sampled_from([None, 16, 24, 32, 48, 80]),
+        fall_back=st.booleans(),
+    ),
     seed=st.integers(0, 2**53),
     variants=st.integers(1, 10_000),
     retry=st.builds(
