@@ -147,7 +147,7 @@ def test_toml_reads_like_the_readme(tmp_path):
         ({"prompts": 4}, "prompts must be a list"),
         ({"prompts": ["x" * 10_000]}, f"has 10000 characters; shorten it to at most {PROMPT_LIMIT}"),
         ({"weights": {"edge": 2.0}}, r"must lie in \[0, 1\]"),
-        ({"retry": {"change": "luck"}}, "one of 'seed', 'weights'"),
+        ({"retry": {"change": "luck"}}, "one of 'cause', 'seed', 'weights'"),
         ({"retry": {"max_attempts": 0}}, r"\[1, 100\]"),
         ({"retry": 3}, "retry must be a table"),
         ({"sinks": ["report"]}, "must hold 'dataset'"),
