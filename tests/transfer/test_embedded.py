@@ -139,6 +139,11 @@ def test_what_cannot_be_placed_without_depth_is_said(model, ask, clip):
     )
 
 
+def test_what_the_prompt_says_is_told_beside_what_guidance_makes_of_it(model, ask):
+    timid, plain = (model.transfer(ask(guidance=guidance)).provenance.effective for guidance in (0.3, 1.0))
+    assert timid["asked"] == plain["asked"] == plain["conditions"] != timid["conditions"]
+
+
 def test_the_effective_settings_hold_the_conditions(model, ask):
     effective = model.transfer(ask(guidance=1.5)).provenance.effective
     assert effective["guidance"] == 1.5 and effective["num_steps"] == 1

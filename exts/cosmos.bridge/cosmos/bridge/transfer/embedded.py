@@ -116,9 +116,9 @@ class EmbeddedTransfer:
         if model is None:  # load returns with a model or raises
             raise ModelError("embedded has no weights loaded; call load().")
         start = time.perf_counter()
-        reading = model.reader.read(
-            request.prompt, negative=request.negative_prompt, guidance=guidance, seed=request.seed
-        )
+        prompt, negative, seed = request.prompt, request.negative_prompt, request.seed
+        reading = model.reader.read(prompt, negative=negative, guidance=guidance, seed=seed)
+        asked = model.reader.read(prompt, negative=negative, guidance=1.0, seed=seed)
         clip = request.clip
         sky = _sky_share(clip)
         used = _UsedWeights()
@@ -150,7 +150,7 @@ class EmbeddedTransfer:
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),
             requested=settings_of(request),
-            effective=self._effective(request, reading, guidance, used),
+            effective=self._effective(request, reading, asked, guidance, used),
             versions=versions("torch", "warp", "safetensors"),
             notes=_notes(request, reading, used, sky),
         )
@@ -256,7 +256,7 @@ class EmbeddedTransfer:
         wp.copy(rgb[part], pictures)
 
     def _effective(
-        self, request: TransferRequest, reading: Reading, guidance: float, used: _UsedWeights
+        self, request: TransferRequest, reading: Reading, asked: Reading, guidance: float, used: _UsedWeights
     ) -> dict[str, Any]:
         """Return the settings as used."""
         from cosmos.models.embedded.sampling import coarse_for
@@ -271,6 +271,7 @@ class EmbeddedTransfer:
             "weights": used.means(),
             "light": "picture" if clip.probe is None else "stage",
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
+            "asked": {name: round(value, 4) for name, value in asdict(asked.conditions).items()},
         }
 
 

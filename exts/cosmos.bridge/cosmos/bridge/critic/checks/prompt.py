@@ -129,8 +129,12 @@ class PromptSweep:
 
 
 def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
-    """Conditions that a backend recorded in its provenance; ``None`` where it records none of the kind."""
-    given: Any = result.provenance.effective.get("conditions")
+    """Conditions that a backend read from the prompt; ``None`` where it records none of the kind.
+
+    ``asked`` is what the prompt says, ``conditions`` what guidance made of it.
+    """
+    effective = result.provenance.effective
+    given: Any = effective.get("asked", effective.get("conditions"))
     if not isinstance(given, Mapping) or not all(isinstance(given.get(name), (int, float)) for name in _FIELDS):
         return None
     return {name: float(given[name]) for name in _FIELDS}
