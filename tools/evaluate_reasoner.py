@@ -5,7 +5,8 @@
 Plays come from make_reasoner_data.py (stages from 900000 on). ``--clips`` names good results of the Transfer model,
 each an ``.npz`` with ``rgb`` [T, H, W, 3] and ``fps``; one half of them chooses the threshold, the other half counts
 false alarms. Writes ``evaluation.json`` beside the weights, and threshold and claims into their configuration: an event
-or a task is claimed only where the lower end of its 95 % interval is above chance.
+or a task is claimed only where the lower end of its 95 % interval is above chance; an event also where the threshold
+holds, above the false alarms that remain there.
 """
 
 from __future__ import annotations
@@ -256,6 +257,8 @@ def main() -> None:
         event: share([hit for hit, fact in zip(says, facts, strict=True) if fact["event"] == event], 0.0)
         for event in ("none", *EVENTS)
     }
+    quiet = told["at_threshold"]["none"]["interval"][1]
+    claims = [name for name in claims if name not in EVENTS or told["at_threshold"][name]["interval"][0] > quiet]
     told |= {"threshold": bar, "claims": claims}
     (args.weights / "evaluation.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     path.write_text(json.dumps({**config, "threshold": bar, "claims": claims}, indent=2) + "\n", encoding="utf-8")
