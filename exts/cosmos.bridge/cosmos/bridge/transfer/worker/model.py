@@ -200,7 +200,7 @@ class WorkerStream:
     """A stream of a backend in a worker; made by `WorkerTransfer.open`."""
 
     def __init__(self, owner: WorkerTransfer, epoch: int, number: int) -> None:
-        self._owner = owner
+        self._owner, self._device = owner, "cpu"
         self.epoch = epoch
         """Worker that it lives in."""
         self.number = number
@@ -219,7 +219,7 @@ class WorkerStream:
 
     def finish(self) -> wp.array:
         """Return the pictures that are still to come; raises as `push`."""
-        pictures: wp.array = self._owner.push(self, "finish", (), getattr(self, "_device", "cpu"))
+        pictures: wp.array = self._owner.push(self, "finish", (), self._device)
         return pictures
 
 
