@@ -149,6 +149,7 @@ class _Board:
         self, num_frames: int, checks: tuple[str, ...], scores: Optional[Scores], findings: Sequence[Finding]
     ) -> None:
         self._frames, self._checks = num_frames, checks
+        self._known: dict[object, np.ndarray] = {}
         self._cells: dict[tuple[str, int, int], tuple[bool, float]] = {}
         if scores is not None:
             for check, frame, instance, value, passed in zip(
@@ -164,20 +165,20 @@ class _Board:
 
     def apply(self, kind: str, rule: Rule, ids: np.ndarray) -> CarriedLabel:
         """Decide one kind of label in every frame, for every column."""
-        columns = ids.tolist() if rule.scope == "instance" else [WHOLE_FRAME]
-        shape = (self._frames, len(columns))
-        state, check, score = (
-            np.empty(shape, np.uint8),
-            np.full(shape, -1, np.int16),
-            np.full(shape, np.nan, np.float32),
+        columns = ids if rule.scope == "instance" else np.array([WHOLE_FRAME])
+        things, which = np.unique(columns, return_inverse=True)
+        needs = (rule.scope, rule.frame, rule.instance, rule.proof, rule.passed, rule.failed, rule.both)
+        if needs not in self._known:
+            cells = [[self._decide(rule, frame, thing) for thing in things.tolist()] for frame in range(self._frames)]
+            table = np.array(cells, np.float64).reshape(self._frames, len(things), 3)
+            self._known[needs] = table[:, which]
+        found = self._known[needs]
+        return CarriedLabel(
+            kind=kind,
+            state=found[..., 0].astype(np.uint8),
+            check=found[..., 1].astype(np.int16),
+            score=found[..., 2].astype(np.float32),
         )
-        known: dict[tuple[int, int], tuple[int, int, float]] = {}
-        for column, thing in enumerate(columns):
-            for frame in range(self._frames):
-                if (frame, thing) not in known:
-                    known[frame, thing] = self._decide(rule, frame, thing)
-                state[frame, column], check[frame, column], score[frame, column] = known[frame, thing]
-        return CarriedLabel(kind=kind, state=state, check=check, score=score)
 
     def _decide(self, rule: Rule, frame: int, thing: int) -> tuple[int, int, float]:
         """State, deciding check and its score."""

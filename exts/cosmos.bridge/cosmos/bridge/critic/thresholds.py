@@ -197,14 +197,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "has edges that nothing explains; plain surfaces reach 0.5 by chance.",
     ),
     "protected_color": Threshold(
-        value=10.0,
+        value=12.0,
         better="lower",
         best=0.0,
         unit="a*b*",
         kind="label",
         severity="reject",
         reason="Median distance of the mean colour of what must keep its colour from what it may have, in CIELAB; "
-        "people call colours different from about 2 side by side, and 10 is another paint.",
+        "people call colours different from about 2 side by side, and 12 is another "
+        "paint.",
     ),
     "hallucination": Threshold(
         value=0.682,

@@ -128,6 +128,21 @@ def chunks(clip: Clip, result: wp.array, truth: Truth, size: int) -> Iterator[Ch
         )
 
 
+def steepness(gradient: np.ndarray) -> np.ndarray:
+    """Length of gradients [levels/px], shape [...] of [..., 2]."""
+    return np.sqrt(gradient[..., 0] * gradient[..., 0] + gradient[..., 1] * gradient[..., 1])
+
+
+def highest(picture: np.ndarray) -> np.ndarray:
+    """Largest channel of each pixel, shape [...] of [..., 3]; many times faster than a maximum over the last axis."""
+    return np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
+
+
+def lowest(picture: np.ndarray) -> np.ndarray:
+    """Smallest channel of each pixel."""
+    return np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
+
+
 def boundary_sites(index: Optional[np.ndarray], depth: Optional[np.ndarray], areas: np.ndarray) -> np.ndarray:
     """Find the pixels at which one instance ends, on the side of the one whose outline it is.
 
@@ -186,4 +201,4 @@ def _owns(
     return np.where(alike, smaller, near_p < near_q)
 
 
-__all__ = ["Chunk", "Truth", "boundary_sites", "chunks"]
+__all__ = ["Chunk", "Truth", "boundary_sites", "chunks", "highest", "lowest", "steepness"]

@@ -11,7 +11,7 @@ import numpy as np
 from cosmos.bridge.critic.checks.outlines import Outlines, conclude_outlines
 from cosmos.bridge.critic.outcome import Outcome, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites
+from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest, steepness
 from cosmos.bridge.kernels.boundary import shift_scores
 
 _NEAR = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], np.int32)
@@ -39,7 +39,7 @@ class BoundarySweep:
         depth = None if chunk.depth is None else chunk.depth[new].numpy()
         sites, owners = self._sites(source, index, depth)
         gradient = source[tuple(sites.T)]
-        magnitude = np.linalg.norm(gradient, axis=1)
+        magnitude = steepness(gradient)
         seen = magnitude >= self._limits.visible_gradient
         seen &= ~_hidden(chunk.result[new].numpy(), sites, self._limits)
         sites, owners, gradient, magnitude = (array[seen] for array in (sites, owners, gradient, magnitude))
@@ -110,7 +110,7 @@ class BoundarySweep:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Boundary pixels ``(frame, y, x)`` and their things, sorted by frame and thing, thinned evenly."""
         if index is None and depth is None:
-            mask = np.linalg.norm(source, axis=3) >= 3.0 * self._limits.visible_gradient
+            mask = steepness(source) >= 3.0 * self._limits.visible_gradient
         else:
             mask = boundary_sites(index, depth, self._truth.areas)
         sites = np.argwhere(mask).astype(np.int32)
@@ -177,8 +177,8 @@ def _hidden(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarr
     kernel = np.ones((7, 7), np.uint8)
     hidden = np.empty(pictures.shape[:3], bool)
     for frame, picture in enumerate(pictures):
-        dark = cv2.dilate(picture.max(axis=2), kernel) < limits.dark_level
-        white = cv2.erode(picture.min(axis=2), kernel) > limits.white_level
+        dark = cv2.dilate(highest(picture), kernel) < limits.dark_level
+        white = cv2.erode(lowest(picture), kernel) > limits.white_level
         hidden[frame] = dark | white
     return hidden[tuple(sites.T)]
 

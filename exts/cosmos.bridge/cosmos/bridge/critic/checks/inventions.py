@@ -11,7 +11,7 @@ import numpy as np
 
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.critic.truth import Chunk, steepness
 from cosmos.bridge.types import WHOLE_FRAME
 
 TWIN_FRAMES = 3
@@ -45,7 +45,7 @@ class InventionSweep:
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
         depth, motion = (None if array is None else array.numpy() for array in (chunk.depth, chunk.motion))
-        source, result = (np.linalg.norm(field, axis=3) for field in chunk.gradients)
+        source, result = (steepness(field) for field in chunk.gradients)
         for i in range(chunk.halo, len(source)):
             outlines = _outlines(None if chunk.index is None else chunk.index[i], None if depth is None else depth[i])
             lasting = self._lasting(self._patch(source[i], result[i], outlines), None if motion is None else motion[i])

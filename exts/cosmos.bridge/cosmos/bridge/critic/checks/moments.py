@@ -8,7 +8,7 @@ import numpy as np
 
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.critic.truth import Chunk, steepness
 
 
 class MomentSweep:
@@ -32,7 +32,7 @@ class MomentSweep:
             self._has_ids = False
             return
         rims = [_rim(index) for index in chunk.index]
-        strength = [np.minimum(np.linalg.norm(field, axis=2), 40.0) for field in chunk.gradients[0]]
+        strength = [np.minimum(steepness(field), 40.0) for field in chunk.gradients[0]]
         for before in range(len(rims) - 1):
             after = before + 1
             left, entered = rims[before] & ~rims[after], rims[after] & ~rims[before]

@@ -9,7 +9,7 @@ import numpy as np
 
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.critic.truth import Chunk, highest, lowest
 from cosmos.bridge.types import WHOLE_FRAME
 
 _TOLERANCE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
@@ -70,7 +70,7 @@ class PictureSweep:
 
 def _saturation(picture: np.ndarray) -> float:
     """Share of the pixels that have a channel within 2 levels of either end."""
-    return float(((picture >= 253) | (picture <= 2)).any(axis=2).mean())
+    return float(((highest(picture) >= 253) | (lowest(picture) <= 2)).mean())
 
 
 def _blankness(picture: np.ndarray, grey: np.ndarray) -> str:
@@ -78,9 +78,9 @@ def _blankness(picture: np.ndarray, grey: np.ndarray) -> str:
 
     Black and white take nearly every pixel within 2 levels of the end; flat is a spread below 1.5 levels.
     """
-    if float((picture.max(axis=2) <= 2).mean()) > 0.98:
+    if float((highest(picture) <= 2).mean()) > 0.98:
         return "black"
-    if float((picture.min(axis=2) >= 253).mean()) > 0.98:
+    if float((lowest(picture) >= 253).mean()) > 0.98:
         return "white"
     return "flat" if float(grey.std()) < 1.5 else ""
 

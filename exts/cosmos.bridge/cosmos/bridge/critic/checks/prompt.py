@@ -10,7 +10,7 @@ import numpy as np
 from cosmos.bridge.critic.checks.colors import kept_share
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.critic.truth import Chunk, lowest, steepness
 from cosmos.bridge.types import TransferRequest, TransferResult
 
 _NEUTRAL = {"overcast": 0.3, "fog": 0.2, "rain": 0.2, "snow": 0.2, "dust": 0.2}
@@ -50,7 +50,7 @@ class PromptSweep:
             pictures = [video[i].numpy()[cut, cut].astype(np.float32) for video in (chunk.source, chunk.result)]
             self._change += float(np.abs(pictures[1] - pictures[0]).mean())
             self._frames += 1
-            edges = [np.linalg.norm(field[i][cut, cut], axis=2) for field in chunk.gradients]
+            edges = [steepness(field[i][cut, cut]) for field in chunk.gradients]
             depth = None if chunk.depth is None else chunk.depth[i].numpy()[cut, cut]
             up = None if self._normals is None else self._normals[frame].numpy()[cut, cut, self._up]
             self._gather(pictures, edges, depth, up)
@@ -69,8 +69,8 @@ class PromptSweep:
                 if up is not None:
                     top, side = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
         for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):
-            white = picture.min(axis=2)
-            level = picture.mean(axis=2)
+            white = lowest(picture)
+            level = (picture[..., 0] + picture[..., 1] + picture[..., 2]) / 3.0
             for column, (values, mask) in enumerate(
                 ((level, whole), (edge, near), (edge, far), (white, top), (white, side))
             ):
