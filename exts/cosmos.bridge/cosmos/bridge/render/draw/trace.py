@@ -246,7 +246,6 @@ def path_light(
     """Radiance that arrives along one path from ``start`` towards the unit direction ``toward``, and what it met first.
 
     The second value is the colour of the first surface that scattered it, highlight and all; white for the sky.
-
     ``first_reach`` is how far the first ray sees [m]; ``spread`` and ``width`` give the side of its footprint:
     ``spread`` times the way [m] plus ``width`` [m].
     """
