@@ -60,3 +60,12 @@ def test_a_frame_of_another_moment_carries_no_label(world):
 
 def test_a_result_of_another_length_carries_nothing(world):
     assert ConsistencyCritic().judge(world.request(), world.result(world.rgb[:-1])).carried is None
+
+
+def test_labels_of_another_moment_carry_nothing(world):
+    late = type(world)(
+        layers=world.layers, rgb=world.rgb,
+        **{name: np.roll(getattr(world, name), 1, axis=0) for name in ("ids", "depth", "motion")},
+    )  # fmt: skip
+    state, checks, _ = states(late, world.rgb, "box_2d", ROBOT)
+    assert set(state) == {"dropped"} and set(checks) == {"label_moment"}

@@ -20,7 +20,15 @@ from cosmos.bridge.types import (
     Scores,
 )
 
-_FRAME = ("blank_frames", "saturated_frames", "frozen_frames", "frame_order", "edges_kept", "frame_shift")
+_FRAME = (
+    "label_moment",
+    "blank_frames",
+    "saturated_frames",
+    "frozen_frames",
+    "frame_order",
+    "edges_kept",
+    "frame_shift",
+)
 _PLACE = ("boundary_shift", "instance_kept")
 SURE: Mapping[str, tuple[float, float]] = {
     "instance_kept": (0.0, float("inf")),
