@@ -18,6 +18,7 @@ from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
 from cosmos.bridge.runs.clock import Clock
 from cosmos.bridge.runs.fit import check_spec, weighted_kinds
+from cosmos.bridge.runs.gates import allowed, held_to, whole
 from cosmos.bridge.runs.opened import Opened, OpenSource
 from cosmos.bridge.runs.plan import PlannedClip, plan_clips
 from cosmos.bridge.runs.record import RunRecord
@@ -32,10 +33,8 @@ from cosmos.bridge.types import (
     Clip,
     ControlSignals,
     ControlWeights,
-    GuardReport,
     Progress,
     TransferRequest,
-    TransferResult,
     Verdict,
 )
 
@@ -190,7 +189,7 @@ class Bridge:
         """
         clock, policy, config = clock or Clock(), self.config.retry, self.config
         with clock("guard"):
-            prompt_report = _allowed(self._guard.screen_prompt(planned.prompt.text))
+            prompt_report = allowed(self._guard.screen_prompt(planned.prompt.text))
         with clock("load"):
             self._transfer.load(config.offload.device or config.device)
         request, remedy = self._first_request(planned, clip, controls, weights, preserve), ""
@@ -198,12 +197,12 @@ class Bridge:
             request, remedy = self._after(request, made.verdict, made.effective, planned.seed_of(attempt + 1))
         for attempt in range(len(earlier) + 1, policy.max_attempts + 1):
             with clock("transfer"):
-                result = _whole(request, self._transfer.transfer(request, progress))
+                result = whole(request, self._transfer.transfer(request, progress))
             with clock("guard"):
                 result, video_report = self._guard.screen_video(result)
-            _allowed(video_report)
+            allowed(video_report)
             with clock("judge"):
-                verdict = _held_to(self._critic.judge(request, result, progress), config.min_score)
+                verdict = held_to(self._critic.judge(request, result, progress), config.min_score)
             yield Augmentation(
                 name=planned.name,
                 request=request,
@@ -256,7 +255,7 @@ class Bridge:
                         request = self._first_request(planned, made.clip, made.controls, made.weights, made.preserve)
                         for entry in sorted(kept[planned.name], key=lambda entry: entry["attempt"]):
                             result = read_result(out / entry["folder"], device=made.clip.rgb.device)
-                            verdict = _held_to(self._critic.judge(request, result, tell), self.config.min_score)
+                            verdict = held_to(self._critic.judge(request, result, tell), self.config.min_score)
                             yield Augmentation(
                                 name=planned.name,
                                 request=request,
@@ -495,33 +494,6 @@ def _create(room: str, name: str, *settings: Any) -> Any:
     from importlib import import_module
 
     return import_module(f"cosmos.bridge.{room}.registry").create(name, *settings)
-
-
-def _allowed(report: GuardReport) -> GuardReport:
-    """Return the report of a guard that said yes; raise GuardRefusal for one that said no."""
-    if not report.allowed:
-        reasons = ", ".join(report.categories) or "no reason given"
-        raise GuardRefusal(f"The guard {report.effective} refused the {report.stage} ({reasons}); change the prompt.")
-    return report
-
-
-def _whole(request: TransferRequest, result: TransferResult) -> TransferResult:
-    """Refuse a result that is not frame for frame that of the request."""
-    want, got = tuple(request.clip.rgb.shape), tuple(result.rgb.shape)
-    if want != got:
-        raise ModelError(
-            f"{result.provenance.model} returned {list(got)} [T, H, W, 3] for a clip of {list(want)}; "
-            "this is a fault of the backend, please report it."
-        )
-    return result
-
-
-def _held_to(verdict: Verdict, min_score: float) -> Verdict:
-    """Reject what the critic accepts with a lower score than is wanted."""
-    if not verdict.accepted or verdict.score >= min_score:
-        return verdict
-    text = f"The score {verdict.score:.2f} is below the wanted {min_score:.2f}; lower min_score to keep such results."
-    return replace(verdict, accepted=False, rationale=f"{text} {verdict.rationale}".strip())
 
 
 def _silent(stage: str, done: int, total: int) -> None:
