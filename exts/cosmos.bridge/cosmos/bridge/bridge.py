@@ -220,8 +220,7 @@ class Bridge:
             )
             if verdict.accepted:
                 return
-            effective = result.provenance.effective
-            request, remedy = self._after(request, verdict, effective, planned.seed_of(attempt + 1))
+            request, remedy = self._after(request, verdict, result.provenance.effective, planned.seed_of(attempt + 1))
 
     def preview(self, progress: Optional[Progress] = None) -> Augmentation:
         """Make the first attempt at the first clip of the plan, and write nothing; raises as `augment` does."""
@@ -484,9 +483,7 @@ def resume(
 
 def default_weights(clip: Clip) -> ControlWeights:
     """Return the weights for a user who named none: edge and depth half each, vis where there is no depth."""
-    if clip.depth is None:
-        return ControlWeights(edge=0.5, vis=0.5)
-    return ControlWeights(edge=0.5, depth=0.5)
+    return ControlWeights(edge=0.5, vis=0.5) if clip.depth is None else ControlWeights(edge=0.5, depth=0.5)
 
 
 def _create(room: str, name: str, *settings: Any) -> Any:
