@@ -105,6 +105,15 @@ def test_a_prompt_that_was_ignored_is_refused(world):
     assert any(finding.check == "prompt_change" and finding.kind == "unchecked" for finding in notes)
 
 
+def test_a_prompt_is_checked_where_only_one_thing_is_kept(world):
+    keep = wp.array((world.ids == CRATE_A).astype(np.float32), dtype=wp.float32, device="cpu")
+    asked = told(world.result(world.rgb), fog=0.8)
+    verdict = ConsistencyCritic().judge(replace(world.request(), preserve=keep), asked)
+    assert "prompt_change" in checks(verdict)
+    whole = wp.ones(world.ids.shape, dtype=wp.float32, device="cpu")
+    assert ConsistencyCritic().judge(replace(world.request(), preserve=whole), asked).accepted
+
+
 def test_night_must_be_darker(world):
     bright = np.clip(world.rgb.astype(int) + 20, 0, 255).astype(np.uint8)
     assert "prompt_night" in checks(

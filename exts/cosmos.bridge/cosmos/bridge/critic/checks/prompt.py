@@ -21,7 +21,8 @@ _FIELDS = ("sun_elevation", *_NEUTRAL)
 class PromptSweep:
     """Holds the result against the conditions that the backend understood: darker at night, hazy afar, white on top.
 
-    A backend that does not record what it understood is not judged here, nor is a picture that the request keeps.
+    A backend that does not record what it understood is not judged here, nor is a picture of which the request keeps
+    half or more.
     """
 
     family = "prompt"
@@ -31,7 +32,8 @@ class PromptSweep:
     ) -> None:
         self._thresholds, self._limits = thresholds, limits
         self._asked = understood(result)
-        self._kept = kept_share(request) is not None
+        kept = kept_share(request)
+        self._kept = kept is not None and float(kept.mean()) >= 0.5
         clip = request.clip
         self._normals, self._up = clip.normals, 1 if clip.up_axis == "Y" else 2
         self._sums = np.zeros((2, 5))
