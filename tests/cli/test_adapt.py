@@ -87,6 +87,12 @@ def painted(weights, clip, **amounts):
     return model.transfer(request).rgb.numpy().astype(np.float64)
 
 
+def signed(levels):
+    """Levels as the net was trained on them, float32 in [-1, 1]."""
+    assert levels.dtype == torch.uint8
+    return levels.float() / 127.5 - 1.0
+
+
 def psnr(out, data):
     wanted = np.stack([cv2.imread(str(path))[..., ::-1] for path in sorted((data / "real").glob("*.png"))])
     return 10.0 * np.log10(255.0**2 / np.mean((out - wanted.astype(np.float64)) ** 2))
@@ -217,12 +223,12 @@ def test_a_pair_is_what_the_adapter_hands_the_net(cli, stage, tiny, tmp_path, mo
     ((inputs, conditions),) = given
     style = torch.from_numpy(sampling.style_vector(conditions))[None]
     torch.testing.assert_close(stored.style, style)
-    torch.testing.assert_close(stored.rgb, inputs.rgb[:, :, 0])
-    torch.testing.assert_close(stored.maps, inputs.maps[:, :, 0])
+    torch.testing.assert_close(stored.rgb, signed(inputs.rgb[:, :, 0]))
+    torch.testing.assert_close(stored.maps, signed(inputs.maps[:, :, 0]))
     torch.testing.assert_close(stored.hints, inputs.hints[:, :, 0], atol=1.01 / 127.0, rtol=0.0)
     assert stored.lit.item() == 1.0 and set(stored.controls) == set(inputs.controls)
     for kind, control in inputs.controls.items():
-        torch.testing.assert_close(stored.controls[kind], control[:, :, 0])
+        torch.testing.assert_close(stored.controls[kind], signed(control[:, :, 0]))
     # The last pass darkens the rim; what the net must paint becomes the target by it.
     bare = np.load(files[0])["target"]
     assert (bare.astype(int) - clip.rgb.numpy()[0])[0, 0].min() > 20

@@ -200,8 +200,8 @@ def _word(accepted: bool) -> str:
     return "accepted" if accepted else "rejected"
 
 
-JUDGE = SimpleNamespace(add_parser=add_judge, run=judge)
-EXPLAIN = SimpleNamespace(add_parser=add_explain, run=explain)
-QUARANTINE = SimpleNamespace(add_parser=add_quarantine, run=quarantine)
+JUDGE = SimpleNamespace(__name__="judge", add_parser=add_judge, run=judge)
+EXPLAIN = SimpleNamespace(__name__="explain", add_parser=add_explain, run=explain)
+QUARANTINE = SimpleNamespace(__name__="quarantine", add_parser=add_quarantine, run=quarantine)
 
 __all__ = ["EXPLAIN", "JUDGE", "QUARANTINE"]

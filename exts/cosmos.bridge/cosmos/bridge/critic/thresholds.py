@@ -124,7 +124,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="label",
         severity="reject",
         reason="How much more the source picture changes where the ids of its own frame end than where those of the "
-        "frame before or after do; below 0 the labels belong to that one.",
+        "frame before or after do, with two standard errors in favour; below 0 the labels belong to that one.",
     ),
     "edges_kept": Threshold(
         value=0.45,

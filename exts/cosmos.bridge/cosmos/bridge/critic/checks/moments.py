@@ -10,6 +10,9 @@ from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, steepness
 
+_DOUBT = 4.0
+"""Two standard errors, where pixels of an outline come in runs of four that change alike."""
+
 
 class MomentSweep:
     """Looks where ids change in one frame and not in the next, and whether the source picture changes there too.
@@ -23,6 +26,7 @@ class MomentSweep:
     def __init__(self, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._thresholds, self._limits = thresholds, limits
         self._sums = np.zeros((2, 2))
+        self._squares = np.zeros(2)
         self._pixels = 0
         self._has_ids = True
 
@@ -39,6 +43,8 @@ class MomentSweep:
             self._pixels += int(left.sum() + entered.sum())
             self._sums[0] += strength[before][left].sum(), strength[before][entered].sum()
             self._sums[1] += strength[after][entered].sum(), strength[after][left].sum()
+            either = left | entered
+            self._squares += np.square(strength[before][either]).sum(), np.square(strength[after][either]).sum()
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bar."""
@@ -47,7 +53,7 @@ class MomentSweep:
             why = "no outline moves visibly" if self._has_ids else "the source gives no instance ids"
             text = f"Whether labels and pictures are of one moment could not be checked: {why}."
             return Outcome(findings=(unchecked("label_moment", text),))
-        lead = (self._sums[:, 0] - self._sums[:, 1]) / total
+        lead = (self._sums[:, 0] - self._sums[:, 1] + _DOUBT * np.sqrt(self._squares)) / total
         value = float(lead.min())
         found = measured(self._thresholds, "label_moment", value)
         if found.passed:
