@@ -20,7 +20,9 @@ def held(machine):
     """Return what is alive now, by kind."""
     gc.collect()
     arrays = [item for item in gc.get_objects() if type(item) is wp.array and item.device is not None]
-    kinds = [item for item in gc.get_objects() if isinstance(item, type)]
+    kinds = [
+        item for item in gc.get_objects() if issubclass(type(item), type)
+    ]  # some objects warn when asked for __class__
     return {
         "threads": sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("cosmos-bridge")),
         "tasks": len(asyncio.all_tasks(machine.app._loop)),
