@@ -335,7 +335,7 @@ def main() -> None:
         "samples": args.samples,
         "seconds": round(time.monotonic() - start, 1),
     }
-    (out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (out / "evaluation.json").write_text(json.dumps(result) + "\n", encoding="utf-8")
     draw_sheet(sheet, out / "sheet.jpg")
     tables = summary_tables(result)
     print(tables)
