@@ -1,5 +1,6 @@
 """A small rendered-like clip with everything a backend may ask for, and controls that fit it."""
 
+import cv2
 import numpy as np
 import warp as wp
 
@@ -58,6 +59,10 @@ def make_controls(clip, kinds=tuple(ControlKind), seed=5):
         videos[ControlKind.DEPTH] = videos[ControlKind.DEPTH][..., :1].repeat(3, -1)
     if ControlKind.SEG in videos:
         videos[ControlKind.SEG] = colors[videos[ControlKind.SEG][..., 0] % 6]
+    if ControlKind.VIS in videos:
+        videos[ControlKind.VIS] = np.stack([cv2.GaussianBlur(f.astype(np.uint8), (0, 0), 3) for f in videos["vis"]])
+    if ControlKind.HDMAP in videos:
+        videos[ControlKind.HDMAP] = np.where(videos[ControlKind.HDMAP][..., :1] > 200, colors[0], 0)
     return ControlSignals(
         signals=tuple(
             ControlSignal(kind=kind, video=wp.array(videos[kind].astype(np.uint8), device="cpu")) for kind in kinds
