@@ -94,11 +94,23 @@ def test_the_prompt_is_embedded_as_the_stock_pipeline_does(stock, states):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "guidance", "frames"),
-    [("karras", 3.0, 5), ("shift", 3.0, 5), ("karras", 0.0, 5), ("shift", 3.0, 9)],
+    ("schedule", "guidance", "frames", "overlap"),
+    [
+        ("karras", 3.0, 5, 1),
+        ("shift", 3.0, 5, 1),
+        ("karras", 0.0, 5, 1),
+        ("shift", 3.0, 9, 1),
+        ("shift", 3.0, 8, 2),
+        ("karras", 3.0, 1, 1),
+        ("shift", 0.0, 1, 1),
+    ],
 )
-def test_pictures_equal_those_of_the_stock_pipeline(loaded, stock, states, monkeypatch, schedule, guidance, frames):
-    """One chunk of 5 frames, and with 9 frames two chunks where the second is conditioned on the first.
+def test_pictures_equal_those_of_the_stock_pipeline(
+    loaded, stock, states, monkeypatch, schedule, guidance, frames, overlap
+):
+    """One chunk of 5 frames, two where the second is conditioned on the last frame or two of the first, and a still.
+
+    For a still the stock pipeline's least chunk of 5 frames is lifted; its loop and nets take one latent frame.
 
     The stock pipeline draws latents of the control from its posterior; NVIDIA's code and ours take the mode.
     """
@@ -117,7 +129,10 @@ def test_pictures_equal_those_of_the_stock_pipeline(loaded, stock, states, monke
         return out
 
     monkeypatch.setattr(stock.vae, "decode", record)
-    control, noise = video(1, frames), noise_of()
+    chunk = min(frames, 5)
+    if frames == 1:
+        monkeypatch.setattr(stock, "check_inputs", lambda *given: chunk)
+    control, noise = video(1, frames), noise_of(chunk)
     stock(
         controls=((control[0].permute(1, 0, 2, 3) + 1.0) / 2.0)[None],
         controls_conditioning_scale=0.7,
@@ -126,7 +141,8 @@ def test_pictures_equal_those_of_the_stock_pipeline(loaded, stock, states, monke
         negative_prompt=None,
         height=HEIGHT,
         width=WIDTH,
-        num_frames_per_chunk=5,
+        num_frames_per_chunk=chunk,
+        num_ar_conditional_frames=overlap if frames > 1 else 0,
         num_inference_steps=3,
         guidance_scale=guidance,
         latents=noise.clone(),
@@ -136,8 +152,9 @@ def test_pictures_equal_those_of_the_stock_pipeline(loaded, stock, states, monke
     def hints(chunk):
         return {"edge": Hint(video=control[:, :, list(chunk.sources)], weight=0.7)}
 
-    ours = paint(loaded, states, hints, frames=frames, chunk=5, schedule=schedule, guidance=guidance, noise=noise)
-    assert len(ours) == len(decoded) == (1 if frames == 5 else 2)
+    settings = {"chunk": 5, "overlap": overlap, "schedule": schedule, "guidance": guidance}
+    ours = paint(loaded, states, hints, frames=frames, noise=noise, **settings)
+    assert len(ours) == len(decoded) == (2 if frames > 5 else 1)
     for mine, theirs in zip(ours, decoded, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)
 
