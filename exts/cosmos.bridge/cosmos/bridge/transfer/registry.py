@@ -30,8 +30,6 @@ class TransferBackend:
     """Licence name of its weights."""
     hardware: str
     """What it runs on, in one line."""
-    guard: str = "blocklist"
-    """Guard that screens its prompts and results unless the user names another; what its licence asks for."""
     fetched: bool = False
     """Whether its weights are not shipped and must be fetched first."""
     controls: tuple[str, ...] = ("edge", "depth", "seg", "vis")
@@ -47,6 +45,9 @@ class TransferBackend:
     relights: bool = False
     """Whether it draws by the light of the clip's stage, where the clip has a probe of it."""
 
+
+_GUARDED: Mapping[str, str] = {"NVIDIA Open Model License": "cosmos"}
+"""Licence -> the guard that it asks for; it ends with a guardrail that is bypassed without one as good."""
 
 _DIFFUSERS = ("torch", "diffusers", "transformers")
 
@@ -80,7 +81,6 @@ BACKENDS: Mapping[str, TransferBackend] = {
             extra="cosmos",
             licence="NVIDIA Open Model License",
             hardware="a CUDA device of 24 GB or more",
-            guard="cosmos",
             fetched=True,
             uses=("weights", "negative_prompt", "guidance", "num_steps", "preserve", "overlap"),
             packages=_DIFFUSERS,
@@ -142,8 +142,8 @@ def knowing(*kinds: str) -> str:
 
 
 def default_guard(name: str) -> str:
-    """Return the guard of a backend for users who name none; ``blocklist`` for a name that is not known."""
-    return BACKENDS[name].guard if name in BACKENDS else "blocklist"
+    """Return the guard of a backend for users who name none: what its licence asks for, else ``blocklist``."""
+    return _GUARDED.get(BACKENDS[name].licence, "blocklist") if name in BACKENDS else "blocklist"
 
 
 def create(
