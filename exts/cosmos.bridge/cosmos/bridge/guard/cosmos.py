@@ -32,6 +32,9 @@ class SafetyChecker(Protocol):
 class CosmosGuard:
     """Screens prompts and videos with the ``cosmos-guardrail`` package.
 
+    Every `Exception` of the checker is caught on purpose: its nets, its files and its downloads fail in ways that it
+    does not name, and one that slipped through would stop the run where it must only refuse the clip.
+
     Its models are loaded at the first screening; the package fetches them under NVIDIA's licence when they are not on
     this machine, and ``HF_HUB_OFFLINE=1`` keeps it from that.
 
@@ -56,7 +59,7 @@ class CosmosGuard:
         """Say whether a prompt may be used."""
         try:
             safe = self._made().check_text_safety(prompt)
-        except Exception as error:  # noqa: BLE001 - whatever fails in a guard is a refusal
+        except Exception as error:  # noqa: BLE001 - a refusal, and the report names it
             return self._report("prompt", "failed", _failure(error))
         # Only a plain yes is one: None or a message must not pass for safe.
         return self._report("prompt", _PROMPT, "" if safe is True else "unsafe prompt")
@@ -68,7 +71,7 @@ class CosmosGuard:
         frames = result.rgb.numpy()
         try:
             seen = self._made().check_video_safety(frames.copy())
-        except Exception as error:  # noqa: BLE001 - whatever fails in a guard is a refusal
+        except Exception as error:  # noqa: BLE001 - a refusal, and the report names it
             return result, self._report("video", "failed", _failure(error))
         if seen is None or not np.any(seen):
             return result, self._report("video", _VIDEO, "blocked video")

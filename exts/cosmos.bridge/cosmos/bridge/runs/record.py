@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
@@ -67,11 +68,10 @@ class RunRecord:
         self._model_notes: dict[str, None] = {}
         self._sinks: Optional[tuple[DatasetSink, tuple[Sink, ...]]] = None
         self._ledger: Ledger = reopen_run(self._out)[1] if resume else create_run(config)
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(self._ledger.close)
             self._attempts = self._adopt()
-        except BaseException:
-            self._ledger.close()
-            raise
+            on_failure.pop_all()
 
     def __enter__(self) -> RunRecord:
         return self

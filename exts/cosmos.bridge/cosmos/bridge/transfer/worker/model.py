@@ -154,8 +154,8 @@ class WorkerTransfer:
             answer, stopped = self._converse(child, kind, body, progress, probe)
         except (EOFError, OSError) as error:
             raise self._gone(f"in the midst of a request ({kind})") from error
-        except BaseException:
-            self.unload()  # what it does now would be nobody's
+        except BaseException:  # raised on: also a Ctrl-C must not leave a worker whose work is nobody's
+            self.unload()
             raise
         if stopped is not None:
             raise stopped
@@ -183,7 +183,7 @@ class WorkerTransfer:
                     answer = probe.light(**heard.body)
                 elif progress is not None:
                     progress(*heard.body)
-            except BaseException as error:  # noqa: BLE001 - raised again once the worker has stopped
+            except BaseException as error:  # noqa: BLE001 - the user's own, also a Ctrl-C; raised once the worker stopped
                 stopped = error
             wire.send("go" if stopped is None else "stop", answer, **stamp, after=held)
 
