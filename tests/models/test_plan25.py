@@ -6,7 +6,8 @@ import torch  # noqa: TID253
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
 from cosmos.models.metering import Meter, build_empty, without_contents
-from cosmos.models.published import TRANSFER25_TEXT_PARAMETERS
+from cosmos.models.published import TRANSFER25_BRANCH, TRANSFER25_TEXT_PARAMETERS, TRANSFER25_TRANSFORMER
+from cosmos.models.runtime import diffusers_class
 from cosmos.models.transfer25.plan import REFERENCE, plan_transfer25
 from cosmos.models.weights import WeightsError
 from tiny_cosmos import COMMON_25
@@ -39,6 +40,36 @@ def test_the_published_nets_have_the_published_parameters(published):
     assert published.parameters["branch 0"] == pytest.approx(0.471e9, rel=1e-3)
     assert published.parameters["autoencoder"] == pytest.approx(126.9e6, rel=1e-3)
     assert published.weights == pytest.approx(2 * sum(published.parameters.values()) / 2**30)
+
+
+def on_meta(class_name, config):
+    with torch.device("meta"):
+        return diffusers_class(class_name)(**config)
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_a_published_branch_has_the_published_parts():
+    branch = on_meta("CosmosControlNetModel", TRANSFER25_BRANCH)
+    assert count(branch.control_blocks) == pytest.approx(348e6, rel=1e-3)
+    assert count(branch.crossattn_proj) == pytest.approx(103e6, rel=3e-3)
+    assert len(on_meta("CosmosTransformer3DModel", TRANSFER25_TRANSFORMER).state_dict()) == 711
+
+
+@pytest.mark.parametrize(
+    ("changes", "billions"), [({}, 2.059), ({"num_attention_heads": 40, "num_layers": 36}, 14.37)], ids=["2B", "14B"]
+)
+def test_predict_has_the_published_parameters(changes, billions):
+    """Predict2.5 is the transformer without the image context and without a place for branches.
+
+    NVIDIA publishes 2.059 billion for 2B; of 14B only heads, layers and its name.
+    """
+    absent = {"img_context_dim_in", "img_context_dim_out", "img_context_num_tokens", "controlnet_block_every_n"}
+    config = {name: value for name, value in TRANSFER25_TRANSFORMER.items() if name not in absent}
+    net = on_meta("CosmosTransformer3DModel", {**config, **changes})
+    assert count(net) / 1e9 == pytest.approx(billions, rel=2e-4)
 
 
 def test_the_published_text_encoder_has_the_published_parameters():
@@ -133,10 +164,10 @@ def test_more_work_needs_more():
 def test_the_verdict_names_how_weights_must_be_held_and_what_does_not_fit(published):
     assert published.verdict(80.0) == "fits"
     needed = published.profiles
-    assert needed["bf16"] > needed["fp8"] > needed["offload"] >= needed["fp8 and offload"]
+    assert needed["bf16"] > needed["fp8"] > needed["cpu_offload"] >= needed["fp8 and cpu_offload"]
     short = f"because {needed['bf16']:.1f} GiB are needed without"
     assert published.verdict(needed["fp8"]).startswith("fits with fp8 for prompts embedded before, " + short)
-    assert published.verdict(needed["offload"]) == f"fits with offload, {short}"
+    assert published.verdict(needed["cpu_offload"]) == f"fits with cpu_offload, {short}"
     assert published.verdict(8.0).startswith("does not fit, because decode needs 9.6 GiB besides weights")
     small = plan_transfer25(num_frames=5, **TINY)
     assert "fits for prompts embedded before; embedding a new one needs 16.4 GiB" in small.verdict(8.0)

@@ -52,7 +52,8 @@ class Plan:
     weights: float
     """Memory of the nets [GiB]."""
     profiles: Mapping[str, float]
-    """How weights are held -> memory that a device must have free, with prompts already embedded [GiB]."""
+    """How weights are held, by the options that say so -> memory that a device must have free, with prompts already
+    embedded [GiB]."""
     text: float
     """Memory of a text encoder, alone on the device while a new prompt is read [GiB]; 0 where there is none."""
     phases: Mapping[str, float]
@@ -155,11 +156,55 @@ def config_of(folder: Path | None, part: str, published: Mapping[str, Any]) -> M
         raise WeightsError(f"{error} Give the folder of a published checkpoint.") from error
 
 
+def make_plan(
+    nets: Mapping[str, nn.Module],
+    peaks: Mapping[str, int],
+    *,
+    flops: float,
+    passes: int,
+    reference: Reference,
+    chunks: int = 1,
+    text: float = 0.0,
+) -> Plan:
+    """Put together what was counted; call it inside of `without_contents`, as it stores the nets in 8 bits.
+
+    Args:
+        nets: Net -> module, without contents.
+        peaks: Phase -> most bytes at once, weights left out.
+        flops: Operations of the whole clip.
+        passes: Times that all weights of the denoiser are read.
+        reference: What times are scaled from.
+        chunks: Chunks of the clip.
+        text: Memory of a text encoder [GiB].
+    """
+    phases = {name: peak / GIB for name, peak in peaks.items()}
+    parameters = {name: parameter_count(net) for name, net in nets.items()}
+    weights = sum(_bytes(net) for net in nets.values()) / GIB
+    return Plan(
+        parameters=parameters,
+        weights=weights,
+        profiles=profiles(nets, phases),  # last, for it changes the nets
+        text=text,
+        phases=phases,
+        petaflops=flops / 1e15,
+        passes=passes,
+        chunks=chunks,
+        reference=reference,
+    )
+
+
+def padded(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Return height and width, brought up to multiples [px]."""
+    height, width = (-(-side // multiple) * multiple for side in size)
+    return height, width
+
+
 def profiles(nets: Mapping[str, nn.Module], phases: Mapping[str, float]) -> dict[str, float]:
     """Return how weights may be held -> memory that is needed [GiB]; stores the nets' layers in 8 bits on the way.
 
-    With offload a net's blocks come to the device one after the other, two at a time, and what lies outside of them
-    stays, but stands aside while a clip is decoded, as the autoencoder does while it is denoised.
+    Ways are named after the options that set them. With cpu_offload a net's blocks come to the device one after the
+    other, two at a time, and what lies outside of them stays, but stands aside while a clip is decoded, as the
+    autoencoder does while it is denoised.
 
     Args:
         nets: Net -> module, without contents.
@@ -174,20 +219,10 @@ def profiles(nets: Mapping[str, nn.Module], phases: Mapping[str, float]) -> dict
         others = sum(size for net, size in turn.items() if net != AUTOENCODER) + widened
         coder = whole[AUTOENCODER]
         stays = {phase: {"decode": coder, "denoise": others}.get(phase, coder + others) for phase in phases}
-        found["offload" if name == "bf16" else "fp8 and offload"] = (
+        found["cpu_offload" if name == "bf16" else "fp8 and cpu_offload"] = (
             max(peak + stays[phase] for phase, peak in phases.items()) + RESERVE
         )
-    return {name: found[name] for name in ("bf16", "fp8", "offload", "fp8 and offload")}
-
-
-def parameters(nets: Mapping[str, nn.Module]) -> dict[str, int]:
-    """Return net -> parameters."""
-    return {name: parameter_count(net) for name, net in nets.items()}
-
-
-def weight_bytes(nets: Mapping[str, nn.Module]) -> int:
-    """Return the bytes of all weights as they are stored."""
-    return sum(_bytes(net) for net in nets.values())
+    return {name: found[name] for name in ("bf16", "fp8", "cpu_offload", "fp8 and cpu_offload")}
 
 
 def _bytes(net: nn.Module) -> int:
@@ -220,8 +255,8 @@ __all__ = [
     "config_of",
     "counting",
     "empty_net",
-    "parameters",
+    "make_plan",
+    "padded",
     "profiles",
-    "weight_bytes",
     "without_contents",
 ]

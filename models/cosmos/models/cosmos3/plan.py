@@ -15,15 +15,13 @@ from cosmos.models.cosmos3.sampling import Cosmos3
 from cosmos.models.cosmos3.streaming import SimStream
 from cosmos.models.planning import (
     AUTOENCODER,
-    GIB,
     Plan,
     Reference,
     config_of,
     counting,
     empty_net,
-    parameters,
-    profiles,
-    weight_bytes,
+    make_plan,
+    padded,
     without_contents,
 )
 from cosmos.models.published import COSMOS3_SECONDS, COSMOS3_TRANSFORMER, COSMOS3_VAE, SIM_TRANSFER_SECONDS
@@ -84,7 +82,7 @@ def plan_cosmos3(
     """
     chunks = plan_chunks(num_frames, chunk=chunk_frames, overlap=overlap)
     frames = len(chunks[0].sources)
-    height, width = (-(-side // 32) * 32 for side in size)
+    height, width = padded(size, 32)
     with without_contents():
         nets = _nets(folder, transformer, vae)
         if vae_tiling:
@@ -102,24 +100,17 @@ def plan_cosmos3(
         bare = counter.flops.pop("denoise without controls")
         counter.peaks["denoise"] = max(counter.peaks["denoise"], counter.peaks.pop("denoise without controls"))
         full = counter.flops["denoise"] if controls else bare
-        phases = {name: peak / GIB for name, peak in counter.peaks.items()}
-        modules = {"transformer": nets.transformer, AUTOENCODER: nets.vae}
-        weights, counted = weight_bytes(modules) / GIB, parameters(modules)
-        held = profiles(modules, phases)
-    guided, controlled = guidance > 1.0, controls > 0 and control_guidance != 1.0
-    step = full * (2 if guided else 1) + (bare if controlled else 0)
-    each = counter.flops["encode"] + num_steps * step + counter.flops["decode"]
-    return Plan(
-        parameters=counted,
-        weights=weights,
-        profiles=held,
-        text=0.0,
-        phases=phases,
-        petaflops=each * len(chunks) / 1e15,
-        passes=num_steps * len(chunks) * (1 + guided + controlled),
-        chunks=len(chunks),
-        reference=REFERENCE,
-    )
+        guided, controlled = guidance > 1.0, controls > 0 and control_guidance != 1.0
+        step = full * (2 if guided else 1) + (bare if controlled else 0)
+        each = counter.flops["encode"] + num_steps * step + counter.flops["decode"]
+        return make_plan(
+            _modules(nets),
+            counter.peaks,
+            flops=each * len(chunks),
+            passes=num_steps * len(chunks) * (1 + guided + controlled),
+            chunks=len(chunks),
+            reference=REFERENCE,
+        )
 
 
 def plan_sim_transfer(
@@ -149,7 +140,7 @@ def plan_sim_transfer(
     """
     if min(num_frames, window, views) < 1:
         raise ValueError(f"A stream has a frame, a pair and a view or more, got {num_frames}, {window}, {views}.")
-    height, width = (-(-side // 32) * 32 for side in size)
+    height, width = padded(size, 32)
     with without_contents():
         nets = _nets(folder, transformer, vae)
         net = CausalTransformer(nets.transformer)
@@ -164,22 +155,14 @@ def plan_sim_transfer(
             stream.push(_empty(nets, 1, 3, 4, height, width))
             counter.end("step")
         peak = counter.peaks["step"] + (window - 1) * pair + (views - 1) * idle
-        phases = {"step": peak / GIB}
-        modules = {"transformer": nets.transformer, AUTOENCODER: nets.vae}
-        weights, counted = weight_bytes(modules) / GIB, parameters(modules)
-        held = profiles(modules, phases)
-    steps = latent_frames(num_frames) * views
-    return Plan(
-        parameters=counted,
-        weights=weights,
-        profiles=held,
-        text=0.0,
-        phases=phases,
-        petaflops=counter.flops["step"] * steps / 1e15,
-        passes=6 * steps,
-        chunks=1,
-        reference=SIM_REFERENCE,
-    )
+        steps = latent_frames(num_frames) * views
+        return make_plan(
+            _modules(nets),
+            {"step": peak},
+            flops=counter.flops["step"] * steps,
+            passes=6 * steps,
+            reference=SIM_REFERENCE,
+        )
 
 
 def _nets(folder: Path | None, transformer: Mapping[str, Any], vae: Mapping[str, Any]) -> Cosmos3:
@@ -188,6 +171,10 @@ def _nets(folder: Path | None, transformer: Mapping[str, Any], vae: Mapping[str,
         empty_net("AutoencoderKLWan", config_of(folder, "vae", vae)),
         {},
     )
+
+
+def _modules(nets: Cosmos3) -> dict[str, torch.nn.Module]:
+    return {"transformer": nets.transformer, AUTOENCODER: nets.vae}
 
 
 def _empty(nets: Cosmos3, *sizes: int) -> torch.Tensor:

@@ -18,9 +18,8 @@ from cosmos.models.planning import (
     config_of,
     counting,
     empty_net,
-    parameters,
-    profiles,
-    weight_bytes,
+    make_plan,
+    padded,
     without_contents,
 )
 from cosmos.models.published import (
@@ -78,8 +77,7 @@ def plan_transfer25(
         WeightsError: If a configuration of the checkpoint cannot be used.
     """
     chunks = plan_chunks(num_frames, chunk=chunk_frames, overlap=overlap)
-    height, width = (-(-side // 16) * 16 for side in size)
-    shape = (1, 3, len(chunks[0].sources), height, width)
+    shape = (1, 3, len(chunks[0].sources), *padded(size, 16))
     config = config_of(folder, "general/transformer", transformer)
     with without_contents():
         nets = Transfer25(
@@ -100,22 +98,17 @@ def plan_transfer25(
             nets.vae.enable_tiling()
         with counting() as counter:
             _count(nets, counter, shape, int(config["crossattn_proj_in_channels"]))
-        phases = {name: peak / GIB for name, peak in counter.peaks.items()}
-        weights, counted = weight_bytes(modules) / GIB, parameters(modules)
-        held = profiles(modules, phases)
-    passes = num_steps * (2 if guidance > 0.0 else 1)
-    each = counter.flops["encode"] + passes * counter.flops["denoise"] + counter.flops["decode"]
-    return Plan(
-        parameters=counted,
-        weights=weights,
-        profiles=held,
-        text=2.0 * TRANSFER25_TEXT_PARAMETERS / GIB,
-        phases=phases,
-        petaflops=each * len(chunks) / 1e15,
-        passes=passes * len(chunks),
-        chunks=len(chunks),
-        reference=REFERENCE,
-    )
+        passes = num_steps * (2 if guidance > 0.0 else 1)
+        each = counter.flops["encode"] + passes * counter.flops["denoise"] + counter.flops["decode"]
+        return make_plan(
+            modules,
+            counter.peaks,
+            flops=each * len(chunks),
+            passes=passes * len(chunks),
+            chunks=len(chunks),
+            reference=REFERENCE,
+            text=2.0 * TRANSFER25_TEXT_PARAMETERS / GIB,
+        )
 
 
 def _branch_folder(folder: Path | None) -> str:

@@ -145,12 +145,12 @@ def _print(plan: Plan, clip: str, verdicts: Mapping[str, str]) -> None:
     emit(f"work     {plan.petaflops:.3g} PFLOP in {plan.passes} passes")
     for gpu, seconds in plan.seconds().items():
         emit(f"time     about {seconds_text(seconds)} on {gpu}")
-    emit(f"offload  adds up to {seconds_text(plan.moving())}")
+    emit(f"moving   cpu_offload adds up to {seconds_text(plan.moving())}")
     for memory, verdict in verdicts.items():
         emit(f"{memory:>3} GiB  {verdict}")
     emit("basis    live tensors and operations counted on the real nets without contents, plus 1 GiB for CUDA;")
     emit(f"         time scaled by the operations from {plan.reference.clip};")
-    emit("         offload at 20 GiB/s, assumed; nothing here was measured on a GPU by the authors")
+    emit("         cpu_offload at 20 GiB/s, assumed; nothing here was measured on a GPU by the authors")
 
 
 __all__ = ["add_options", "run"]
