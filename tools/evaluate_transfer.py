@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,39 +31,11 @@ from cosmos.bridge.types import Clip, gather
 from cosmos.models.embedded.conditions import Conditions, extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, load_embedded
 from make_training_data import light_maps, target_of, usable
+from transfer_conditions import CONDITIONS, WORDINGS, nearest
 from transfer_metrics import boundary_displacement, classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 FRAMES = 3
-CONDITIONS = {
-    "clear day": Conditions(sun_elevation=48.0, sun_bearing=240.0),
-    "golden hour": Conditions(sun_elevation=6.0, sun_bearing=110.0),
-    "dusk": Conditions(sun_elevation=-3.0, sun_bearing=200.0),
-    "night": Conditions(sun_elevation=-13.0, sun_bearing=80.0),
-    "overcast": Conditions(sun_elevation=40.0, overcast=0.9),
-    "fog": Conditions(sun_elevation=40.0, fog=0.5, overcast=0.3),
-    "dense fog": Conditions(sun_elevation=40.0, fog=0.85),
-    "rain": Conditions(sun_elevation=35.0, rain=0.6, overcast=0.8),
-    "snow": Conditions(sun_elevation=35.0, snow=0.65, overcast=0.8),
-    "heavy snow": Conditions(sun_elevation=30.0, snow=0.95, overcast=0.9),
-    "night snow": Conditions(sun_elevation=-13.0, snow=0.65, overcast=0.8),
-    "dust": Conditions(sun_elevation=40.0, dust=0.6),
-}
-WORDINGS = {
-    "clear day": ("a fine day with the sun out", "bright and clear, early afternoon light", "cloudless, sun high"),
-    "golden hour": ("the last warm sun of the day", "sunrise glow", "low evening sunlight over the yard"),
-    "dusk": ("it is getting dark, the sun has set", "first light before the sun is up", "in the twilight"),
-    "night": ("a moonlit yard, 1 am", "late in the night", "dark, midnight, under the lamps"),
-    "overcast": ("grey day under a cloudy sky", "dull, clouds everywhere", "heavy cloud cover, flat light"),
-    "fog": ("a foggy scene, low visibility", "the yard lies in fog", "fog on the road"),
-    "dense fog": ("very thick fog", "so foggy, extremely dense fog", "heavy dense fog, near-zero visibility"),
-    "rain": ("it is raining on the street", "a rainy day, wet, puddles on the asphalt", "rain falling, showers"),
-    "snow": ("snow lies on the ground", "a snowy winter yard", "the road is covered in snow"),
-    "heavy snow": ("deep snow in a blizzard", "snowstorm, a lot of snow", "thick snow, heavy snowfall"),
-    "night snow": ("snow at night", "midnight, snowy road", "a dark winter night, covered in snow"),
-    "dust": ("sandstorm", "a dust storm over the desert yard", "thick dust clouds in the air"),
-}
-"""Prompts that the caption templates do not write, for the reader's accuracy."""
 
 
 @dataclass(kw_only=True)
@@ -180,19 +152,13 @@ def quantile(rows: list[dict[str, Any]], share: float) -> float:
 
 def reader_accuracy(model: EmbeddedModel) -> tuple[float, list[str]]:
     """Return the share of new wordings whose nearest condition is the right one, and what was misread."""
-    scale = {"sun_elevation": 12.0, "overcast": 0.45, "fog": 0.25, "rain": 0.3, "snow": 0.25, "dust": 0.3}
     wrong, count = [], 0
     for kind, prompts in WORDINGS.items():
         for prompt in prompts:
-            got = asdict(model.reader.read(prompt, seed=0).conditions)
-            far = {
-                name: sum(((got[key] - getattr(c, key)) / width) ** 2 for key, width in scale.items())
-                for name, c in CONDITIONS.items()
-            }
             count += 1
-            nearest = min(far, key=lambda name: far[name])
-            if nearest != kind:
-                wrong.append(f"{prompt!r} as {nearest} instead of {kind}")
+            read = nearest(model.reader.read(prompt, seed=0).conditions)
+            if read != kind:
+                wrong.append(f"{prompt!r} as {read} instead of {kind}")
     return 1.0 - len(wrong) / count, wrong
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch  # noqa: TID253
 
-from cosmos.models.embedded.conditions import STYLE_DIM, Conditions
+from cosmos.models.embedded.conditions import STYLE_DIM, Conditions, style_vector
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.painting import FrameInputs, StyledPainter
-from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, join_inputs
 from cosmos.models.spec import TransferNetConfig
 
 CONFIG = TransferNetConfig(channels=(8, 12, 16), blocks=1, features=6, head=8)
@@ -40,6 +40,17 @@ def frame(size, kinds=CONFIG.controls):
         weights={kind: torch.rand(size) * 0.3 for kind in kinds},
         hints=torch.rand((*size, CONFIG.hints)) * 2 - 1,
         maps=maps,
+    )
+
+
+def inputs_of(given):
+    """One frame as the model takes it."""
+    return PaintInputs(
+        rgb=given.rgb.permute(2, 0, 1)[None, :, None],
+        controls={kind: control.permute(2, 0, 1)[None, :, None] for kind, control in given.controls.items()},
+        weights={kind: weight[None, None, None] for kind, weight in given.weights.items()},
+        hints=given.hints.permute(2, 0, 1)[None, :, None],
+        maps=given.maps.permute(2, 0, 1)[None, :, None],
     )
 
 
@@ -76,19 +87,26 @@ def test_it_is_the_plain_net(coarse, lack):
 @pytest.mark.parametrize("size", [(1, 1), (17, 41), (90, 640)])
 def test_odd_sizes_are_padded_as_for_the_plain_net(size):
     model, given = EmbeddedModel(net=loud_net(), reader=None, sha256=""), frame(size)
-    inputs = PaintInputs(
-        rgb=given.rgb.permute(2, 0, 1)[None, :, None],
-        controls={kind: control.permute(2, 0, 1)[None, :, None] for kind, control in given.controls.items()},
-        weights={kind: weight[None, None, None] for kind, weight in given.weights.items()},
-        hints=given.hints.permute(2, 0, 1)[None, :, None],
-        maps=given.maps.permute(2, 0, 1)[None, :, None],
-    )
-    from cosmos.models.embedded.conditions import style_vector
-
+    inputs = inputs_of(given)
     conditions = Conditions(rain=0.7, snow=0.2, fog=0.4)
     painted = model.paint(inputs, conditions)
-    wanted = model._paint_batch(inputs, torch.from_numpy(style_vector(conditions)))
+    wanted = model._paint_batch(inputs, torch.from_numpy(style_vector(conditions))[None])
     torch.testing.assert_close(painted, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_frames_of_other_looks_go_together_as_alone():
+    """On a CPU to the bit; all at once, as elsewhere, to rounding."""
+    model = EmbeddedModel(net=loud_net(), reader=None, sha256="")
+    looks = [Conditions(rain=0.1 * index, sun_elevation=20.0 * index) for index in range(3)]
+    looks = [*looks, *(Conditions(snow=0.2 * index, fog=0.3) for index in range(3)), looks[0]]  # more than are kept
+    parts = [inputs_of(frame((24, 40))) for _ in looks]
+    together = model.paint(join_inputs(parts), looks)
+    for index, (part, look) in enumerate(zip(parts, looks, strict=True)):
+        torch.testing.assert_close(together[:, :, index : index + 1], model.paint(part, look), atol=0.0, rtol=0.0)
+    styles = torch.stack([torch.from_numpy(style_vector(look)) for look in looks])
+    torch.testing.assert_close(model._paint_batch(join_inputs(parts), styles), together, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="a look, or one a frame, got 2 for 7 frames"):
+        model.paint(join_inputs(parts), looks[:2])
 
 
 def test_frames_do_not_write_over_each_other():

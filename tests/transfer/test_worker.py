@@ -122,8 +122,8 @@ def test_its_errors_are_those_of_the_model(embedded):
         embedded.load("cuda:7")
     with pytest.raises(ConfigError, match="wieghts"):
         create("embedded", {"wieghts": "/data"}, WORKER)
-    with pytest.raises(ModelError, match="embedded does not stream; cosmos3-sim-transfer does"):
-        embedded.open("snow", control="depth")
+    with pytest.raises(ModelError, match="identity does not stream; cosmos3-sim-transfer and embedded do"):
+        create("identity", {}, WORKER).open("snow")
 
 
 def test_a_fault_in_it_is_told_with_its_place(embedded):

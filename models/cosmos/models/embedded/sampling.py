@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch  # noqa: TID253
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -17,6 +19,9 @@ from cosmos.models.embedded.painting import FrameInputs, StyledPainter
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
+
+_MOST_PAINTERS = 4
+"""Looks whose weights are kept; one of the small net takes 16 MB and as long to make as a small picture to paint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,6 +43,24 @@ class PaintInputs:
     """Light maps, shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
 
 
+def join_inputs(parts: Sequence[PaintInputs]) -> PaintInputs:
+    """Return the frames of several parts as one; all have the same controls, and hints and maps all or none."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def joined(tensors: list[Tensor | None]) -> Tensor | None:
+        there = [tensor for tensor in tensors if tensor is not None]
+        return torch.cat(there, dim=2) if there else None
+
+    return PaintInputs(
+        rgb=torch.cat([part.rgb for part in parts], dim=2),
+        controls={kind: torch.cat([part.controls[kind] for part in parts], dim=2) for kind in parts[0].controls},
+        weights={kind: torch.cat([part.weights[kind] for part in parts], dim=2) for kind in parts[0].weights},
+        hints=joined([part.hints for part in parts]),
+        maps=joined([part.maps for part in parts]),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EmbeddedModel:
     """Net and prompt reader, ready to paint."""
@@ -47,27 +70,30 @@ class EmbeddedModel:
     sha256: str
     """One hash over all files."""
     _painters: dict[tuple[bytes, int], StyledPainter] = field(default_factory=dict, init=False, repr=False)
-    """The painter of the look that was asked for last."""
+    """The painters of the looks that were asked for last."""
 
-    def paint(self, inputs: PaintInputs, conditions: Conditions) -> Tensor:
+    def paint(self, inputs: PaintInputs, conditions: Conditions | Sequence[Conditions]) -> Tensor:
         """Paint frames, each on its own: in bands of rows on a CPU, all at once elsewhere.
 
         Args:
             inputs: The frames, on the net's device; any size from 1 px.
-            conditions: The look.
+            conditions: The look, or that of each frame.
 
         Returns:
             Pictures, clamped to [-1, 1], float32, shape [1, 3, T, H, W].
         """
-        style = torch.from_numpy(style_vector(conditions))
+        frames = inputs.rgb.shape[2]
+        looks = [conditions] * frames if isinstance(conditions, Conditions) else conditions
+        if len(looks) != frames:
+            raise ValueError(f"paint needs a look, or one a frame, got {len(looks)} for {frames} frames.")
+        styles = torch.from_numpy(np.stack([style_vector(look) for look in looks]))
         with torch.inference_mode():
             paint = self._paint_frames if inputs.rgb.device.type == "cpu" else self._paint_batch
-            return paint(inputs, style.to(inputs.rgb.device))
+            return paint(inputs, styles.to(inputs.rgb.device))
 
-    def _paint_frames(self, inputs: PaintInputs, style: Tensor) -> Tensor:
+    def _paint_frames(self, inputs: PaintInputs, styles: Tensor) -> Tensor:
         """Paint frame by frame; memory does not grow with their number."""
         frames, height, width = inputs.rgb.shape[2:]
-        painter = self._painter(style, coarse_for(height, width))
         out = torch.empty((3, frames, height, width), dtype=torch.float32)
         for index in range(frames):
 
@@ -81,17 +107,19 @@ class EmbeddedModel:
                 hints=None if inputs.hints is None else of_frame(inputs.hints),
                 maps=None if inputs.maps is None else of_frame(inputs.maps),
             )
+            painter = self._painter(styles[index], coarse_for(height, width))
             out[:, index] = painter.paint(frame).clamp_(-1.0, 1.0)
         return out[None]
 
     def _painter(self, style: Tensor, coarse: int) -> StyledPainter:
         key = (style.numpy().tobytes(), coarse)
-        if key not in self._painters:
-            self._painters.clear()
-            self._painters[key] = StyledPainter(self.net, style, coarse)
-        return self._painters[key]
+        painter = self._painters.pop(key, None) or StyledPainter(self.net, style, coarse)
+        while len(self._painters) >= _MOST_PAINTERS:
+            self._painters.pop(next(iter(self._painters)))
+        self._painters[key] = painter  # the latest stands last
+        return painter
 
-    def _paint_batch(self, inputs: PaintInputs, style: Tensor) -> Tensor:
+    def _paint_batch(self, inputs: PaintInputs, styles: Tensor) -> Tensor:
         """Paint all frames by one run of the net."""
         height, width = inputs.rgb.shape[-2:]
         coarse = coarse_for(height, width)
@@ -111,7 +139,7 @@ class EmbeddedModel:
         maps = None if inputs.maps is None else frames(inputs.maps)
         controls = {kind: frames(control) for kind, control in inputs.controls.items()}
         weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
-        out = self.net(rgb, controls, weights, hints, style.expand(rgb.shape[0], -1), coarse, maps=maps)
+        out = self.net(rgb, controls, weights, hints, styles, coarse, maps=maps)
         return out[..., :height, :width].clamp(-1.0, 1.0).transpose(0, 1)[None]
 
 
@@ -154,4 +182,4 @@ def load_embedded(folder: Path, device: str) -> EmbeddedModel:
     return EmbeddedModel(net=net, reader=reader, sha256=sha256)
 
 
-__all__ = ["EmbeddedModel", "PaintInputs", "coarse_for", "load_embedded", "padding_for"]
+__all__ = ["EmbeddedModel", "PaintInputs", "coarse_for", "join_inputs", "load_embedded", "padding_for"]

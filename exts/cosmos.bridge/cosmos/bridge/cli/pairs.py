@@ -247,13 +247,13 @@ class _Frames:
         from cosmos.bridge.controls import available_kinds, derive_controls
         from cosmos.bridge.kernels.finish import vignette_shade
         from cosmos.bridge.transfer.embedded import check_lens
-        from cosmos.bridge.transfer.light import ground_height
+        from cosmos.bridge.transfer.light import ground_height, sun_azimuth
 
         check_lens(clip)
         self._clip, self._pair, self._conditions = clip, pair, conditions
         kinds = [kind for kind in available_kinds(clip) if str(kind) in recipe.kinds]
         self._controls = derive_controls(clip, specs=recipe.listed.controls.specs(), kinds=kinds)
-        self._ground = ground_height(clip)
+        self._ground, self._azimuth = ground_height(clip), sun_azimuth(clip, conditions)
         # The vignette is drawn after the net, so the net must paint what is without it.
         self._shade = vignette_shade((clip.height, clip.width), conditions.vignette)[..., None]
 
@@ -271,7 +271,12 @@ class _Frames:
 
         clip, conditions = self._clip, self._conditions
         hints, maps = light_inputs(
-            clip, range(frame, frame + 1), conditions=conditions, ground=self._ground, seed=self._pair.seed
+            clip,
+            range(frame, frame + 1),
+            conditions=conditions,
+            azimuth=self._azimuth,
+            ground=self._ground,
+            seed=self._pair.seed,
         )
         arrays: dict[str, Any] = {str(signal.kind): signal.video[frame].numpy() for signal in self._controls}
         for name in {"edge", "depth"} & set(arrays):

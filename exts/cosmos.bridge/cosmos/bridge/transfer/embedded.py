@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
-import numpy as np
-
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.base import TransferSpec
+from cosmos.bridge.transfer.embedded_stream import EmbeddedStream, Wish
+from cosmos.bridge.transfer.embedded_view import Part, View
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
-from cosmos.bridge.transfer.light import ground_height, light_inputs, wear_seed
-from cosmos.bridge.types import Clip, ControlKind, Pinhole, Progress, Provenance, TransferRequest, TransferResult
+from cosmos.bridge.types import (
+    Clip,
+    ControlKind,
+    ControlSignals,
+    ControlWeights,
+    Pinhole,
+    Progress,
+    Provenance,
+    TransferRequest,
+    TransferResult,
+)
 
 if TYPE_CHECKING:
     import warp as wp
 
-    from cosmos.models.embedded.conditions import Conditions
-    from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs
+    from cosmos.models.embedded.sampling import EmbeddedModel
     from cosmos.models.embedded.text import Reading
 
 _WEIGHTS = "transfer-small"
 _PIXELS_AT_ONCE = 1 << 19
+"""Pixels of one view that are on their way at once."""
+_PIXELS_TOGETHER = 1 << 22
+"""Pixels of many views that go through the net together on CUDA."""
 _MOST_GUIDANCE = 3.0
 
 
@@ -111,35 +123,13 @@ class EmbeddedTransfer:
         import warp as wp
 
         guidance = _check(request, self.spec)
-        self.load(self._device or None)
-        model = self._model
-        if model is None:  # load returns with a model or raises
-            raise ModelError("embedded has no weights loaded; call load().")
+        model = self._ready()
         start = time.perf_counter()
-        prompt, negative, seed = request.prompt, request.negative_prompt, request.seed
-        reading = model.reader.read(prompt, negative=negative, guidance=guidance, seed=seed)
-        asked = model.reader.read(prompt, negative=negative, guidance=1.0, seed=seed)
-        clip = request.clip
-        sky = _sky_share(clip)
-        used = _UsedWeights()
-        rgb = wp.empty_like(clip.rgb)
-        ground = ground_height(clip)
-        batch = max(1, _PIXELS_AT_ONCE // (clip.height * clip.width))
-        try:
-            for first in range(0, clip.num_frames, batch):
-                frames = range(first, min(first + batch, clip.num_frames))
-                weights = _capped_weights(request, frames)
-                used.add(weights)
-                inputs = self._inputs(request, weights, reading.conditions, frames, ground)
-                self._paint(model, request, inputs, reading.conditions, weights, sky, frames, rgb)
-                if progress is not None:
-                    progress("transfer", frames.stop, clip.num_frames)
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
-                raise
-            raise ModelMemoryError(
-                f"A frame of {clip.height} x {clip.width} does not fit {self._device}: {error}; ask for a smaller size."
-            ) from error
+        clip, rgb = request.clip, wp.empty_like(request.clip.rgb)
+        reading = _read(model, request, guidance)
+        asked = _read(model, request, 1.0)
+        view = View(reading.conditions, seed=request.seed, fps=clip.fps)
+        self._paint([(view, request, rgb)], progress)
         provenance = Provenance(
             model="embedded",
             revision=self.spec.revision,
@@ -150,11 +140,76 @@ class EmbeddedTransfer:
             seconds=time.perf_counter() - start,
             peak_bytes=peak_bytes(self._device),
             requested=settings_of(request),
-            effective=self._effective(request, reading, asked, guidance, used),
+            effective=self._effective(request, reading, asked, guidance, view),
             versions=versions("torch", "warp", "safetensors"),
-            notes=_notes(request, reading, used, sky),
+            notes=_notes(request, reading, view),
         )
         return TransferResult(rgb=rgb, provenance=provenance)
+
+    def open(
+        self,
+        prompt: str,
+        *,
+        weights: Optional[ControlWeights] = None,
+        negative_prompt: str = "",
+        seed: int = 0,
+        guidance: Optional[float] = None,
+        fps: float = 24.0,
+    ) -> EmbeddedStream:
+        """Open a stream for one view; any number of them may share the model, each with a look of its own.
+
+        Args:
+            prompt: What the pictures should look like; not empty.
+            weights: How strongly each control acts; ``None`` gives edge and depth one half each.
+            negative_prompt: What they should not look like.
+            seed: Decides everything random, >= 0.
+            guidance: Prompt guidance in [0, 3]; ``None`` takes 1.
+            fps: Frames a second of what will come, > 0.
+
+        Raises:
+            ModelError: If an argument is wrong.
+            ModelWeightsError: If the weights are missing or damaged.
+        """
+        weights = ControlWeights(edge=0.5, depth=0.5) if weights is None else weights
+        if not prompt.strip() or seed < 0 or not 0.0 < fps < float("inf"):
+            raise ModelError(f"A stream needs a prompt, a seed >= 0 and fps > 0, got {prompt!r}, {seed}, {fps}.")
+        wish = Wish(
+            prompt=prompt, negative_prompt=negative_prompt, weights=weights, seed=seed, guidance=guidance, fps=fps
+        )
+        strength = _check_wish(weights, guidance, self.spec)
+        reading = self._ready().reader.read(prompt, negative=negative_prompt, guidance=strength, seed=seed)
+        view = View(reading.conditions, seed=seed, fps=fps)
+        return EmbeddedStream(self, view, wish, tuple(reading_notes(reading)))
+
+    def push_all(
+        self, pushes: Sequence[tuple[EmbeddedStream, Clip, ControlSignals, Optional[ControlWeights]]]
+    ) -> list[wp.array]:
+        """Paint the next frames of many views, as `EmbeddedStream.push` of each in turn would.
+
+        On CUDA views of one size go through the net together; on a CPU, where the net works frame by frame, in turn.
+
+        Args:
+            pushes: Stream, clip, controls and weights (``None`` takes the stream's) of each view, no stream twice.
+
+        Returns:
+            The pictures of each view, sRGB, uint8, shape [F, H, W, 3], on its clip's device; the caller owns them.
+
+        Raises:
+            ModelError: If frames are not those of their stream, or ask for what the model cannot do.
+            ModelMemoryError: If a frame does not fit the device.
+        """
+        import warp as wp
+
+        if len({id(stream) for stream, *_ in pushes}) < len(pushes):
+            raise ModelError("A stream takes its frames in one clip, got two for one; gather them first.")
+        requests = [stream.request(clip, controls, weights) for stream, clip, controls, weights in pushes]
+        for request in requests:
+            _check(request, self.spec)
+        self._ready()
+        painted = [wp.empty_like(request.clip.rgb) for request in requests]
+        views = [stream.view for stream, *_ in pushes]
+        self._paint(list(zip(views, requests, painted, strict=True)), None)
+        return painted
 
     def unload(self) -> None:
         """Free the weights; safe to call twice."""
@@ -196,67 +251,58 @@ class EmbeddedTransfer:
                 "export the weights again."
             ) from error
 
-    def _inputs(
-        self,
-        request: TransferRequest,
-        weights: dict[ControlKind, wp.array],
-        conditions: Conditions,
-        frames: range,
-        ground: float,
-    ) -> PaintInputs:
-        """Bring some frames to the net's tensors, on its device."""
-        import torch
-        import warp as wp
+    def _ready(self) -> EmbeddedModel:
+        """Return the loaded model."""
+        self.load(self._device or None)
+        if self._model is None:  # load returns with a model or raises
+            raise ModelError("embedded has no weights loaded; call load().")
+        return self._model
 
-        from cosmos.models.embedded.sampling import PaintInputs
+    def _paint(self, jobs: Sequence[tuple[View, TransferRequest, wp.array]], progress: Optional[Progress]) -> None:
+        """Paint the frames of some views, each into its array, a few at a time."""
+        most = _PIXELS_TOGETHER if len(jobs) > 1 and self._device != "cpu" else 0
+        waiting: list[tuple[Part, wp.array]] = []
+        pixels, (height, width) = 0, (0, 0)
+        try:
+            for view, request, rgb in jobs:
+                clip, (height, width) = request.clip, (request.clip.height, request.clip.width)
+                batch = max(1, _PIXELS_AT_ONCE // (height * width))
+                for first in range(0, clip.num_frames, batch):
+                    frames = range(first, min(first + batch, clip.num_frames))
+                    waiting.append((view.prepare(request, frames, self._device), rgb[frames.start : frames.stop]))
+                    pixels += len(frames) * height * width
+                    if pixels >= most:
+                        self._flush(waiting)
+                        pixels = 0
+                    if progress is not None:
+                        progress("transfer", frames.stop, clip.num_frames)
+            self._flush(waiting)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+            raise ModelMemoryError(
+                f"A frame of {height} x {width} does not fit {self._device}: {error}; ask for a smaller size."
+            ) from error
 
-        part, clip = slice(frames.start, frames.stop), request.clip
-        hints, maps = light_inputs(clip, frames, conditions=conditions, ground=ground, seed=request.seed)
+    def _flush(self, waiting: list[tuple[Part, wp.array]]) -> None:
+        """Paint the parts that wait, those that are alike together, and wait for none any more."""
+        from cosmos.models.embedded.sampling import join_inputs
 
-        def to_device(pictures: torch.Tensor) -> torch.Tensor:
-            return pictures.to(self._device).permute(3, 0, 1, 2)[None]
-
-        return PaintInputs(
-            rgb=to_device(wp.to_torch(clip.rgb[part])),
-            controls={kind.value: to_device(wp.to_torch(request.controls[kind].video[part])) for kind in weights},
-            weights={kind.value: wp.to_torch(weight).to(self._device)[None, None] for kind, weight in weights.items()},
-            hints=None if hints is None else to_device(hints),
-            maps=None if maps is None else to_device(maps),
-        )
-
-    def _paint(
-        self,
-        model: EmbeddedModel,
-        request: TransferRequest,
-        inputs: PaintInputs,
-        conditions: Conditions,
-        weights: dict[ControlKind, wp.array],
-        sky: float,
-        frames: range,
-        rgb: wp.array,
-    ) -> None:
-        """Paint some frames into ``rgb``."""
-        import warp as wp
-
-        from cosmos.bridge.kernels.finish import finish_pictures
-        from cosmos.bridge.kernels.layout import tensor_to_video
-
-        clip, part = request.clip, slice(frames.start, frames.stop)
-        painted = model.paint(inputs, conditions)
-        pictures = tensor_to_video(painted.to(wp.device_to_torch(rgb.device)))
-        finish_pictures(
-            pictures,
-            source=clip.rgb[part],
-            finish=_finish(conditions, sky, request.seed),
-            times=np.arange(frames.start, frames.stop) / clip.fps,
-            first_frame=frames.start,
-            depth=None if clip.depth is None else clip.depth[part],
-            kept=_kept(weights),
-        )
-        wp.copy(rgb[part], pictures)
+        model = self._ready()
+        groups: dict[Any, list[tuple[Part, wp.array]]] = {}
+        for part, rgb in waiting:
+            groups.setdefault(part.likeness, []).append((part, rgb))
+        for group in groups.values():
+            looks = [part.view.conditions for part, _ in group for _ in part.frames]
+            painted = model.paint(join_inputs([part.inputs for part, _ in group]), looks)
+            done = 0
+            for part, rgb in group:
+                part.view.finish(part, painted[:, :, done : done + len(part.frames)], rgb)
+                done += len(part.frames)
+        waiting.clear()
 
     def _effective(
-        self, request: TransferRequest, reading: Reading, asked: Reading, guidance: float, used: _UsedWeights
+        self, request: TransferRequest, reading: Reading, asked: Reading, guidance: float, view: View
     ) -> dict[str, Any]:
         """Return the settings as used."""
         from cosmos.models.embedded.sampling import coarse_for
@@ -268,7 +314,7 @@ class EmbeddedTransfer:
             "seed": request.seed,
             "size": [clip.height, clip.width],
             "trunk_ratio": coarse_for(clip.height, clip.width),
-            "weights": used.means(),
+            "weights": view.used.means(),
             "light": "picture" if clip.probe is None else "stage",
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
             "asked": {name: round(value, 4) for name, value in asdict(asked.conditions).items()},
@@ -304,103 +350,28 @@ def _check(request: TransferRequest, spec: TransferSpec) -> float:
     if request.num_steps not in (None, 1):
         others = " or ".join(able("num_steps"))
         raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; {others} can take others.")
-    foreign = [kind.value for kind in request.weights.kinds if kind not in spec.controls]
+    return _check_wish(request.weights, request.guidance, spec)
+
+
+def _check_wish(weights: ControlWeights, guidance: Optional[float], spec: TransferSpec) -> float:
+    """Refuse controls and guidance that the model does not know; return the guidance."""
+    foreign = [kind.value for kind in weights.kinds if kind not in spec.controls]
     if foreign:
         known = ", ".join(kind.value for kind in spec.controls)
         raise ModelError(
             f"embedded does not know the control {' and '.join(foreign)}; these weights know {known}, and "
             "cosmos-bridge models train-branch adds one."
         )
-    if not request.weights.kinds:
+    if not weights.kinds:
         raise ModelError("embedded needs a control, but all weights are 0; give one, for example depth=1.")
-    guidance = 1.0 if request.guidance is None else float(request.guidance)
+    guidance = 1.0 if guidance is None else float(guidance)
     if not 0.0 <= guidance <= _MOST_GUIDANCE:
         raise ModelError(f"embedded takes a guidance in [0, {_MOST_GUIDANCE:g}], got {guidance:g}; 1 is as prompted.")
     return guidance
 
 
-class _UsedWeights:
-    """Means and least values of the capped weights, over frames that come in parts."""
-
-    def __init__(self) -> None:
-        self._sums: dict[ControlKind, float] = {}
-        self._sites = 0
-        self.least: dict[ControlKind, float] = {}
-        """Least value of each kind."""
-
-    def add(self, weights: dict[ControlKind, wp.array]) -> None:
-        """Count the maps of some frames."""
-        for kind, weight in weights.items():
-            values = weight.numpy()
-            self._sums[kind] = self._sums.get(kind, 0.0) + float(values.sum(dtype=np.float64))
-            self.least[kind] = min(self.least.get(kind, 1.0), float(values.min()))
-        self._sites += next(iter(weights.values())).size
-
-    def means(self) -> dict[str, float]:
-        """Return the mean of each kind."""
-        return {kind.value: round(total / self._sites, 4) for kind, total in self._sums.items()}
-
-
-def _capped_weights(request: TransferRequest, frames: range) -> dict[ControlKind, wp.array]:
-    """Expand the weights of some frames to maps whose sum is at most 1 at every site."""
-    import warp as wp
-
-    from cosmos.bridge.kernels.weights import cap_stack
-
-    clip, kinds = request.clip, request.weights.kinds
-    whole, shape = (clip.num_frames, clip.height, clip.width), (len(frames), clip.height, clip.width)
-    stack = wp.empty((len(kinds), *shape), dtype=wp.float32, device=clip.rgb.device)
-    for slot, kind in enumerate(kinds):
-        weight = request.weights[kind]
-        if isinstance(weight, (int, float)):
-            stack[slot].fill_(float(weight))
-        elif tuple(weight.shape) != whole:
-            raise ModelError(f"The weight map of {kind} is {list(weight.shape)} [T, H, W], the clip {list(whole)}.")
-        else:
-            wp.copy(stack[slot], weight[frames.start : frames.stop])
-    cap_stack(stack)
-    return {kind: stack[slot] for slot, kind in enumerate(kinds)}
-
-
-def _sky_share(clip: Clip) -> float:
-    """Return the largest share of a frame that met nothing, over some frames; 1 for a clip without depth."""
-    if clip.depth is None:
-        return 1.0
-    step = max(1, clip.num_frames // 6)
-    shares = []
-    for frame in range(0, clip.num_frames, step):
-        depth = clip.depth[frame].numpy()
-        shares.append(1.0 - float((np.isfinite(depth) & (depth > 0.0)).mean()))
-    return max(shares)
-
-
-def _kept(weights: dict[ControlKind, wp.array]) -> Optional[wp.array]:
-    """Return how much of the source stays: nothing up to a vis weight of 0.6, all at 1."""
-    import warp as wp
-
-    if ControlKind.VIS not in weights:
-        return None
-    weight = weights[ControlKind.VIS].numpy()
-    if float(weight.max()) <= 0.6:
-        return None
-    ramp = np.clip((weight - 0.6) / 0.4, 0.0, 1.0)
-    return wp.array(ramp * ramp * (3.0 - 2.0 * ramp), dtype=wp.float32, device=weights[ControlKind.VIS].device)
-
-
-def _finish(conditions: Conditions, sky: float, seed: int) -> Any:
-    """Return what the last pass adds; nothing falls where no sky is seen."""
-    from cosmos.bridge.kernels.finish import Finish
-
-    outdoors = float(np.clip(sky / 0.02, 0.0, 1.0))
-    day = float(np.clip((conditions.sun_elevation + 10.0) / 18.0, 0.0, 1.0))
-    return Finish(
-        snow=conditions.snow * outdoors,
-        rain=conditions.rain * outdoors,
-        light=0.35 + 0.57 * day,
-        noise=conditions.noise,
-        vignette=conditions.vignette,
-        seed=wear_seed(seed) ^ 0x5EED,
-    )
+def _read(model: EmbeddedModel, request: TransferRequest, guidance: float) -> Reading:
+    return model.reader.read(request.prompt, negative=request.negative_prompt, guidance=guidance, seed=request.seed)
 
 
 def reading_notes(reading: Reading) -> list[str]:
@@ -415,15 +386,15 @@ def reading_notes(reading: Reading) -> list[str]:
     return notes
 
 
-def _notes(request: TransferRequest, reading: Reading, used: _UsedWeights, sky: float) -> tuple[str, ...]:
+def _notes(request: TransferRequest, reading: Reading, view: View) -> tuple[str, ...]:
     """Say what the user should know."""
-    notes = reading_notes(reading)
+    notes, used = reading_notes(reading), view.used
     if request.clip.depth is None:
         notes.append("The clip has no depth: fog by distance, shadows, snow cover and puddles could not be placed.")
     elif ControlKind.DEPTH not in used.least:
         notes.append("The depth has no weight: fog by distance, shadows, snow cover and puddles could not be placed.")
     falls = max(reading.conditions.snow, reading.conditions.rain) > 0.0
-    if falls and sky == 0.0:
+    if falls and view.sky == 0.0:
         notes.append("No sky is seen, so no flakes or drops were drawn.")
     if used.least.get(ControlKind.VIS, 0.0) > 0.95:
         notes.append("A vis weight of 1 everywhere keeps the appearance; the prompt has little or no effect.")

@@ -35,6 +35,11 @@ def view_azimuth(camera: Camera, up_axis: UpAxis) -> float:
     return math.degrees(math.atan2(flat[1], flat[0]))
 
 
+def sun_azimuth(clip: Clip, conditions: Conditions) -> float:
+    """Return where a look's sun stands for a clip that begins here: azimuth around up [deg]."""
+    return view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
+
+
 def up_vector(up_axis: UpAxis) -> tuple[float, float, float]:
     """Return the unit vector up."""
     return (0.0, 0.0, 1.0) if up_axis == "Z" else (0.0, 1.0, 0.0)
@@ -78,7 +83,7 @@ def wear_seed(seed: int) -> int:
 
 
 def light_inputs(
-    clip: Clip, frames: range, *, conditions: Conditions, ground: float, seed: int
+    clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, ground: float, seed: int
 ) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
@@ -86,6 +91,7 @@ def light_inputs(
         clip: The clip.
         frames: Which frames, one after the other.
         conditions: The look.
+        azimuth: Of the sun around up [deg], of ``sun_azimuth``.
         ground: Height of the ground along up [m], of ``ground_height``.
         seed: Seed of the request; decides wear and clouds.
 
@@ -96,7 +102,6 @@ def light_inputs(
     import torch
     import warp as wp
 
-    azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     hints = maps = None
     if clip.depth is not None:
@@ -248,6 +253,7 @@ __all__ = [
     "key_light",
     "light_inputs",
     "look_of",
+    "sun_azimuth",
     "up_vector",
     "view_azimuth",
     "wear_seed",

@@ -93,7 +93,7 @@ class FallingTransfer:
             ModelError: If the backend does not stream, and as its own ``open``.
         """
         if not hasattr(self._model, "open"):
-            raise ModelError(f"{self._name} does not stream; cosmos3-sim-transfer does.")
+            raise ModelError(f"{self._name} does not stream; cosmos3-sim-transfer and embedded do.")
         return self._fitted(lambda: self._model.open(*given, **named))  # type: ignore[attr-defined]
 
     def unload(self) -> None:

@@ -6,14 +6,14 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from cosmos.bridge import errors
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferModel, TransferSpec
 from cosmos.bridge.transfer.worker.launch import Child
 from cosmos.bridge.transfer.worker.wire import Message
-from cosmos.bridge.types import LightProbe, Progress, TransferRequest, TransferResult
+from cosmos.bridge.types import Clip, LightProbe, Progress, TransferRequest, TransferResult
 
 if TYPE_CHECKING:
     import warp as wp
@@ -87,7 +87,7 @@ class WorkerTransfer:
             ModelError: If the backend does not stream, refuses an argument, or the worker died.
         """
         if not hasattr(self._local, "open"):
-            raise ModelError(f"{self._name} does not stream; cosmos3-sim-transfer does.")
+            raise ModelError(f"{self._name} does not stream; cosmos3-sim-transfer and embedded do.")
         with self._turn:
             self.load(self._device)
             self._ask("open", {"given": given, "named": named})
@@ -100,7 +100,9 @@ class WorkerTransfer:
             if child is not None:
                 child.end()
 
-    def push(self, stream: WorkerStream, kind: str, given: tuple[Any, ...], device: Any) -> Any:
+    def push(
+        self, stream: WorkerStream, kind: str, given: tuple[Any, ...], device: Any, probe: Optional[LightProbe] = None
+    ) -> Any:
         """Ask a stream of the worker; see `WorkerStream`."""
         with self._turn:
             if self._child is None or not self._child.alive or stream.epoch != self._epoch:
@@ -110,7 +112,7 @@ class WorkerTransfer:
             if self._dropped:
                 dropped, self._dropped = self._dropped, []
                 self._ask("forget", dropped)
-            return self._ask(kind, {"stream": stream.number, "given": given}, device=device)
+            return self._ask(kind, {"stream": stream.number, "given": given}, device=device, probe=probe)
 
     def drop(self, epoch: int, number: int) -> None:
         """Let the worker forget a stream that nobody holds any more, with the next request."""
@@ -207,14 +209,19 @@ class WorkerStream:
         """Its name there."""
         weakref.finalize(self, owner.drop, epoch, number)
 
-    def push(self, frames: wp.array) -> wp.array:
-        """Take frames, and return the pictures that are ready, on the device of ``frames``; the caller owns them.
+    def push(self, frames: Union[wp.array, Clip], *more: Any) -> wp.array:
+        """Take frames, and return the pictures that are ready, on the frames' device; the caller owns them.
+
+        Args:
+            frames: What the backend's own stream takes first: control frames, or a clip.
+            more: What it takes besides.
 
         Raises:
             ModelError: As the backend's own stream, or if the worker died: the stream is lost then.
         """
-        self._device = str(frames.device)
-        pictures: wp.array = self._owner.push(self, "push", (frames,), self._device)
+        probe = frames.probe if isinstance(frames, Clip) else None
+        self._device = str(frames.rgb.device if isinstance(frames, Clip) else frames.device)
+        pictures: wp.array = self._owner.push(self, "push", (frames, *more), self._device, probe)
         return pictures
 
     def finish(self) -> wp.array:

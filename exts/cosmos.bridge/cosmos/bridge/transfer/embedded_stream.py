@@ -1,0 +1,110 @@
+"""A view that the embedded model paints while its frames are made: frames in, frames out, in pieces of any length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.embedded_view import View
+from cosmos.bridge.types import Clip, ControlSignals, ControlWeights, TransferRequest
+
+if TYPE_CHECKING:
+    import warp as wp
+
+    from cosmos.bridge.transfer.embedded import EmbeddedTransfer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Wish:
+    """What a stream was opened for; holds for all its frames."""
+
+    prompt: str
+    """What the pictures should look like."""
+    negative_prompt: str
+    """What they should not look like."""
+    weights: ControlWeights
+    """How strongly each control acts, where a push does not say."""
+    seed: int
+    """Decides everything random."""
+    guidance: Optional[float]
+    """Prompt guidance."""
+    fps: float
+    """Frames a second."""
+
+
+class EmbeddedStream:
+    """One camera, painted frame by frame; streams of one model do not know of each other.
+
+    Made by `EmbeddedTransfer.open`. What is carried from piece to piece is a few numbers, so memory does not grow, and
+    on a CPU the pictures are those of the whole clip, bit for bit.
+    """
+
+    def __init__(self, model: EmbeddedTransfer, view: View, wish: Wish, notes: tuple[str, ...]) -> None:
+        self._model, self._wish = model, wish
+        self._first: Optional[tuple[str, tuple[int, int], str]] = None
+        self.view = view
+        """What is carried from frame to frame; the model's own."""
+        self.notes = notes
+        """What was not understood of the prompt, one sentence each."""
+
+    def push(self, clip: Clip, controls: ControlSignals, weights: Optional[ControlWeights] = None) -> wp.array:
+        """Paint the next frames of this view, as many as come.
+
+        Args:
+            clip: The next frames, one or more, all of the camera that the first ones showed.
+            controls: Control videos of these frames.
+            weights: How strongly each control acts in these frames; ``None`` takes the stream's.
+
+        Returns:
+            A picture for each frame, sRGB, uint8, shape [F, H, W, 3], on the clip's device; the caller owns them.
+
+        Raises:
+            ModelError: If the frames are not those of this view, or ask for what the model cannot do.
+            ModelMemoryError: If a frame does not fit the device.
+        """
+        return self._model.push_all([(self, clip, controls, weights)])[0]
+
+    def finish(self) -> wp.array:
+        """Return the pictures that are still to come: none, uint8, shape [0, H, W, 3]; every stream has this call.
+
+        Raises:
+            ModelError: If no frame was ever pushed.
+        """
+        import warp as wp
+
+        if self._first is None:
+            raise ModelError("The stream got no frame; push one before finish().")
+        return wp.empty((0, *self._first[1], 3), dtype=wp.uint8, device="cpu")
+
+    def request(self, clip: Clip, controls: ControlSignals, weights: Optional[ControlWeights]) -> TransferRequest:
+        """Return the next frames as a request.
+
+        Raises:
+            ModelError: If they are not frames of this view.
+        """
+        wish = self._wish
+        if clip.fps != wish.fps:
+            raise ModelError(f"The stream runs at {wish.fps:g} frames/s, got a clip of {clip.fps:g}; open another.")
+        came = (clip.cameras[0].prim_path, (clip.height, clip.width), clip.up_axis)
+        first = self._first or came
+        for name, mine, other in zip(("camera", "size [H, W]", "up axis"), first, came, strict=True):
+            if mine != other:
+                raise ModelError(f"The stream paints {name} {mine}, got {other}; open a stream for each view.")
+        try:
+            request = TransferRequest(
+                clip=clip,
+                controls=controls,
+                weights=weights or wish.weights,
+                prompt=wish.prompt,
+                negative_prompt=wish.negative_prompt,
+                seed=wish.seed,
+                guidance=wish.guidance,
+            )
+        except ValueError as error:
+            raise ModelError(f"These frames cannot be painted: {error}") from error
+        self._first = came
+        return request
+
+
+__all__ = ["EmbeddedStream", "Wish"]

@@ -1,0 +1,221 @@
+"""One view that the embedded model paints: what its frames are told, and what is carried from one to the next.
+
+Nothing is carried but a handful of numbers that the first frames decide, so frames may come in any pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.light import ground_height, light_inputs, sun_azimuth, wear_seed
+from cosmos.bridge.types import Clip, ControlKind, TransferRequest
+
+if TYPE_CHECKING:
+    import torch
+    import warp as wp
+
+    from cosmos.models.embedded.conditions import Conditions
+    from cosmos.models.embedded.sampling import PaintInputs
+
+_SKY_OUTDOORS = 0.02
+"""Share of a frame that must be sky for all flakes and drops to be there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """Some frames of a view on their way through the net."""
+
+    view: View
+    """Whose they are."""
+    clip: Clip
+    """Where they come from."""
+    frames: range
+    """Which of the clip's frames."""
+    inputs: PaintInputs
+    """What the net is told."""
+    weights: dict[ControlKind, wp.array]
+    """Weight maps whose sum is at most 1, float32, shape [F, H, W]."""
+
+    @property
+    def likeness(self) -> tuple[Any, ...]:
+        """What parts must share to go through the net together."""
+        inputs = self.inputs
+        size = tuple(inputs.rgb.shape[3:])
+        return size, tuple(inputs.controls), inputs.hints is None, inputs.maps is None
+
+
+class View:
+    """One camera under one look.
+
+    Args:
+        conditions: The look.
+        seed: Seed of the request.
+        fps: Frames a second, for what falls.
+    """
+
+    def __init__(self, conditions: Conditions, *, seed: int, fps: float) -> None:
+        self.conditions = conditions
+        self.used = _UsedWeights()
+        """Control weights so far."""
+        self.sky = 0.0
+        """Largest share of a frame so far that met nothing, where something falls; 1 without depth."""
+        self._seed, self._fps = seed, fps
+        self._painted = 0
+        self._fixed: Optional[tuple[float, float]] = None
+        self._falls = max(conditions.snow, conditions.rain) > 0.0
+
+    def prepare(self, request: TransferRequest, frames: range, device: str) -> Part:
+        """Bring some frames of a request to the net's tensors.
+
+        Args:
+            request: The next frames of this view.
+            frames: Which of them.
+            device: Torch device of the net.
+
+        Raises:
+            ModelError: If a weight map has another size.
+        """
+        import warp as wp
+
+        from cosmos.models.embedded.sampling import PaintInputs
+
+        clip, part = request.clip, slice(frames.start, frames.stop)
+        if self._fixed is None:
+            self._fixed = sun_azimuth(clip, self.conditions), ground_height(clip)
+        azimuth, ground = self._fixed
+        weights = _capped_weights(request, frames)
+        hints, maps = light_inputs(
+            clip, frames, conditions=self.conditions, azimuth=azimuth, ground=ground, seed=self._seed
+        )
+
+        def to_device(pictures: torch.Tensor) -> torch.Tensor:
+            return pictures.to(device).permute(3, 0, 1, 2)[None]
+
+        inputs = PaintInputs(
+            rgb=to_device(wp.to_torch(clip.rgb[part])),
+            controls={kind.value: to_device(wp.to_torch(request.controls[kind].video[part])) for kind in weights},
+            weights={kind.value: wp.to_torch(weight).to(device)[None, None] for kind, weight in weights.items()},
+            hints=None if hints is None else to_device(hints),
+            maps=None if maps is None else to_device(maps),
+        )
+        return Part(view=self, clip=clip, frames=frames, inputs=inputs, weights=weights)
+
+    def finish(self, part: Part, painted: torch.Tensor, rgb: wp.array) -> None:
+        """Write what the net painted into ``rgb`` [F, H, W, 3], with what is drawn after it; parts come in order."""
+        import warp as wp
+
+        from cosmos.bridge.kernels.finish import finish_pictures
+        from cosmos.bridge.kernels.layout import tensor_to_video
+
+        clip, first = part.clip, part.frames.start
+        pictures = tensor_to_video(painted.to(wp.device_to_torch(rgb.device)))
+        kept, outdoors = _kept(part.weights), [self._outdoors(clip, frame) for frame in part.frames]
+        for share, run in groupby(range(len(outdoors)), key=outdoors.__getitem__):
+            same = list(run)
+            here, there = slice(same[0], same[-1] + 1), slice(first + same[0], first + same[-1] + 1)
+            numbers = self._painted + np.array(same)
+            finish_pictures(
+                pictures[here],
+                source=clip.rgb[there],
+                finish=_finish(self.conditions, share, self._seed),
+                times=numbers / self._fps,
+                first_frame=int(numbers[0]),
+                depth=None if clip.depth is None else clip.depth[there],
+                kept=None if kept is None else kept[here],
+            )
+        wp.copy(rgb, pictures)
+        self.used.add(part.weights)
+        self._painted += len(part.frames)
+
+    def _outdoors(self, clip: Clip, frame: int) -> float:
+        """Return which share of what falls is seen in a frame: nothing falls before any sky was seen."""
+        if self._falls and self.sky < 1.0:
+            self.sky = max(self.sky, _sky_share(clip, frame))
+        return min(1.0, self.sky / _SKY_OUTDOORS)
+
+
+class _UsedWeights:
+    """Means and least values of the capped weights, over frames that come in parts."""
+
+    def __init__(self) -> None:
+        self._sums: dict[ControlKind, float] = {}
+        self._sites = 0
+        self.least: dict[ControlKind, float] = {}
+        """Least value of each kind."""
+
+    def add(self, weights: dict[ControlKind, wp.array]) -> None:
+        """Count the maps of some frames."""
+        for kind, weight in weights.items():
+            values = weight.numpy()
+            self._sums[kind] = self._sums.get(kind, 0.0) + float(values.sum(dtype=np.float64))
+            self.least[kind] = min(self.least.get(kind, 1.0), float(values.min()))
+        self._sites += next(iter(weights.values())).size
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each kind."""
+        return {kind.value: round(total / self._sites, 4) for kind, total in self._sums.items()}
+
+
+def _capped_weights(request: TransferRequest, frames: range) -> dict[ControlKind, wp.array]:
+    """Expand the weights of some frames to maps whose sum is at most 1 at every site."""
+    import warp as wp
+
+    from cosmos.bridge.kernels.weights import cap_stack
+
+    clip, kinds = request.clip, request.weights.kinds
+    whole, shape = (clip.num_frames, clip.height, clip.width), (len(frames), clip.height, clip.width)
+    stack = wp.empty((len(kinds), *shape), dtype=wp.float32, device=clip.rgb.device)
+    for slot, kind in enumerate(kinds):
+        weight = request.weights[kind]
+        if isinstance(weight, (int, float)):
+            stack[slot].fill_(float(weight))
+        elif tuple(weight.shape) != whole:
+            raise ModelError(f"The weight map of {kind} is {list(weight.shape)} [T, H, W], the clip {list(whole)}.")
+        else:
+            wp.copy(stack[slot], weight[frames.start : frames.stop])
+    cap_stack(stack)
+    return {kind: stack[slot] for slot, kind in enumerate(kinds)}
+
+
+def _sky_share(clip: Clip, frame: int) -> float:
+    """Return the share of a frame that met nothing; 1 without depth."""
+    if clip.depth is None:
+        return 1.0
+    depth = clip.depth[frame].numpy()
+    return 1.0 - float((np.isfinite(depth) & (depth > 0.0)).mean())
+
+
+def _kept(weights: dict[ControlKind, wp.array]) -> Optional[wp.array]:
+    """Return how much of the source stays: nothing up to a vis weight of 0.6, all at 1."""
+    import warp as wp
+
+    if ControlKind.VIS not in weights:
+        return None
+    weight = weights[ControlKind.VIS].numpy()
+    if float(weight.max()) <= 0.6:
+        return None
+    ramp = np.clip((weight - 0.6) / 0.4, 0.0, 1.0)
+    return wp.array(ramp * ramp * (3.0 - 2.0 * ramp), dtype=wp.float32, device=weights[ControlKind.VIS].device)
+
+
+def _finish(conditions: Conditions, outdoors: float, seed: int) -> Any:
+    """Return what the last pass adds; ``outdoors`` is the share of what falls that is seen."""
+    from cosmos.bridge.kernels.finish import Finish
+
+    day = float(np.clip((conditions.sun_elevation + 10.0) / 18.0, 0.0, 1.0))
+    return Finish(
+        snow=conditions.snow * outdoors,
+        rain=conditions.rain * outdoors,
+        light=0.35 + 0.57 * day,
+        noise=conditions.noise,
+        vignette=conditions.vignette,
+        seed=wear_seed(seed) ^ 0x5EED,
+    )
+
+
+__all__ = ["Part", "View"]
