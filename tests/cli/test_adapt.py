@@ -141,7 +141,7 @@ def test_a_branch_is_taught_alone_and_the_model_then_knows_its_control(cli, tiny
     plain = {"edge": 0.25, "depth": 0.25}
     np.testing.assert_array_equal(painted(out, clip, **plain), painted(tuned, clip, **plain))
     heard, unheard = painted(out, clip, **plain, lidar=0.5), painted(out, clip, **plain)
-    assert psnr(heard, recorded) > psnr(unheard, recorded) + 1.0
+    assert psnr(heard, recorded) > psnr(unheard, recorded) + 0.5
     bluer, seen = (heard - unheard)[..., 2], clip.lidar.numpy()[..., 2] > 0
     assert bluer[seen].mean() > bluer[~seen].mean() + 10.0
 
@@ -220,7 +220,8 @@ def test_a_pair_is_what_the_adapter_hands_the_net(cli, stage, tiny, tmp_path, mo
     )
     painted(tiny, clip, edge=0.25, depth=0.25, seg=0.25, vis=0.25)
     clip.close()
-    ((inputs, conditions),) = given
+    ((inputs, looks),) = given
+    (conditions,) = set(looks)
     style = torch.from_numpy(sampling.style_vector(conditions))[None]
     torch.testing.assert_close(stored.style, style)
     torch.testing.assert_close(stored.rgb, signed(inputs.rgb[:, :, 0]))
