@@ -84,6 +84,20 @@ def test_it_is_the_plain_net(coarse, lack):
     torch.testing.assert_close(painted, wanted, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("lack", ["nothing", "maps"])
+def test_bfloat16_is_the_plain_net_to_its_rounding(lack):
+    net, style = TransferNet(CONFIG).eval().requires_grad_(False), torch.randn(STYLE_DIM)
+    torch.nn.init.normal_(net.head_out.weight, std=0.3)
+    torch.nn.init.normal_(net.head_out.bias, std=0.3)
+    given = frame((96, 640))
+    given = replace(given, **{lack: None}) if lack == "maps" else given
+    painted = StyledPainter(net, style, 2, dtype=torch.bfloat16).paint(given)
+    wanted = plainly(net, given, style, 2)
+    apart = (painted - wanted).square().mean().sqrt()
+    assert painted.dtype == torch.float32 and wanted.std() > 0.3
+    assert 0.0 < apart < 0.02 * wanted.std()  # each feature keeps three digits at most
+
+
 @pytest.mark.parametrize("size", [(1, 1), (17, 41), (90, 640)])
 def test_odd_sizes_are_padded_as_for_the_plain_net(size):
     model, given = EmbeddedModel(net=loud_net(), reader=None, sha256=""), frame(size)

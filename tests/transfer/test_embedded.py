@@ -9,7 +9,7 @@ import torch  # noqa: TID253
 import warp as wp
 
 from cosmos.bridge.errors import ModelError, ModelWeightsError
-from cosmos.bridge.transfer.embedded import EmbeddedTransfer
+from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
 from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, TransferRequest
 
 
@@ -49,7 +49,7 @@ def test_every_field_of_a_request_and_every_option_is_changed_or_refused_here(mo
     assert named | {"clip", "controls", "num_steps", "overlap", "preserve"} == {
         item.name for item in fields(TransferRequest)
     }
-    assert {item.name for item in fields(model.Options)} == {"weights"}
+    assert {item.name for item in fields(model.Options)} == {"weights", "dtype"}
 
 
 @pytest.mark.parametrize(
@@ -201,6 +201,38 @@ def test_a_device_that_is_not_there_is_refused(tiny_folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match="sees no CUDA device"):
         EmbeddedTransfer(tiny_folder).load("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("told", "dtype"),
+    [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")],
+)
+def test_features_are_what_the_processor_multiplies_fast(tiny_folder, ask, monkeypatch, told, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert EmbeddedTransfer(tiny_folder).transfer(ask()).provenance.dtype == dtype
+
+
+def test_a_torch_that_tells_nothing_of_its_processor_computes_in_float32(tiny_folder, ask, monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert EmbeddedTransfer(tiny_folder).transfer(ask()).provenance.dtype == "float32"
+
+
+def test_the_type_of_the_features_can_be_asked_for(tiny_folder, ask):
+    made = {}
+    for dtype in ("float32", "bfloat16"):
+        result = EmbeddedTransfer(EmbeddedOptions(weights=str(tiny_folder), dtype=dtype)).transfer(ask())
+        assert result.provenance.dtype == dtype
+        made[dtype] = result.rgb.numpy().astype(float)
+    apart = np.abs(made["float32"] - made["bfloat16"])
+    assert 0.0 < apart.mean() < 1.0
+
+
+def test_another_type_of_features_is_refused(monkeypatch, tiny_folder):
+    with pytest.raises(ValueError, match='must be "float32" or "bfloat16", got \'float16\''):
+        EmbeddedOptions(dtype="float16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ModelError, match="float32 on CUDA"):
+        EmbeddedTransfer(EmbeddedOptions(weights=str(tiny_folder), dtype="bfloat16")).load("cuda:0")
 
 
 def test_unloading_frees_the_net(tiny_folder):

@@ -4,6 +4,9 @@ It computes what ``TransferNet.forward`` does, to rounding. A clip has one style
 of the convolutions before them. What does not depend on neighbours is done at the trunk's size, where it commutes with
 the bilinear interpolation. The head works on bands of rows that fit a processor's cache, so no picture-sized features
 exist and memory does not grow with the net.
+
+Features may be bfloat16, which some processors multiply at twice the rate; gains, biases and the pictures that they are
+applied to stay float32.
 """
 
 from __future__ import annotations
@@ -28,8 +31,10 @@ from cosmos.models.embedded.net import (
     TransferNet,
 )
 
-_BAND_PIXELS = 40_000
-"""Pixels of a band: its features are a few megabytes."""
+_BAND_BYTES = 320_000
+"""Bytes of a channel of a band: its features are a few megabytes."""
+_MANY_CHANNELS = 16
+"""Channels from which on torch pools pictures faster than it sums them."""
 _HALO = 2
 """Rows that the head's convolutions look beyond a band."""
 
@@ -53,15 +58,17 @@ class FrameInputs:
 class _Affine:
     """A convolution with the scale and shift that follow it."""
 
-    def __init__(self, layer: nn.Conv2d, film: Film | None = None, code: Tensor | None = None) -> None:
+    def __init__(
+        self, layer: nn.Conv2d, dtype: torch.dtype, film: Film | None = None, code: Tensor | None = None
+    ) -> None:
         weight, bias = layer.weight, layer.bias
         if bias is None:  # every layer of the net has one
             bias = weight.new_zeros(weight.shape[0])
         if film is not None:
             scale, shift = film.affine(code)[0].chunk(2)
             weight, bias = weight * (1.0 + scale[:, None, None, None]), bias * (1.0 + scale) + shift
-        self.weight = weight.contiguous(memory_format=torch.channels_last)
-        self.bias = bias.contiguous()
+        self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.bias = bias.to(dtype).contiguous()
         self.stride, self.padding = layer.stride, layer.padding
 
         self.matrix = self.weight[:, :, 0, 0].t().contiguous()
@@ -78,9 +85,9 @@ class _Affine:
 class _StyledBlock:
     """A residual block with its style folded in."""
 
-    def __init__(self, block: Block, code: Tensor) -> None:
-        self.skip = _Affine(block.skip) if isinstance(block.skip, nn.Conv2d) else None
-        self.first, self.second = _Affine(block.first, block.film, code), _Affine(block.second)
+    def __init__(self, block: Block, dtype: torch.dtype, code: Tensor) -> None:
+        self.skip = _Affine(block.skip, dtype) if isinstance(block.skip, nn.Conv2d) else None
+        self.first, self.second = _Affine(block.first, dtype, block.film, code), _Affine(block.second, dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         hidden = self.first(functional.silu(_level(x), inplace=True))
@@ -95,10 +102,11 @@ class StyledPainter:
         net: The net, in float32.
         style: The style vector, shape [style].
         coarse: Size ratio of picture to trunk.
+        dtype: Of the features, float32 or bfloat16.
     """
 
-    def __init__(self, net: TransferNet, style: Tensor, coarse: int) -> None:
-        self._net, self._coarse = net, coarse
+    def __init__(self, net: TransferNet, style: Tensor, coarse: int, *, dtype: torch.dtype = torch.float32) -> None:
+        self._net, self._coarse, self._dtype = net, coarse, dtype
         self._seen: Tensor | None = None
         self._multiple = coarse * 2 ** (len(net.config.channels) - 1)
         self._falls = style[STYLE_RAIN : STYLE_SNOW + 1]
@@ -107,21 +115,25 @@ class StyledPainter:
         with torch.inference_mode():
             code = net.style(told[None])
             self._picture, self._fallen, self._hints, self._light = (
-                _Spoken(branch) for branch in (net.picture, net.fallen, net.hints, net.light)
+                _Spoken(branch, dtype) for branch in (net.picture, net.fallen, net.hints, net.light)
             )
             self._branches = {
-                kind: _Spoken(branch) for kind, branch in net.branches.items() if isinstance(branch, Branch)
+                kind: _Spoken(branch, dtype) for kind, branch in net.branches.items() if isinstance(branch, Branch)
             }
-            self._down, self._up = (_styled(blocks, code) for blocks in (net.down, net.up))
-            self._shrink = [_Affine(layer) for layer in net.shrink if isinstance(layer, nn.Conv2d)]
-            self._grow = [_Affine(layer) for layer in net.grow if isinstance(layer, nn.Conv2d)]
+            self._down, self._up = (_styled(blocks, dtype, code) for blocks in (net.down, net.up))
+            self._shrink = [_Affine(layer, dtype) for layer in net.shrink if isinstance(layer, nn.Conv2d)]
+            self._grow = [_Affine(layer, dtype) for layer in net.grow if isinstance(layer, nn.Conv2d)]
             features = net.config.features
-            head = _Affine(net.head_in, net.head_film, code)
-            self._features, self._head_bias = _Affine(net.features), head.bias
+            head = _Affine(net.head_in, dtype, net.head_film, code)
+            self._features, self._head_bias = _Affine(net.features, dtype), head.bias
             self._from_features, self._from_seen = head.matrix[:features], head.matrix[features:]
-            self._broad = _Affine(net.broad)
-            self._mid, self._last = _Affine(net.head_mid, net.head_mid_film, code), _Affine(net.head_last)
-            self._out = _Affine(net.head_out)
+            self._broad = _Affine(net.broad, dtype)
+            self._mid, self._last = (
+                _Affine(net.head_mid, dtype, net.head_mid_film, code),
+                _Affine(net.head_last, dtype),
+            )
+            self._out = _Affine(net.head_out, dtype)
+            self._start = net.start.to(dtype)
 
     def paint(self, frame: FrameInputs) -> Tensor:
         """Return a picture around [-1, 1] (not clamped), float32, shape [3, H, W]."""
@@ -132,12 +144,13 @@ class StyledPainter:
             flat = features[0].permute(1, 2, 0)
             hidden = torch.addmm(self._head_bias, flat.reshape(-1, flat.shape[2]), self._from_features)
             broad = torch.addmm(self._broad.bias, flat.reshape(-1, flat.shape[2]), self._broad.matrix)
-            hidden, broad = (x.view(*flat.shape[:2], -1) for x in (hidden, broad))
-            rows = max(16, _BAND_PIXELS // seen.shape[1])
-            out = seen.new_empty((3, height, width))
+            hidden, broad = (x.view(*flat.shape[:2], -1).float() for x in (hidden, broad))
+            rows = max(16, _BAND_BYTES // (seen.shape[1] * seen.element_size()))
+            out = torch.empty((3, height, width), dtype=torch.float32, device=seen.device)
             for top in range(0, height, rows):
                 bottom = min(top + rows, height)
-                out[:, top:bottom] = self._band(seen, hidden, broad, top, bottom, frame.maps is not None)[..., :width]
+                said = self._band(seen, hidden, broad, top, bottom)[..., :width]
+                out[:, top:bottom] = self._apply(said, frame, seen[top:bottom, :width, HIT], top)
             return out
 
     def _see(self, frame: FrameInputs) -> Tensor:
@@ -148,7 +161,7 @@ class StyledPainter:
         parts = (config.hints, 2, 3, config.maps)
         seen = self._seen  # used again: new memory of this size costs as much as to fill it
         if seen is None or seen.shape[:2] != whole or seen.device != frame.rgb.device:
-            seen = torch.empty((*whole, sum(parts)), dtype=torch.float32, device=frame.rgb.device)
+            seen = torch.empty((*whole, sum(parts)), dtype=self._dtype, device=frame.rgb.device)
             self._seen = seen
         hints, falls, rgb, maps = seen[:height, :width].split(parts, dim=2)
         _put(rgb, frame.rgb)
@@ -157,8 +170,9 @@ class StyledPainter:
             falls.copy_(self._falls.expand_as(falls))
         else:
             _put(maps, frame.maps)
-            reached = torch.where(maps[..., CLEAR_AIR] < -0.99, 1.0, (maps[..., OPEN] + 1.0) * 0.5)[..., None]
-            torch.mul(reached, self._falls, out=falls)
+            reached = _levels(frame.maps[..., OPEN]).mul_(1.0 / 255.0)
+            reached = torch.where(_is_sky(_levels(frame.maps[..., CLEAR_AIR])), 1.0, reached)[..., None]
+            falls.copy_(reached * self._falls)
         depth = frame.weights.get("depth")
         if frame.hints is None or depth is None:
             hints.zero_()
@@ -167,17 +181,17 @@ class StyledPainter:
             if float(depth.min()) * FULL_HINTS < 1.0:
                 hints.mul_(_present(depth)[..., None])
             if frame.maps is not None:
-                hints[..., FALLEN_HINTS].mul_(reached)
+                hints[..., FALLEN_HINTS].mul_(reached.to(hints.dtype))
         seen[:height, width:] = seen[:height, width - 1 : width]
         seen[height:] = seen[height - 1 : height]
         return seen
 
     def _understand(self, frame: FrameInputs, seen: Tensor) -> Tensor:
         """Return the trunk's features, shape [1, features, h, w]."""
-        net, config = self._net, self._net.config
+        config = self._net.config
         size = (seen.shape[0] // self._coarse, seen.shape[1] // self._coarse)
         hints, falls, rgb, maps = _averaged(seen, self._coarse).split((config.hints, 2, 3, config.maps), dim=1)
-        x = net.start + self._picture(rgb) + self._fallen(falls)
+        x = self._start + self._picture(rgb) + self._fallen(falls)
         for kind in config.controls:
             if kind in frame.controls:
                 weight = self._coarse_map(frame.weights[kind][..., None], size)
@@ -194,12 +208,12 @@ class StyledPainter:
         height, width, channels = picture.shape
         whole = (size[0] * self._coarse, size[1] * self._coarse)
         if whole == (height, width) and picture.dtype == torch.float32:
-            return _averaged(picture, self._coarse)
+            return _averaged(picture, self._coarse).to(self._dtype)
         padded = torch.empty((*whole, channels), dtype=torch.float32, device=picture.device)
         _put(padded[:height, :width], picture)
         padded[:height, width:] = padded[:height, width - 1 : width]
         padded[height:] = padded[height - 1 : height]
-        return _averaged(padded, self._coarse)
+        return _averaged(padded, self._coarse).to(self._dtype)
 
     def _trunk(self, x: Tensor) -> Tensor:
         kept = []
@@ -216,20 +230,20 @@ class StyledPainter:
                 x = block(x)
         return self._features(functional.silu(_level(x), inplace=True))
 
-    def _band(self, seen: Tensor, hidden: Tensor, broad: Tensor, top: int, bottom: int, lit: bool) -> Tensor:
-        """Return rows of the picture, padded in width, shape [3, rows, W']."""
+    def _band(self, seen: Tensor, hidden: Tensor, broad: Tensor, top: int, bottom: int) -> Tensor:
+        """Return gain, bias and shares of rows of the picture, padded in width, float32, shape [8, rows, W']."""
         high, low = max(top - _HALO, 0), min(bottom + _HALO, seen.shape[0])
         width = seen.shape[1]
-        x = self._rows(hidden, high, low, width)
+        x = self._rows(hidden, high, low, width).to(self._dtype)
         x.view(-1, x.shape[2]).addmm_(seen[high:low].view(-1, seen.shape[2]), self._from_seen)
         x = _pictured(functional.silu(x, inplace=True))
         x = functional.silu(self._mid(x), inplace=True)
         x = functional.silu(self._last(x), inplace=True)
         x = x[0].permute(1, 2, 0)[top - high : x.shape[2] - (low - bottom)]
-        said = torch.addmm(self._out.bias[:, None], self._out.matrix.t(), x.reshape(-1, x.shape[2]).t())
+        said = torch.addmm(self._out.bias[:, None], self._out.matrix.t(), x.reshape(-1, x.shape[2]).t()).float()
         said = said.view(8, *x.shape[:2])
         said[:6] += self._rows(broad, top, bottom, width).permute(2, 0, 1)
-        return self._apply(said, seen[top:bottom].permute(2, 0, 1), lit)
+        return said
 
     def _rows(self, coarse: Tensor, top: int, bottom: int, width: int) -> Tensor:
         """Interpolate rows of a coarse picture [h, w, C] bilinearly, shape [rows, W', C]."""
@@ -242,26 +256,25 @@ class StyledPainter:
         wide = functional.interpolate(_pictured(rows), size=(bottom - top, width), mode="bilinear")
         return wide[0].permute(1, 2, 0)
 
-    def _apply(self, said: Tensor, seen: Tensor, lit: bool) -> Tensor:
-        """Apply gain, bias and shares to the pictures seen."""
-        config = self._net.config
+    def _apply(self, said: Tensor, frame: FrameInputs, hit: Tensor, top: int) -> Tensor:
+        """Apply gain, bias and shares [8, rows, W] to rows of the frame from ``top`` on; ``hit`` is their hint."""
         gain, bias, shares = said[:3], said[3:6], said[6:]
-        hint, _, rgb, maps = seen.split((config.hints, 2, 3, config.maps))
-        if not lit:
-            return (rgb + 1.0) * torch.exp(gain.clamp(-4.0, 2.0)) + (2.0 * bias - 1.0)
-        air = maps[CLEAR_AIR].contiguous()
-        clear = torch.where((air < -0.99) & (hint[HIT] < 0.5), 1.0, (air + 1.0) * 0.5)
-        base, white, mirror = maps[:9].contiguous().split(3)
-        out = gain.clamp_(-4.0, 2.0).mul_(clear).exp_().mul_(base + 1.0)
-        out.addcmul_(bias, clear, value=2.0)
-        out.addcmul_(shares[:1], white.sub_(base))
-        return out.addcmul_(shares[1:], mirror.add_(1.0)).sub_(1.0)
+        part = slice(top, top + said.shape[1])
+        if frame.maps is None:
+            base = _planes(frame.rgb[part])
+            return torch.exp(gain.clamp(-4.0, 2.0)).mul_(base).mul_(1.0 / 127.5).add_(bias, alpha=2.0).sub_(1.0)
+        maps = _planes(frame.maps[part, :, : CLEAR_AIR + 1])
+        air, (base, white, mirror) = maps[CLEAR_AIR], maps[:9].split(3)
+        clear = torch.where(_is_sky(air) & (hit < 0.5), 1.0, air * (1.0 / 255.0))
+        out = gain.clamp(-4.0, 2.0).mul_(clear).exp_().mul_(base)
+        out.addcmul_(shares[:1], white.sub_(base)).addcmul_(shares[1:], mirror)
+        return out.mul_(1.0 / 127.5).addcmul_(bias, clear, value=2.0).sub_(1.0)
 
 
-def _styled(levels: nn.ModuleList, code: Tensor) -> list[list[_StyledBlock]]:
+def _styled(levels: nn.ModuleList, dtype: torch.dtype, code: Tensor) -> list[list[_StyledBlock]]:
     """Fold the style into the blocks of each level."""
     return [
-        [_StyledBlock(block, code) for block in blocks.blocks if isinstance(block, Block)]
+        [_StyledBlock(block, dtype, code) for block in blocks.blocks if isinstance(block, Block)]
         for blocks in levels
         if isinstance(blocks, Blocks)
     ]
@@ -270,8 +283,8 @@ def _styled(levels: nn.ModuleList, code: Tensor) -> list[list[_StyledBlock]]:
 class _Spoken:
     """What a branch says at full weight."""
 
-    def __init__(self, branch: Branch) -> None:
-        self._see, self._speak = _Affine(branch.see), _Affine(branch.speak)
+    def __init__(self, branch: Branch, dtype: torch.dtype) -> None:
+        self._see, self._speak = _Affine(branch.see, dtype), _Affine(branch.speak, dtype)
 
     def __call__(self, seen: Tensor) -> Tensor:
         return self._speak(functional.silu(self._see(seen), inplace=True))
@@ -287,9 +300,24 @@ def _put(out: Tensor, picture: Tensor) -> None:
     if picture.dtype != torch.uint8:
         out.copy_(picture)
         return
-    rows = max(1, _BAND_PIXELS // picture.shape[1])
+    rows = max(1, _BAND_BYTES // (4 * picture.shape[1]))
     for top in range(0, picture.shape[0], rows):
         out[top : top + rows] = picture[top : top + rows].float().mul_(1.0 / 127.5).sub_(1.0)
+
+
+def _levels(picture: Tensor) -> Tensor:
+    """Return a picture's levels in [0, 255], float32."""
+    return picture.float() if picture.dtype == torch.uint8 else (picture + 1.0) * 127.5
+
+
+def _planes(rows: Tensor) -> Tensor:
+    """Return the levels of rows, shape [C, rows, W]; the caller may write over them."""
+    return _levels(rows).permute(2, 0, 1).contiguous()
+
+
+def _is_sky(air: Tensor) -> Tensor:
+    """Return where levels of the clearness of the air say that nothing is seen through it, as the net does."""
+    return air < 1.275
 
 
 def _pictured(rows: Tensor) -> Tensor:
@@ -306,6 +334,8 @@ def _level(x: Tensor) -> Tensor:
 def _averaged(picture: Tensor, ratio: int) -> Tensor:
     """Average squares of ``ratio`` pixels a side, from [H, W, C] to [1, C, h, w]."""
     height, width, channels = picture.shape
+    if channels >= _MANY_CHANNELS:
+        return functional.avg_pool2d(_pictured(picture), ratio)
     rows = picture.reshape(height // ratio, ratio, width * channels).sum(dim=1)
     cells = rows.view(height // ratio, width // ratio, ratio, channels).sum(dim=2)
     return _pictured(cells.mul_(1.0 / ratio**2))

@@ -69,6 +69,8 @@ class EmbeddedModel:
     reader: PromptReader
     sha256: str
     """One hash over all files."""
+    dtype: torch.dtype = torch.float32
+    """Of the features on a CPU, float32 or bfloat16; elsewhere they are float32."""
     _painters: dict[tuple[bytes, int], StyledPainter] = field(default_factory=dict, init=False, repr=False)
     """The painters of the looks that were asked for last."""
 
@@ -113,7 +115,7 @@ class EmbeddedModel:
 
     def _painter(self, style: Tensor, coarse: int) -> StyledPainter:
         key = (style.numpy().tobytes(), coarse)
-        painter = self._painters.pop(key, None) or StyledPainter(self.net, style, coarse)
+        painter = self._painters.pop(key, None) or StyledPainter(self.net, style, coarse, dtype=self.dtype)
         while len(self._painters) >= _MOST_PAINTERS:
             self._painters.pop(next(iter(self._painters)))
         self._painters[key] = painter  # the latest stands last
@@ -155,12 +157,20 @@ def padding_for(config: TransferNetConfig, size: tuple[int, int], coarse: int) -
     return 0, -size[1] % multiple, 0, -size[0] % multiple
 
 
-def load_embedded(folder: Path, device: str) -> EmbeddedModel:
+def multiplies_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 by instructions of its own; without them it is no faster."""
+    told = getattr(torch.cpu, "get_capabilities", None)  # older torch does not tell
+    known = {} if told is None else told()
+    return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def load_embedded(folder: Path, device: str, dtype: torch.dtype | None = None) -> EmbeddedModel:
     """Load net and reader.
 
     Args:
         folder: Folder of the weights.
         device: Torch device of the net; the reader stays on the CPU.
+        dtype: Of the features, float32 or on a CPU bfloat16; ``None`` takes bfloat16 where the processor multiplies it.
 
     Raises:
         WeightsError: If a file is missing, damaged or of another shape.
@@ -179,7 +189,17 @@ def load_embedded(folder: Path, device: str) -> EmbeddedModel:
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"The weights in {folder} do not fit this version of the model: {error}.") from error
     net = net.eval().requires_grad_(False).to(device=torch.device(device))
-    return EmbeddedModel(net=net, reader=reader, sha256=sha256)
+    if dtype is None:
+        dtype = torch.bfloat16 if device == "cpu" and multiplies_bfloat16() else torch.float32
+    return EmbeddedModel(net=net, reader=reader, sha256=sha256, dtype=dtype)
 
 
-__all__ = ["EmbeddedModel", "PaintInputs", "coarse_for", "join_inputs", "load_embedded", "padding_for"]
+__all__ = [
+    "EmbeddedModel",
+    "PaintInputs",
+    "coarse_for",
+    "join_inputs",
+    "load_embedded",
+    "multiplies_bfloat16",
+    "padding_for",
+]
