@@ -1,7 +1,10 @@
 """What a new process does beside: the collector waits, painting starts late, images are decoded on threads."""
 
 import gc
+import subprocess
+import sys
 import threading
+import weakref
 
 import cv2
 import numpy as np
@@ -24,6 +27,57 @@ def test_the_collector_is_left_as_it_was(on):
         assert gc.isenabled() == on
     finally:
         (gc.enable if was else gc.disable)()
+
+
+class _Knot:
+    """An object that only the collector can release."""
+
+    def __init__(self):
+        self.self = self
+
+
+def test_what_was_made_meanwhile_counts_as_old_and_is_released_in_time():
+    with collector_waits():
+        knot = _Knot()
+    assert any(one is knot for one in gc.get_objects(generation=2)), "the next quick look would go through all"
+    gone = weakref.ref(knot)
+    del knot
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_somebody_froze_stays_frozen():
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    try:
+        with collector_waits():
+            pass
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
+
+
+FIRST_PICTURE = """
+import sys
+from pxr import Usd, UsdGeom
+from cosmos.bridge.render.renderer import Renderer
+stage = Usd.Stage.CreateInMemory()
+UsdGeom.Cube.Define(stage, "/Cube")
+renderer = Renderer(stage, device="cpu", threads=1)
+frame = renderer.render(renderer.frame_camera((16, 16)), 0.0)
+assert frame.rgb.numpy().any()
+print(*(name for name in sys.modules if name.startswith("cosmos.bridge.")))
+"""
+
+
+def test_a_first_picture_reads_no_kernels_and_types_of_other_things():
+    done = subprocess.run([sys.executable, "-c", FIRST_PICTURE], check=True, capture_output=True, text=True)
+    loaded = {name.removeprefix("cosmos.bridge.") for name in done.stdout.splitlines()[-1].split()}
+    assert {"render.draw.shade", "render.draw.raster", "types.frame"} <= loaded
+    others = ("annotators", "lidar", "roadmap", "usd.trust")
+    drawn = ("cast", "clear", "parallel", "thorough", "layers", "balls", "trace", "tiles", "sweep", "particles", "lens")
+    unwanted = {f"render.{name}" for name in others} | {f"render.draw.{name}" for name in drawn}
+    assert not loaded & (unwanted | {"types.verdict", "types.transfer", "types.control"})
 
 
 @pytest.fixture

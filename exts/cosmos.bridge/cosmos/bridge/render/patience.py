@@ -12,7 +12,8 @@ def collector_waits() -> Iterator[None]:
     """Hold the collector back, for the whole process, until the block ends.
 
     A Warp kernel keeps its syntax tree, so that reading some hundred of them makes the collector look through all that
-    Warp and they consist of again and again: a third of the time that they take.
+    Warp and they consist of again and again: a third of the time that they take. What is there when the block ends
+    counts as old at once, and is looked through with all that is old.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -20,6 +21,9 @@ def collector_waits() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if gc.get_freeze_count() == 0:  # else some of what is frozen is not ours to release
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
