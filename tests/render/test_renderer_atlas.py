@@ -6,7 +6,6 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.render.draw.atlas import BASE_SLOT, Atlas, make_atlas, sample_slot, sample_texture
-from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 from cosmos.bridge.types import Instance
 
@@ -51,7 +50,7 @@ def scene_of(texture, slot=None):
 
 
 def read(scene, uv, device, *, footprint=0.0, slot=-1):
-    atlas = make_atlas(scene, Bands(device, 1))
+    atlas = make_atlas(scene, device)
     out = wp.empty(len(uv), dtype=wp.vec4, device=device)
     points = wp.array(uv.astype(np.float32), dtype=wp.vec2, device=device)
     wp.launch(_read_kernel, dim=len(uv), inputs=[atlas, points, footprint, slot, out], device=device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import warp as wp
@@ -12,9 +12,11 @@ from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.raster import Rasteriser
 from cosmos.bridge.render.draw.world import World
-from cosmos.bridge.render.lidar import Lidar, LidarScan, level_pose, mount_pose
 from cosmos.bridge.render.scene import Pose, Scene
 from cosmos.bridge.types import Camera, MapLine
+
+if TYPE_CHECKING:
+    from cosmos.bridge.render.lidar import Lidar, LidarScan
 
 
 class Details:
@@ -134,6 +136,7 @@ class Details:
             SourceError: If there is no prim at its mount.
         """
         from cosmos.bridge.render.draw.sweep import sweep  # its kernels take a while to read
+        from cosmos.bridge.render.lidar import LidarScan
 
         self._check()
         pose = self._sensor_pose(sensor)
@@ -152,6 +155,8 @@ class Details:
         )
 
     def _sensor_pose(self, sensor: Lidar) -> np.ndarray:
+        from cosmos.bridge.render.lidar import level_pose, mount_pose
+
         up_axis, time = self._scene.up_axis, self._pose.time_code
         if sensor.mount is None:
             pose = level_pose(self._camera, up_axis)

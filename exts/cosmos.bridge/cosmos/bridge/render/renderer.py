@@ -13,7 +13,6 @@ from cosmos.bridge.render.patience import collector_waits
 with collector_waits():
     import warp as wp
 
-    from cosmos.bridge.render.annotators import AnnotatorOptions, annotate, check_annotator, needs_picture
     from cosmos.bridge.render.details import Details
     from cosmos.bridge.render.draw.bands import Bands
     from cosmos.bridge.render.draw.resolve import Motion, find_motion, resolve
@@ -22,16 +21,18 @@ with collector_waits():
     from cosmos.bridge.render.draw.world import World
     from cosmos.bridge.render.quality import Quality, Reference, reference_of
     from cosmos.bridge.render.remarks import remarks
-    from cosmos.bridge.render.roadmap import MapStyle
     from cosmos.bridge.render.scene import Pose, RowsById, Scene
     from cosmos.bridge.render.targets import Target, Targets
-    from cosmos.bridge.types import Camera, Frame, Instance, LightMaps, Look, Progress
+    from cosmos.bridge.types import Camera, Frame, Instance, LightMaps, Look
 
 if TYPE_CHECKING:
     from pxr import Usd
 
+    from cosmos.bridge.render.annotators import AnnotatorOptions
     from cosmos.bridge.render.draw.paint import Painter
     from cosmos.bridge.render.draw.tiles import Tiles
+    from cosmos.bridge.render.roadmap import MapStyle
+    from cosmos.bridge.types import Progress
 
 
 class Renderer:
@@ -313,6 +314,8 @@ class Renderer:
             ConfigError: If an annotator is unknown.
             ValueError: If ``size`` is missing or disagrees.
         """
+        from cosmos.bridge.render.annotators import annotate, check_annotator, needs_picture  # kernels of their own
+
         names = [check_annotator(name) for name in annotators]
         frame = self.render(camera, time_code, **{"rgb": needs_picture(names), **drawing})
         return annotate(frame, names, options)

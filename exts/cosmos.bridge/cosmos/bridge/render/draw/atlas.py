@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
 
 wp.set_module_options({"enable_backward": False})
@@ -244,17 +243,13 @@ def _material_row(material: Material) -> list[float]:
 
 def _mip_levels(texels: np.ndarray) -> list[np.ndarray]:
     """Return the image and its halvings down to one texel, averages rounded to uint8."""
+    import cv2
+
     levels = [np.ascontiguousarray(texels, dtype=np.uint8)]
     while max(levels[-1].shape[:2]) > 1 and len(levels) < _LEVELS:
-        image = levels[-1]
-        h, w = image.shape[:2]
-        half_h, half_w = max(1, h // 2), max(1, w // 2)
-        low, right = int(h > 1), int(w > 1)
-        total = image[: 2 * half_h : 1 + low, : 2 * half_w : 1 + right].astype(np.uint16)
-        total += image[: 2 * half_h : 1 + low, right : 2 * half_w : 1 + right]
-        total += image[low : 2 * half_h : 1 + low, : 2 * half_w : 1 + right]
-        total += image[low : 2 * half_h : 1 + low, right : 2 * half_w : 1 + right]
-        levels.append(((total + 2) >> 2).astype(np.uint8))
+        h, w = (side // 2 * 2 or 1 for side in levels[-1].shape[:2])
+        size = (w + 1) // 2, (h + 1) // 2
+        levels.append(np.asarray(cv2.resize(levels[-1][:h, :w], size, interpolation=cv2.INTER_AREA)))
     return levels
 
 
@@ -292,9 +287,9 @@ def mean_color(texture: Texture) -> np.ndarray:
     step = max(1, max(texture.texels.shape[:2]) // 128)
     if texture.texels.dtype != np.uint8:
         return np.asarray(texture.texels[..., :3].mean(axis=(0, 1), dtype=np.float64))
-    texels = texture.texels[::step, ::step, :3]
-    values = _LINEAR[texels] if texture.srgb else texels.astype(np.float64) / 255.0
-    return np.asarray(values.reshape(-1, 3).mean(axis=0))
+    values = _LINEAR if texture.srgb else np.arange(256) / 255.0
+    texels = texture.texels[::step, ::step]
+    return np.array([values[texels[..., channel]].mean() for channel in range(3)])
 
 
 def _flat(slot: TextureSlot, constant: tuple[float, float, float], means: dict[int, np.ndarray]) -> np.ndarray:
@@ -309,11 +304,11 @@ def _levels(texels: np.ndarray) -> list[np.ndarray]:
     return [level.reshape(-1, 4).view("<u4").reshape(-1) for level in made]
 
 
-def make_atlas(scene: Scene, bands: Bands) -> Any:
-    """Return the scene's materials and textures as an Atlas on the device of ``bands``."""
-    rows, device = [], bands.device
+def make_atlas(scene: Scene, device: Any) -> Any:
+    """Return the scene's materials and textures as an Atlas on a device."""
+    rows = []
     images = {id(texture.texels): texture.texels for texture in scene.textures}  # one may be read in several ways
-    levels = bands.each(_levels, images.values())
+    levels = [_levels(image) for image in images.values()]
     lengths = [[len(level) for level in image] for image in levels]
     firsts = np.cumsum([0, *(sum(image) for image in lengths)]).tolist()
     laid = {
@@ -327,7 +322,7 @@ def make_atlas(scene: Scene, bands: Bands) -> Any:
         rows.append([w, h, len(starts), coding, *wraps, *texture.tiles, *starts, *[0] * (_LEVELS - len(starts))])
     materials = scene.materials or (Material(name="default", use_display_color=True),)
     seen = {slot.texture for item in materials for slot in (item.base_color_slot, item.emissive_slot)} - {-1}
-    means = dict(zip(seen, bands.each(lambda index: mean_color(scene.textures[index]), seen), strict=True))
+    means = {index: mean_color(scene.textures[index]) for index in seen}
     colors = np.array([_flat(item.base_color_slot, item.base_color, means) for item in materials])
     colors[[item.use_display_color and item.base_color_slot.texture < 0 for item in materials]] = -1.0
     emissive = np.array([_flat(item.emissive_slot, item.emissive, means) for item in materials])

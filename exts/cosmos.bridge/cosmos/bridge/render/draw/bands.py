@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional
 
 import warp as wp
 
@@ -14,8 +14,6 @@ from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.threads import usable_threads
 
 _CHUNKS_PER_THREAD = 4
-_Item = TypeVar("_Item")
-_Made = TypeVar("_Made")
 _RUN = 64
 """Items that one thread of a CPU launch works on in a loop of the kernel's own; reading its arguments costs as much as
 a quarter of an item."""
@@ -59,7 +57,11 @@ class Bands:
         if self._pool is None or pieces == 1:
             wp.launch(kernel, dim=count, inputs=[0, *inputs], device=self.device)
             return
-        edges = [count * piece // pieces for piece in range(pieces + 1)]
+        # The first launch of a kernel is one thread's alone: it is kept short.
+        start = 0 if kernel in self._begun else min(chunk, count // pieces)
+        edges = [start + (count - start) * piece // pieces for piece in range(pieces + 1)]
+        if start:
+            edges.insert(0, 0)
         self.run(kernel, [(end - start, (start,)) for start, end in pairwise(edges)], inputs)
 
     def load(self, kernel: Any) -> None:
@@ -135,10 +137,6 @@ class Bands:
         wp.launch(kernel, dim=count, inputs=[*own, *inputs], device=self.device)
         self._begun.add(kernel)
         return pieces[1:]
-
-    def each(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> list[_Made]:
-        """Return what becomes of each item, worked on side by side where there are threads."""
-        return list(map(work, items) if self._pool is None else self._pool.map(work, items))
 
     def aside(self, work: Callable[[], Any]) -> Callable[[], Any]:
         """Begin work that holds no interpreter lock for long, on a thread where there are several.

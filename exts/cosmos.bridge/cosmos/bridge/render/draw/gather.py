@@ -19,7 +19,6 @@ from cosmos.bridge.render.draw.frugal import (
     gather_frugally_kernel,
     spread_light_kernel,
 )
-from cosmos.bridge.render.draw.light import gather_light_kernel
 from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import ROOFED
 
@@ -104,6 +103,8 @@ class _Gathering:
 
     def fully(self) -> Any:
         """Light every cell with all its rays; return the grid."""
+        from cosmos.bridge.render.draw.thorough import gather_light_kernel  # takes a while to read
+
         raw, cells = self.empty(wp.vec3, wp.vec4), self.array(self.cells)
         inputs = [*self.scene, *self.layout, self.rays, self.effort.lamp, *raw]
         self.bands.launch(gather_light_kernel, len(cells), inputs, chunk=512)

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
-from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light_grid import pixel_of
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
-from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -113,119 +110,11 @@ def radiance_along(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, p: 
     return wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far), far
 
 
-@wp.func
-def _surroundings(
-    world: WorldArrays,
-    atlas: Atlas,
-    air: Air,
-    lamps: Lamps,
-    p: wp.vec3,
-    n: wp.vec3,
-    g: wp.vec3,
-    turn: wp.float32,
-    lift: wp.float32,
-    rays: wp.int32,
-):
-    """Irradiance from sky and surroundings, and openness, by ``rays`` of a spiral turned by the two shares."""
-    tx = frame_x(n)
-    ty = wp.cross(n, tx)
-    total = wp.vec3(0.0, 0.0, 0.0)
-    clear = wp.float32(0.0)
-    for r in range(rays):
-        # Cosine-weighted hemisphere: a spiral of strata, turned by the pattern.
-        s = (wp.float32(r) + lift) / wp.float32(rays)
-        angle = 6.2831853 * (turn + wp.float32(r) * 0.61803399)
-        radius = wp.sqrt(s)
-        d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
-        if wp.dot(d, g) < 0.02:
-            d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-        light, far = radiance_along(world, atlas, air, lamps, p, d)
-        total += light
-        clear += wp.min(1.0, far * far / 4.0)
-    share = 1.0 / wp.float32(wp.max(rays, 1))
-    total = total * (PI * share)
-    return wp.vec4(total[0], total[1], total[2], clear * share)
-
-
-@wp.func
-def _lamplight(
-    world: WorldArrays,
-    lamps: Lamps,
-    p: wp.vec3,
-    n: wp.vec3,
-    g: wp.vec3,
-    turn: wp.float32,
-    lift: wp.float32,
-    rays: wp.int32,
-):
-    """Irradiance of all lamps, with ``rays`` to each that casts shadows and counts."""
-    light = wp.vec3(0.0, 0.0, 0.0)
-    best = wp.float32(0.0)
-    for k in range(lamps.count):
-        light += lamp_irradiance(lamps, k, p, n)
-    peak = wp.max(light[0], wp.max(light[1], light[2]))
-    lit = wp.vec3(0.0, 0.0, 0.0)
-    for k in range(lamps.count):
-        part = lamp_irradiance(lamps, k, p, n)
-        best = wp.max(part[0], wp.max(part[1], part[2]))
-        if best > peak * 0.02 and lamps.shadows[k] == 1:
-            seen = wp.float32(0.0)
-            for r in range(rays):
-                a = lift + wp.float32(r) * 0.75487767
-                b = turn + wp.float32(r) * 0.56984029
-                to = lamp_point(lamps, k, a - wp.floor(a), b - wp.floor(b)) - p
-                if lamps.kinds[k] == 0:
-                    to = lamps.aims[k] * -1.0e4
-                distance = wp.length(to)
-                if wp.dot(to, g) > 0.0:
-                    seen += light_along(world, p, to / distance, distance * 0.995 - 0.02)
-            part = part * (seen / wp.float32(rays))
-        lit += part
-    return lit
-
-
-@wp.kernel
-def gather_light_kernel(
-    first: wp.int32,
-    world: WorldArrays,
-    atlas: Atlas,
-    air: Air,
-    lamps: Lamps,
-    surfaces: Surfaces,
-    width: wp.int32,
-    step: wp.int32,
-    columns: wp.int32,
-    rays: wp.int32,
-    lamp_rays: wp.int32,
-    lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
-    gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
-):
-    """Light that varies slowly, on every ``step``-th pixel; a 4 x 4 pattern of directions, for ``smooth_light``."""
-    cell = first + wp.tid()
-    row = cell // columns
-    column = cell - row * columns
-    height = surfaces.triangles.shape[0] // width
-    i = pixel_of(row, column, step, width, height)
-    lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
-    gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
-    if surfaces.triangles[i] < 0:
-        return
-    n = surfaces.normals[i]
-    g = surfaces.geometric[i]
-    p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-    pattern = wp.uint32((row & 3) * 4 + (column & 3))
-    turn = unit_of(mix_bits(pattern * wp.uint32(40503) + wp.uint32(7)))
-    lift = unit_of(mix_bits(pattern * wp.uint32(29411) + wp.uint32(131)))
-    gathered_out[cell] = _surroundings(world, atlas, air, lamps, p, n, g, turn, lift, rays)
-    lit_out[cell] = _lamplight(world, lamps, p, n, g, turn, lift, lamp_rays)
-
-
 __all__ = [
     "PI",
     "blocked",
     "bounced",
     "frame_x",
-    "gather_light_kernel",
     "radiance_along",
     "sun_along",
 ]

@@ -36,11 +36,13 @@ from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.quality import Reference
 from cosmos.bridge.render.scene import Pose, Scene
-from cosmos.bridge.types import Camera, LightMaps, Look, Progress
+from cosmos.bridge.types import Camera, LightMaps, Look
 
 if TYPE_CHECKING:
     from cosmos.bridge.render.draw.layers import LayerPainter
     from cosmos.bridge.render.draw.trace import PathTracer
+    from cosmos.bridge.types import Progress
+
 
 _ROOF_DEPTH = 25.0
 """From under a roof, weather is seen only before things farther than this [m]."""
@@ -57,8 +59,9 @@ class _Canvas:
         count = height * width
         self.device = device
         self.home = make_surfaces(count, device)
-        y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float32) + 0.5
-        self.home.image = wp.array(np.stack([x, y], axis=-1), dtype=wp.vec2, device=device)
+        image = np.empty((height, width, 2), dtype=np.float32)
+        image[..., 0], image[..., 1] = np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5
+        self.home.image = wp.array(image.reshape(-1, 2), dtype=wp.vec2, device=device, copy=False)
         self.colors = wp.empty(count, dtype=wp.vec3, device=device)
         self.marks = wp.empty(count, dtype=wp.uint8, device=device)
         self.fine_triangles = wp.empty((2 * height, 2 * width), dtype=wp.int32, device=device)

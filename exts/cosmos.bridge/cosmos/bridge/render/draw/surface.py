@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.draw.fast import fast_options
@@ -44,10 +45,15 @@ def make_surfaces(count: int, device: Any) -> Any:
     surfaces.triangles = wp.empty(count, dtype=wp.int32, device=device)
     surfaces.depths = wp.empty(count, dtype=wp.float32, device=device)
     for name in ("positions", "geometric", "normals", "base", "emissive", "specular"):
-        setattr(surfaces, name, wp.zeros(count, dtype=wp.vec3, device=device))
+        setattr(surfaces, name, wp.array(_zeros(count, 3), dtype=wp.vec3, device=device, copy=False))
     for name in ("gloss", "finish", "veil"):
-        setattr(surfaces, name, wp.zeros(count, dtype=wp.vec4, device=device))
+        setattr(surfaces, name, wp.array(_zeros(count, 4), dtype=wp.vec4, device=device, copy=False))
     return surfaces
+
+
+def _zeros(count: int, width: int) -> np.ndarray:
+    """Return zeros whose memory the system gives when they are first written to, on whichever thread that is."""
+    return np.zeros((count, width), dtype=np.float32)
 
 
 @wp.func

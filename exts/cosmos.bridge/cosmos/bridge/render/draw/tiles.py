@@ -11,10 +11,10 @@ from typing import Any
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.cast import first_seen
 from cosmos.bridge.render.draw.matter import corner_weights
 from cosmos.bridge.render.draw.resolve import facing_normal
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
-from cosmos.bridge.render.draw.visibility import first_seen
 from cosmos.bridge.render.draw.world import World, WorldArrays
 
 wp.set_module_options({"enable_backward": False})

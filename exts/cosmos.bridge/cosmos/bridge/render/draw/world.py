@@ -193,7 +193,7 @@ class World:
         """Counts how often anything has moved."""
         self.num_stacked = 0
         """Instances left out because they lie where MOST_STACKED of their kind lie."""
-        self.atlas = make_atlas(scene, bands)
+        self.atlas = make_atlas(scene, bands.device)
         """Materials and textures."""
         self.origin = self._find_origin(scene, pose)
         self.arrays = self._make_arrays(triangles, owners, faces, materials)

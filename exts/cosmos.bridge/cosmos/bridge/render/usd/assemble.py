@@ -23,10 +23,12 @@ from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.rows import Rows
 from cosmos.bridge.render.usd.textures import TextureLibrary
 from cosmos.bridge.render.usd.walk import TOLD_EVERY, Found, walk
-from cosmos.bridge.types import Instance, Progress
+from cosmos.bridge.types import Instance
 
 if TYPE_CHECKING:
     from pxr import Usd
+
+    from cosmos.bridge.types import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -209,7 +209,7 @@ class _Batch:
 
     def _repair(self, normals: np.ndarray) -> None:
         """Give corners without a normal that of their triangle."""
-        bad = (normals * normals).sum(-1) < 0.5
+        bad = np.einsum("...i,...i->...", normals, normals) < 0.5
         rows = np.flatnonzero(bad.any(1))
         if len(rows):
             a, b, c = (self._points[self._together[rows, k]] for k in range(3))

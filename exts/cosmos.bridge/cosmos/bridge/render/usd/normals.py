@@ -12,7 +12,7 @@ _PAIR_VALENCE = 64
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Normalise along the last axis; vectors of length zero stay zero."""
-    length = np.sqrt((vectors * vectors).sum(-1, keepdims=True))
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]  # a sum over an axis this short is slow
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0.0)
 
 

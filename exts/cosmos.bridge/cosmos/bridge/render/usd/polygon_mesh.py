@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SHARP = 2.0
 """Creases of less sharpness are rounded so much that they are drawn smooth."""
 
+_UV_TYPES = ("texCoord2f[]", "texCoord2h[]", "texCoord2d[]", "float2[]")
+
 Primvar = tuple[np.ndarray, str]
 """Flattened values and their interpolation."""
 
@@ -124,21 +126,15 @@ def _counts_problem(points: np.ndarray, counts: np.ndarray, indices: np.ndarray)
 
 def primvar_arrays(prim: Usd.Prim, time: Usd.TimeCode, notes: Notes) -> tuple[dict[str, Primvar], Any]:
     """Return the uv-like primvars (name -> flattened values, interpolation) and the primvar of displayColor."""
-    from pxr import Sdf, UsdGeom
+    from pxr import UsdGeom
 
-    uv_types = (
-        Sdf.ValueTypeNames.TexCoord2fArray,
-        Sdf.ValueTypeNames.TexCoord2hArray,
-        Sdf.ValueTypeNames.TexCoord2dArray,
-        Sdf.ValueTypeNames.Float2Array,
-    )
     found: dict[str, Primvar] = {}
     api, color = UsdGeom.PrimvarsAPI(prim), None
     for primvar in api.FindPrimvarsWithInheritance():
         name = primvar.GetPrimvarName()
         if name == "displayColor":
             color = primvar
-        elif primvar.GetTypeName() in uv_types:
+        elif str(primvar.GetTypeName()) in _UV_TYPES:
             values = primvar.ComputeFlattened(time)
             if values is None and primvar.IsIndexed() and primvar.HasAuthoredValue():
                 notes.add("Primvars whose indices point past their values are not used", str(prim.GetPath()))

@@ -53,9 +53,8 @@ def _mend_concave(
     a, b, c = (points[indices[corners[:, k]]].astype(np.float64) for k in range(3))
     p, q = (b - a).T, (c - a).T  # not np.cross, which costs more than all the rest on a small mesh
     normals = np.stack([p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]], axis=1)
-    whole = np.zeros((len(counts), 3))
-    np.add.at(whole, faces, normals)
-    against = (normals * whole[faces]).sum(-1) < 0.0
+    whole = np.stack([np.bincount(faces, normals[:, axis], len(counts)) for axis in range(3)], axis=1)
+    against = np.einsum("ij,ij->i", normals, whole[faces]) < 0.0
     if not against.any():
         return corners
     corners = corners.copy()

@@ -21,11 +21,13 @@ from cosmos.bridge.render.usd.labels import Labels
 from cosmos.bridge.render.usd.lights import light_at
 from cosmos.bridge.render.usd.roadmap import RoadMap
 from cosmos.bridge.render.usd.transforms import Transforms, may_move, world_rows
-from cosmos.bridge.render.usd.trust import check_trust
-from cosmos.bridge.types import Camera, MapLine, Progress
+from cosmos.bridge.types import Camera, MapLine
 
 if TYPE_CHECKING:
     from pxr import Usd
+
+    from cosmos.bridge.types import Progress
+
 
 _LISTED = 12
 """Most cameras that an error names."""
@@ -306,6 +308,8 @@ def open_stage(path: str, *, untrusted: bool = False) -> Usd.Stage:
     if not inside and os.path.isdir(path):
         raise SourceError(f"Stage {path} is a folder; name a usd, usda, usdc or usdz file in it.")
     if untrusted:
+        from cosmos.bridge.render.usd.trust import check_trust
+
         check_trust(path)
     try:
         return Usd.Stage.Open(path)

@@ -61,7 +61,8 @@ class TextureLibrary:
             path: Resolved path.
         """
         if path and "<UDIM>" not in path and path not in self._begun and path not in self._images:
-            self._pool = self._pool or ThreadPoolExecutor(usable_threads(), "cosmos_bridge_images")
+            # One core is left to the thread that reads on.
+            self._pool = self._pool or ThreadPoolExecutor(max(1, usable_threads() - 1), "cosmos_bridge_images")
             self._begun[path] = self._pool.submit(_decoded, path)
 
     def close(self) -> None:
@@ -280,7 +281,9 @@ def _decode_image(encoded: bytes) -> Optional[np.ndarray]:
         return None
     if image.ndim == 2:
         return image[..., None]
-    return image[..., [2, 1, 0, *range(3, image.shape[2])]] if image.shape[2] >= 3 else image
+    if image.shape[2] < 3:
+        return image
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
 
 
 def _decode_exr(encoded: bytes) -> Optional[np.ndarray]:

@@ -11,10 +11,12 @@ from cosmos.bridge.render.usd.labels import Labels, direct_labels, inherit
 from cosmos.bridge.render.usd.lights import is_light
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.shapes import SHAPES
-from cosmos.bridge.types import Progress
 
 if TYPE_CHECKING:
     from pxr import Usd
+
+    from cosmos.bridge.types import Progress
+
 
 _UNDRAWN = ("NurbsPatch", "TetMesh", "Volume", "ParticleField3DGaussianSplat")
 
