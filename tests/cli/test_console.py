@@ -33,6 +33,11 @@ def test_a_line_says_clip_part_steps_and_time_left():
     assert line == "[1 min 05 s] clip 2/4: render 3/24, about 2 min 10 s left"
 
 
+def test_a_line_says_when_its_part_is_done_before_any_clip_is():
+    line = describe(at(stage="transfer (chunk 2 of 5)", done=47, total=175, clips_total=1, seconds=65.0, stage_eta=176))
+    assert line == "[1 min 05 s] clip 1/1: transfer (chunk 2 of 5) 47/175, done in about 2 min 56 s"
+
+
 def test_a_line_counts_where_the_end_is_not_known():
     line = describe(at(stage="prims found", done=20000, total=0, clips_done=0, clips_total=1, seconds=2.0))
     assert line == "[2.0 s] clip 1/1: prims found 20000"
@@ -64,10 +69,10 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     display = make_display()
     assert type(display) is RichDisplay
     with display:
-        display.show(at(stage="render", done=3, total=24, clips_done=1, clips_total=4, eta=130.0))
+        display.show(at(stage="render", done=3, total=24, clips_done=1, clips_total=4, eta=130.0, stage_eta=9.0))
     text = terminal.getvalue()
     assert "render" in text
-    assert "2 min 10 s left" in text
+    assert "2 min 10 s left" in text and "9.0 s left" in text
 
 
 def test_no_color_means_no_color(monkeypatch):

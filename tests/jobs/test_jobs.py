@@ -80,6 +80,47 @@ def test_the_estimate_follows_the_pace_of_the_clips():
     assert snapshots[3].eta == pytest.approx(0.1, abs=0.06)
 
 
+def test_the_estimate_of_a_stage_follows_the_pace_of_its_steps(monkeypatch):
+    now, snapshots = [100.0], []
+    monkeypatch.setattr("cosmos.bridge.jobs.time.monotonic", lambda: now[0])
+
+    def work(progress, stop):
+        for stage, done, at in (
+            ("read", 10, 110.0),
+            ("transfer", 10, 120.0),  # another stage begins, wherever its count stands
+            ("transfer (chunk 1 of 2)", 12, 126.0),  # 3 s a step, 8 steps to go
+            ("transfer (chunk 2 of 2)", 16, 138.0),  # a chunk is no stage of its own
+            ("transfer", 1, 150.0),  # the next clip
+        ):
+            now[0] = at
+            progress(stage, done, 20)
+
+    job = Job(work)
+    job.listen(snapshots.append)
+    job.start().result(5)
+    assert [snapshot.stage_eta for snapshot in snapshots] == [None, None, 24.0, 12.0, None]
+
+
+def test_the_estimate_of_a_stage_runs_down_while_a_step_lasts(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("cosmos.bridge.jobs.time.monotonic", lambda: now[0])
+    gate, seen = threading.Event(), threading.Event()
+
+    def work(progress, stop):
+        progress("transfer", 0, 10)
+        now[0] = 110.0
+        progress("transfer", 1, 10)
+        now[0] = 114.0
+        seen.set()
+        gate.wait(5)
+
+    job = Job(work).start()
+    seen.wait(5)
+    assert job.progress.stage_eta == 86.0
+    gate.set()
+    job.result(5)
+
+
 def test_cancel_asks_to_finish_and_cancel_now_aborts():
     asked, gate = [], threading.Event()
 

@@ -15,7 +15,7 @@ from cosmos.bridge.jobs import JobProgress, JobState
 from cosmos.bridge.kit.ui import backends
 from cosmos.bridge.kit.ui.model import ClassRow, PanelModel, StageView
 from cosmos.bridge.kit.ui.presets import AS_IT_IS, PRESETS
-from cosmos.bridge.kit.ui.queue_rows import QueueRows, outcome
+from cosmos.bridge.kit.ui.queue_rows import outcome, queue_rows
 from cosmos.bridge.kit.ui.state import PanelState
 from cosmos.bridge.kit.ui.words import to_toml
 from cosmos.bridge.runs.summary import RunSummary
@@ -174,25 +174,21 @@ def run_of(state=JobState.RUNNING, summary=None, **progress):
     )
 
 
-def test_the_time_that_is_left_follows_the_pace():
-    now = [100.0]
-    rows = QueueRows(lambda: now[0])
-    run = run_of(stage="transfer", done=2, total=10)
-    assert rows.of([run])[0].left == ""
-    now[0], run.progress = 106.0, replace(run.progress, done=4)  # two steps in six seconds
-    (row,) = rows.of([run])
-    assert row.left == "transfer done in about 18 s" and row.text == "transfer 4 of 10"
+def test_the_time_that_is_left_is_that_of_the_stage_until_a_clip_is_made():
+    (row,) = queue_rows([run_of(stage="transfer", done=2, total=10)])
+    assert row.left == ""
+    run = run_of(stage="transfer (chunk 1 of 2)", done=4, total=10, stage_eta=18.2)
+    (row,) = queue_rows([run])
+    assert row.left == "transfer done in about 18 s" and row.text == "transfer (chunk 1 of 2) 4 of 10"
     assert row.share == pytest.approx(0.36)
-    run.progress = replace(run.progress, stage="judge", done=0, total=300)
-    assert rows.of([run])[0].left == ""
-    run.progress = replace(run.progress, eta=250.0, clips_done=1, clips_total=3)
-    (row,) = rows.of([run])
+    run.progress = replace(run.progress, stage="judge", done=0, total=300, eta=250.0, clips_done=1, clips_total=3)
+    (row,) = queue_rows([run])
     assert row.left == "about 4 min left" and row.text == "judge 0 of 300, clip 2 of 3"
 
 
 def test_rows_say_their_place_and_why_they_ended():
     waiting = [run_of(JobState.WAITING), run_of(JobState.WAITING)]
-    rows = QueueRows().of([run_of(), *waiting, run_of(JobState.FAILED), run_of(JobState.CANCELLED)])
+    rows = queue_rows([run_of(), *waiting, run_of(JobState.FAILED), run_of(JobState.CANCELLED)])
     assert [row.badge for row in rows] == ["running", "waiting", "waiting", "failed", "cancelled"]
     assert [row.text for row in rows[1:]] == ["number 1 in line", "number 2 in line", "why", "why"]
     assert [row.can_retry for row in rows] == [False, False, False, True, True]
@@ -217,7 +213,7 @@ def test_badges_tell_what_became_of_the_clips(counts, badge, retry):
     summary = RunSummary(
         out=Path("out"), planned=2, **{**zero, **counts}, attempts=2, rejected_attempts=0, seconds=75.0
     )
-    (row,) = QueueRows().of([run_of(JobState.DONE, summary)])
+    (row,) = queue_rows([run_of(JobState.DONE, summary)])
     assert outcome(summary) == row.badge == badge and row.can_retry == retry
     assert row.text.endswith("in 75 s") and f"{summary.accepted} of 2 accepted" in row.text
 

@@ -38,5 +38,7 @@ def test_steps_count_on_over_the_chunks():
     tell = count_steps(lambda *step: told.append(step), 3, 4)
     tell(0, 1)
     tell(2, 4)
-    assert told == [("transfer", 1, 12), ("transfer", 12, 12)]
+    assert told == [("transfer (chunk 1 of 3)", 1, 12), ("transfer (chunk 3 of 3)", 12, 12)]
+    count_steps(lambda *step: told.append(step), 1, 4)(0, 3)
+    assert told[-1] == ("transfer", 3, 4)
     count_steps(None, 3, 4)(0, 1)

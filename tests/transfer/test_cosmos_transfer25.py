@@ -120,7 +120,7 @@ def test_weights_are_capped_at_one_in_every_place(model, clip):
 def test_a_long_clip_is_painted_in_chunks_whose_seams_are_told(model, clip):
     told = []
     result = model.transfer(ask(clip), progress=lambda *step: told.append(step))
-    assert told == [("transfer", step, 4) for step in (1, 2, 3, 4)]  # two chunks of two steps
+    assert told == [(f"transfer (chunk {chunk} of 2)", 2 * chunk - 2 + step, 4) for chunk in (1, 2) for step in (1, 2)]
     effective = result.provenance.effective
     assert len(effective["seams"]) == 1 and effective["seams"][0] >= 0.0
     assert (effective["chunk_frames"], effective["overlap"], effective["size"]) == (5, 1, [48, 64])

@@ -89,6 +89,8 @@ class JobProgress:
     eta: Optional[float] = None
     """Wall time to the end [s], from the pace of the clips made so far (reading further cameras comes on top);
     ``None`` before the first clip is made."""
+    stage_eta: Optional[float] = None
+    """Wall time to the end of that stage [s], from the pace of its steps; ``None`` before two of them are told."""
 
 
 @dataclass(slots=True)
@@ -106,6 +108,9 @@ class _Meter:
     ticked: Optional[float] = None
     clips_made: int = 0
     clip_seconds: float = 0.0
+    stage_first: int = 0
+    stage_began: float = 0.0
+    stage_told: float = 0.0
     listeners: list[Callable[[JobProgress], None]] = field(default_factory=list)
 
 
@@ -216,7 +221,7 @@ class Job(Generic[Result]):
             if stage == CLIPS:
                 self._tick(done, total)
             else:
-                meter.stage, meter.done, meter.total = stage, done, total
+                self._step(stage, done, total)
             snapshot = self._snapshot()
             listeners = tuple(meter.listeners)
         for listener in listeners:
@@ -230,10 +235,21 @@ class Job(Generic[Result]):
             meter.clip_seconds += now - meter.ticked
         meter.clips_done, meter.clips_total, meter.ticked = done, total, now
 
+    def _step(self, stage: str, done: int, total: int) -> None:
+        """Count steps; what stands in brackets after a stage's name, such as its chunk, does not begin another."""
+        meter, now = self._meter, time.monotonic()
+        name, before = (text.partition(" (")[0] for text in (stage, meter.stage))
+        if name != before or total != meter.total or done < meter.done:
+            meter.stage_first, meter.stage_began = done, now
+        meter.stage, meter.done, meter.total, meter.stage_told = stage, done, total, now
+
     def _snapshot(self) -> JobProgress:
         meter = self._meter
         now = time.monotonic() if meter.ended is None else meter.ended
-        eta = None
+        eta = stage_eta = None
+        if meter.total and meter.done > meter.stage_first:
+            pace = (meter.stage_told - meter.stage_began) / (meter.done - meter.stage_first)
+            stage_eta = max(0.0, pace * (meter.total - meter.done) - (now - meter.stage_told))
         if meter.ticked is not None and meter.clips_made:
             pace = meter.clip_seconds / meter.clips_made
             eta = max(0.0, pace * (meter.clips_total - meter.clips_done) - (now - meter.ticked))
@@ -246,6 +262,7 @@ class Job(Generic[Result]):
             clips_total=meter.clips_total,
             seconds=now - meter.started if meter.started else 0.0,
             eta=eta,
+            stage_eta=stage_eta,
         )
 
 

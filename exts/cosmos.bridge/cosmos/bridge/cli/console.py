@@ -134,13 +134,16 @@ class RichDisplay:
 
     def show(self, progress: JobProgress) -> None:
         """Move the bars."""
-        left = "" if progress.eta is None else f"{seconds_text(progress.eta)} left"
+        left, stage_left = (
+            "" if eta is None else f"{seconds_text(eta)} left" for eta in (progress.eta, progress.stage_eta)
+        )
         self._progress.update(self._clips, completed=progress.clips_done, total=progress.clips_total or None, left=left)
         self._progress.update(
             self._part,
             description=progress.stage or "starting",
             completed=progress.done,
             total=progress.total or None,
+            left=stage_left,
         )
 
 
@@ -148,6 +151,8 @@ def describe(progress: JobProgress) -> str:
     """Write a snapshot as one line."""
     steps = f" {progress.done}/{progress.total}" if progress.total else f" {progress.done}" if progress.done else ""
     left = "" if progress.eta is None else f", about {seconds_text(progress.eta)} left"
+    if progress.eta is None and progress.stage_eta is not None:
+        left = f", done in about {seconds_text(progress.stage_eta)}"
     now = f"[{seconds_text(progress.seconds)}]"
     if progress.clips_total and progress.clips_done == progress.clips_total:
         return f"{now} {progress.clips_done}/{progress.clips_total} clips done, {progress.stage}{steps}"

@@ -52,11 +52,12 @@ def paint_chunks(
 
 
 def count_steps(progress: Optional[Progress], chunks: int, steps: int) -> Callable[[int, int], None]:
-    """Return what a sampler tells its chunk and step, as progress over all steps of a clip."""
+    """Return what a sampler tells its chunk and step, as progress over all steps of a clip; it names the chunk."""
 
     def tell(index: int, done: int) -> None:
         if progress is not None:
-            progress("transfer", index * steps + done, chunks * steps)
+            place = f" (chunk {index + 1} of {chunks})" if chunks > 1 else ""
+            progress(f"transfer{place}", index * steps + done, chunks * steps)
 
     return tell
 

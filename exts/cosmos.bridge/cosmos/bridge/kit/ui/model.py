@@ -15,7 +15,7 @@ from cosmos.bridge.kit.packages import missing_packages
 from cosmos.bridge.kit.run_queue import QueuedRun
 from cosmos.bridge.kit.ui.backends import BackendRow, backend_rows
 from cosmos.bridge.kit.ui.presets import AS_IT_IS
-from cosmos.bridge.kit.ui.queue_rows import QueueRow, QueueRows
+from cosmos.bridge.kit.ui.queue_rows import QueueRow, queue_rows
 from cosmos.bridge.kit.ui.state import KINDS, RANGES, ClassWeights, PanelState
 from cosmos.bridge.kit.ui.words import as_command, as_python
 from cosmos.bridge.settings import from_plain, to_plain
@@ -68,7 +68,6 @@ class PanelModel:
         self.pending, self.max_pending = 0, 2
         self._taken: dict[str, int] = {}
         self._find_backends = find_backends
-        self._rows = QueueRows()
         self._listeners: list[Callable[[], None]] = []
         self.backends = self._judge_backends()
 
@@ -304,7 +303,7 @@ class PanelModel:
 
     def rows(self, runs: Iterable[QueuedRun]) -> tuple[QueueRow, ...]:
         """Return the rows of the queue."""
-        return self._rows.of(runs)
+        return queue_rows(runs)
 
     def _judge_backends(self) -> tuple[BackendRow, ...]:
         state = self.state

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,65 +38,46 @@ class QueueRow:
     """Whether there is something to lay over the stage."""
 
 
-class QueueRows:
-    """Turns runs into rows; it remembers when each part began, for the time that is left."""
+def queue_rows(runs: Iterable[QueuedRun]) -> tuple[QueueRow, ...]:
+    """Return the rows of runs, in their order."""
+    waiting, rows = 0, []
+    for run in runs:
+        waiting += run.state is JobState.WAITING
+        rows.append(_row(run, waiting))
+    return tuple(rows)
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with nothing seen.
 
-        Args:
-            clock: Seconds that go by.
-        """
-        self._clock = clock
-        self._begun: dict[int, tuple[str, int, float]] = {}
+def _row(run: QueuedRun, place: int) -> QueueRow:
+    state, summary = run.state, run.summary
+    badge: Badge = "waiting"
+    text, left, share = f"number {place} in line", "", 0.0
+    if state is JobState.RUNNING:
+        progress = run.progress
+        badge, text, left, share = "running", _doing(progress), _left(progress), _share(progress)
+    elif summary is not None:
+        badge, text, share = outcome(summary), _told(summary), 1.0
+    elif run.over:
+        badge, text = "cancelled" if state is JobState.CANCELLED else "failed", run.error
+    return QueueRow(
+        run=run,
+        badge=badge,
+        text=text,
+        left=left,
+        share=share,
+        can_cancel=not run.over,
+        can_retry=can_retry(run),
+        has_results=(run.out / "manifest.json").is_file(),
+        has_layer=bool(summary and summary.accepted and summary.stage),
+    )
 
-    def of(self, runs: Iterable[QueuedRun]) -> tuple[QueueRow, ...]:
-        """Return the rows of runs, in their order."""
-        listed = tuple(runs)
-        self._begun = {key: begun for key, begun in self._begun.items() if key in {id(run) for run in listed}}
-        waiting = 0
-        rows = []
-        for run in listed:
-            waiting += run.state is JobState.WAITING
-            rows.append(self._row(run, waiting))
-        return tuple(rows)
 
-    def _row(self, run: QueuedRun, place: int) -> QueueRow:
-        state, summary = run.state, run.summary
-        badge: Badge = "waiting"
-        text, left, share = f"number {place} in line", "", 0.0
-        if state is JobState.RUNNING:
-            progress = run.progress
-            badge, text, left, share = "running", _doing(progress), self._left(run, progress), _share(progress)
-        elif summary is not None:
-            badge, text, share = outcome(summary), _told(summary), 1.0
-        elif run.over:
-            badge, text = "cancelled" if state is JobState.CANCELLED else "failed", run.error
-        return QueueRow(
-            run=run,
-            badge=badge,
-            text=text,
-            left=left,
-            share=share,
-            can_cancel=not run.over,
-            can_retry=can_retry(run),
-            has_results=(run.out / "manifest.json").is_file(),
-            has_layer=bool(summary and summary.accepted and summary.stage),
-        )
-
-    def _left(self, run: QueuedRun, progress: JobProgress) -> str:
-        """Return the time to the end, or that of this part while no clip was made yet."""
-        if progress.eta is not None:
-            return f"about {_seconds(progress.eta)} left"
-        stage, first, since = self._begun.get(id(run), ("", 0, 0.0))
-        now = self._clock()
-        if stage != progress.stage or progress.done < first:
-            self._begun[id(run)] = progress.stage, progress.done, now
-            return ""
-        steps = progress.done - first
-        if not steps or not progress.total:
-            return ""
-        return f"{progress.stage} done in about {_seconds((now - since) / steps * (progress.total - progress.done))}"
+def _left(progress: JobProgress) -> str:
+    """Return the time to the end, or that of this stage while no clip was made yet."""
+    if progress.eta is not None:
+        return f"about {_seconds(progress.eta)} left"
+    if progress.stage_eta is not None:
+        return f"{progress.stage.partition(' (')[0]} done in about {_seconds(progress.stage_eta)}"
+    return ""
 
 
 def can_retry(run: QueuedRun) -> bool:
@@ -143,4 +123,4 @@ def _seconds(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-__all__ = ["Badge", "QueueRow", "QueueRows", "can_retry", "outcome"]
+__all__ = ["Badge", "QueueRow", "can_retry", "outcome", "queue_rows"]
