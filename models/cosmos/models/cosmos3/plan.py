@@ -89,7 +89,8 @@ def plan_cosmos3(
             nets.vae.enable_tiling()
         with counting() as counter:
             latents = _empty(nets, 1, nets.vae.config.z_dim, latent_frames(frames), height // 16, width // 16)
-            videos = [encode(nets.vae, _empty(nets, 1, 3, frames, height, width)) for _ in range(controls)]
+            shown = [_empty(nets, 1, 3, frames, height, width) for _ in range(controls)]  # held while the part is made
+            videos = [encode(nets.vae, video) for video in shown]
             counter.end("encode")
             free = _flow(nets, [latents])
             counter.end("denoise without controls")

@@ -100,7 +100,7 @@ class Cosmos3:
             with plain_attention(self.device), torch.inference_mode():
                 latents = self._denoise(part, previous, sampling, tell)
                 with aside(self.transformer):
-                    previous = decode(self.vae, latents).float().clamp(-1.0, 1.0)
+                    previous = decode(self.vae, latents).clamp_(-1.0, 1.0)
             yield previous
 
     def _denoise(

@@ -71,13 +71,29 @@ class PromptEncoder:
         if missing:
             made = self._compute(missing, device, dtype)
             for prompt, embedding in made.items():
-                self._write(prompt, embedding, dtype)
+                self.keep(prompt, embedding, dtype)
                 found[prompt] = embedding
         return {prompt: embedding for prompt, embedding in found.items() if embedding is not None}
 
     def lacks(self, prompts: tuple[str, ...], dtype: torch.dtype) -> bool:
         """Whether the encoder itself is needed for some of these prompts."""
         return any(self._read(prompt, torch.device("cpu"), dtype) is None for prompt in prompts)
+
+    def keep(self, prompt: str, embedding: Embedding, dtype: torch.dtype) -> None:
+        """Put an embedding into the cache on disk, if there is one.
+
+        Args:
+            prompt: The text.
+            embedding: What the encoder made of it, in ``dtype``.
+            dtype: Type that it will be asked for in.
+        """
+        path = self._path(prompt, dtype)
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        save_file({"states": embedding.states.contiguous().cpu(), "cut": torch.tensor(embedding.cut)}, part)
+        part.replace(path)
 
     def _compute(self, prompts: list[str], device: torch.device, dtype: torch.dtype) -> dict[str, Embedding]:
         """Load the encoder, embed, and let it go."""
@@ -148,15 +164,6 @@ class PromptEncoder:
             return Embedding(states=tensors["states"], cut=int(tensors["cut"]))
         except (SafetensorError, KeyError):  # a run was killed while writing on a disk without atomic rename
             return None
-
-    def _write(self, prompt: str, embedding: Embedding, dtype: torch.dtype) -> None:
-        path = self._path(prompt, dtype)
-        if path is None:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        save_file({"states": embedding.states.contiguous().cpu(), "cut": torch.tensor(embedding.cut)}, part)
-        part.replace(path)
 
 
 def default_negative_prompt() -> str:

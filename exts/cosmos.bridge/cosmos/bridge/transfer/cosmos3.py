@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cosmos.models.chunks import Chunk
     from cosmos.models.cosmos3.loading import Loaded3
-    from cosmos.models.cosmos3.sampling import Part3, Sampling3
+    from cosmos.models.cosmos3.sampling import Cosmos3, Part3, Sampling3
 
 _NAME = "cosmos3"
 _KINDS = (ControlKind.EDGE, ControlKind.DEPTH, ControlKind.SEG, ControlKind.VIS, ControlKind.HDMAP)
@@ -109,7 +109,7 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
             self.name,
             request,
             self._options,
-            lambda chunks, tell: nets.paint(_parts(request, kinds, chunks), sampling, tell),
+            lambda chunks, tell: nets.paint(_parts(request, kinds, chunks, nets), sampling, tell),
             num_steps=sampling.num_steps,
             progress=progress,
         )
@@ -218,13 +218,15 @@ def _shares(request: TransferRequest, kinds: tuple[ControlKind, ...]) -> list[fl
     return [weight / sum(weights) for weight in weights]
 
 
-def _parts(request: TransferRequest, kinds: tuple[ControlKind, ...], chunks: tuple[Chunk, ...]) -> Iterator[Part3]:
-    """Bring the chunks of a request to tensors, one at a time."""
+def _parts(
+    request: TransferRequest, kinds: tuple[ControlKind, ...], chunks: tuple[Chunk, ...], nets: Cosmos3
+) -> Iterator[Part3]:
+    """Bring the chunks of a request to the nets' tensors, one at a time."""
     from cosmos.models.cosmos3.sampling import Part3
 
     for chunk in chunks:
         videos = (video_frames(request.controls[kind].video, chunk.sources, _MULTIPLE) for kind in kinds)
-        yield Part3(chunk=chunk, controls=tuple(videos))
+        yield Part3(chunk=chunk, controls=tuple(video.to(device=nets.device, dtype=nets.dtype) for video in videos))
 
 
 __all__ = ["Cosmos3Options", "Cosmos3Transfer"]
