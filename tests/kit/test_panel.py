@@ -14,8 +14,16 @@ FIELDS = {
     "width": 640, "height": 352, "num_frames": 24, "edge": 0.25, "depth": 0.1, "seg": 0.3, "vis": 0.9,
     "prompt": "fog", "negative_prompt": "blur", "output_dir": "results", "write_stage": False, "write_report": False,
     "seed": 7, "seed_locked": False, "variants": 3, "max_attempts": 5, "min_score": 0.75, "live_shares": True,
+    "transfer_device": "cuda:1", "worker_python": "/opt/cosmos/bin/python", "fall_back": True,
 }  # fmt: skip
-CHOICES = {"weather": "rain", "light": "night", "material": "worn", "transfer": "identity"}
+CHOICES = {
+    "weather": "rain",
+    "light": "night",
+    "material": "worn",
+    "transfer": "identity",
+    "placement": "worker",
+    "memory": "24",
+}
 
 
 def test_every_field_reaches_the_request(desk):
@@ -34,6 +42,9 @@ def test_every_field_reaches_the_request(desk):
         assert getattr(it.model.state, name) == value and it.model.keywords() != keywords
     assert it.model.keywords()["prompt"] == "fog, rain, puddles, at night, worn surfaces, scuffed paint"
     assert it.model.keywords()["retry"] == {"max_attempts": 5}
+    assert it.model.keywords()["offload"] == {
+        "placement": "worker", "device": "cuda:1", "python": "/opt/cosmos/bin/python", "memory": 24, "fall_back": True,
+    }  # fmt: skip
 
 
 def test_classes_of_the_stage_get_weights_of_their_own(desk):
@@ -199,6 +210,9 @@ def test_copied_command_means_the_same_config(desk, scene):
     it.put("class:crate", True)
     it.put("class:crate:vis", 1.0)
     it.put("write_report", False)
+    it.choose("placement", "worker")
+    it.put("worker_python", "/opt/my python")
+    it.put("fall_back", True)
     it.click("copy_cli")
     words = shlex.split(it.machine.clipboard.text)
     assert words[:2] == ["cosmos-bridge", "augment"]

@@ -77,6 +77,35 @@ def test_a_backend_is_judged_by_the_whole_request(judge):
     assert not row.fits and "identity does not use negative_prompt" in row.why
 
 
+def asked(**offload):
+    return BridgeConfig.from_mapping({"source": "s", "out": "o", "prompts": ["rain"], "offload": offload})
+
+
+def test_a_backend_is_judged_by_where_it_runs_and_the_memory_that_is_named(judge, tmp_path):
+    python = asked(placement="worker", python="/opt/cosmos/bin/python")
+    assert "no_such_module is missing" in judge(packages=("no_such_module",), config=asked()).why
+    assert "no_such_module" not in judge(packages=("no_such_module",), config=python).why
+    (tmp_path / "checkpoints" / "cosmos3").mkdir(parents=True)
+    assert "needs a CUDA device of 48 GB" in judge(gpus=(24,), base="cosmos3", config=asked()).why
+    assert judge(gpus=(24,), base="cosmos3", config=asked(memory=24)).fits
+    assert "needs a CUDA device of 32 GB" in judge(gpus=(24,), base="cosmos3", config=asked(memory=32)).why
+    row = judge(base="identity", config=asked(fall_back=True))
+    assert not row.fits and row.why.startswith("identity has no memory profiles, only cosmos-transfer2.5, cosmos3")
+
+
+def test_where_the_model_runs_judges_the_backends_again_and_is_refused_where_it_means_nothing():
+    pytest.importorskip("torch")
+    model = ready()
+    model.set(memory="24")
+    assert model.why_not().startswith("identity does not fit: identity has no memory profiles")
+    model.set(memory="any", worker_python="/opt/python")
+    assert "offload.python is the Python of a worker, but offload.placement is 'here'" in model.why_not()
+    model.set(placement="worker")
+    assert model.why_not() == ""
+    model.set(placement="batch")
+    assert model.message == "placement must be one of here, worker, got 'batch'." and model.state.placement == "worker"
+
+
 def test_start_waits_for_a_backend_that_fits_the_request():
     pytest.importorskip("torch")
     model = ready()

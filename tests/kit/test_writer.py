@@ -152,6 +152,7 @@ def test_canny_thresholds_and_weights_reach_the_controls(capture):
         ({"num_frames": 0}, "num_frames must be at least 1"),
         ({"fps": float("nan")}, "fps must be a positive"),
         ({"max_pending": 0}, "max_pending must be at least 1"),
+        ({"offload": {"placement": "batch"}}, "captured live are gone by then; take 'here' or 'worker'"),
         ({"canny_threshold_low": 10}, "go together"),
         ({"segmentation_mapping": {"car": "red"}}, "must be an id or"),
     ],

@@ -67,7 +67,11 @@ class SessionSettings:
                 f"CosmosBridgeWriter takes no {', '.join(foreign)}: cameras and sizes are those of its products, "
                 "and the look is the stage's own."
             )
-        self.config_of("check", (), "check")
+        if self.config_of("check", (), "check").offload.placement == "batch":
+            raise ConfigError(
+                "offload.placement 'batch' needs a source that another host can read, but frames that are captured "
+                "live are gone by then; take 'here' or 'worker'."
+            )
 
     def config_of(self, source: str, cameras: tuple[str, ...], take: str) -> BridgeConfig:
         """Return the config of a take.

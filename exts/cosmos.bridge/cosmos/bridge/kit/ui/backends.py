@@ -10,6 +10,7 @@ from typing import Optional
 
 from cosmos.bridge.config import BridgeConfig
 from cosmos.bridge.errors import BridgeError
+from cosmos.bridge.offload import OffloadPolicy
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.registry import TransferBackend, backends, create
 
@@ -62,9 +63,11 @@ def _obstacles(
     """Yield what is in the way, what is quickest to find first."""
     from cosmos.bridge.runs.fit import check_spec
     from cosmos.bridge.runs.memory import check_fit
+    from cosmos.bridge.transfer.profiles import ladder
 
+    offload = OffloadPolicy() if config is None else config.offload
     missing = [name for name in backend.packages if find_spec(name) is None]
-    if missing:
+    if missing and offload.python is None:  # a worker with a Python of its own says itself what that one lacks
         extra = "kit" if backend.extra == "headless" else backend.extra  # headless would replace Kit's own USD and Warp
         yield f'{", ".join(missing)} is missing: python.sh -m pip install "cosmos-bridge[{extra}]"'
     if backend.fetched:
@@ -72,11 +75,16 @@ def _obstacles(
 
         if not checkpoint_folder(backend.name).is_dir():
             yield f"its weights are not here: cosmos-bridge models fetch {backend.name}"
+    try:
+        if offload.memory is not None or offload.fall_back:
+            ladder(backend.name, offload.memory)
+    except BridgeError as error:
+        yield str(error).rstrip(".")
     if backend.cuda_gb:
-        largest = _largest_device()
-        if largest < backend.cuda_gb:
+        largest, needed = _largest_device(), offload.memory or backend.cuda_gb
+        if largest < needed:
             found = f"the largest here has {largest:.0f} GB" if largest else "there is none"
-            yield f"it needs a CUDA device of {backend.cuda_gb:.0f} GB, and {found}"
+            yield f"it needs a CUDA device of {needed:.0f} GB, and {found}"
     try:
         check_fit(num_frames, size, None)
         if config is not None:

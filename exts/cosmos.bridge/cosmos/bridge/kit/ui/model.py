@@ -25,7 +25,7 @@ BackendFinder = Callable[[int, tuple[int, int], Optional[BridgeConfig]], tuple[B
 WARM_UP = 30
 """Frames that may come empty after attaching before capture gives up."""
 _TAKE = re.compile(r"take_(\d+)")
-_FITTING = ("num_frames", "height", "width", "negative_prompt", "classes", *KINDS)
+_FITTING = ("num_frames", "height", "width", "negative_prompt", "classes", *KINDS, "offload")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

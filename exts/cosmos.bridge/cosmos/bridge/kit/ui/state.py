@@ -11,6 +11,12 @@ from cosmos.bridge.kit.ui.presets import AS_IT_IS, PRESETS, words_of
 
 KINDS = ("edge", "depth", "seg", "vis")
 """Controls that every clip has."""
+PLACES = ("here", "worker")
+"""Where a take's model may run; a batch host cannot, for frames that were captured live are gone by then."""
+ANY_MEMORY = "any"
+MEMORIES = (ANY_MEMORY, "16", "24", "32", "48", "80")
+"""Memory of the model's device [GB] that there is a profile for."""
+_CHOSEN = {"placement": PLACES, "memory": MEMORIES}
 RANGES: Mapping[str, tuple[int, int]] = {
     "width": (16, 8192),
     "height": (16, 8192),
@@ -78,6 +84,16 @@ class PanelState:
     """Whether a report is written."""
     transfer: str = "embedded"
     """Name of the Transfer backend."""
+    placement: str = "here"
+    """Where the Transfer model runs, one of PLACES."""
+    transfer_device: str = ""
+    """Device of the Transfer model alone; empty takes that of the run."""
+    worker_python: str = ""
+    """Python of the worker; empty takes Kit's own."""
+    memory: str = ANY_MEMORY
+    """Memory whose profile is taken, one of MEMORIES."""
+    fall_back: bool = False
+    """Whether the next smaller profile is taken when memory runs out."""
     seed: int = 0
     """Seed of the first variant, >= 0."""
     seed_locked: bool = True
@@ -96,6 +112,9 @@ class PanelState:
             chosen = getattr(self, group)
             if chosen not in names:
                 raise ConfigError(f"{group} {chosen!r} is no preset; there is {', '.join(names)}.")
+        for name, known in _CHOSEN.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}.")
 
     @property
     def whole_prompt(self) -> str:
@@ -122,7 +141,21 @@ class PanelState:
         }
         if self.negative_prompt.strip():
             line["negative_prompt"] = self.negative_prompt.strip()
+        if self.offload:
+            line["offload"] = self.offload
         return line
+
+    @property
+    def offload(self) -> dict[str, Any]:
+        """What is set of where the model runs and how it fits there, as the settings of `OffloadPolicy`."""
+        given = {
+            "placement": "" if self.placement == "here" else self.placement,
+            "device": self.transfer_device.strip(),
+            "python": self.worker_python.strip(),
+            "memory": 0 if self.memory == ANY_MEMORY else int(self.memory),
+            "fall_back": self.fall_back,
+        }
+        return {name: value for name, value in given.items() if value}
 
     def sinks(self, *, saved: bool) -> list[str]:
         """Return the names of what is written; a layer needs a saved stage."""
@@ -137,4 +170,4 @@ class PanelState:
         return replace(self, classes=classes)
 
 
-__all__ = ["KINDS", "RANGES", "ClassWeights", "PanelState"]
+__all__ = ["ANY_MEMORY", "KINDS", "MEMORIES", "PLACES", "RANGES", "ClassWeights", "PanelState"]

@@ -55,6 +55,8 @@ def as_command(state: PanelState, stage: str) -> str:
         words += ["--set", f"weights.{kind}={line['weights'][kind]}"]
     if line["weights"].get("regions"):
         words += ["--set", f"weights.regions={to_toml(line['weights']['regions'])}"]
+    for name, value in state.offload.items():
+        words += ["--set", f"offload.{name}={to_toml(value)}"]
     words += ["--set", f"retry.max_attempts={state.max_attempts}"]
     words += ["--set", f"sinks={to_toml(state.sinks(saved=True))}", "--out", state.output_dir]
     return shlex.join(words)
