@@ -154,13 +154,17 @@ class Panel:
         with ui.HStack(height=0, spacing=GAP):
             ui.Spacer(width=LABEL)
             self._parts["backend_why"] = ui.say(identifier="backend_why")
-        with fields.row("Runs", "Where the model runs: in this process, or in one of its own"):
+        with fields.row("Model runs", "Where the model runs: in this process, or in one of its own"):
             fields.choice("placement", PLACES, "In this process, or in a worker: another device, another Python")
             ui.Label("GB", width=24, tooltip="Memory of the model's device, whose profile is taken")
             fields.choice("memory", MEMORIES, "Memory of the model's device [GB], whose profile is taken")
             fields.tick("fall_back", "fall back", "Take the next smaller profile when memory runs out")
-        fields.text("transfer_device", "Device", "Of the model alone, such as cuda:1; empty takes that of the run")
-        fields.text("worker_python", "Python", "Of the worker, where the backend's packages are; empty takes Kit's own")
+        fields.text(
+            "transfer_device", "Model device", "Of the model alone, such as cuda:1; empty takes that of the run"
+        )
+        fields.text(
+            "worker_python", "Worker Python", "Of the worker, where the backend's packages are; empty takes Kit's own"
+        )
         with fields.row("Seed"):
             fields.number("seed")
             fields.tick("seed_locked", "locked", "Every start takes the same seed")
