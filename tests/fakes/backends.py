@@ -171,7 +171,7 @@ CASES = (
             ),
             "block_gains": _change(block_gains={"edge": [0.5, 1.0]}),
         },
-        elsewhere=("branches", "cache_embeddings", "cpu_offload", "distilled"),
+        elsewhere=("branches", "cache_embeddings", "cpu_offload", "distilled", "keep_chunks"),
         transformer="general/transformer",
     ),
     Case(
@@ -192,6 +192,7 @@ CASES = (
             "shift": _change(shift=3.0),
             "complete_prompts": _change(complete_prompts=False),
         },
+        elsewhere=("cpu_offload", "keep_chunks"),
         transformer="transformer",
     ),
     Case(

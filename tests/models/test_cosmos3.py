@@ -58,7 +58,7 @@ def paint(loaded, nets, hints, *, frames=5, chunk=5, **changes):
     sampling = Sampling3(
         ids=loaded.tokens(prompt),
         negative_ids=loaded.tokens(negative),
-        noise=lambda shape: torch.randn(shape, generator=generator),
+        noise=lambda index, shape: torch.randn(shape, generator=generator),
         **settings,
     )
     parts = (
@@ -195,7 +195,7 @@ def test_the_attention_is_put_back_even_after_a_stop(loaded, nets):
         control_guidance=1.0,
         fps=FPS,
         weights=(1.0,),
-        noise=torch.randn,
+        noise=lambda index, shape: torch.randn(shape),
     )
     part = Part3(chunk=plan_chunks(5, chunk=5, overlap=1)[0], controls=(video(1, 5),))
     with pytest.raises(KeyboardInterrupt):

@@ -10,6 +10,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 from fake_clips import make_clip, make_controls
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory):
+    """Keep what is cached out of the user's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COSMOS_BRIDGE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def clip():
     return make_clip()

@@ -158,6 +158,18 @@ def test_unloading_frees_every_weight(case, folder, clip):
         assert held() < 0.01 * loaded
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_unloading_gives_the_allocators_memory_back(case, folder, clip):
+    before = torch.cuda.memory_allocated()
+    model = case.create(folder)
+    model.load("cuda:0")
+    loaded = torch.cuda.memory_allocated() - before
+    assert loaded > 100_000
+    model.transfer(case.ask(clip))
+    model.unload()
+    assert torch.cuda.memory_allocated() - before < 0.01 * loaded
+
+
 @contextmanager
 def new_tensors():
     """Give a count of the bytes of all tensors that were made inside and are alive."""

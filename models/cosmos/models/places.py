@@ -27,4 +27,9 @@ def embedding_folder(model: str) -> Path:
     return home() / "embeddings" / model
 
 
-__all__ = ["HOME_VARIABLE", "checkpoint_folder", "embedding_folder", "home"]
+def chunk_folder(model: str) -> Path:
+    """Return where finished chunks of a model's unfinished clips are kept."""
+    return home() / "chunks" / model
+
+
+__all__ = ["HOME_VARIABLE", "checkpoint_folder", "chunk_folder", "embedding_folder", "home"]

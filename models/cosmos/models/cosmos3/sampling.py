@@ -46,8 +46,8 @@ class Sampling3:
     """s of ``v_uncontrolled + s (v - v_uncontrolled)``; 1 leaves it out."""
     fps: float
     """Frames a second."""
-    noise: Callable[[tuple[int, ...]], Tensor]
-    """Noise of the next part, of a shape."""
+    noise: Callable[[int, tuple[int, ...]], Tensor]
+    """Noise of a part: called with its number and a shape."""
     shift: float | None = None
     """Shift of the noise schedule; ``None`` keeps the published one."""
     weights: Sequence[float] = ()
@@ -84,18 +84,24 @@ class Cosmos3:
         changed = {"use_flow_sigmas": True, "use_karras_sigmas": False, "flow_shift": shift}
         return unipc.from_config(self._scheduler, **changed)
 
-    def paint(self, parts: Iterator[Part3], sampling: Sampling3, tell: Callable[[int, int], None]) -> Iterator[Tensor]:
+    def paint(
+        self,
+        parts: Iterator[Part3],
+        sampling: Sampling3,
+        tell: Callable[[int, int], None],
+        previous: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Paint the parts of a clip, each begun with the last frames of the one before.
 
         Args:
             parts: The parts in order; read one at a time.
             sampling: How.
             tell: Told the number of the part and the steps done after each step; may raise to stop.
+            previous: Pictures of the part before these, where they do not begin the clip; the last frames matter.
 
         Yields:
             Pictures of each part, clamped to [-1, 1], shape [1, 3, T, H, W].
         """
-        previous: Tensor | None = None
         for part in parts:
             with plain_attention(self.device), torch.inference_mode():
                 latents = self._denoise(part, previous, sampling, tell)
@@ -111,7 +117,7 @@ class Cosmos3:
         begun, shown = self._begin(part, previous, shape)
         mask = torch.ones((1, 1, shape[2], 1, 1), device=self.device)
         mask[:, :, :shown] = 0.0
-        latents = (1.0 - mask) * begun + mask * sampling.noise(shape).to(self.device)
+        latents = (1.0 - mask) * begun + mask * sampling.noise(part.chunk.index, shape).to(self.device)
         scheduler = self.make_scheduler(sampling.shift)
         scheduler.set_timesteps(sampling.num_steps, device=self.device)
         with aside(self.vae):
@@ -128,7 +134,7 @@ class Cosmos3:
         if previous is None or overlap == 0:
             return torch.zeros(shape, device=self.device), 0
         last = previous[:, :, -1:].expand(-1, -1, previous.shape[2] - overlap, -1, -1)
-        video = torch.cat([previous[:, :, -overlap:], last], dim=2)
+        video = torch.cat([previous[:, :, -overlap:], last], dim=2).to(self.device)
         return encode(self.vae, video).float(), latent_frames(overlap)
 
     def _guided(self, controls: list[Tensor], latents: Tensor, time: float, shown: int, sampling: Sampling3) -> Tensor:

@@ -143,18 +143,24 @@ class Transfer25:
             return unipc(use_flow_sigmas=True, flow_shift=5.0, prediction_type="flow_prediction")
         return unipc.from_config(self._scheduler)
 
-    def paint(self, parts: Iterator[Part], sampling: Sampling, tell: Callable[[int, int], None]) -> Iterator[Tensor]:
+    def paint(
+        self,
+        parts: Iterator[Part],
+        sampling: Sampling,
+        tell: Callable[[int, int], None],
+        previous: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Paint the parts of a clip, each conditioned on the last frames of the one before.
 
         Args:
             parts: The parts in order; read one at a time.
             sampling: How.
             tell: Told the number of the part and the steps done after each step; may raise to stop.
+            previous: Pictures of the part before these, where they do not begin the clip; the last frames matter.
 
         Yields:
             Pictures of each part, not clamped, shape [1, 3, T, H, W].
         """
-        previous: Tensor | None = None
         for part in parts:
             with plain_attention(self.device), torch.inference_mode():
                 latents = self._denoise(part, previous, sampling, tell)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Optional
 
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.kept import KeptChunk, KeptChunks, key_of
 from cosmos.bridge.types import Clip, Progress, TransferRequest
 
 if TYPE_CHECKING:
@@ -16,29 +18,37 @@ if TYPE_CHECKING:
     from cosmos.models.chunks import Chunk
 
 
+Tell = Callable[[int, int], None]
+Paint = Callable[[tuple["Chunk", ...], Tell, Optional["torch.Tensor"]], Iterator["torch.Tensor"]]
+
+
 def paint_chunks(
     name: str,
     request: TransferRequest,
     options: ChunkOptions,
-    paint: Callable[[tuple[Chunk, ...], Callable[[int, int], None]], Iterator[torch.Tensor]],
+    paint: Paint,
     *,
     num_steps: int,
     progress: Optional[Progress],
-) -> tuple[wp.array, dict[str, Any]]:
-    """Paint a clip chunk after chunk.
+    model: Mapping[str, Any],
+) -> tuple[wp.array, dict[str, Any], tuple[str, ...]]:
+    """Paint a clip chunk after chunk; of one that was stopped, only the chunks that are not there yet.
 
     Args:
         name: Name of the backend, for errors.
         request: The request; its overlap wins over that of the options.
-        options: How long chunks are, and how they overlap.
-        paint: Given the chunks and what to tell chunk and step, paints one after the other.
+        options: How long chunks are, how they overlap, and whether they are kept until the clip is done.
+        paint: Given chunks, what to tell chunk and step, and the pictures of the chunk before them, if there is one,
+            paints one after the other.
         num_steps: Steps of a chunk.
         progress: Told the steps done of all.
+        model: What decides the pictures besides request and options, as plain values.
 
     Returns:
-        The pictures as `join_chunks` gives them, and the settings as used, with the seams.
+        The pictures as `join_chunks` gives them, the settings as used, with the seams, and what the user should know.
     """
     from cosmos.models.chunks import plan_chunks
+    from cosmos.models.places import chunk_folder
 
     clip, overlap = request.clip, request.overlap or options.overlap
     if overlap >= options.chunk_frames:
@@ -47,8 +57,29 @@ def paint_chunks(
             f"got an overlap of {overlap}."
         )
     chunks = plan_chunks(clip.num_frames, chunk=options.chunk_frames, overlap=overlap)
-    rgb, seams = join_chunks(name, clip, chunks, paint(chunks, count_steps(progress, len(chunks), num_steps)))
-    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": overlap, "seams": seams}
+    tell = count_steps(progress, len(chunks), num_steps)
+    kept, done = None, []
+    if options.keep_chunks and len(chunks) > 1:
+        settings = {**asdict(options), **model, "overlap": overlap, "weights": ""}
+        kept = KeptChunks(chunk_folder(name), key_of(request, settings))
+        done = kept.read(chunks)
+    last = _previous(done[-1].tail, options.chunk_frames) if done else None
+    rgb, seams = join_chunks(name, clip, chunks, paint(chunks[len(done) :], tell, last), kept=kept, done=done)
+    notes = []
+    if done:
+        notes.append(f"{len(done)} of {len(chunks)} chunks were there from a run that was stopped.")
+    if kept is not None:
+        kept.drop()
+        if kept.trouble:
+            notes.append(f"Finished chunks could not be kept while the clip was made ({kept.trouble}).")
+    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": overlap, "seams": seams}, tuple(notes)
+
+
+def _previous(tail: torch.Tensor, frames: int) -> torch.Tensor:
+    """Return pictures of a chunk of which only the last frames matter."""
+    whole = tail.new_zeros((*tail.shape[:2], frames, *tail.shape[3:]))
+    whole[:, :, -tail.shape[2] :] = tail
+    return whole
 
 
 def count_steps(progress: Optional[Progress], chunks: int, steps: int) -> Callable[[int, int], None]:
@@ -63,7 +94,13 @@ def count_steps(progress: Optional[Progress], chunks: int, steps: int) -> Callab
 
 
 def join_chunks(
-    name: str, clip: Clip, chunks: tuple[Chunk, ...], painted: Iterator[torch.Tensor]
+    name: str,
+    clip: Clip,
+    chunks: tuple[Chunk, ...],
+    painted: Iterator[torch.Tensor],
+    *,
+    kept: Optional[KeptChunks] = None,
+    done: Sequence[KeptChunk] = (),
 ) -> tuple[wp.array, list[float]]:
     """Cut the pictures of each chunk to the clip and join them.
 
@@ -71,7 +108,9 @@ def join_chunks(
         name: Name of the backend, for errors.
         clip: The clip, whose size and device the pictures take.
         chunks: Its chunks.
-        painted: Pictures of each, around [-1, 1], shape [1, 3, T, H', W']; asked for one at a time.
+        painted: Pictures of each that is not done, around [-1, 1], shape [1, 3, T, H', W']; asked for one at a time.
+        kept: Where finished chunks are kept; ``None`` keeps none.
+        done: Chunks that are finished already.
 
     Returns:
         The pictures, sRGB, uint8, shape [T, H, W, 3], and for each pair of chunks the mean difference of the frames
@@ -85,21 +124,30 @@ def join_chunks(
     from cosmos.bridge.kernels.layout import tensor_to_video
 
     rgb, seams, before = wp.empty_like(clip.rgb), [], None
-    for chunk, pictures in zip(chunks, painted, strict=True):
-        if before is not None:
-            seams.append(round(_seam(before, pictures, chunk.overlap), 3))
+    for chunk, finished in zip(chunks, done, strict=False):
+        wp.copy(rgb[chunk.first : chunk.first + chunk.kept], wp.from_torch(finished.frames))
+        seams.append(finished.seam)
+        before = finished.tail
+    for chunk, pictures in zip(chunks[len(done) :], painted, strict=True):
+        seam = 0.0 if before is None else round(_seam(before, pictures, chunk.overlap), 3)
+        seams.append(seam)
         before = pictures
-        kept = pictures[:, :, chunk.places, : clip.height, : clip.width].to(wp.device_to_torch(rgb.device))
+        cut = pictures[:, :, chunk.places, : clip.height, : clip.width].to(wp.device_to_torch(rgb.device))
         try:
-            video = tensor_to_video(kept)
+            video = tensor_to_video(cut)
         except ValueError as error:
             raise ModelError(f"{name} failed on this clip: {error}") from error
         wp.copy(rgb[chunk.first : chunk.first + chunk.kept], video)
-    return rgb, seams
+        if kept is not None:
+            shared = max(next_chunk.overlap for next_chunk in chunks)
+            frames = wp.to_torch(video).cpu()
+            kept.keep(chunk.index, KeptChunk(frames=frames, tail=pictures[:, :, -shared:], seam=seam))
+    return rgb, seams[1:]
 
 
 def _seam(before: torch.Tensor, after: torch.Tensor, overlap: int) -> float:
-    end, start = before[:, :, -overlap:].clamp(-1.0, 1.0), after[:, :, :overlap].clamp(-1.0, 1.0)
+    end = before[:, :, -overlap:].to(after.device).clamp(-1.0, 1.0)
+    start = after[:, :, :overlap].clamp(-1.0, 1.0)
     return float((end - start).abs().mean() * 127.5)
 
 

@@ -105,18 +105,19 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
         kinds = _kinds(request)
         nets = Cosmos3(loaded.transformer, loaded.vae, loaded.scheduler)
         sampling, prompt = self._sampling(request, kinds, loaded)
-        rgb, told = paint_chunks(
+        rgb, told, notes = paint_chunks(
             self.name,
             request,
             self._options,
-            lambda chunks, tell: nets.paint(_parts(request, kinds, chunks, nets), sampling, tell),
+            lambda chunks, tell, last: nets.paint(_parts(request, kinds, chunks, nets), sampling, tell, last),
             num_steps=sampling.num_steps,
             progress=progress,
+            model=self._identity(loaded),
         )
         return Painted(
             rgb=rgb,
             effective={**self._effective(request, kinds, sampling), "prompt": prompt, **told},
-            notes=self._notes(request, kinds),
+            notes=(*notes, *self._notes(request, kinds)),
         )
 
     def _refuse(self, request: TransferRequest) -> None:
@@ -136,10 +137,9 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
         self, request: TransferRequest, kinds: tuple[ControlKind, ...], loaded: Loaded3
     ) -> tuple[Sampling3, str]:
         """Return how to sample, and the prompt as read."""
-        import torch
-
         from cosmos.models.cosmos3.prompt import complete_prompt
         from cosmos.models.cosmos3.sampling import Sampling3
+        from cosmos.models.noise import PartNoise
 
         clip, prompt = request.clip, request.prompt
         if self._options.complete_prompts:
@@ -147,7 +147,6 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
                 prompt, num_frames=clip.num_frames, fps=clip.fps, height=clip.height, width=clip.width
             )
         guidance, control_guidance = self._guidance(request, kinds)
-        generator = torch.Generator("cpu").manual_seed(request.seed % 2**63)
         sampling = Sampling3(
             ids=loaded.tokens(prompt),
             negative_ids=loaded.tokens(request.negative_prompt),
@@ -155,7 +154,7 @@ class Cosmos3Transfer(PublishedTransfer[Cosmos3Options, "Loaded3"]):
             guidance=guidance,
             control_guidance=control_guidance,
             fps=clip.fps,
-            noise=lambda shape: torch.randn(shape, generator=generator),
+            noise=PartNoise(request.seed),
             shift=self._options.shift,
             weights=_shares(request, kinds) if self._options.attention == "weighted" else (),
         )

@@ -115,18 +115,19 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
     def _paint(self, request: TransferRequest, loaded: Loaded25, progress: Optional[Progress]) -> Painted:
         self._check_branches(request, loaded)
         negative, embedding, sampling = self._sampling(request, loaded)
-        rgb, told = paint_chunks(
+        rgb, told, notes = paint_chunks(
             self.name,
             request,
             self._options,
-            lambda chunks, tell: loaded.nets.paint(self._parts(request, chunks, loaded), sampling, tell),
+            lambda chunks, tell, last: loaded.nets.paint(self._parts(request, chunks, loaded), sampling, tell, last),
             num_steps=sampling.num_steps,
             progress=progress,
+            model=self._identity(loaded),
         )
         return Painted(
             rgb=rgb,
             effective={**self._effective(request, sampling), "negative_prompt": negative, **told},
-            notes=self._notes(request, embedding),
+            notes=(*notes, *self._notes(request, embedding)),
         )
 
     def _refuse(self, request: TransferRequest) -> None:
@@ -158,6 +159,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
         """Read the prompts; return the negative prompt used, the prompt's embedding, and how to sample."""
         import torch
 
+        from cosmos.models.noise import PartNoise
         from cosmos.models.transfer25.sampling import Sampling
         from cosmos.models.transfer25.text import default_negative_prompt
 
@@ -174,14 +176,13 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
             embeddings = loaded.encoder.embed(prompts, device=device, dtype=dtype)
         finally:
             nets.to(device)
-        generator = torch.Generator("cpu").manual_seed(request.seed % 2**63)
         sampling = Sampling(
             states=embeddings[request.prompt].states,
             negative_states=embeddings[negative].states if guidance > 0.0 else None,
             num_steps=request.num_steps or self.spec.num_steps,
             guidance=guidance,
             schedule="distilled" if self._options.distilled else self._options.schedule,
-            noise=lambda index, shape: torch.randn(shape, generator=generator),
+            noise=PartNoise(request.seed),
         )
         return negative, embeddings[request.prompt], sampling
 

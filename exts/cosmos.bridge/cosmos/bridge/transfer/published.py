@@ -47,6 +47,9 @@ class ChunkOptions(PublishedOptions):
     """Frames that a chunk shares with the one before, and is begun with."""
     vae_tiling: bool = False
     """Whether pictures are encoded and decoded in tiles: less memory, faint seams."""
+    keep_chunks: bool = True
+    """Whether finished chunks of a long clip lie on disk until it is done, so that one that was stopped goes on there;
+    as much as the uncompressed frames."""
 
     def __post_init__(self) -> None:
         if self.chunk_frames < 5 or self.chunk_frames % 4 != 1:
@@ -184,6 +187,16 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
     @abstractmethod
     def _cure(self, clip: Clip) -> str:
         """Say what to do when a clip does not fit the device."""
+
+    def _identity(self, loaded: CheckpointT) -> dict[str, Any]:
+        """Return what decides the pictures besides a request and the options."""
+        return {
+            "name": self.name,
+            "sha256": loaded.sha256,
+            "device": self._device.partition(":")[0],
+            "dtype": str(pick_dtype(self._options.dtype, self._device)),
+            "torch": versions("torch", "diffusers"),
+        }
 
     def _ready(self) -> CheckpointT:
         """Return the loaded nets; load them where nobody did."""
