@@ -12,97 +12,22 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch  # noqa: TID253
-import warp as wp
 
-from cosmos.bridge import scenes
-from cosmos.bridge.controls import derive_controls
-from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
-from cosmos.bridge.render.renderer import Renderer
-from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, view_azimuth
-from cosmos.bridge.types import Clip, gather
-from cosmos.models.embedded.conditions import Conditions, extinction
-from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, load_embedded
-from make_training_data import light_maps, target_of, usable
+from condition_judge import ConditionJudge
+from cosmos.models.embedded.conditions import extinction
+from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
+from transfer_checks import GIVEN, half_kept, looks, prompted, two_seeds
 from transfer_conditions import CONDITIONS, WORDINGS, nearest
 from transfer_metrics import boundary_displacement, classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
+from transfer_samples import Sample, opened, paint, sample_of
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 FRAMES = 3
-
-
-@dataclass(kw_only=True)
-class Sample:
-    """One held-out sequence under one look."""
-
-    condition: str
-    clip: Clip
-    target: np.ndarray
-    """Reference pictures, uint8 [T, H, W, 3]."""
-    light: wp.array
-    wear: wp.array
-    maps: np.ndarray
-    """Light maps, uint8 [T, H, W, 14]."""
-
-
-def render_samples(seed: int, kinds: list[str], size: tuple[int, int], samples: int) -> Iterator[Sample]:
-    """Render one scene under some conditions, targets with ``samples`` paths a pixel."""
-    renderer = Renderer(scenes.random(seed, num_frames=8))
-    try:
-        camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
-        times = [start + step for step in range(FRAMES)]
-        before = [
-            (renderer.camera(camera, max(start, time - 1.0), size=size), max(start, time - 1.0)) for time in times
-        ]
-        clip = gather(
-            (renderer.render(camera, t, size=size, previous=p) for t, p in zip(times, before, strict=True)),
-            fps=24.0,
-            num_frames=FRAMES,
-        )
-        if not usable(clip):
-            return
-        for kind in kinds:
-            conditions, look_seed = CONDITIONS[kind], 7 * (1000 + seed)
-            azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
-            look = look_of(conditions, azimuth=azimuth, seed=look_seed)
-            target = np.stack([target_of(renderer, camera, t, size=size, look=look, samples=samples) for t in times])
-            maps = np.stack([light_maps(renderer, camera, t, size=size, look=look) for t in times])
-            hints = clip_hints(
-                clip,
-                range(FRAMES),
-                conditions=conditions,
-                azimuth=azimuth,
-                ground=ground_height(clip),
-                seed=look_seed,
-                anchor=tuple(renderer._world.origin),
-            )
-            yield Sample(condition=kind, clip=clip, target=target, light=hints[0], wear=hints[1], maps=maps)
-    finally:
-        renderer.close()
-
-
-def paint(
-    model: EmbeddedModel, sample: Sample, conditions: Conditions, weights: dict[str, float], *, maps: bool = True
-) -> np.ndarray:
-    """Run the model on a sample, with or without its light maps; uint8 [T, H, W, 3]."""
-    controls = derive_controls(sample.clip)
-    total = max(1.0, sum(weights.values()))
-    shape = (1, 1, *sample.clip.depth.shape)
-    inputs = PaintInputs(
-        rgb=video_to_tensor(sample.clip.rgb),
-        controls={str(s.kind): video_to_tensor(s.video) for s in controls if weights.get(str(s.kind), 0.0) > 0.0},
-        weights={kind: torch.full(shape, weight / total) for kind, weight in weights.items() if weight > 0.0},
-        hints=torch.cat([wp.to_torch(sample.light), wp.to_torch(sample.wear)], dim=-1).permute(3, 0, 1, 2)[None],
-        maps=torch.from_numpy(sample.maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
-    )
-    return tensor_to_video(model.paint(inputs, conditions)).numpy()
 
 
 def measure(out: np.ndarray, sample: Sample) -> dict[str, float]:
@@ -121,20 +46,6 @@ def measure(out: np.ndarray, sample: Sample) -> dict[str, float]:
         "residual": float(np.mean(residual[0])),
         "residual_target": float(np.mean(residual[1])),
         "displaced": histogram(boundary_displacement(out[0], sample.target[0], ids[0])),
-        **physics(out, sample.clip),
-        **{f"{name}_target": value for name, value in physics(sample.target, sample.clip).items()},
-    }
-
-
-def physics(pictures: np.ndarray, clip: Clip) -> dict[str, float]:
-    """Return what weather does to light: mean luma of the picture and of upward faces, contrast beyond 15 m."""
-    level, depth, normals = luma(pictures), clip.depth.numpy(), clip.normals.numpy()
-    up = normals[..., 2 if clip.up_axis == "Z" else 1] > 0.8
-    far = np.isfinite(depth) & (depth > 15.0)
-    return {
-        "light": float(level.mean()),
-        "light_up": float(level[up].mean()) if up.mean() > 0.02 else float("nan"),
-        "contrast_far": float(level[far].std()) if far.mean() > 0.02 else float("nan"),
     }
 
 
@@ -163,41 +74,49 @@ def reader_accuracy(model: EmbeddedModel) -> tuple[float, list[str]]:
 
 
 def evaluate(
-    model: EmbeddedModel, seeds: range, size: tuple[int, int], samples: int
+    weights: Path, model: EmbeddedModel, seeds: range, size: tuple[int, int], samples: int
 ) -> tuple[dict[str, Any], list[Any]]:
     """Measure all held-out scenes; return the numbers and some pictures."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    sheet = []
-    given = {"edge": 0.5, "depth": 0.5}
+    result: dict[str, Any] = {"rows": rows, "looks": [], "two_seeds": [], "half": []}
+    judge, kinds, sheet = ConditionJudge(), list(CONDITIONS), []
+    for number, seed in enumerate(seeds):
+        chosen = [kinds[(4 * number + step) % len(kinds)] for step in range(4)]
+        with opened(seed, size, FRAMES) as stage:
+            if stage is None:
+                continue
+            targets = {condition: stage.target(condition, samples) for condition in chosen}
+            for condition, target in targets.items():
+                sample = sample_of(stage, condition, target)
+                outs = outputs(model, sample)
+                for name, out in outs.items():
+                    about = {"condition": condition, "scene": seed, "target_luma": float(luma(target).mean())}
+                    rows.setdefault(name, []).append(about | measure(out, sample))
+                sheet.append((condition, seed, sample.clip.rgb.numpy()[0], outs["model"][0], target[0]))
+            result["looks"] += [{"scene": seed} | row for row in looks(model, judge, stage, targets)]
+            result["two_seeds"].append({"scene": seed} | two_seeds(model, judge, stage, "overcast"))
+            result["half"].append({"scene": seed} | half_kept(weights, stage, "heavy snow at dusk"))
+    result["reader_accuracy"], result["reader_wrong"] = reader_accuracy(model)
+    return result, sheet
+
+
+def outputs(model: EmbeddedModel, sample: Sample) -> dict[str, np.ndarray]:
+    """Return what the model makes of a sample, told it in several ways, and what it is compared with."""
+    conditions, source, depth = CONDITIONS[sample.condition], sample.clip.rgb.numpy(), sample.clip.depth.numpy()
     subsets = {
-        "model": given,
+        "model": GIVEN,
         "model, all four": {"edge": 0.25, "depth": 0.35, "seg": 0.15, "vis": 0.25},
         "model, edge only": {"edge": 1.0},
         "model, depth only": {"depth": 1.0},
     }
-    kinds = list(CONDITIONS)
-    for number, seed in enumerate(seeds):
-        chosen = [kinds[(4 * number + step) % len(kinds)] for step in range(4)]
-        for sample in render_samples(seed, chosen, size, samples):
-            conditions, depth = CONDITIONS[sample.condition], sample.clip.depth.numpy()
-            source = sample.clip.rgb.numpy()
-            outs = {name: paint(model, sample, conditions, weights) for name, weights in subsets.items()}
-            read = replace(model.reader.read(sample.condition, seed=0).conditions, sun_bearing=conditions.sun_bearing)
-            outs["model, prompt alone"] = paint(model, sample, read, given)
-            outs["model, no stage to ask"] = paint(model, sample, conditions, given, maps=False)
-            outs["relit, no net"] = sample.maps[..., :3]
-            outs["input unchanged"] = source
-            outs["classic baseline"] = np.stack(
-                [classic_baseline(source[t], sample.target[t], depth[t], extinction(conditions)) for t in range(FRAMES)]
-            )
-            for name, out in outs.items():
-                rows.setdefault(name, []).append(
-                    {"condition": sample.condition, "scene": seed, "target_luma": float(luma(sample.target).mean())}
-                    | measure(out, sample)
-                )
-            sheet.append((sample.condition, seed, source[0], outs["model"][0], sample.target[0]))
-    accuracy, wrong = reader_accuracy(model)
-    return {"rows": rows, "reader_accuracy": accuracy, "reader_wrong": wrong}, sheet
+    outs = {name: paint(model, sample, conditions, weights) for name, weights in subsets.items()}
+    outs["model, prompt alone"] = paint(model, sample, prompted(model, sample.condition), GIVEN)
+    outs["model, no stage to ask"] = paint(model, sample, conditions, GIVEN, maps=False)
+    outs["relit, no net"] = sample.maps[..., :3]
+    outs["input unchanged"] = source
+    air = extinction(conditions)
+    fitted = [classic_baseline(*views, air) for views in zip(source, sample.target, depth, strict=True)]
+    return outs | {"classic baseline": np.stack(fitted)}
 
 
 def summary_tables(result: dict[str, Any]) -> str:
@@ -230,24 +149,59 @@ def summary_tables(result: dict[str, Any]) -> str:
             values = [row[key] for row in result["rows"][name] if row["condition"] == kind]
             cells.append(f"{np.mean(values):.1f}" if key == "psnr" else f"{np.mean(values):.3f}")
         lines.append(f"| {kind} | {' | '.join(cells)} |")
-    lines += physics_lines(result["rows"])
-    lines += ["", f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.0%}."]
+    lines += looks_lines(result["looks"]) + physics_lines(result["looks"])
+    seeds, half = result["two_seeds"], result["half"]
+
+    def mean(rows: list[dict[str, Any]], key: str) -> float:
+        return float(np.nanmean([row[key] for row in rows]))
+
+    least = min(row["distance"] for row in seeds)
+    kept = max(row["kept"] for row in half)
+    lines += [
+        "",
+        f"Two seeds, same overcast day: perceptual distance {mean(seeds, 'distance'):.3f} (least of {len(seeds)} "
+        f"stages {least:.3f}), levels {mean(seeds, 'change'):.1%} apart; edge F1 at 1 px against the first's target "
+        f"{mean(seeds, 'edge_f1'):.2f} and {mean(seeds, 'edge_f1_other'):.2f}.",
+        f"Left half vis 1, right half seg 1, heavy snow at dusk: the left half moves by {kept:.2%} at most (bar 2 %), "
+        f"the right one by {mean(half, 'painted'):.0%}.",
+        f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.0%}.",
+    ]
     lines += [f"- misread: {wrong}" for wrong in result["reader_wrong"]]
     return "\n".join(lines)
 
 
-def physics_lines(rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+def looks_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a table of which pictures the judge names rightly, and how far from the target they look."""
+    stages = len({row["scene"] for row in rows if row["named"] is not None})
+    lines = [
+        "",
+        f"| picture | condition named rightly, of 12 on {stages} stages under the sky | "
+        "perceptual distance to the target |",
+        "|---|---|---|",
+    ]
+    for picture in dict.fromkeys(row["picture"] for row in rows):
+        mine = [row for row in rows if row["picture"] == picture]
+        named = [row["named"] == row["condition"] for row in mine if row["named"] is not None]
+        share = f"{np.mean(named):.0%}" if named else "-"
+        lines.append(f"| {picture} | {share} | {np.mean([row['distance'] for row in mine]):.3f} |")
+    return lines
+
+
+def physics_lines(rows: list[dict[str, Any]]) -> list[str]:
     """Return a table of what is measured physically, output over target; 1 is right."""
-    lines = ["", "| measured, over the target's | model | input | baseline |", "|---|---|---|---|"]
+    lines = ["", "| measured, over the target's | model | relit | input | baseline |", "|---|---|---|---|---|"]
     for title, key, kinds in (
         ("light of a night", "light", ("night", "night snow")),
         ("contrast beyond 15 m in fog and dust", "contrast_far", ("fog", "dust")),
-        ("light of upward faces in snow", "light_up", ("snow", "heavy snow")),
+        ("light of upward faces where snow lies", "light_snow", ("snow", "heavy snow", "night snow")),
+        ("light of upward faces under a roof, while it snows", "light_roofed", ("snow", "heavy snow", "night snow")),
     ):
-        cells = []
-        for name in ("model", "input unchanged", "classic baseline"):
-            pairs = [(r[key], r[f"{key}_target"]) for r in rows[name] if r["condition"] in kinds]
-            cells.append(f"{np.nanmean([a for a, _ in pairs]) / np.nanmean([b for _, b in pairs]):.2f}")
+        totals = {}
+        for picture in ("model", "relit, no net", "input unchanged", "classic baseline", "target"):
+            values = [r[key] for r in rows if r["picture"] == picture and r["condition"] in kinds]
+            found = [value for value in values if not np.isnan(value)]
+            totals[picture] = float(np.mean(found)) if found else float("nan")
+        cells = [f"{total / totals['target']:.2f}" for picture, total in totals.items() if picture != "target"]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
 
@@ -294,7 +248,7 @@ def main() -> None:
     start = time.monotonic()
     model = load_embedded(args.weights, "cpu")
     seeds = range(args.first_scene, args.first_scene + args.scenes)
-    result, sheet = evaluate(model, seeds, (height, width), args.samples)
+    result, sheet = evaluate(args.weights, model, seeds, (height, width), args.samples)
     result |= {
         "sha256": model.sha256,
         "size": [height, width],

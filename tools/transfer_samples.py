@@ -1,0 +1,161 @@
+"""Held-out stages under the 12 conditions: path-traced targets, and what the embedded model is told of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch  # noqa: TID253
+import warp as wp
+
+from cosmos.bridge import scenes
+from cosmos.bridge.controls import derive_controls
+from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
+from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, sun_azimuth
+from cosmos.bridge.types import BUFFERS, Clip, Look, gather
+from cosmos.models.embedded.conditions import Conditions
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs
+from make_training_data import light_maps, target_of, usable
+from transfer_conditions import CONDITIONS
+
+_LEAST_OPEN = 0.35
+"""Share of the surfaces seen that must lie open."""
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """A random stage, seen by its first camera in its first frames."""
+
+    renderer: Renderer
+    times: list[float]
+    clip: Clip
+    """These frames in the simulation look."""
+    seed: int
+    """Of the looks: a multiple of seven, for which the teacher draws its thinnest clouds."""
+
+    @property
+    def camera(self) -> str:
+        """Path of the camera."""
+        return self.clip.cameras[0].prim_path
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width [px]."""
+        return self.clip.height, self.clip.width
+
+    def still(self) -> Stage:
+        """Return the stage with its first frame alone."""
+        clip = self.clip
+        buffers = {name: getattr(clip, name)[:1] for name in BUFFERS if getattr(clip, name) is not None}
+        poses = {key: pose[:1] for key, pose in clip.poses.items()}
+        clip = replace(clip, cameras=clip.cameras[:1], time_codes=clip.time_codes[:1], poses=poses, **buffers)
+        return replace(self, clip=clip, times=self.times[:1])
+
+    def look(self, condition: str, seed: int) -> Look:
+        """Return the renderer's look of a condition."""
+        conditions = CONDITIONS[condition]
+        return look_of(conditions, azimuth=sun_azimuth(self.clip, conditions), seed=seed)
+
+    def lies_open(self) -> bool:
+        """Whether snow reaches a third of the surfaces seen; in a hall it looks like any dull day."""
+        maps = self.renderer.light(self.camera, self.times[0], self.look("snow", self.seed), size=self.size)
+        depth = self.clip.depth.numpy()[0]
+        seen = np.isfinite(depth) & (depth > 0.0)
+        return float(maps.open.numpy()[seen].mean()) / 255.0 > _LEAST_OPEN
+
+    def target(self, condition: str, samples: int) -> np.ndarray:
+        """Draw the frames under a condition, ``samples`` paths a pixel, denoised; uint8 [T, H, W, 3]."""
+        look = self.look(condition, self.seed)
+        drawn = [
+            target_of(self.renderer, self.camera, time, size=self.size, look=look, samples=samples)
+            for time in self.times
+        ]
+        return np.stack(drawn)
+
+
+@dataclass(kw_only=True)
+class Sample:
+    """A stage's frames under one condition."""
+
+    condition: str
+    clip: Clip
+    target: np.ndarray
+    """Reference pictures, uint8 [T, H, W, 3]."""
+    hints: torch.Tensor
+    """Light and wear hints, float32 [T, H, W, 22]."""
+    maps: np.ndarray
+    """Light maps, uint8 [T, H, W, 14]."""
+
+
+@contextmanager
+def opened(seed: int, size: tuple[int, int], frames: int) -> Iterator[Stage | None]:
+    """Open a random stage; ``None`` where its view shows too little."""
+    renderer = Renderer(scenes.random(seed, num_frames=8))
+    try:
+        camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
+        times = [start + step for step in range(frames)]
+        before = [
+            (renderer.camera(camera, max(start, time - 1.0), size=size), max(start, time - 1.0)) for time in times
+        ]
+        clip = gather(
+            (renderer.render(camera, t, size=size, previous=p) for t, p in zip(times, before, strict=True)),
+            fps=24.0,
+            num_frames=frames,
+        )
+        yield Stage(renderer=renderer, times=times, clip=clip, seed=7 * (1000 + seed)) if usable(clip) else None
+    finally:
+        renderer.close()
+
+
+def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | None = None) -> Sample:
+    """Ask a stage for what the model is told under a condition; ``seed`` draws wear and clouds, the target's if none.
+
+    Args:
+        stage: The stage.
+        condition: One of the 12.
+        target: Its reference pictures, uint8 [T, H, W, 3].
+        seed: Of wear and clouds.
+    """
+    seed, clip, conditions = stage.seed if seed is None else seed, stage.clip, CONDITIONS[condition]
+    look = stage.look(condition, seed)
+    maps = [light_maps(stage.renderer, stage.camera, time, size=stage.size, look=look) for time in stage.times]
+    hints = clip_hints(
+        clip,
+        range(clip.num_frames),
+        conditions=conditions,
+        azimuth=look.sun_azimuth,
+        ground=ground_height(clip),
+        seed=seed,
+        anchor=tuple(stage.renderer._world.origin),  # the teacher's noise starts there
+    )
+    return Sample(
+        condition=condition,
+        clip=clip,
+        target=target,
+        hints=torch.cat([wp.to_torch(part) for part in hints or ()], dim=-1),
+        maps=np.stack(maps),
+    )
+
+
+def paint(
+    model: EmbeddedModel, sample: Sample, conditions: Conditions, weights: dict[str, float], *, maps: bool = True
+) -> np.ndarray:
+    """Run the model on a sample, with or without its light maps; uint8 [T, H, W, 3]."""
+    controls = derive_controls(sample.clip)
+    total = max(1.0, sum(weights.values()))
+    shape = (1, 1, *sample.maps.shape[:3])
+    inputs = PaintInputs(
+        rgb=video_to_tensor(sample.clip.rgb),
+        controls={str(s.kind): video_to_tensor(s.video) for s in controls if weights.get(str(s.kind), 0.0) > 0.0},
+        weights={kind: torch.full(shape, weight / total) for kind, weight in weights.items() if weight > 0.0},
+        hints=sample.hints.permute(3, 0, 1, 2)[None],
+        maps=torch.from_numpy(sample.maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
+    )
+    pictures: np.ndarray = tensor_to_video(model.paint(inputs, conditions)).numpy()
+    return pictures
+
+
+__all__ = ["Sample", "Stage", "opened", "paint", "sample_of"]
