@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -17,18 +17,17 @@ from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceE
 from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
 from cosmos.bridge.runs.clock import Clock
-from cosmos.bridge.runs.fit import check_spec, weighted_kinds
+from cosmos.bridge.runs.fit import check_spec
 from cosmos.bridge.runs.gates import allowed, held_to, whole
 from cosmos.bridge.runs.opened import Opened, OpenSource
 from cosmos.bridge.runs.plan import PlannedClip, plan_clips
+from cosmos.bridge.runs.prepared import Prepared, default_weights, prepare, source_of
 from cosmos.bridge.runs.record import RunRecord
 from cosmos.bridge.runs.remedy import Earlier, find_remedy, raise_weights
 from cosmos.bridge.runs.summary import RunSummary
-from cosmos.bridge.sources.base import FrameSource, read_clip
 from cosmos.bridge.transfer.base import TransferModel
 from cosmos.bridge.transfer.registry import default_guard
 from cosmos.bridge.types import (
-    EXTRA_BUFFERS,
     Augmentation,
     Clip,
     ControlSignals,
@@ -73,7 +72,7 @@ class Bridge:
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.config, self._stage, self._sinks = config, stage, tuple(sinks)
-        self._open_source = open_source or self._open_named_source
+        self._open_source = open_source or source_of(config)
         self._transfer = transfer or _create("transfer", config.transfer, config.transfer_options, config.offload)
         self._guard = guard or _create("guard", config.guard or default_guard(config.transfer))
         self._critic = critic or _create("critic", config.critic, config.critic_options)
@@ -131,7 +130,7 @@ class Bridge:
                     if stop.finishing:
                         break
                     try:
-                        prepared = self._prepare(opened.take(camera), clock, tell)
+                        prepared = prepare(self.config, opened.take(camera), clock, tell)
                     except (SourceError, ControlError) as error:
                         record.fail_camera(clips, error)
                         continue
@@ -227,7 +226,7 @@ class Bridge:
         tell, planned = progress or _silent, plan_clips(self.config)[0]
         with Opened(self._open_source) as opened:
             self._preflight(opened, check_out=False)
-            made = self._prepare(opened.take(planned.camera), Clock(), tell)
+            made = prepare(self.config, opened.take(planned.camera), Clock(), tell)
         parts = made.clip, made.controls, made.weights
         return next(self.attempts(planned, *parts, preserve=made.preserve, progress=tell))
 
@@ -248,7 +247,7 @@ class Bridge:
         plan = [planned for planned in plan_clips(self.config) if planned.name in kept]
         with Opened(self._open_source) as opened:
             for camera, clips in groupby(plan, key=lambda planned: planned.camera):
-                made = self._prepare(opened.take(camera), Clock(), tell)
+                made = prepare(self.config, opened.take(camera), Clock(), tell)
                 with closing(made.clip):
                     for planned in clips:
                         request = self._first_request(planned, made.clip, made.controls, made.weights, made.preserve)
@@ -338,29 +337,10 @@ class Bridge:
                 check_fit(told["num_frames"], told.get("size") or (1, 1), self.config.device)
         return described
 
-    def _prepare(self, source: FrameSource, clock: Clock, progress: Progress) -> _Prepared:
-        """Read a source once, close it, and make its controls and weights."""
-        from cosmos.bridge.controls import derive_controls
-        from cosmos.bridge.controls.regions import region_coverage
-        from cosmos.bridge.controls.weights import build_weights
-
-        with clock("read"):
-            try:
-                clip = read_clip(source, progress)
-            finally:
-                source.close()
-        with clock("derive"):
-            spec = self.config.weights
-            weights = default_weights(clip) if spec is None else build_weights(clip, spec)
-            controls = derive_controls(clip, specs=self.config.controls.specs(), kinds=weights.kinds)
-            area = self.config.preserve
-            preserve = None if area is None else region_coverage(clip, area, "preserve")
-        return _Prepared(clip=clip, controls=controls, weights=weights, preserve=preserve)
-
     def _make(
         self,
         planned: PlannedClip,
-        prepared: _Prepared,
+        prepared: Prepared,
         record: RunRecord,
         clock: Clock,
         progress: Progress,
@@ -385,50 +365,6 @@ class Bridge:
             record.settle(planned, "failed", error)
         else:
             record.settle(planned)
-
-    def _open_named_source(self, camera: Optional[str]) -> FrameSource:
-        from cosmos.bridge.sources import open_source
-
-        config = self.config
-        traced = config.quality == "reference"
-        drawing = (
-            {"quality": "reference", "samples": config.samples, "seed": config.seed, "denoise": config.denoise}
-            if traced
-            else {}
-        )
-        return open_source(
-            config.source,
-            camera=camera,
-            frames=config.frames,
-            size=config.size,
-            device=None if self._hands_over else config.device,
-            look=config.look,
-            untrusted=config.untrusted or None,
-            **drawing,
-            **self._drawn_besides(),
-        )
-
-    def _drawn_besides(self) -> dict[str, Any]:
-        """Return what the source must draw for the controls that cannot be derived from its buffers."""
-        from cosmos.bridge.sources import STAGE_ENDINGS
-
-        kinds = tuple(kind for kind in weighted_kinds(self.config.weights) if kind in EXTRA_BUFFERS)
-        if not kinds:
-            return {}
-        if Path(self.config.source).suffix.lower() not in STAGE_ENDINGS:
-            return {"controls": kinds}  # recorded pictures are as they are
-        styles = {"lidar": self.config.controls.lidar, "hdmap": self.config.controls.hdmap}
-        return {"controls": kinds, **{kind: styles[kind] for kind in kinds}}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Prepared:
-    """A clip of a camera with what steers it."""
-
-    clip: Clip
-    controls: ControlSignals
-    weights: ControlWeights
-    preserve: Optional[wp.array]
 
 
 def augment(
@@ -479,11 +415,6 @@ def resume(
 
     with Bridge(saved_config(Path(out), device=device, offload=offload)) as bridge:
         return bridge.augment(progress, resume=True)
-
-
-def default_weights(clip: Clip) -> ControlWeights:
-    """Return the weights for a user who named none: edge and depth half each, vis where there is no depth."""
-    return ControlWeights(edge=0.5, vis=0.5) if clip.depth is None else ControlWeights(edge=0.5, depth=0.5)
 
 
 def _create(room: str, name: str, *settings: Any) -> Any:
