@@ -16,6 +16,7 @@ from bars import Bar, best_seconds
 from bench_render import CAMERA, warehouse
 
 FRAMES = 4
+CAMERAS = 16
 PROMPT = "rain at dusk, wet ground"
 
 
@@ -106,4 +107,35 @@ class TransferAlone(_Transfer):
     title, size, lit = "embedded transfer, 1280x704, no stage to ask", (704, 1280), False
 
 
-BARS = (Transfer256, Transfer640, Transfer1280, TransferMemory, TransferAlone)
+class TransferCameras(Bar):
+    """Many cameras of 256x144 in one call, each with a look of its own, as for reinforcement learning."""
+
+    title, unit = f"embedded transfer, {CAMERAS} cameras of 256x144 a call, no stage to ask", "frames/s"
+
+    def measure(self):
+        from cosmos.bridge.controls import derive_controls
+
+        asked = request((144, 256))
+        asked.clip.close()
+        clip = first_frame(asked.clip)
+        controls = derive_controls(clip, kinds=asked.weights.kinds)
+        streams = [model().open(PROMPT, weights=asked.weights, seed=seed, fps=clip.fps) for seed in range(CAMERAS)]
+        pushes = [(stream, clip, controls, None) for stream in streams]
+        model().push_all(pushes)
+        wall, cost = best_seconds(lambda _: model().push_all(pushes), budget=self.budget)
+        return CAMERAS / wall, f"{1e3 * cost / CAMERAS:.0f} ms of CPU a frame"
+
+
+def first_frame(clip):
+    """The first frame of a clip, without its stage."""
+    from dataclasses import replace
+
+    from cosmos.bridge.types import BUFFERS
+
+    buffers = {name: getattr(clip, name)[:1] for name in BUFFERS if getattr(clip, name) is not None}
+    poses = {key: pose[:1] for key, pose in clip.poses.items()}
+    few = replace(clip, cameras=clip.cameras[:1], time_codes=clip.time_codes[:1], poses=poses, **buffers)
+    return replace(few, probe=None)
+
+
+BARS = (Transfer256, Transfer640, Transfer1280, TransferMemory, TransferAlone, TransferCameras)
