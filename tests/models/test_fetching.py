@@ -37,7 +37,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files, self.token, self.breaks_after, self.ranges = dict(FILES), "", None, True
-        self.described, self.asked, self.sent_on = None, [], ""
+        self.described, self.asked, self.sent_on, self.commit = None, [], "", COMMIT
 
     @property
     def address(self):
@@ -52,7 +52,7 @@ class Hub(ThreadingHTTPServer):
             if large:
                 entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
             siblings.append(entry)
-        return {"sha": COMMIT, "siblings": siblings}
+        return {"sha": self.commit, "siblings": siblings}
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -66,10 +66,11 @@ class Answer(BaseHTTPRequestHandler):
         hub.asked.append((path, self.headers.get("Range"), self.headers.get("Authorization")))
         if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}" and not path.startswith("/cdn/"):
             return self.send(401, b"")
-        if path.startswith("/api/models/maker/thing/revision/diffusers/"):
+        revisions = "/api/models/maker/thing/revision/"
+        if path.startswith((revisions + "diffusers/", revisions + hub.commit)):
             return self.send(200, json.dumps(hub.described or hub.describe()).encode())
         name = path.rpartition("/")[2]
-        if name not in hub.files or not path.startswith((f"/maker/thing/resolve/{COMMIT}/", "/cdn/")):
+        if name not in hub.files or not path.startswith((f"/maker/thing/resolve/{hub.commit}/", "/cdn/")):
             return self.send(404, b"")
         if hub.sent_on and not path.startswith("/cdn/"):
             self.send_response(302)
@@ -125,6 +126,27 @@ def test_all_pieces_are_fetched_and_a_second_fetch_downloads_nothing(hub, tmp_pa
     hub.asked.clear()
     take(hub, tmp_path, pieces=())
     assert all(path.startswith("/api/") for path, _, _ in hub.asked)
+
+
+def test_a_lock_pins_the_commit_and_the_hashes(hub, tmp_path):
+    """The lock of one machine alone brings the same files to another; the newest are taken only when asked for."""
+    lock = take(hub, tmp_path / "one")
+    other = tmp_path / "two"
+    other.mkdir()
+    (other / LOCK).write_bytes(lock.read_bytes())
+    hub.asked.clear()
+    take(hub, other)
+    assert hub.asked[0][0] == f"/api/models/maker/thing/revision/{COMMIT}"
+    assert read_lock(other) == read_lock(tmp_path / "one")
+    hub.files["config.json"] = b'{"_class_name": "Other"}'
+    with pytest.raises(WeightsError, match=r"config\.json of maker/thing is not what \S+ pins; fetch with --update"):
+        take(hub, other)
+    hub.commit = "beef" * 10
+    with pytest.raises(WeightsError, match=f"has no '{COMMIT}'"):
+        take(hub, other)
+    take(hub, other, update=True)
+    piece = read_lock(other)["pieces"]["general"]
+    assert (piece["commit"], piece["revision"]) == ("beef" * 10, "diffusers/general") and verify(other) == []
 
 
 @pytest.mark.parametrize("ranges", [True, False])

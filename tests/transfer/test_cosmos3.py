@@ -84,7 +84,10 @@ def test_unequal_weights_act_where_each_control_has_an_attention(options, clip):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"weights": {"depth": 0.5}}, r"cannot weigh a single control, got depth=0\.5; give 1"),
+        (
+            {"weights": {"depth": 0.5}},
+            r"cannot weigh a single control, got depth=0\.5; give 1.*cosmos-transfer2\.5 can",
+        ),
         ({"weights": {"edge": 0.5, "depth": 0.25}}, r"got edge=0\.5, depth=0\.25; set transfer_options\.attention"),
         ({"guidance": 11.0}, r"a guidance in \[0, 10\], got 11"),
         ({"guidance": 1.0, "negative_prompt": "rain"}, "reads no negative prompt at guidance 1; raise it above 1"),

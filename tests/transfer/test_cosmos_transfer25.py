@@ -152,6 +152,12 @@ def test_what_it_cannot_do_is_refused_in_one_sentence(model, clip, name):
         model.transfer(ask(clip, **changes))
 
 
+def test_a_picture_beyond_its_reach_is_refused_with_who_can(model):
+    wide = make_clip((16, 1936), 1)
+    with pytest.raises(ModelError, match="paints at most 1920 px a side, got 1936; embedded paints any"):
+        model.transfer(ask(wide))
+
+
 def test_masks_and_maps_that_do_not_fit_are_refused(model, clip):
     short = wp.full((FRAMES - 1, *SIZE), 1.0, dtype=wp.float32, device="cpu")
     with pytest.raises(ModelError, match=r"The preserve mask is \[6, 36, 50\] \[T, H, W\], the clip \[7, 36, 50\]"):

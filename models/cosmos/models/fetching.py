@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -48,17 +48,21 @@ def fetch(
     *,
     pieces: tuple[str, ...] = (),
     offline: bool = False,
+    update: bool = False,
     endpoint: str = "",
     token: str = "",
     tell: Tell = lambda done, total: None,
 ) -> Path:
     """Bring a checkpoint into a folder; what is there already is kept.
 
+    A folder with a lock gets the commits and the hashes that the lock pins, also where nothing else is in it.
+
     Args:
         checkpoint: What to fetch.
         folder: Where to put it.
         pieces: Folders of the pieces to fetch; empty takes all.
         offline: Refuse to use the network; the variable HF_HUB_OFFLINE does the same.
+        update: Take the newest commit, whatever the lock pins.
         endpoint: Address of the hub; empty takes HF_ENDPOINT, else huggingface.co.
         token: Access token; empty takes HF_TOKEN.
         tell: Told the progress.
@@ -67,7 +71,8 @@ def fetch(
         The lock file.
 
     Raises:
-        WeightsError: If the hub refuses or cannot be reached, the disk is full, or a file is not what the hub says.
+        WeightsError: If the hub refuses or cannot be reached, the disk is full, or a file is not what the hub says, or
+            the lock pins.
     """
     if offline or os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         raise WeightsError(
@@ -81,7 +86,8 @@ def fetch(
     if unknown:
         known = ", ".join(piece.folder for piece in checkpoint.pieces)
         raise WeightsError(f"{checkpoint.name} has no piece {unknown[0]!r}; it has {known}.")
-    found = [(piece, *hub.list(piece)) for piece in chosen]
+    pinned = {} if update else read_lock(folder).get("pieces", {})
+    found = [(piece, *hub.list(_pin(piece, pinned))) for piece in chosen]
     todo = [(piece, file, folder / piece.folder / file.name) for piece, _, files in found for file in files]
     _check_room(folder, [(file.size, path) for _, file, path in todo])
     total, done = sum(file.size for _, file, _ in todo), 0
@@ -94,9 +100,20 @@ def fetch(
 
             locked[file.name] = hub.take(piece, commit, file, folder / piece.folder / file.name, count)
             done += file.size
+            wanted = pinned.get(piece.folder, {}).get("files", {}).get(file.name, locked[file.name])
+            if wanted != locked[file.name]:
+                raise WeightsError(
+                    f"{file.name} of {piece.repo} is not what {folder / LOCK} pins; fetch with --update to take it."
+                )
         _lock(folder, checkpoint, piece, commit, locked)
     tell(total, total)
     return folder / LOCK
+
+
+def _pin(piece: Piece, pinned: Mapping[str, Any]) -> Piece:
+    """Return a piece at the commit that a lock pins, or as it is published."""
+    commit = pinned.get(piece.folder, {}).get("commit", "")
+    return replace(piece, revision=commit) if commit else piece
 
 
 def verify(folder: Path, tell: Tell = lambda done, total: None) -> list[str]:

@@ -30,6 +30,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     for action in (fetching, verifying):
         action.add_argument("--folder", metavar="DIR", help="folder of the checkpoint (default: in the user's cache)")
     fetching.add_argument("--piece", action="append", metavar="PIECE", help="fetch this piece alone; may come again")
+    fetching.add_argument("--update", action="store_true", help="take the newest commit, not the one that is pinned")
     fetching.add_argument("--offline", action="store_true", help="refuse to use the network")
     planned.add_options(planning)
     tuning, branching = adapt.add_actions(actions)
@@ -86,7 +87,8 @@ def _fetch(args: argparse.Namespace) -> int:
             log(f"fetch {percent:3d} %  {bytes_text(done)} of {bytes_text(total)}")
 
     log(f"{checkpoint.name} is under the {checkpoint.licence}.")
-    lock = fetch(checkpoint, folder, pieces=tuple(args.piece or ()), offline=args.offline, tell=tell)
+    pieces = tuple(args.piece or ())
+    lock = fetch(checkpoint, folder, pieces=pieces, offline=args.offline, update=args.update, tell=tell)
     if args.json:
         emit_json({"name": checkpoint.name, "folder": str(folder), "lock": str(lock)})
     else:

@@ -204,7 +204,10 @@ def _check_weights(request: TransferRequest, kinds: tuple[ControlKind, ...], att
         raise ModelError(f"{_NAME} takes numbers as weights, not maps; cosmos-transfer2.5 takes maps.")
     given = ", ".join(f"{kind}={weight}" for kind, weight in zip(kinds, weights, strict=True))
     if len(kinds) == 1 and weights[0] != 1.0:
-        raise ModelError(f"{_NAME} cannot weigh a single control, got {given}; give 1, or control_guidance below 1.")
+        raise ModelError(
+            f"{_NAME} cannot weigh a single control, got {given}; give 1, or control_guidance below 1; "
+            "cosmos-transfer2.5 can weigh one."
+        )
     if attention == "joint" and len({float(weight) for weight in weights}) > 1:
         raise ModelError(
             f"{_NAME} takes equal weights in one attention, got {given}; set transfer_options.attention to 'weighted'."

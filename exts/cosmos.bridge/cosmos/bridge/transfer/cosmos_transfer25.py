@@ -133,7 +133,7 @@ class CosmosTransfer25(PublishedTransfer[Transfer25Options, "Loaded25"]):
     def _refuse(self, request: TransferRequest) -> None:
         longest = max(request.clip.height, request.clip.width)
         if longest > _LONGEST:
-            raise ModelError(f"{_NAME} paints at most {_LONGEST} px a side, got {longest}; ask for a smaller size.")
+            raise ModelError(f"{_NAME} paints at most {_LONGEST} px a side, got {longest}; embedded paints any.")
         if self._options.distilled and (request.guidance or request.negative_prompt.strip()):
             raise ModelError(f"The distilled {_NAME} takes no guidance and no negative prompt; leave them, or it, out.")
         check_maps(_NAME, request)
