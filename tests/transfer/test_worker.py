@@ -132,7 +132,7 @@ def test_a_fault_in_it_is_told_with_its_place(embedded):
     with pytest.raises(ZeroDivisionError, match="the probe of this process"):
         embedded.transfer(ask(broken))
     with pytest.raises(RuntimeError, match=r"(?s)KeyError: 7, in the worker of embedded:\nTraceback .*_on_push"):
-        embedded._ask("push", {"stream": 7, "given": ()})
+        embedded._ask("push", {"stream": 7, "given": (), "listened": False})
     assert embedded.transfer(ask(clip)).rgb.shape == clip.rgb.shape
 
 

@@ -63,6 +63,25 @@ def test_streams_in_turns_give_the_pictures_of_this_process(options, worker):
     assert (want[3][1] != want[4][1]).any()
 
 
+def test_every_step_of_a_stream_is_told_and_may_stop_it(worker):
+    video = make_controls(make_clip((36, 50), 7))[ControlKind.DEPTH].video
+    stream, told, stop = worker.open("snow", control="depth", seed=3, fps=24.0), [], KeyError("enough")
+    stream.push(video[:5].contiguous(), progress=lambda *step: told.append(step))
+    assert told == [("transfer", step, 8) for step in range(1, 9)]
+    stream.push(video[5:].contiguous())
+    stream.finish(progress=lambda *step: told.append(step))
+    assert told[8:] == [("transfer", step, 4) for step in range(1, 5)]
+
+    def tell(*step):
+        told.append(step)
+        raise stop
+
+    before, other = worker.pid, worker.open("snow", control="depth")
+    with pytest.raises(KeyError) as caught:
+        other.push(video[:5].contiguous(), progress=tell)
+    assert caught.value is stop and len(told) == 13 and worker.pid == before
+
+
 def test_what_a_stream_refuses_is_told_as_here(worker):
     with pytest.raises(ModelError, match="does not know the control fog"):
         worker.open("snow", control="fog")
@@ -79,7 +98,7 @@ def test_a_stream_that_nobody_holds_is_forgotten(worker):
     second.push(make_controls(make_clip((36, 50), 1))[ControlKind.DEPTH].video)
     assert not worker._dropped
     with pytest.raises(RuntimeError, match=f"KeyError: {number}"):
-        worker._ask("finish", {"stream": number})
+        worker._ask("finish", {"stream": number, "listened": False})
 
 
 def test_a_stream_ends_with_its_worker(worker):

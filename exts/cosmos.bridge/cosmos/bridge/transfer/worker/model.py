@@ -101,7 +101,13 @@ class WorkerTransfer:
                 child.end()
 
     def push(
-        self, stream: WorkerStream, kind: str, given: tuple[Any, ...], device: Any, probe: Optional[LightProbe] = None
+        self,
+        stream: WorkerStream,
+        kind: str,
+        given: tuple[Any, ...],
+        device: Any,
+        probe: Optional[LightProbe] = None,
+        progress: Optional[Progress] = None,
     ) -> Any:
         """Ask a stream of the worker; see `WorkerStream`."""
         with self._turn:
@@ -112,7 +118,8 @@ class WorkerTransfer:
             if self._dropped:
                 dropped, self._dropped = self._dropped, []
                 self._ask("forget", dropped)
-            return self._ask(kind, {"stream": stream.number, "given": given}, device=device, probe=probe)
+            told = {"stream": stream.number, "given": given, "listened": progress is not None}
+            return self._ask(kind, told, progress=progress, device=device, probe=probe)
 
     def drop(self, epoch: int, number: int) -> None:
         """Let the worker forget a stream that nobody holds any more, with the next request."""
@@ -209,24 +216,25 @@ class WorkerStream:
         """Its name there."""
         weakref.finalize(self, owner.drop, epoch, number)
 
-    def push(self, frames: Union[wp.array, Clip], *more: Any) -> wp.array:
+    def push(self, frames: Union[wp.array, Clip], *more: Any, progress: Optional[Progress] = None) -> wp.array:
         """Take frames, and return the pictures that are ready, on the frames' device; the caller owns them.
 
         Args:
             frames: What the backend's own stream takes first: control frames, or a clip.
             more: What it takes besides.
+            progress: Told the steps of this call, where the backend's own stream tells them; may raise to stop.
 
         Raises:
             ModelError: As the backend's own stream, or if the worker died: the stream is lost then.
         """
         probe = frames.probe if isinstance(frames, Clip) else None
         self._device = str(frames.rgb.device if isinstance(frames, Clip) else frames.device)
-        pictures: wp.array = self._owner.push(self, "push", (frames, *more), self._device, probe)
+        pictures: wp.array = self._owner.push(self, "push", (frames, *more), self._device, probe, progress)
         return pictures
 
-    def finish(self) -> wp.array:
-        """Return the pictures that are still to come; raises as `push`."""
-        pictures: wp.array = self._owner.push(self, "finish", (), self._device)
+    def finish(self, progress: Optional[Progress] = None) -> wp.array:
+        """Return the pictures that are still to come; listens and raises as `push`."""
+        pictures: wp.array = self._owner.push(self, "finish", (), self._device, None, progress)
         return pictures
 
 

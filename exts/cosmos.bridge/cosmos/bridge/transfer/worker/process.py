@@ -84,10 +84,14 @@ class Worker:
         self._streams[self._number] = self._model.open(*told["given"], **told["named"])
 
     def _on_push(self, told: Mapping[str, Any]) -> Any:
-        return self._streams[told["stream"]].push(*told["given"])
+        return self._streams[told["stream"]].push(*told["given"], **self._listened(told))
 
     def _on_finish(self, told: Mapping[str, Any]) -> Any:
-        return self._streams[told["stream"]].finish()
+        return self._streams[told["stream"]].finish(**self._listened(told))
+
+    def _listened(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the progress of a stream, where its owner listens."""
+        return {"progress": self._tell} if told["listened"] else {}
 
     def _on_forget(self, told: Any) -> Any:
         for stream in told:
