@@ -5,6 +5,7 @@ import torch  # noqa: TID253
 
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
+from cosmos.bridge.transfer.profiles import PROFILES
 from cosmos.models.metering import Meter, build_empty, without_contents
 from cosmos.models.published import TRANSFER25_BRANCH, TRANSFER25_TEXT_PARAMETERS, TRANSFER25_TRANSFORMER
 from cosmos.models.runtime import diffusers_class
@@ -171,6 +172,11 @@ def test_the_verdict_names_how_weights_must_be_held_and_what_does_not_fit(publis
     assert published.verdict(8.0).startswith("does not fit, because decode needs 9.6 GiB besides weights")
     small = plan_transfer25(num_frames=5, **TINY)
     assert "fits for prompts embedded before; embedding a new one needs 16.4 GiB" in small.verdict(8.0)
+
+
+def test_every_memory_profile_is_what_the_plan_finds_to_fit(published):
+    for memory, options in PROFILES["cosmos-transfer2.5"].items():
+        assert published.profiles[" and ".join(options) or "bf16"] < memory, memory
 
 
 def test_a_plan_reads_the_configuration_of_a_checkpoint(tiny25, tmp_path):

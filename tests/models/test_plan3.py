@@ -7,6 +7,7 @@ import torch  # noqa: TID253
 
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
+from cosmos.bridge.transfer.profiles import PROFILES
 from cosmos.models.cosmos3.plan import SIM_REFERENCE, plan_cosmos3, plan_sim_transfer
 from cosmos.models.weights import WeightsError
 from tiny_cosmos import write_tiny_cosmos3
@@ -43,6 +44,8 @@ def test_the_published_streaming_model_is_that_of_the_published_figures():
     assert plan.petaflops * 1e15 == pytest.approx(2 * SIM_REFERENCE.flops, rel=0.01)
     assert list(plan.seconds().values()) == pytest.approx([2 * 0.917], rel=0.01)
     assert plan.needed == pytest.approx(39.7, rel=0.15)
+    for memory, options in PROFILES["cosmos3-sim-transfer"].items():
+        assert plan.profiles[" and ".join(options) or "bf16"] < memory, memory
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,7 @@ def test_masks_and_maps_that_do_not_fit_are_refused(model, clip):
     ("plain", "sentence"),
     [
         ({"preserve_steps": 0}, "preserve_steps must be 1 or more"),
+        ({"chunk_frames": 513}, "chunk_frames must be at most 509, got 513; the model was trained on 93"),
         ({"block_gains": {"lidar": [1.0]}}, "block_gains knows edge, depth, seg, vis, got 'lidar'"),
         ({"block_gains": {"edge": [2.0]}}, r"block_gains.edge must lie in \[0, 1\]"),
         ({"distilled": True, "schedule": "karras"}, "distilled has a schedule and a branch of its own"),

@@ -30,6 +30,8 @@ _LONGEST = 1920
 _GUIDANCE = 3.0
 _TRAINED_PIXELS = 704 * 1280
 _TRAINED_FRAMES = 93
+_MOST_FRAMES = 509
+"""Frames of the 128 latent frames that the model has positions for."""
 _FEW_STEPS = 4
 
 
@@ -52,6 +54,11 @@ class Transfer25Options(ChunkOptions):
 
     def __post_init__(self) -> None:
         ChunkOptions.__post_init__(self)
+        if self.chunk_frames > _MOST_FRAMES:
+            raise ValueError(
+                f"chunk_frames must be at most {_MOST_FRAMES}, got {self.chunk_frames}; the model was trained on "
+                f"{_TRAINED_FRAMES}."
+            )
         if self.distilled and (self.schedule != "shift" or set(self.branches) - {"edge"}):
             raise ValueError("distilled has a schedule and a branch of its own, edge; leave schedule and branches out.")
         if self.preserve_steps < 1:
