@@ -80,6 +80,15 @@ def _arriving(
 
 
 @wp.func
+def _sight(view: View, home: Surfaces, i: wp.int32):
+    """Where the eye of pixel centre ``i`` is, which way it looks, and how far that is to what is there."""
+    uv = home.image[i]
+    eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
+    distance = wp.length(home.positions[i] - eye)
+    return eye, (home.positions[i] - eye) / wp.max(distance, 1.0e-9), distance
+
+
+@wp.func
 def _mirrored(world: WorldArrays, air: Air, lamps: Lamps, home: Surfaces, i: wp.int32, direction: wp.vec3):
     """Radiance that a mirror at pixel centre ``i``, seen along ``direction``, shows."""
     n = home.normals[i]
@@ -130,10 +139,7 @@ def _look_around_kernel(
         i = y * grid.width + x
         found = Carried()
         if home.triangles[i] >= 0:
-            uv = home.image[i]
-            eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
-            distance = wp.length(home.positions[i] - eye)
-            direction = (home.positions[i] - eye) / wp.max(distance, 1.0e-9)
+            eye, direction, distance = _sight(view, home, i)
             if mirrors == 1:
                 found.mirror = _mirrored(world, air, lamps, home, i, direction)
                 found.shown = _displayed(air, found.mirror)
@@ -213,17 +219,13 @@ def _fill_balls_kernel(
     for i in range(begin, wp.min(begin + run, count)):
         y = i // grid.width
         x = i - y * grid.width
-        uv = home.image[i]
-        eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
-        p = home.positions[i]
+        eye, direction, distance = _sight(view, home, i)
         white = wp.vec3(0.0, 0.0, 0.0)
         mirror = wp.vec3(0.0, 0.0, 0.0)
         between = wp.vec3(0.0, 0.0, 0.0)
         clear = wp.float32(0.0)
         open = wp.float32(0.0)
         if home.triangles[i] >= 0:
-            distance = wp.length(p - eye)
-            direction = (p - eye) / wp.max(distance, 1.0e-9)
             between, clear = haze_between(air, eye, direction, distance)
             white = _arriving(world, air, view, grid, home, i, direction, distance) * (_WHITE / PI)
             if mirrors == 1 or falls == 1 or _glows(air, lamps):
@@ -237,9 +239,9 @@ def _fill_balls_kernel(
                 between += glow
             white = white * clear + between
             mirror = (mirror * clear + between) * wp.float32(mirrors)
-        elif wp.length_sq(p) > 0.0:  # not outside the image circle of a fisheye
-            added, passed = haze_between(air, eye, p, 1.0e5)
-            between = sky_radiance(air, world.atlas, p, 1.0) * passed + added
+        elif wp.length_sq(home.positions[i]) > 0.0:  # the way to the sky; none outside the image circle of a fisheye
+            added, passed = haze_between(air, eye, home.positions[i], 1.0e5)
+            between = sky_radiance(air, world.atlas, home.positions[i], 1.0) * passed + added
         white = aces(white * air.exposure)
         mirror = aces(mirror * air.exposure)
         between = aces(between * air.exposure)
