@@ -51,7 +51,7 @@ def look_from(stage, place, rotation=(90.0, 0.0, 0.0), focal=35.0):
     camera.CreateClippingRangeAttr(Gf.Vec2f(0.01, 1000.0))
 
 
-def radiance(stage, device, *, size=(24, 36), samples=16, seed=0, emission=None):
+def radiance(stage, device, *, size=(24, 36), samples=16, seed=0, emission=None, air_fields=None):
     """Radiance of each pixel in the light of the stage alone, [H, W, 3]."""
     renderer = Renderer(stage, device=device)
     camera = renderer.camera("/World/Camera", 0.0, size=size)
@@ -61,6 +61,8 @@ def radiance(stage, device, *, size=(24, 36), samples=16, seed=0, emission=None)
     plain_sky(air, renderer.scene.lights)
     if emission is not None:
         air.emission, air.exposure = emission, 1.0
+    for name, value in (air_fields or {}).items():
+        setattr(air, name, value)
     scene = (renderer._world.ray_ready(), renderer._world.atlas, air, lamps, make_view(camera, renderer._world.origin))
     total = PathTracer(renderer.scene, renderer._bands).trace(*scene, samples=samples, seed=seed)[0]
     renderer.close()
@@ -308,6 +310,28 @@ def test_the_sky_lies_behind_as_much_air_in_both_qualities(yard, look):
     frame = yard.render(camera, 0.0, look=look, particles=False, quality="reference", samples=16)
     assert sky.sum() > 100
     assert abs(frame.rgb.numpy()[sky].mean() - quick[sky].mean()) < 1.5
+
+
+@pytest.mark.parametrize("openness", [1.0, 0.4, 0.0])
+def test_haze_outside_is_as_bright_whatever_roof_the_stage_has(device, openness):
+    """A ground under a black sky that haze hides wholly, against the integral of haze over the half sphere."""
+    stage = new_stage()
+    ground = UsdGeom.Mesh.Define(stage, "/World/Ground")
+    ground.CreatePointsAttr([(-50, -50, 0), (50, -50, 0), (50, 50, 0), (-50, 50, 0)])
+    ground.CreateFaceVertexCountsAttr([4])
+    ground.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+    black = (0.0, 0.0, 0.0)
+    paint(
+        stage, ground.GetPrim(), diffuseColor=(0.5, 0.5, 0.5), roughness=1.0, useSpecularWorkflow=1, specularColor=black
+    )
+    look_from(stage, (0.0, 0.0, 1.5), rotation=(0.0, 0.0, 0.0))
+    dim = 0.25 + 0.75 * openness  # of the haze between walls, as the look's air has it
+    dark = {name: wp.vec3(*black) for name in ("sun_color", "zenith", "horizon", "ground", "glow", "haze_glow", "disk")}
+    air = {**dark, "open": openness, "haze": 1e-3, "haze_height": 1e6, "haze_color": wp.vec3(*(dim, dim, dim))}
+    got = radiance(stage, device, size=(12, 16), samples=64, air_fields=air)
+    cosine = (np.arange(100_000, dtype=np.float64) + 0.5) / 100_000
+    arriving = np.mean(2.0 * cosine * (0.86 + 0.3 * np.minimum(cosine + 0.2, 1.0)))
+    assert got.mean() == pytest.approx(0.5 * arriving + 1.5e-3 * 0.86 * dim, rel=0.01)
 
 
 def test_progress_is_told_and_may_end_the_frame(yard):

@@ -178,7 +178,7 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     air.stars = float(np.interp(elevation, (-12.0, -7.0), (1.0, 0.0))) * (1.0 - cover)
     air.dome, air.dome_color, air.dome_axes = -1, _vec((0.0, 0.0, 0.0)), wp.mat33(*np.eye(3).reshape(-1).tolist())
     air.sky_light, air.open, air.fill = _vec(sky_light), openness, _vec((0.0, 0.0, 0.0))
-    dim = 0.25 + 0.75 * openness
+    dim = 0.25 + 0.75 * openness  # (as in trace_path: haze outside lies under the whole sky)
     even, towards_sun = _veil(sky_light, np.array(air.ground), sun)
     veil = _mix(even, np.full(3, _luma(even)), 0.6)  # drops scatter all colours alike
     dusty = tint * _luma(even) * 1.25

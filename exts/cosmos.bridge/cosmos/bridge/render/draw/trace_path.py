@@ -251,6 +251,8 @@ def _ahead(
     if air.haze > 0.0:
         veil = through_haze(air, wp.vec3(0.0, 0.0, 0.0), origin, direction, wp.min(t, 1.0e5))
         clear = through_haze(air, wp.vec3(1.0, 1.0, 1.0), origin, direction, wp.min(t, 1.0e5)) - veil
+        if f < 0 and bounce > 0:
+            veil = veil / (0.25 + 0.75 * air.open)  # that between walls is dimmer, but this lies outside
         arrived += wp.cw_mul(left, veil)
         left = wp.cw_mul(left, clear)
     if bounce > 0 and lamps.count > 0:
