@@ -257,7 +257,22 @@ def test_a_stream_in_a_worker_gives_the_same(tiny_folder, monkeypatch):
         model = create("embedded", {"weights": str(tiny_folder)}, policy)
         model.load("cpu")
         stream = model.open("snow", weights=WEIGHTS, seed=5, fps=24.0)
-        got.append([stream.push(*part).numpy() for part in parts] + [stream.finish().numpy()])
+        told = []
+        got.append([stream.push(*part, progress=lambda *step, to=told: to.append(step)).numpy() for part in parts])
+        got[-1].append(stream.finish().numpy())
+        assert told == [("transfer", 2, 2), ("transfer", 1, 1)]
         model.unload()
     for here, there in zip(*got, strict=True):
         np.testing.assert_array_equal(here, there)
+
+
+def test_frames_are_told_as_they_are_done(model, monkeypatch):
+    monkeypatch.setattr("cosmos.bridge.transfer.embedded._PIXELS_AT_ONCE", 1)
+    clip, told = make_clip(frames=2), []
+    controls = make_controls(clip)
+    streams = [model.open("snow", seed=seed, fps=24.0) for seed in range(2)]
+    model.push_all([(stream, clip, controls, None) for stream in streams], lambda *step: told.append(step))
+    assert told == [("transfer", done, 4) for done in (1, 2, 3, 4)]
+    streams[0].push(clip, controls, progress=lambda *step: told.append(step))
+    assert told[4:] == [("transfer", 1, 2), ("transfer", 2, 2)]
+    assert streams[0].finish(lambda *step: told.append(step)).shape[0] == 0 and len(told) == 6

@@ -194,7 +194,9 @@ class EmbeddedTransfer:
         return EmbeddedStream(self, view, wish, tuple(reading_notes(reading)))
 
     def push_all(
-        self, pushes: Sequence[tuple[EmbeddedStream, Clip, ControlSignals, Optional[ControlWeights]]]
+        self,
+        pushes: Sequence[tuple[EmbeddedStream, Clip, ControlSignals, Optional[ControlWeights]]],
+        progress: Optional[Progress] = None,
     ) -> list[wp.array]:
         """Paint the next frames of many views, as `EmbeddedStream.push` of each in turn would.
 
@@ -202,6 +204,7 @@ class EmbeddedTransfer:
 
         Args:
             pushes: Stream, clip, controls and weights (``None`` takes the stream's) of each view, no stream twice.
+            progress: Told the frames that are on their way; may raise to stop, which ends these streams.
 
         Returns:
             The pictures of each view, sRGB, uint8, shape [F, H, W, 3], on its clip's device; the caller owns them.
@@ -220,7 +223,7 @@ class EmbeddedTransfer:
         self._ready()
         painted = [wp.empty_like(request.clip.rgb) for request in requests]
         views = [stream.view for stream, *_ in pushes]
-        self._paint(list(zip(views, requests, painted, strict=True)), None)
+        self._paint(list(zip(views, requests, painted, strict=True)), progress)
         return painted
 
     def unload(self) -> None:
@@ -274,7 +277,8 @@ class EmbeddedTransfer:
         """Paint the frames of some views, each into its array, a few at a time."""
         most = _PIXELS_TOGETHER if len(jobs) > 1 and self._device != "cpu" else 0
         waiting: list[tuple[Part, wp.array]] = []
-        pixels, (height, width) = 0, (0, 0)
+        pixels, done, (height, width) = 0, 0, (0, 0)
+        total = sum(request.clip.num_frames for _, request, _ in jobs)
         try:
             for view, request, rgb in jobs:
                 clip, (height, width) = request.clip, (request.clip.height, request.clip.width)
@@ -286,8 +290,9 @@ class EmbeddedTransfer:
                     if pixels >= most:
                         self._flush(waiting)
                         pixels = 0
+                    done += len(frames)
                     if progress is not None:
-                        progress("transfer", frames.stop, clip.num_frames)
+                        progress("transfer", done, total)
             self._flush(waiting)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():

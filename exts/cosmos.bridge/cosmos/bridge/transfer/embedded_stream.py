@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.embedded_view import View
-from cosmos.bridge.types import Clip, ControlSignals, ControlWeights, TransferRequest
+from cosmos.bridge.types import Clip, ControlSignals, ControlWeights, Progress, TransferRequest
 
 if TYPE_CHECKING:
     import warp as wp
@@ -48,13 +48,20 @@ class EmbeddedStream:
         self.notes = notes
         """What was not understood of the prompt, one sentence each."""
 
-    def push(self, clip: Clip, controls: ControlSignals, weights: Optional[ControlWeights] = None) -> wp.array:
+    def push(
+        self,
+        clip: Clip,
+        controls: ControlSignals,
+        weights: Optional[ControlWeights] = None,
+        progress: Optional[Progress] = None,
+    ) -> wp.array:
         """Paint the next frames of this view, as many as come.
 
         Args:
             clip: The next frames, one or more, all of the camera that the first ones showed.
             controls: Control videos of these frames.
             weights: How strongly each control acts in these frames; ``None`` takes the stream's.
+            progress: Told the frames that are done; may raise to stop, which ends the stream.
 
         Returns:
             A picture for each frame, sRGB, uint8, shape [F, H, W, 3], on the clip's device; the caller owns them.
@@ -63,10 +70,13 @@ class EmbeddedStream:
             ModelError: If the frames are not those of this view, or ask for what the model cannot do.
             ModelMemoryError: If a frame does not fit the device.
         """
-        return self._model.push_all([(self, clip, controls, weights)])[0]
+        return self._model.push_all([(self, clip, controls, weights)], progress)[0]
 
-    def finish(self) -> wp.array:
+    def finish(self, progress: Optional[Progress] = None) -> wp.array:
         """Return the pictures that are still to come: none, uint8, shape [0, H, W, 3]; every stream has this call.
+
+        Args:
+            progress: Told nothing, as nothing is left to do.
 
         Raises:
             ModelError: If no frame was ever pushed.
