@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pxr import Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
+from cosmos.bridge.errors import SourceError
 from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.render.usd.stage import StageReader
@@ -95,6 +96,19 @@ def moving():
     camera = UsdGeom.Camera.Define(stage, "/Camera")
     camera.AddTranslateOp().Set((0.0, 0.0, 12.0))
     return stage
+
+
+@pytest.mark.parametrize("kind", ["missing", "broken"])
+def test_a_file_opened_on_another_thread_is_refused_here(tmp_path, kind):
+    path = tmp_path / "stage.usda"
+    if kind == "broken":
+        path.write_text("#usda 1.0\ndef Cube {")
+    with pytest.raises(SourceError, match="does not exist" if kind == "missing" else "cannot be read by USD"):
+        Renderer(path, device="cpu", threads=1)
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("cosmos_bridge_stage")]
+    for thread in left:
+        thread.join(10.0)
+    assert not any(thread.is_alive() for thread in left)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

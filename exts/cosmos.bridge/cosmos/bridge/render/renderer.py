@@ -62,18 +62,22 @@ class Renderer:
         Raises:
             SourceError: If the stage cannot be read or holds no geometry.
         """
+        opened = None
         if reader is None:
             with collector_waits():
-                from cosmos.bridge.render.usd.stage import StageReader
-
-                reader = StageReader(stage, untrusted=untrusted, progress=progress)
+                from cosmos.bridge.render.usd.stage import StageReader, begin_opening
+            if isinstance(stage, (str, os.PathLike)):
+                opened = begin_opening(os.fspath(stage), untrusted=untrusted)
+        self._bands = Bands(device, threads)  # Warp starts meanwhile
+        if reader is None:
+            with collector_waits():
+                reader = StageReader(stage, untrusted=untrusted, progress=progress, opened=opened)
         self._reader = reader
         self.scene: Scene = reader.scene
         self._poses: dict[float, Pose] = {}
         self._memory: dict[Any, Any] = {}
         self._meters: dict[tuple[str, int, int], list[Camera]] = {}
         self._tiles: Optional[tuple[Any, Tiles]] = None
-        self._bands = Bands(device, threads)
         self._targets = Targets(self._bands.device)
         pose = self._pose(self.scene.start_time)
         self._world = World(self.scene, pose, self._bands)

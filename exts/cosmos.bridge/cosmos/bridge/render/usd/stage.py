@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -58,6 +59,7 @@ class StageReader:
         *,
         untrusted: bool = False,
         progress: Optional[Progress] = None,
+        opened: Optional[Callable[[], Usd.Stage]] = None,
     ) -> None:
         """Open and read a stage.
 
@@ -66,6 +68,7 @@ class StageReader:
             untrusted: Refuse a file that names anything outside its folder, before any of that is resolved.
             progress: Told ("prims found", number, 0), then ("prims read", number, all), now and then; what it raises
                 ends the reading.
+            opened: Of ``begin_opening`` of the same path; opened here when ``None``.
 
         Raises:
             SourceError: If it is missing, cannot be parsed, holds nothing that can be drawn, or is refused.
@@ -75,7 +78,9 @@ class StageReader:
         name = os.fspath(stage) if isinstance(stage, (str, os.PathLike)) else stage.GetRootLayer().identifier
         if untrusted and not isinstance(stage, (str, os.PathLike)):
             raise SourceError(f"Stage {name} is open already, too late to be checked; give its path with untrusted.")
-        self._stage: Any = open_stage(name, untrusted=untrusted) if isinstance(stage, (str, os.PathLike)) else stage
+        if isinstance(stage, (str, os.PathLike)):
+            stage = open_stage(name, untrusted=untrusted) if opened is None else opened()
+        self._stage: Any = stage
         self._scale = float(UsdGeom.GetStageMetersPerUnit(self._stage))
         if not (self._scale > 0.0 and np.isfinite(self._scale)):
             raise SourceError(f"Stage {name} has metersPerUnit {self._scale:g}; author a positive one.")
@@ -319,6 +324,20 @@ def open_stage(path: str, *, untrusted: bool = False) -> Usd.Stage:
         raise SourceError(f"Stage {path} cannot be read by USD ({reason}); repair or export it again.") from error
 
 
+def begin_opening(path: str, *, untrusted: bool = False) -> Callable[[], Usd.Stage]:
+    """Begin ``open_stage`` on another thread, for USD holds no interpreter lock meanwhile.
+
+    Returns:
+        What waits for it and returns the stage, or raises as ``open_stage`` does.
+    """
+    from pxr import Usd  # noqa: F401  (holds the lock: done before there are two threads)
+
+    pool = ThreadPoolExecutor(1, "cosmos_bridge_stage")
+    opening = pool.submit(open_stage, path, untrusted=untrusted)
+    pool.shutdown(wait=False)
+    return opening.result
+
+
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     height, width = (int(value) for value in size)
     if height < 1 or width < 1:
@@ -326,4 +345,4 @@ def _checked(size: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-__all__ = ["AUTO_CAMERA", "StageReader", "open_stage"]
+__all__ = ["AUTO_CAMERA", "StageReader", "begin_opening", "open_stage"]
