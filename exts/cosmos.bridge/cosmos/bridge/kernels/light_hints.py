@@ -1,7 +1,7 @@
 """Light hints: where light falls, handed to a net that only has to learn how light looks.
 
 Computed per pixel from depth, normals, camera and the direction of the key light; nothing here is learned. Shadows and
-occlusion march the depth buffer, so they know what the camera sees and nothing else.
+occlusion march the depth buffer (``march``), so they know what the camera sees and nothing else.
 """
 
 # mypy: disable-error-code="misc,operator"
@@ -12,6 +12,7 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.march import march
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
 
 wp.set_module_options(quick_options())
@@ -34,36 +35,9 @@ LIGHT_HINTS = (
 )
 """Channels of the hints, in order; each lies in [-1, 1]."""
 
-_MARCH_STEPS = wp.constant(20)
-_OPEN_STEPS = wp.constant(8)
-_UNSEEN = wp.constant(wp.float32(-1.0e9))
-
-
 @wp.func
 def _is_hit(z: wp.float32) -> bool:
     return z > 0.0 and z < 1.0e9
-
-
-@wp.func
-def _behind_surface(
-    depth: wp.array(dtype=wp.float32, ndim=3),
-    t: wp.int32,
-    q: wp.vec3,
-    lens: wp.vec4,
-) -> wp.float32:
-    # How far a camera-space point lies behind the surface seen at its pixel [m]; -1 where that is the sky, and
-    # _UNSEEN outside the picture.
-    gap = _UNSEEN
-    z = -q[2]
-    if z > 0.01:
-        u = lens[0] * q[0] / z + lens[2]
-        v = lens[3] - lens[1] * q[1] / z
-        if u >= 0.0 and v >= 0.0 and u < wp.float32(depth.shape[2]) and v < wp.float32(depth.shape[1]):
-            gap = wp.float32(-1.0)
-            seen = depth[t, wp.int32(v), wp.int32(u)]
-            if _is_hit(seen):
-                gap = z - seen
-    return gap
 
 
 @wp.func
@@ -92,52 +66,6 @@ def normal_from_depth(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int,
     if length > 0.0 and length < 1.0e12:
         return normal / length
     return wp.vec3(0.0, 0.0, 1.0)
-
-
-@wp.func
-def _light_visible(
-    depth: wp.array(dtype=wp.float32, ndim=3), t: int, p: wp.vec3, normal: wp.vec3, light: wp.vec3, lens: wp.vec4
-) -> wp.float32:
-    blocked = wp.float32(0.0)
-    start = p + normal * (0.01 - 0.004 * p[2])
-    reach = wp.float32(0.06)
-    inside = wp.int32(0)
-    for _step in range(_MARCH_STEPS):
-        gap = _behind_surface(depth, t, start + light * reach, lens)
-        tolerance = 0.02 + 0.01 * (-p[2]) + 0.05 * reach
-        if gap > 0.0 and gap < 0.5 + 0.6 * reach:
-            blocked = wp.max(blocked, wp.clamp(gap / tolerance, 0.0, 1.0))
-        # A straight way that has left the picture does not come back.
-        if blocked >= 1.0 or (inside == 1 and gap == _UNSEEN):
-            break
-        if gap != _UNSEEN:
-            inside = wp.int32(1)
-        reach = reach * 1.33
-    return 1.0 - blocked
-
-
-@wp.func
-def _open(depth: wp.array(dtype=wp.float32, ndim=3), t: int, p: wp.vec3, normal: wp.vec3, lens: wp.vec4) -> wp.float32:
-    total = wp.float32(0.0)
-    blocked = wp.float32(0.0)
-    start = p + normal * (0.01 - 0.003 * p[2])
-    for step in range(_OPEN_STEPS):
-        # Directions of a spherical Fibonacci lattice, folded onto the normal's side.
-        up = 1.0 - 2.0 * (wp.float32(step) + 0.5) / wp.float32(_OPEN_STEPS)
-        turn = 2.399963 * wp.float32(step)
-        ring = wp.sqrt(1.0 - up * up)
-        way = wp.vec3(ring * wp.cos(turn), ring * wp.sin(turn), up)
-        along = wp.dot(way, normal)
-        if along < 0.0:
-            way = -way
-            along = -along
-        for half in range(2):
-            reach = 0.25 + 0.85 * wp.float32(half)
-            gap = _behind_surface(depth, t, start + way * reach, lens)
-            total = total + along
-            if gap > 0.02 and gap < 2.0 * reach + 0.2:
-                blocked = blocked + along * wp.clamp(gap / 0.1, 0.0, 1.0)
-    return 1.0 - blocked / wp.max(total, 1.0e-4)
 
 
 @wp.func
@@ -179,8 +107,6 @@ def _fill_pixel(
         hints_out[t, y, x, 13] = -1.0
         return
     p = ray * z
-    camera_light = wp.transform_vector(wp.transpose(pose), light)
-    camera_up = wp.transform_vector(wp.transpose(pose), up)
     local = wp.vec3(0.0, 0.0, 0.0)
     if has_normals != 0:
         world = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
@@ -194,22 +120,24 @@ def _fill_pixel(
     point = wp.transform_point(pose, p)
     facing = wp.dot(normal, light)
     hints_out[t, y, x, 0] = facing
-    visible = wp.float32(0.0)
-    if facing > 0.0:
-        visible = _light_visible(depth, t, p, local, camera_light, lens)
-    hints_out[t, y, x, 1] = visible * 2.0 - 1.0
-    hints_out[t, y, x, 2] = _open(depth, t, p, local, lens) * 2.0 - 1.0
     hints_out[t, y, x, 3] = wp.dot(normal, up)
     hints_out[t, y, x, 4] = 1.0 - 2.0 * wp.exp(-wp.max(wp.dot(point, up) - ground, 0.0) / 3.0)
     distance = z * stretch
-    hints_out[t, y, x, 5] = 2.0 * wp.exp(-distance / 6.0) - 1.0
-    hints_out[t, y, x, 6] = 2.0 * wp.exp(-distance / 30.0) - 1.0
+    left = wp.exp(-distance / 30.0)
+    hints_out[t, y, x, 5] = 2.0 * (left * left) * (left * left) * left - 1.0
+    hints_out[t, y, x, 6] = 2.0 * left - 1.0
     hints_out[t, y, x, 7] = 2.0 * wp.exp(-distance * extinction) - 1.0
     hints_out[t, y, x, 10] = wp.max(-wp.dot(normal, view), 0.0)
     half = wp.normalize(light - view)
-    hints_out[t, y, x, 11] = 2.0 * wp.pow(wp.max(wp.dot(normal, half), 0.0), 24.0) - 1.0
-    hints_out[t, y, x, 12] = _light_visible(depth, t, p, local, camera_up, lens) * 2.0 - 1.0
+    shine = wp.max(wp.dot(normal, half), 0.0)
+    for _power in range(3):
+        shine = shine * shine
+    hints_out[t, y, x, 11] = 2.0 * shine * shine * shine - 1.0
     hints_out[t, y, x, 13] = 1.0
+    # ``march`` finds the normal where it puts its findings.
+    hints_out[t, y, x, 1] = local[0]
+    hints_out[t, y, x, 2] = local[1]
+    hints_out[t, y, x, 12] = local[2]
 
 
 @wp.kernel
@@ -251,6 +179,7 @@ def _light_hints_kernel(
             extinction,
             hints_out,
         )
+    march(begin, wp.min(begin + run, count), depth, lenses, cam_to_world, light, up, hints_out)
 
 
 def light_hints(
