@@ -35,6 +35,7 @@ LIGHT_HINTS = (
 )
 """Channels of the hints, in order; each lies in [-1, 1]."""
 
+
 @wp.func
 def _is_hit(z: wp.float32) -> bool:
     return z > 0.0 and z < 1.0e9

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
+from cosmos.bridge.transfer.aside import Aside
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.embedded_stream import EmbeddedStream, Wish
 from cosmos.bridge.transfer.embedded_view import Part, View
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
     from cosmos.models.embedded.text import Reading
 
 _WEIGHTS = "transfer-small"
-_PIXELS_AT_ONCE = 1 << 19
-"""Pixels of one view that are on their way at once."""
+_PIXELS_AT_ONCE = 1 << 16
+"""Pixels of one view that are lit, and then painted, at once; while they are painted the next ones are lit."""
 _PIXELS_TOGETHER = 1 << 22
 """Pixels of many views that go through the net together on CUDA."""
 _MOST_GUIDANCE = 3.0
@@ -71,6 +73,7 @@ class EmbeddedTransfer:
         self._model: Optional[EmbeddedModel] = None
         self._device = ""
         self._spec: Optional[TransferSpec] = None
+        self._painted = False
 
     @property
     def spec(self) -> TransferSpec:
@@ -276,24 +279,30 @@ class EmbeddedTransfer:
     def _paint(self, jobs: Sequence[tuple[View, TransferRequest, wp.array]], progress: Optional[Progress]) -> None:
         """Paint the frames of some views, each into its array, a few at a time."""
         most = _PIXELS_TOGETHER if len(jobs) > 1 and self._device != "cpu" else 0
+        beside = self._device == "cpu" and all(request.clip.rgb.device.is_cpu for _, request, _ in jobs)
         waiting: list[tuple[Part, wp.array]] = []
-        pixels, done, (height, width) = 0, 0, (0, 0)
+        pixels, piece, done, (height, width) = 0, 0, 0, (0, 0)
         total = sum(request.clip.num_frames for _, request, _ in jobs)
         try:
-            for view, request, rgb in jobs:
-                clip, (height, width) = request.clip, (request.clip.height, request.clip.width)
-                batch = max(1, _PIXELS_AT_ONCE // (height * width))
-                for first in range(0, clip.num_frames, batch):
-                    frames = range(first, min(first + batch, clip.num_frames))
-                    waiting.append((view.prepare(request, frames, self._device), rgb[frames.start : frames.stop]))
+            with Aside(on=beside) as aside:
+                for view, request, rgb, frames in _parts(jobs):
+                    height, width = request.clip.height, request.clip.width
+                    room = aside.rooms[piece % 2] if aside.rooms else None
+                    part = view.prepare(request, frames, self._device, room)
+                    waiting.append((part, rgb[frames.start : frames.stop]))
                     pixels += len(frames) * height * width
-                    if pixels >= most:
-                        self._flush(waiting)
-                        pixels = 0
                     done += len(frames)
+                    if pixels >= most or done == total:
+                        work = partial(self._flush, waiting)
+                        waiting, pixels, piece = [], 0, piece + 1
+                        if done == total or not self._painted:
+                            aside.wait()
+                            work()  # with all of torch's threads; the very first loads kernels, best alone
+                            self._painted = True
+                        else:
+                            aside.begin(work)
                     if progress is not None:
                         progress("transfer", done, total)
-            self._flush(waiting)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise
@@ -302,7 +311,7 @@ class EmbeddedTransfer:
             ) from error
 
     def _flush(self, waiting: list[tuple[Part, wp.array]]) -> None:
-        """Paint the parts that wait, those that are alike together, and wait for none any more."""
+        """Paint the parts that wait, those that are alike together."""
         from cosmos.models.embedded.sampling import join_inputs
 
         model = self._ready()
@@ -316,7 +325,6 @@ class EmbeddedTransfer:
             for part, rgb in group:
                 part.view.finish(part, painted[:, :, done : done + len(part.frames)], rgb)
                 done += len(part.frames)
-        waiting.clear()
 
     def _effective(
         self, request: TransferRequest, reading: Reading, asked: Reading, guidance: float, view: View
@@ -336,6 +344,17 @@ class EmbeddedTransfer:
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
             "asked": {name: round(value, 4) for name, value in asdict(asked.conditions).items()},
         }
+
+
+def _parts(
+    jobs: Sequence[tuple[View, TransferRequest, wp.array]],
+) -> Iterator[tuple[View, TransferRequest, wp.array, range]]:
+    """Yield a few frames of a job after the other."""
+    for view, request, rgb in jobs:
+        clip = request.clip
+        batch = max(1, _PIXELS_AT_ONCE // (clip.height * clip.width))
+        for first in range(0, clip.num_frames, batch):
+            yield view, request, rgb, range(first, min(first + batch, clip.num_frames))
 
 
 def check_lens(clip: Clip) -> None:

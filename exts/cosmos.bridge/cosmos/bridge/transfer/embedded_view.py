@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.aside import Room
 from cosmos.bridge.transfer.light import ground_height, light_inputs, sun_azimuth, wear_seed
 from cosmos.bridge.types import Clip, ControlKind, TransferRequest
 
@@ -69,13 +70,14 @@ class View:
         self._fixed: Optional[tuple[float, float]] = None
         self._falls = max(conditions.snow, conditions.rain) > 0.0
 
-    def prepare(self, request: TransferRequest, frames: range, device: str) -> Part:
+    def prepare(self, request: TransferRequest, frames: range, device: str, room: Optional[Room] = None) -> Part:
         """Bring some frames of a request to the net's tensors.
 
         Args:
             request: The next frames of this view.
             frames: Which of them.
             device: Torch device of the net.
+            room: Memory for what the net is told, valid until it is given again; new memory where ``None``.
 
         Raises:
             ModelError: If a weight map has another size.
@@ -90,7 +92,7 @@ class View:
         azimuth, ground = self._fixed
         weights = _capped_weights(request, frames)
         hints, maps = light_inputs(
-            clip, frames, conditions=self.conditions, azimuth=azimuth, ground=ground, seed=self._seed
+            clip, frames, conditions=self.conditions, azimuth=azimuth, ground=ground, seed=self._seed, room=room
         )
 
         def to_device(pictures: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from cosmos.bridge.transfer.aside import Room
 from cosmos.bridge.types import Camera, Clip, Look, UpAxis
 
 if TYPE_CHECKING:
@@ -83,7 +84,14 @@ def wear_seed(seed: int) -> int:
 
 
 def light_inputs(
-    clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, ground: float, seed: int
+    clip: Clip,
+    frames: range,
+    *,
+    conditions: Conditions,
+    azimuth: float,
+    ground: float,
+    seed: int,
+    room: Optional[Room] = None,
 ) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
@@ -94,6 +102,7 @@ def light_inputs(
         azimuth: Of the sun around up [deg], of ``sun_azimuth``.
         ground: Height of the ground along up [m], of ``ground_height``.
         seed: Seed of the request; decides wear and clouds.
+        room: Memory for both; new memory where ``None``.
 
     Returns:
         Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; and light
@@ -103,9 +112,10 @@ def light_inputs(
     import warp as wp
 
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
+    room = Room() if room is None else room
     hints = maps = None
     if clip.depth is not None:
-        hints = torch.empty((*size, _HINTS), dtype=torch.float32, device=device)
+        hints = room.take("hints", (*size, _HINTS), dtype=torch.float32, device=device)
         clip_hints(
             clip,
             frames,
@@ -116,7 +126,7 @@ def light_inputs(
             out=wp.from_torch(hints),
         )
     if clip.probe is not None:
-        maps = torch.empty((*size, _MAPS), dtype=torch.uint8, device=device)
+        maps = room.take("maps", (*size, _MAPS), dtype=torch.uint8, device=device)
         told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
         for index, parts in enumerate(told):
             torch.cat([wp.to_torch(part) for part in parts], dim=-1, out=maps[index])
