@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import warp as wp
 
+from cosmos.bridge.critic.checks.boundaries import _areas
 from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
 from cosmos.bridge.critic.registry import create
 from cosmos.bridge.types import Camera, Clip, ControlSignals, ControlWeights, Instance, TransferRequest
@@ -39,7 +40,7 @@ def test_a_thing_that_no_label_knows_is_found_with_its_place(world):
     assert 120 <= x <= 148 and 104 <= y <= 138 and not verdict.accepted
 
 
-def test_a_thing_that_is_there_twice_is_found_with_both_places(world):
+def test_a_thing_that_is_there_twice_is_named_with_the_other_place(world):
     rgb = world.rgb.copy()
     for t in range(len(rgb)):
         ys, xs = np.nonzero(world.ids[t] == ROBOT)
@@ -47,8 +48,34 @@ def test_a_thing_that_is_there_twice_is_found_with_both_places(world):
         rgb[t, ys[inside], xs[inside] - 70] = world.rgb[t, ys[inside], xs[inside]]
     verdict = ConsistencyCritic().judge(world.request(), world.result(rgb))
     found = next(finding for finding in verdict.findings if finding.check == "duplicated")
-    x = [int(word.split(",")[0]) for word in found.text.split(" x ")[1:]]
-    assert abs(abs(x[0] - x[1]) - 70) <= 2 and not verdict.accepted
+    x, y = (int(found.text.split(f" {axis} ")[1].split(":")[0].rstrip(",")) if axis == "y" else
+            int(found.text.split(f" {axis} ")[1].split(",")[0]) for axis in ("x", "y"))  # fmt: skip
+    places = [np.argwhere(world.ids[t] == ROBOT).mean(axis=0) for t in range(len(rgb))]
+    assert found.instance == ROBOT and not verdict.accepted
+    assert any(abs(x + 70 - place[1]) <= 3 and abs(y - place[0]) <= 3 for place in places)
+
+
+def test_areas_and_largest_pieces_match_cv2_thing_by_thing():
+    rng = np.random.default_rng(3)
+    thing = cv2.resize(rng.integers(0, 5, (9, 16)).astype(np.uint8), (96, 54), interpolation=cv2.INTER_NEAREST)
+    area, piece = (found[0] for found in _areas(thing[None].astype(np.int32), 6))
+    for index in range(6):
+        mask = (thing == index).astype(np.uint8)
+        assert area[index] == mask.sum()
+        inner = mask[:-1, :-1] & mask[1:, :-1] & mask[:-1, 1:]
+        sizes = cv2.connectedComponentsWithStats(inner, connectivity=4)[2][1:, cv2.CC_STAT_AREA]
+        expected = mask.sum() * sizes.max() / sizes.sum() if len(sizes) else 0.0
+        assert piece[index] == pytest.approx(expected)
+
+
+def test_a_shadow_counts_half_as_an_invention_and_paint_counts_whole(world):
+    values = []
+    for color in (world.rgb[0, 130, 215] * 0.3, np.array([20, 160, 30])):
+        rgb = world.rgb.copy()
+        for picture in rgb:
+            picture[116:122, 208:220] = picture[128:134, 208:220] = color
+        values.append(value(ConsistencyCritic().judge(world.request(), world.result(rgb)), "invented"))
+    assert 0.0 < values[0] < 0.75 * values[1]
 
 
 def test_movement_that_the_source_does_not_have_lowers_the_hallucination_score(world):

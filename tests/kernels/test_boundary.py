@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.kernels.boundary import color_gradient, shift_scores
+from cosmos.bridge.kernels.boundary import color_gradient, shift_scores, thin_edges
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (2, 1, 8, 3), (1, 7, 1, 1), (3, 11, 19, 3)])
@@ -55,6 +55,54 @@ def test_shift_scores_match_numpy(device, radius):
     )
     expected = shift_scores_numpy(gradient, sites, normals, ceilings, segments, radius)
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-3)
+
+
+def thin_edges_numpy(gradient, faint, full, beside):
+    length = np.linalg.norm(gradient, axis=-1)
+    height, width = length.shape
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    along = gradient / np.maximum(length, 1e-12)[..., None]
+
+    def at(sign):
+        x, y = (columns + sign * along[..., 0]), (rows + sign * along[..., 1])
+        padded = np.pad(length, 2, mode="edge")
+        i, j = np.floor(y).astype(int), np.floor(x).astype(int)
+        v, u = y - i, x - j
+        corner = {(a, b): padded[i + 2 + a, j + 2 + b] for a in (0, 1) for b in (0, 1)}
+        above = corner[0, 0] * (1 - u) + corner[0, 1] * u
+        return above * (1 - v) + (corner[1, 0] * (1 - u) + corner[1, 1] * u) * v
+
+    on = (length >= faint) & (length >= 0.98 * np.maximum(at(1.0), at(-1.0)))
+    thin = along * (np.minimum(length / full, 1.0) * on)[..., None]
+    padded = np.pad(thin, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    near = [padded[1:-1, 2:], padded[1:-1, :-2], padded[2:, 1:-1], padded[:-2, 1:-1]]
+    choices = np.stack([thin, *(beside * other for other in near)])
+    best = np.linalg.norm(choices, axis=-1).argmax(axis=0)
+    return np.take_along_axis(choices, best[None, ..., None], 0)[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (2, 13, 17)])
+def test_thin_edges_match_float64_numpy(device, shape):
+    gradient = np.random.default_rng(7).normal(0, 4, (*shape, 2)).astype(np.float32)
+    edges = thin_edges(wp.array(gradient, dtype=wp.float32, device=device), faint=1.5, full=6.0, beside=0.5).numpy()
+    for frame, expected in zip(edges, gradient.astype(np.float64), strict=True):
+        wanted = thin_edges_numpy(expected, 1.5, 6.0, 0.5)
+        agree = np.isclose(np.linalg.norm(frame, axis=-1), np.linalg.norm(wanted, axis=-1), atol=1e-5)
+        assert agree.mean() > 0.99  # a tie within float32 of the 2 % may fall either way
+    assert np.count_nonzero(edges) > 0 or shape == (1, 1, 1)
+
+
+def test_thin_edges_are_as_strong_where_contrast_is_a_tenth(device):
+    step = np.full((1, 12, 20, 3), 90, np.uint8)
+    step[:, :, 10:] = 210
+    faint = np.full_like(step, 90)
+    faint[:, :, 10:] = 115
+    both = [
+        thin_edges(color_gradient(wp.array(video, dtype=wp.uint8, device=device)), faint=1.0, full=6.0).numpy()
+        for video in (step, faint)
+    ]
+    np.testing.assert_allclose(both[0], both[1], atol=1e-6)
+    assert np.flatnonzero(np.abs(both[0][0, 6, :, 0]) > 0.4).tolist() == [8, 9, 10, 11]
 
 
 def test_shift_scores_peak_where_the_edge_went(device):

@@ -44,6 +44,17 @@ def test_moved_is_what_the_moved_layer_would_look_like(world, subject, draw_worl
     assert (rgb[far] == world.rgb[far]).all()
 
 
+def test_a_post_is_not_moved_along_itself(draw_world, layers_without, layer_type):
+    post = layer_type(8, "/World/Post", 3.0, (70, 12), (124, 8), (0.5, 0.0), (90, 20, 30))
+    world = draw_world([*layers_without(gone=(3, 4, 5, 6, 7)), post])
+    subject = Subject.of(world.request(), world.result(world.rgb))
+    for seed in range(6):
+        planted = plant("moved", subject, seed=seed, strength=4.0)
+        assert planted.prim_path == "/World/Post"
+        changed = np.abs(planted.result.rgb.numpy()[3].astype(int) - world.rgb[3]).max(axis=-1) > 30
+        assert changed[40:100].any(axis=1).all()  # its long sides moved
+
+
 def test_removed_looks_like_the_world_without(world, subject, draw_world, layers_without):
     planted = planted_on(subject, "removed", world.path(ROBOT))
     truth = draw_world(layers_without(gone=(ROBOT,)))

@@ -127,7 +127,7 @@ class ConsistencyCritic:
         return (
             PictureSweep(bars, limits),
             BoundarySweep(truth, bars, limits),
-            InventionSweep(request.clip.num_frames, bars, limits),
+            InventionSweep(request.clip.num_frames, truth, bars, limits),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),
             OrderSweep(bars, limits),

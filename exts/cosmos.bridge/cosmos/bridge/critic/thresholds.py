@@ -127,7 +127,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "frame before or after do, with two standard errors in favour; below 0 the labels belong to that one.",
     ),
     "edges_kept": Threshold(
-        value=0.45,
+        value=0.42,
         better="higher",
         best=1.0,
         unit="",
@@ -157,24 +157,25 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.3,
+        value=0.38,
         better="lower",
         best=-0.3,
         unit="",
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.25 by chance.",
+        "place, of the source's own agreement; crowded outlines and weather reach 0.35 by chance.",
     ),
     "instance_kept": Threshold(
-        value=-0.2,
+        value=-0.27,
         better="higher",
         best=0.4,
         unit="",
         kind="label",
         severity="reject",
         reason="Agreement of an instance's outline with the source's (1 the source's own, 0 chance), less half of what "
-        "the others of the clip reach: fog, snow and night weaken all of them, only a vanished object loses its own.",
+        "the others of the clip reach and less 0.6 of what it agrees better elsewhere: fog, snow and night weaken "
+        "all of them, only what is gone or stands elsewhere loses its own; good clips reach -0.27 once in a hundred.",
     ),
     "invented": Threshold(
         value=4.5,
@@ -184,17 +185,19 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="label",
         severity="reject",
         reason="Mean of the edges that neither picture, depth nor ids of the source explain, in the worst patch of a "
-        "twentieth of the width, in the median frame; shadows and lamps of another light reach 4.",
+        "twentieth of the width, in the median frame; those of light alone count half; shadows, "
+        "snow and lamps of another light reach 4.",
     ),
     "duplicated": Threshold(
-        value=0.65,
+        value=0.48,
         better="lower",
         best=0.0,
         unit="",
         kind="label",
         severity="reject",
-        reason="How much more two places of the result correlate than the same two of the source, where one of them "
-        "has edges that nothing explains; plain surfaces reach 0.5 by chance.",
+        reason="How much an outline and what it holds are seen again near edges that nothing explains, more than in "
+        "the source (the lead of the outline's fit plus half the lead of the correlation, times the correlation); good "
+        "clips reach 0.47.",
     ),
     "protected_color": Threshold(
         value=12.0,
@@ -238,14 +241,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "median leaves flakes and streaks out.",
     ),
     "instance_flicker": Threshold(
-        value=16.0,
+        value=22.0,
         better="lower",
         best=0.0,
         unit="levels",
         kind="flicker",
         severity="reject",
         reason="The same change of colour in one thing, in its second worst frame; light that moves over a thing "
-        "reaches 12.",
+        "reaches 20.",
     ),
     "instance_texture": Threshold(
         value=12.0,
@@ -296,14 +299,13 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "codec make 2 to 3.",
     ),
     "prompt_night": Threshold(
-        value=0.95,
+        value=0.98,
         better="lower",
         best=0.4,
         unit="",
         kind="prompt",
         severity="reject",
-        reason="Brightness against the source where night was understood; lamps may light much of a picture, not all "
-        "of it.",
+        reason="Brightness against the source where night was understood; lamps may light nearly all of a picture.",
     ),
     "prompt_fog": Threshold(
         value=0.85,
@@ -342,6 +344,10 @@ class Limits:
     least this much was to be expected [levels/px]."""
     noise_gradient: float = 2.0
     """Gradients well below this are noise [levels/px]."""
+    faint_gradient: float = 1.0
+    """Faintest edge of which an outline may consist [levels/px]."""
+    full_gradient: float = 6.0
+    """From here on edges count alike, however strong [levels/px]."""
     dark_level: float = 24.0
     """Where the result is darker all around, a missing edge proves nothing [levels]."""
     white_level: float = 250.0
@@ -352,13 +358,25 @@ class Limits:
     """Boundary pixels of an instance and frame that are looked at [px]; more are thinned evenly."""
     frame_sites: int = 8000
     """Boundary pixels of a frame that are looked at, about [px]."""
-    min_shown: float = 0.45
-    """Share of a boundary around which the result must show any structure; fog rightly hides the rest."""
+    min_area: int = 120
+    """Fewest pixels of a thing that is judged by its outline [px]."""
+    min_piece: float = 0.75
+    """Share of a thing that one piece must hold; what is seen in scraps has the outlines of what stands before it."""
+    max_share: float = 0.2
+    """Share of the picture from which on a thing is the scene itself: fog may hide it while others show."""
+    min_shown: float = 0.55
+    """Share of a boundary around which the result must show any structure; fog rightly hides the rest, unless ..."""
+    clear_shown: float = 0.9
+    """... at least this share shows of something that is farther away."""
     min_roundness: float = 0.1
     """Boundaries straighter than this tell no displacement along themselves; 0 is a line, 0.5 a circle."""
-    min_relief: float = 0.35
+    min_relief: float = 0.1
     """Share of a boundary at which depth must jump before its absence is a fault: snow may cover a flat marking."""
-    min_distinct: float = 0.47
+    min_others: float = 0.4
+    """Where even the others agree less with the source, a thing that does not proves nothing."""
+    elsewhere: float = 0.6
+    """Weight of a better place of an outline beside its weakness in place."""
+    min_distinct: float = 0.3
     """Share of the source's own score that its place must explain; crowded outlines agree with anything."""
     chance_shift: float = 4.0
     """So far away from its place an outline agrees by chance alone [px]; that is subtracted."""
@@ -370,19 +388,18 @@ class Limits:
     """Where the source's own outline agrees with itself by more than this, a shift proves nothing."""
     shift_agreement: float = 1.5
     """Displacements in different frames are of one fault if they differ by no more than this [px]."""
-    shift_share: float = 0.3
-    """Where fewer of its frames agree on a displacement, they must show it more clearly."""
     gone_share: float = 0.5
     """Share of its frames in which an instance must be gone, if the clip as a whole does not show it."""
     part_margin: float = 0.1
-    """What the bar is raised by where some frames alone show a fault, for they are the worst of several; twice
-    that where they are few."""
+    """What the bar is raised by where some frames alone show a fault, for they are the worst of several."""
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
-    twin_patch: float = 0.3
-    """Weakest patch of invented edges of which a twin is looked for [levels/px]."""
+    twin_patch: float = 0.15
+    """Weakest patch of invented edges around which twins are looked for [levels/px]."""
     min_color_samples: int = 20
     """Fewest pixels of a thing whose colour is judged."""
+    fog_depth: float = 8.0
+    """How far away what is far must be at least before fog is looked for there [m]; a room is too small for it."""
     prompt_samples: int = 20_000
     """Pixels of a frame that the prompt is checked on, about."""
     min_rim: int = 200

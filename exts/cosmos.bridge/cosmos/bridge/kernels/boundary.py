@@ -1,4 +1,4 @@
-"""Boundaries: colour gradients of a video, and how well they lie on given boundary pixels under small shifts."""
+"""Boundaries: colour gradients of a video, the edges in them, how well they lie on given pixels under small shifts."""
 
 # mypy: disable-error-code="misc"
 # (wp.tid() gives as many indices as the launch has axes)
@@ -39,6 +39,79 @@ def _color_gradient_kernel(
             best_y = float(gy)
     gradient_out[t, y, x, 0] = best_x * 0.125
     gradient_out[t, y, x, 1] = best_y * 0.125
+
+
+@wp.func
+def _length_at(gradient: wp.array4d(dtype=wp.float32), t: wp.int32, y: wp.int32, x: wp.int32):
+    y = wp.clamp(y, 0, gradient.shape[1] - 1)
+    x = wp.clamp(x, 0, gradient.shape[2] - 1)
+    return wp.sqrt(gradient[t, y, x, 0] * gradient[t, y, x, 0] + gradient[t, y, x, 1] * gradient[t, y, x, 1])
+
+
+@wp.func
+def _length_between(gradient: wp.array4d(dtype=wp.float32), t: wp.int32, y: wp.float32, x: wp.float32):
+    top = wp.floor(y)
+    left = wp.floor(x)
+    v = y - top
+    u = x - left
+    i = int(top)
+    j = int(left)
+    above = _length_at(gradient, t, i, j) * (1.0 - u) + _length_at(gradient, t, i, j + 1) * u
+    below = _length_at(gradient, t, i + 1, j) * (1.0 - u) + _length_at(gradient, t, i + 1, j + 1) * u
+    return above * (1.0 - v) + below * v
+
+
+@wp.kernel
+def _ridges_kernel(
+    # in
+    gradient: wp.array4d(dtype=wp.float32),
+    faint: wp.float32,
+    full: wp.float32,
+    # out
+    edges_out: wp.array4d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    length = _length_at(gradient, t, y, x)
+    edge_x = float(0.0)
+    edge_y = float(0.0)
+    if length >= faint:
+        dx = gradient[t, y, x, 0] / length
+        dy = gradient[t, y, x, 1] / length
+        ahead = _length_between(gradient, t, float(y) + dy, float(x) + dx)
+        behind = _length_between(gradient, t, float(y) - dy, float(x) - dx)
+        if length >= 0.98 * wp.max(ahead, behind):
+            share = wp.min(length / full, 1.0)
+            edge_x = dx * share
+            edge_y = dy * share
+    edges_out[t, y, x, 0] = edge_x
+    edges_out[t, y, x, 1] = edge_y
+
+
+@wp.kernel
+def _widen_kernel(
+    # in
+    ridges: wp.array4d(dtype=wp.float32),
+    beside: wp.float32,
+    # out
+    edges_out: wp.array4d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    edge_x = ridges[t, y, x, 0]
+    edge_y = ridges[t, y, x, 1]
+    strongest = edge_x * edge_x + edge_y * edge_y
+    for k in range(4):
+        step = 1 - 2 * (k % 2)
+        i = wp.clamp(y + step * (k // 2), 0, ridges.shape[1] - 1)
+        j = wp.clamp(x + step * (1 - k // 2), 0, ridges.shape[2] - 1)
+        near_x = ridges[t, i, j, 0] * beside
+        near_y = ridges[t, i, j, 1] * beside
+        power = near_x * near_x + near_y * near_y
+        if power > strongest:
+            strongest = power
+            edge_x = near_x
+            edge_y = near_y
+    edges_out[t, y, x, 0] = edge_x
+    edges_out[t, y, x, 1] = edge_y
 
 
 @wp.kernel
@@ -86,6 +159,49 @@ def color_gradient(video: wp.array, *, out: Optional[wp.array] = None) -> wp.arr
     if out.dtype != wp.float32 or tuple(out.shape) != shape:
         raise ValueError(f"out must be float32 {list(shape)}, got {out.dtype.__name__} {list(out.shape)}.")
     wp.launch(_color_gradient_kernel, dim=shape[:3], inputs=[video], outputs=[out], device=video.device)
+    return out
+
+
+def thin_edges(
+    gradient: wp.array, *, faint: float, full: float, beside: float = 0.5, out: Optional[wp.array] = None
+) -> wp.array:
+    """Thin gradients to edges one pixel wide, whose strength hardly depends on contrast (Canny 1986, without linking).
+
+    A pixel is on an edge where the gradient is at least ``faint`` and no shorter than 1 px ahead and behind along
+    itself (bilinear, 2 % tolerance). The four pixels beside an edge take the strongest of
+    it, ``beside`` times as strong.
+
+    Args:
+        gradient: Gradients [levels/px], float32, shape [T, H, W, 2]; the rim is replicated.
+        faint: Shortest gradient that counts [levels/px], > 0.
+        full: Gradient from which on an edge has full strength [levels/px], >= ``faint``.
+        beside: Strength of the pixels beside an edge, in [0, 1].
+        out: Edges to fill, not ``gradient`` itself; allocated when ``None``.
+
+    Returns:
+        Direction of the gradient times the strength of the edge in [0, 1], float32, shape [T, H, W, 2].
+
+    Raises:
+        ValueError: If dtype, shape or numbers do not fit.
+    """
+    if gradient.dtype != wp.float32 or gradient.ndim != 4 or gradient.shape[3] != 2:
+        raise ValueError(
+            f"thin_edges needs float32 [T, H, W, 2], got {gradient.dtype.__name__} {list(gradient.shape)}."
+        )
+    if not (0.0 < faint <= full and 0.0 <= beside <= 1.0):
+        raise ValueError(
+            f"thin_edges needs 0 < faint <= full and beside in [0, 1], got faint {faint!r}, full {full!r} and beside "
+            f"{beside!r}."
+        )
+    out = wp.empty_like(gradient) if out is None else out
+    if out.dtype != wp.float32 or out.shape != gradient.shape or out.ptr == gradient.ptr:
+        raise ValueError(
+            f"out must be float32 {list(gradient.shape)} of its own, got {out.dtype.__name__} {out.shape}."
+        )
+    ridges = wp.empty_like(gradient)
+    shape = gradient.shape[:3]
+    wp.launch(_ridges_kernel, dim=shape, inputs=[gradient, faint, full], outputs=[ridges], device=gradient.device)
+    wp.launch(_widen_kernel, dim=shape, inputs=[ridges, beside], outputs=[out], device=gradient.device)
     return out
 
 
@@ -140,4 +256,4 @@ def shift_scores(
     return out
 
 
-__all__ = ["color_gradient", "shift_scores"]
+__all__ = ["color_gradient", "shift_scores", "thin_edges"]

@@ -12,7 +12,7 @@ from cosmos.bridge.critic.checks.outlines import Outlines, conclude_outlines
 from cosmos.bridge.critic.outcome import Outcome, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest, steepness
-from cosmos.bridge.kernels.boundary import shift_scores
+from cosmos.bridge.kernels.boundary import shift_scores, thin_edges
 
 _NEAR = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], np.int32)
 
@@ -47,33 +47,41 @@ class BoundarySweep:
             return
         normals = (gradient / magnitude[:, None]).astype(np.float32)
         weight = np.minimum(magnitude, 10.0 * self._limits.visible_gradient)
-        self._gather(chunk.first, sites, owners, normals, weight, depth, source, result)
+        areas = None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things))
+        self._gather(chunk.first, sites, owners, normals, weight, depth, areas, source, result)
 
     def _gather(
         self,
-        first: int,
+        start: int,
         sites: np.ndarray,
         owners: np.ndarray,
         normals: np.ndarray,
         weight: np.ndarray,
         depth: Optional[np.ndarray],
+        areas: Optional[np.ndarray],
         source: np.ndarray,
         result: np.ndarray,
     ) -> None:
         """Sum per frame and owner."""
         bounds = _bounds(sites[:, 0], owners)
-        flat_source, _ = _flatten(source, self._limits)
-        flat_result, strength = _flatten(result, self._limits)
-        shown = strength[tuple(sites.T)] >= self._limits.noise_gradient
-        there, made = (_near_peak(field, sites, normals) for field in (flat_source, flat_result))
+        edges = [self._edges(field) for field in (source, result)]
+        flat = [_flatten(field, self._limits) for field in (source, result)]
+        shown = flat[1][1][tuple(sites.T)] >= self._limits.noise_gradient
+        there, made = (_near_peak(field, sites, normals) for field, _ in flat)
 
         def total(values: np.ndarray) -> np.ndarray:
             return np.add.reduceat(values.astype(np.float64), bounds[:-1])
 
-        scores = self._scores(sites, normals, bounds, (flat_source, flat_result))
+        scores = self._scores(sites, normals, bounds, edges)
+        first = sites[bounds[:-1], 0], owners[bounds[:-1]]
+        area = np.full((2, len(first[0])), np.inf) if areas is None else areas[:, first[0], first[1]]
         rows = Outlines(
-            frame=sites[bounds[:-1], 0].astype(np.int64) + first,
-            owner=owners[bounds[:-1]].astype(np.int64),
+            frame=first[0].astype(np.int64) + start,
+            owner=first[1].astype(np.int64),
+            area=area[0],
+            piece=area[1],
+            share=area[0] / (source.shape[1] * source.shape[2]),
+            depth=_depth(depth, sites, bounds),
             sites=np.diff(bounds),
             shown=total(shown),
             weight=total(weight * shown),
@@ -88,13 +96,21 @@ class BoundarySweep:
         self._totals.append(rows.take(starts).replace(**sums))
         self._outlines.append(rows)
 
+    def _edges(self, gradient: np.ndarray) -> np.ndarray:
+        """Thin the edges of gradients, so that contrast drops out."""
+        import warp as wp
+
+        array = wp.array(np.ascontiguousarray(gradient), dtype=wp.float32, device="cpu")
+        limits = self._limits
+        return thin_edges(array, faint=limits.faint_gradient, full=limits.full_gradient).numpy()
+
     def _scores(
-        self, sites: np.ndarray, normals: np.ndarray, bounds: np.ndarray, flat: tuple[np.ndarray, np.ndarray]
+        self, sites: np.ndarray, normals: np.ndarray, bounds: np.ndarray, edges: list[np.ndarray]
     ) -> list[np.ndarray]:
         """How many sites of each segment find the source's edge again, in source and result, under every shift."""
         import warp as wp
 
-        there = flat[0][tuple(sites.T)]
+        there = edges[0][tuple(sites.T)]
         expected = np.maximum(np.abs((there * normals).sum(axis=1)), 1e-3)
         arrays = (
             wp.array(np.ascontiguousarray(sites, np.int32), dtype=wp.int32, device="cpu"),
@@ -102,7 +118,7 @@ class BoundarySweep:
             wp.ones(len(sites), dtype=wp.float32, device="cpu"),
             wp.array(bounds.astype(np.int32), dtype=wp.int32, device="cpu"),
         )
-        fields = (wp.array(field, dtype=wp.float32, device="cpu") for field in flat)
+        fields = (wp.array(field, dtype=wp.float32, device="cpu") for field in edges)
         return [shift_scores(field, *arrays, radius=self._limits.search_radius).numpy() for field in fields]
 
     def _sites(
@@ -146,6 +162,27 @@ def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], change, [len(frames)]])
 
 
+def _areas(thing: np.ndarray, count: int) -> np.ndarray:
+    """Pixels of each thing and of its largest piece in each frame, shape [2, N, count].
+
+    Pieces are counted without their right and lower rims, at which one thing could touch the next.
+    """
+    found = np.zeros((2, len(thing), count))
+    for frame, picture in enumerate(thing):
+        inner = np.zeros(picture.shape, np.uint8)
+        inner[:-1, :-1] = (picture[:-1, :-1] == picture[1:, :-1]) & (picture[:-1, :-1] == picture[:-1, 1:])
+        pieces, label = cv2.connectedComponents(inner, connectivity=4)
+        sizes = np.bincount(label.ravel(), minlength=pieces)
+        owner = np.zeros(pieces, np.int64)
+        owner[label.ravel()] = picture.ravel()
+        whole = np.bincount(picture[inner > 0], minlength=count)
+        largest = np.zeros(count)
+        np.maximum.at(largest, owner[1:], sizes[1:])
+        found[0, frame] = np.bincount(picture.ravel(), minlength=count)
+        found[1, frame] = found[0, frame] * largest / np.maximum(whole, 1)
+    return found
+
+
 def _flatten(gradient: np.ndarray, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
     """Divide a gradient by its local strength, so that contrast drops out; noise stays small.
 
@@ -181,6 +218,15 @@ def _hidden(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarr
         white = cv2.erode(lowest(picture), kernel) > limits.white_level
         hidden[frame] = dark | white
     return hidden[tuple(sites.T)]
+
+
+def _depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Harmonic mean of the depth of the sites of each segment [m]; 0 without depth."""
+    if depth is None:
+        return np.zeros(len(bounds) - 1)
+    near = depth[tuple(sites.T)]
+    inverse = np.where(np.isfinite(near) & (near > 0.0), 1.0 / np.maximum(near, 1e-6), 0.0)
+    return 1.0 / np.maximum(np.add.reduceat(inverse.astype(np.float64), bounds[:-1]) / np.diff(bounds), 1e-9)
 
 
 def _relief(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -9,13 +9,15 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.checks.twins import TwinSearch
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk, steepness
+from cosmos.bridge.critic.truth import Chunk, Truth, steepness
+from cosmos.bridge.kernels.boundary import color_gradient
 from cosmos.bridge.types import WHOLE_FRAME
 
-TWIN_FRAMES = 3
-"""Frames in which a twin is looked for."""
+_TINTED = 0.4
+"""Change of colour over change of light from which on an edge is one of colour."""
 _NEAR = np.ones((5, 5), np.uint8)
 _OPEN = np.ones((3, 3), np.uint8)
 
@@ -24,7 +26,7 @@ class InventionSweep:
     """Looks for patches of strong edges where neither source picture nor depth nor ids have any, and for movement.
 
     Edges count where they exceed twice the source's within 2 px, lie off every outline, and last for three frames
-    along true motion. Movement is the
+    along true motion; those at which colour hardly changes, as where shadow or snow ends, count half. Movement is the
     dynamic-pixel hallucination score of cosmos-evaluator: frame differences, smoothed (7 px), above 10 levels, opened
     (3 px); those of the result farther than 7 px from any of the source are invented. Falling snow and rain are
     invented in that sense, so it only warns; it is left out of the score.
@@ -32,10 +34,10 @@ class InventionSweep:
 
     family = "inventions"
 
-    def __init__(self, num_frames: int, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+    def __init__(self, num_frames: int, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._num_frames, self._thresholds, self._limits = num_frames, thresholds, limits
+        self._twins = TwinSearch(truth, thresholds, limits)
         self._before: list[np.ndarray] = []
-        self._strongest: list[tuple[float, np.ndarray, np.ndarray, int, int]] = []
         self._frames: list[int] = []
         self._patches: list[float] = []
         self._places: list[tuple[int, int]] = []
@@ -46,21 +48,28 @@ class InventionSweep:
         """Take the new frames of a chunk in."""
         depth, motion = (None if array is None else array.numpy() for array in (chunk.depth, chunk.motion))
         source, result = (steepness(field) for field in chunk.gradients)
+        weight = _coloured(chunk.result.numpy(), result)
         for i in range(chunk.halo, len(source)):
             outlines = _outlines(None if chunk.index is None else chunk.index[i], None if depth is None else depth[i])
-            lasting = self._lasting(self._patch(source[i], result[i], outlines), None if motion is None else motion[i])
+            lasting = self._lasting(
+                self._patch(source[i], result[i], weight[i], outlines), None if motion is None else motion[i]
+            )
             frame = chunk.first + i - chunk.halo
             if frame < min(2, self._num_frames - 1):
                 continue
-            y, x = np.unravel_index(int(lasting.argmax()), lasting.shape)
+            coloured = lasting[..., 1]
+            y, x = np.unravel_index(int(coloured.argmax()), coloured.shape)
             self._frames.append(frame)
-            self._patches.append(float(lasting[y, x]))
+            self._patches.append(float(coloured[y, x]))
             self._places.append((int(y), int(x)))
-            self._remember(float(lasting[y, x]), chunk.source[i].numpy(), chunk.result[i].numpy(), int(y), int(x))
+            if chunk.thing is not None:
+                self._twins.add(lasting[..., 0], chunk.source[i].numpy(), chunk.result[i].numpy(), chunk.thing[i])
         self._add_movement(chunk)
 
-    def _patch(self, source: np.ndarray, result: np.ndarray, outlines: Optional[np.ndarray]) -> np.ndarray:
-        """Mean of the unexplained edges around each pixel [levels/px], float32 [H, W]."""
+    def _patch(
+        self, source: np.ndarray, result: np.ndarray, weight: np.ndarray, outlines: Optional[np.ndarray]
+    ) -> np.ndarray:
+        """Mean of the unexplained edges around each pixel [levels/px], plain and by their weight, float32 [H, W, 2]."""
         limits = self._limits
         strong = source >= limits.visible_gradient
         gain = float(np.median(result[strong] / source[strong])) if strong.any() else 1.0
@@ -69,12 +78,13 @@ class InventionSweep:
             extra[outlines] = 0.0
         side = 2 * round(limits.patch_width * source.shape[1] / 2.0) + 1
         extra = np.clip(extra, 0.0, 20.0).astype(np.float32)
-        return cv2.boxFilter(extra, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
+        both = np.stack([extra, extra * weight], axis=-1)
+        return cv2.boxFilter(both, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
 
     def _lasting(self, patch: np.ndarray, motion: Optional[np.ndarray]) -> np.ndarray:
         """Least value along true motion of this frame and the two before it: flakes and drops do not last."""
         if motion is not None and self._before:
-            height, width = patch.shape
+            height, width = patch.shape[:2]
             motion = np.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0)
             x = (np.arange(width, dtype=np.float32) + motion[..., 0]).astype(np.float32)
             y = (np.arange(height, dtype=np.float32)[:, None] + motion[..., 1]).astype(np.float32)
@@ -84,30 +94,6 @@ class InventionSweep:
         least = np.minimum.reduce([patch, *self._before])
         self._before = [*self._before, patch][-2:]
         return least
-
-    def _remember(self, value: float, source: np.ndarray, result: np.ndarray, y: int, x: int) -> None:
-        """Keep the frames with the strongest patches, in which a twin is looked for."""
-        if value < self._limits.twin_patch:
-            return
-        self._strongest.append((value, source.copy(), result.copy(), y, x))
-        self._strongest.sort(key=lambda item: -item[0])
-        del self._strongest[TWIN_FRAMES:]
-
-    def _twins(self) -> Outcome:
-        """Whether what nothing explains is seen a second time in the picture, where the source shows no twins."""
-        bar = self._thresholds["duplicated"]
-        leads = [_twin(source, result, y, x, self._limits) for _, source, result, y, x in self._strongest]
-        value = float(np.median([lead for lead, _ in leads])) if leads else 0.0
-        found = measured(self._thresholds, "duplicated", value)
-        if found.passed:
-            return Outcome(measurements=(found,))
-        y, x = self._strongest[0][3:]
-        there = leads[0][1]
-        text = (
-            f"What lies around x {x}, y {y} is seen a second time around x {there[1]}, y {there[0]}, as no two places "
-            f"of the source are: the two correlate by {value:.2f} more than there; {bar.value:.2f} is allowed."
-        )
-        return Outcome(measurements=(found,), findings=(bar.finding("duplicated", text, value),))
 
     def _add_movement(self, chunk: Chunk) -> None:
         """Count moving pixels of each pair of frames, and those far from any that move in the source."""
@@ -144,7 +130,7 @@ class InventionSweep:
             )
             worst = float(np.median(values[~scores.passed]))
             findings.append(bar.finding("invented", text, worst, failing))
-        others = (self._twins(), self._movement())
+        others = (self._twins.conclude(), self._movement())
         value = measured(self._thresholds, "invented", worst)
         return Outcome.join([Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,)), *others])
 
@@ -164,22 +150,21 @@ class InventionSweep:
         return Outcome(measurements=(value,), findings=(bar.finding("hallucination", text, score),))
 
 
-def _twin(source: np.ndarray, result: np.ndarray, y: int, x: int, limits: Limits) -> tuple[float, tuple[int, int]]:
-    """Lead of the result's best twin of a window over the source's at the same two places, and where it lies (y, x)."""
-    height, width = result.shape[:2]
-    half = round(limits.patch_width * width / 2.0)
-    if min(height, width) < 4 * half + 3:
-        return 0.0, (y, x)
-    y, x = min(max(y, half), height - half - 1), min(max(x, half), width - half - 1)
-    window = slice(y - half, y + half + 1), slice(x - half, x + half + 1)
-    made, given = (
-        cv2.matchTemplate(p, np.ascontiguousarray(p[window]), cv2.TM_CCOEFF_NORMED) for p in (result, source)
-    )
-    reach, top, left = (4 * half) // 3 + 1, y - half, x - half
-    made[max(0, top - reach) : top + reach + 1, max(0, left - reach) : left + reach + 1] = -1.0
-    row, column = np.unravel_index(int(made.argmax()), made.shape)
-    usual = max(float(cv2.dilate(given, _OPEN)[row, column]), 0.0)
-    return float(made[row, column]) - usual, (int(row) + half, int(column) + half)
+def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
+    """Weight of edges, 0.5 where only light changes to 1 where colour does too, float32, shape [N, H, W].
+
+    Args:
+        pictures: uint8, shape [N, H, W, 3].
+        steep: Length of their gradients [levels/px], shape [N, H, W].
+    """
+    import warp as wp
+
+    red, green, blue = (pictures[..., channel].astype(np.int16) for channel in range(3))
+    opponents = np.stack([128 + (red - green) // 2, 128 + ((red + green) // 2 - blue) // 2], axis=-1).astype(np.uint8)
+    tint = steepness(color_gradient(wp.array(opponents, dtype=wp.uint8, device="cpu")).numpy())
+    share = np.minimum(tint / np.maximum(steep, 1.0) / _TINTED, 1.0)
+    weight: np.ndarray = (0.5 + 0.5 * share).astype(np.float32)
+    return weight
 
 
 def _outlines(index: Optional[np.ndarray], depth: Optional[np.ndarray]) -> Optional[np.ndarray]:

@@ -25,6 +25,14 @@ class Outlines:
     """Frame number, int64."""
     owner: np.ndarray
     """Index of the thing, -1 where the clip has no ids, int64."""
+    area: np.ndarray
+    """Pixels in the source; infinite where the clip has no ids."""
+    piece: np.ndarray
+    """Those in the largest piece that is seen of it."""
+    share: np.ndarray
+    """Share of the picture that it fills in the source."""
+    depth: np.ndarray
+    """Mean depth of the outline [m]; 0 without depth."""
     sites: np.ndarray
     """Visible outline pixels in the source [px]."""
     shown: np.ndarray
@@ -80,14 +88,23 @@ def conclude_outlines(
 
 
 def _judged(outlines: Outlines, truth: Truth, limits: Limits) -> np.ndarray:
-    """Rows of things whose outline shows well enough over the clip, where it shows at all."""
+    """Rows of things whose own outline is seen well enough over the clip, and shows in the result or ought to."""
     things = np.array([instance.id != 0 for instance in truth.things] + [False])
-    rows = things[outlines.owner] & (2 * outlines.sites >= limits.min_sites)
-    kept = np.flatnonzero(rows & (outlines.shown >= limits.min_shown * outlines.sites))
-    owners, which, seen = np.unique(outlines.owner[kept], return_inverse=True, return_counts=True)
-    mean = np.bincount(which, outlines.sites[kept], minlength=len(owners)) / np.maximum(seen, 1)
+    rows = np.flatnonzero(things[outlines.owner] & (2 * outlines.sites >= limits.min_sites))
+    owners, which, seen = np.unique(outlines.owner[rows], return_inverse=True, return_counts=True)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(which, values[rows], minlength=len(owners)) / np.maximum(seen, 1)
+
+    sites, area = mean(outlines.sites), mean(outlines.area)
     there = np.array([np.count_nonzero(outlines.owner == owner) for owner in owners.tolist()])
-    return kept[((mean >= limits.min_sites) & (2 * seen > there))[which]]
+    whole = (sites >= limits.min_sites) & (2 * seen > there) & (area >= limits.min_area)
+    whole &= (mean(outlines.piece) >= limits.min_piece * area) | ~np.isfinite(area)
+    shown, depth = mean(outlines.shown) / np.maximum(sites, 1e-9), mean(outlines.depth)
+    clear = (sites >= limits.min_sites) & (shown >= limits.clear_shown) & (depth > 0.0)
+    farthest = depth[clear].max() if clear.any() else 0.0
+    ought = (depth > 0.0) & (0.8 * depth <= farthest) & (mean(outlines.share) < limits.max_share)
+    return rows[(whole & ((shown >= limits.min_shown) | ought))[which]]
 
 
 class _Judge:
@@ -101,7 +118,7 @@ class _Judge:
         bar = self._thresholds["edges_kept"]
         sites = np.bincount(outlines.frame, outlines.shown)
         shown, kept = np.bincount(outlines.frame, outlines.weight), np.bincount(outlines.frame, outlines.kept)
-        frames = np.flatnonzero(sites >= self._limits.min_sites)
+        frames = np.flatnonzero(sites >= 4 * self._limits.min_sites)
         if not len(frames):
             text = "Edges could not be checked: too few boundary pixels show in the result."
             return Outcome(findings=(unchecked("edges_kept", text),))
@@ -177,57 +194,71 @@ class _Judge:
         best = float(whole.margin[0]), float(np.hypot(*whole.shift[0])), off if len(off) else mine
         if len(off) >= min(2, len(mine)):
             part = self._agree_sum(outlines, off)
-            many = len(off) >= limits.shift_share * len(mine)
-            extra = limits.part_margin if many else 2.0 * limits.part_margin
-            margin = float(part.margin[0]) - extra * (len(off) < len(mine))
+            margin = float(part.margin[0]) - limits.part_margin * (len(off) < len(mine))
             if margin > best[0]:
                 best = margin, float(np.hypot(*part.shift[0])), off
         return best
 
     def vanished(self, outlines: Outlines) -> Outcome:
         """Whether an instance lost its outline while the others kept theirs."""
-        bar, limits = self._thresholds["instance_kept"], self._limits
-        deep = ~(outlines.relief < limits.min_relief)
-        outlines = outlines.take(np.flatnonzero(deep))
+        bar = self._thresholds["instance_kept"]
+        outlines = outlines.take(np.flatnonzero(~(outlines.relief < self._limits.min_relief)))
         outlines = self._distinct(outlines)
         owners = np.unique(outlines.owner)
         if len(owners) < 2:
             text = "Vanished instances could not be looked for: fewer than two show an outline of their own."
             return Outcome(findings=(unchecked("instance_kept", text),))
         row = self._agree(outlines)
-        presence = {owner: float(self._agree_sum(outlines, np.flatnonzero(outlines.owner == owner)).presence[0])
+        presence = {owner: self._presence(outlines, np.flatnonzero(outlines.owner == owner))
                     for owner in owners.tolist()}  # fmt: skip
-        expected = {owner: 0.5 * float(np.median([value for other, value in presence.items() if other != owner]))
+        expected = {owner: 0.5 * float(np.median([found[0] for other, found in presence.items() if other != owner]))
                     for owner in presence}  # fmt: skip
         lead = row.presence - np.array([expected[owner] for owner in outlines.owner.tolist()])
         scores = self._rows("instance_kept", outlines, lead)
         worst, findings = 1.0, []
         for owner in owners.tolist():
+            if 2.0 * expected[owner] < self._limits.min_others:
+                continue
             mine = np.flatnonzero(outlines.owner == owner)
             value, gone = self._missing(outlines, lead, mine, presence[owner], expected[owner])
             worst = min(worst, value)
             if not bar.passes(value):
                 frames = outlines.frame[gone].tolist()
                 text = (
-                    f"{self._truth.name(owner)} has vanished in {len(gone)} of {len(mine)} frames ({spans(frames)}): "
-                    f"its outline agrees by {value + expected[owner]:.2f} with the source's where that of others "
-                    f"agrees by {2.0 * expected[owner]:.2f}; {bar.value + expected[owner]:.2f} is needed."
+                    f"{self._truth.name(owner)} is not where its label says in {len(gone)} of {len(mine)} frames "
+                    f"({spans(frames)}): its outline agrees by {presence[owner][0]:.2f} with the source's in place, "
+                    f"that of others by {2.0 * expected[owner]:.2f}{self._elsewhere(*presence[owner][1:])}."
                 )
                 findings.append(bar.finding("instance_kept", text, value, frames, self._truth.things[owner]))
         found = measured(self._thresholds, "instance_kept", worst)
         return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,), proof=True)
 
+    def _presence(self, outlines: Outlines, rows: np.ndarray) -> tuple[float, float, float]:
+        """Agreement of some rows in place, how much better elsewhere (0 for straight ones), and how far away [px]."""
+        found = self._agree_sum(outlines, rows)
+        told = outlines.roundness[rows].mean() >= self._limits.min_roundness
+        better = max(float(found.margin[0]), 0.0) * told
+        return float(found.presence[0]), better, float(np.hypot(*found.shift[0]))
+
+    @staticmethod
+    def _elsewhere(better: float, away: float) -> str:
+        return f", and better by {better:.2f} {away:.1f} px away" if better > 0.0 else ""
+
     def _missing(
-        self, outlines: Outlines, lead: np.ndarray, mine: np.ndarray, presence: float, expected: float
+        self,
+        outlines: Outlines,
+        lead: np.ndarray,
+        mine: np.ndarray,
+        presence: tuple[float, float, float],
+        expected: float,
     ) -> tuple[float, np.ndarray]:
         """Lead over what is expected and rows where one instance is missing: over the clip, or where it shows least."""
         bar, limits = self._thresholds["instance_kept"], self._limits
         gone = mine[lead[mine] < bar.value]
-        value, rows = presence - expected, gone if len(gone) else mine
-        if len(gone) >= max(min(2, len(mine)), limits.gone_share * len(mine)):
-            part = float(self._agree_sum(outlines, gone).presence[0]) - expected
-            part += limits.part_margin * (len(gone) < len(mine))
-            value = min(value, part)
+        value, rows = presence[0] - expected - limits.elsewhere * presence[1], gone if len(gone) else mine
+        if max(min(2, len(mine)), limits.gone_share * len(mine)) <= len(gone) < len(mine):
+            least, better, _ = self._presence(outlines, gone)
+            value = min(value, least - expected - limits.elsewhere * better + 2.0 * limits.part_margin)
         return value, rows
 
     def left_out(self, outlines: Outlines, judged: Outlines) -> Outcome:

@@ -67,7 +67,7 @@ class PromptSweep:
             seen = np.isfinite(depth) & (depth > 0.0)
             if seen.any():
                 high = float(np.percentile(depth[seen], 70))
-                near, far = seen & (depth <= 0.5 * high), seen & (depth >= high)
+                near, far = seen & (depth <= 0.5 * high), seen & (depth >= max(high, self._limits.fog_depth))
                 if up is not None:
                     top, side = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
         for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):

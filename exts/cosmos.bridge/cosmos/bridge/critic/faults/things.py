@@ -18,15 +18,25 @@ def _every_frame(subject: Subject, things: tuple[Thing, ...], draw: Callable[[in
 
 
 def moved(subject: Subject, rng: np.random.Generator, strength: float) -> Iterator[Change]:
-    """Move a thing by ``strength`` [px] in every frame; what was behind it is guessed."""
+    """Move a thing by ``strength`` [px] in every frame; what was behind it is guessed.
+
+    It moves in one of eight directions, but not along itself: a post that slides along its axis stands where it stood.
+    """
+    ways = [shift(float(strength * np.cos(turn)), float(strength * np.sin(turn))) for turn in np.arange(8) * np.pi / 4]
     for thing in subject.fit(rng):
-        turn = rng.integers(8) * np.pi / 4.0
-        by = shift(float(strength * np.cos(turn)), float(strength * np.sin(turn)))
+        left = [_left(subject.mask(thing, 0), way) for way in ways]
+        told = [way for way, share in zip(ways, left, strict=True) if share >= 0.6 * max(left)]
+        by = told[int(rng.integers(len(told)))]
 
         def draw(frame: int, thing: Thing = thing, by: np.ndarray = by) -> np.ndarray:
             return put(subject, frame, without(subject.rgb[frame], subject.mask(thing, frame)), thing, by)
 
         yield _every_frame(subject, (thing,), draw)
+
+
+def _left(mask: np.ndarray, way: np.ndarray) -> float:
+    """Share of a mask that it leaves when moved."""
+    return 1.0 - float((warp(mask.astype(np.float32), way) * mask).sum()) / max(int(mask.sum()), 1)
 
 
 def scaled(subject: Subject, rng: np.random.Generator, strength: float) -> Iterator[Change]:
