@@ -18,6 +18,8 @@ Color = tuple[float, float, float]
 _DEPTH = 16
 """Nodes that are followed at most; a longer chain is a cycle."""
 _CHANNELS = {"r": 0, "g": 1, "b": 2, "a": 3, "x": 0, "y": 1, "z": 2, "w": 3}
+_UNASKED = object()
+"""Stands for what gives an authored input its value, until somebody asks."""
 _ADDRESS = {"periodic": "repeat", "clamp": "clamp", "mirror": "mirror", "constant": "black"}
 _COLOR_SPACES = {
     "sRGB": "sRGB",
@@ -40,7 +42,7 @@ class Network:
         self._textures = textures
         self._uv_names: list[str] = []
         self._colors: list[tuple[str, Color]] = []
-        self._authored: dict[Sdf.Path, frozenset[str]] = {}
+        self._inputs: dict[Sdf.Path, dict[str, Any]] = {}
 
     @property
     def uv_names(self) -> tuple[str, ...]:
@@ -74,12 +76,14 @@ class Network:
         from pxr import UsdShade
 
         path = shader.GetPath()
-        if path not in self._authored:
-            self._authored[path] = frozenset(shader.GetPrim().GetAuthoredPropertyNames())
-        if f"inputs:{name}" not in self._authored[path]:
-            return None
-        attributes = UsdShade.Utils.GetValueProducingAttributes(shader.GetInput(name))
-        return attributes[0] if attributes else None
+        inputs = self._inputs.get(path)
+        if inputs is None:
+            inputs = self._inputs[path] = dict.fromkeys(shader.GetPrim().GetAuthoredPropertyNames(), _UNASKED)
+        found = inputs.get(f"inputs:{name}")
+        if found is _UNASKED:
+            attributes = UsdShade.Utils.GetValueProducingAttributes(shader.GetInput(name))
+            found = inputs[f"inputs:{name}"] = attributes[0] if attributes else None
+        return found
 
     def color(self, shader: UsdShade.Shader, name: str, default: Color) -> tuple[Color, TextureSlot, bool]:
         """Return a colour input as (constant, slot, whether it is the mesh's displayColor)."""

@@ -197,6 +197,8 @@ def _material_subsets(
     """Return (prim name, polygon indices) of each face subset of the materialBind family."""
     from pxr import UsdGeom
 
+    if not mesh.GetPrim().GetChildren():  # soon told of most meshes
+        return ()
     found = []
     for subset in UsdGeom.Subset.GetGeomSubsets(mesh, UsdGeom.Tokens.face, "materialBind"):
         indices = integers(subset.GetIndicesAttr().Get(time))
