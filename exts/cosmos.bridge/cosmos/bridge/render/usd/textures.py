@@ -268,7 +268,10 @@ def _decode_bytes(encoded: bytes) -> Optional[np.ndarray]:
 
 
 def _decode_image(encoded: bytes) -> Optional[np.ndarray]:
-    """Decode png, jpg, hdr and whatever else OpenCV reads; [H, W, C] in RGB(A) order, or ``None``."""
+    """Decode png, jpg, hdr and whatever else OpenCV reads; [H, W, C] in RGB(A) order, or ``None``.
+
+    An 8-bit RGB image gets its alpha at once: each step more would wait for the interpreter's lock.
+    """
     import cv2
 
     if not encoded:
@@ -283,7 +286,9 @@ def _decode_image(encoded: bytes) -> Optional[np.ndarray]:
         return image[..., None]
     if image.shape[2] < 3:
         return image
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
+    if image.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGBA if image.dtype == np.uint8 else cv2.COLOR_BGR2RGB))
 
 
 def _decode_exr(encoded: bytes) -> Optional[np.ndarray]:
@@ -335,14 +340,15 @@ def _to_rgba8(image: np.ndarray) -> tuple[np.ndarray, bool, float]:
         looks_srgb = True
     image = image.astype(np.uint8, copy=False)
     height, width, channels = image.shape
+    if channels >= 4:
+        return np.ascontiguousarray(image[..., :4]), looks_srgb, gain
     rgba = np.empty((height, width, 4), np.uint8)
-    if channels == 3:
-        rgba[..., 3] = 255
     if channels <= 2:
         rgba[..., :3] = image[..., :1]
         rgba[..., 3] = image[..., 1] if channels == 2 else 255
     else:
-        for channel in range(min(channels, 4)):  # one by one: NumPy is slow on innermost axes this short
+        rgba[..., 3] = 255
+        for channel in range(3):  # one by one: NumPy is slow on innermost axes this short
             rgba[..., channel] = image[..., channel]
     return rgba, looks_srgb, gain
 
