@@ -10,6 +10,7 @@ import torch  # noqa: TID253
 import warp as wp
 
 from cosmos.bridge.config import OffloadPolicy
+from cosmos.bridge.controls import DepthSpec, EdgeSpec, derive_controls
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.transfer.registry import create
@@ -112,6 +113,23 @@ def test_pieces_of_any_length_give_the_whole_clip_to_the_bit(model, sizes):
     later, fields = piece(clip, controls, 4, FRAMES)
     fresh = model.open("snow", weights=WEIGHTS, seed=3, fps=clip.fps).push(later, fields).numpy()
     assert (fresh != want[4:]).mean() > 0.01  # so something is carried
+
+
+def test_controls_may_be_derived_piece_by_piece(model):
+    """With a fixed range of depth; the range of each piece alone would be another."""
+    clip = indoors_first()
+    nearer = clip.depth.numpy()
+    nearer[4:] *= 0.3
+    clip = replace(clip, depth=wp.array(nearer, dtype=wp.float32, device="cpu"))
+    specs = (EdgeSpec(), DepthSpec(near=0.5, far=60.0))
+    stream, got = model.open("snow", weights=WEIGHTS, fps=clip.fps), []
+    for first, stop in ((0, 2), (2, FRAMES)):
+        part, _ = piece(clip, make_controls(clip), first, stop)
+        got.append(stream.push(part, derive_controls(part, specs)).numpy())
+    np.testing.assert_array_equal(np.concatenate(got), whole(model, clip, derive_controls(clip, specs)))
+    late, _ = piece(clip, make_controls(clip), 0, 1)
+    ranges = [derive_controls(each)[ControlKind.DEPTH].video.numpy()[0] for each in (late, clip)]
+    assert (ranges[0] != ranges[1]).any()
 
 
 def test_flakes_come_with_the_sky_and_stay(model):

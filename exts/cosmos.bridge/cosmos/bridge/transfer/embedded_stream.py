@@ -60,7 +60,8 @@ class EmbeddedStream:
 
         Args:
             clip: The next frames, one or more, all of the camera that the first ones showed.
-            controls: Control videos of these frames.
+            controls: Control videos of these frames; depth drawn with a fixed range (``DepthSpec(near=..., far=...)``),
+                since each piece has a range of its own.
             weights: How strongly each control acts in these frames; ``None`` takes the stream's.
             progress: Told the frames that are done; may raise to stop, which ends the stream.
 
