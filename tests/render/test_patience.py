@@ -37,8 +37,8 @@ class _Knot:
         self.self = self
 
 
-def test_what_was_made_meanwhile_counts_as_old_and_is_released_in_time():
-    with collector_waits():
+def test_what_stays_counts_as_old_and_is_released_in_time():
+    with collector_waits(stays=True):
         knot = _Knot()
     assert any(one is knot for one in gc.get_objects(generation=2)), "the next quick look would go through all"
     gone = weakref.ref(knot)
@@ -47,11 +47,22 @@ def test_what_was_made_meanwhile_counts_as_old_and_is_released_in_time():
     assert gone() is None
 
 
+def test_what_is_done_again_and_again_does_not_put_off_the_look_at_what_is_old():
+    collections = gc.get_stats()[2]["collections"]
+    for _ in range(12):
+        for _ in range(12):
+            gc.collect(1)  # as time brings it; each counts towards a look at what is old
+        with collector_waits():
+            knots = [_Knot() for _ in range(1000)]
+    assert gc.get_count()[2] > 100 or gc.get_stats()[2]["collections"] > collections
+    del knots
+
+
 def test_what_somebody_froze_stays_frozen():
     gc.freeze()
     frozen = gc.get_freeze_count()
     try:
-        with collector_waits():
+        with collector_waits(stays=True):
             pass
         assert gc.get_freeze_count() == frozen > 0
     finally:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collector_waits() -> Iterator[None]:
+def collector_waits(*, stays: bool = False) -> Iterator[None]:
     """Hold the collector back, for the whole process, until the block ends.
 
     A Warp kernel keeps its syntax tree, so that reading some hundred of them makes the collector look through all that
-    Warp and they consist of again and again: a third of the time that they take. What is there when the block ends
-    counts as old at once, and is looked through with all that is old.
+    Warp and they consist of again and again: a third of the time that they take.
+
+    Args:
+        stays: Whether what the block makes lives as long as the process, as what is imported: all that is there counts
+            as old then, without a look. Not for what is done again and again, for it puts off the look at what is old.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -21,7 +24,7 @@ def collector_waits() -> Iterator[None]:
         yield
     finally:
         if was_on:
-            if gc.get_freeze_count() == 0:  # else some of what is frozen is not ours to release
+            if stays and gc.get_freeze_count() == 0:  # else some of what is frozen is not ours to release
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

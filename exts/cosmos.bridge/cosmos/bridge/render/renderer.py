@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from cosmos.bridge.render.patience import collector_waits
 
-with collector_waits():
+with collector_waits(stays=True):
     import warp as wp
 
     from cosmos.bridge.render.details import Details
@@ -64,7 +64,7 @@ class Renderer:
         """
         opened = None
         if reader is None:
-            with collector_waits():
+            with collector_waits(stays=True):
                 from cosmos.bridge.render.usd.stage import StageReader, begin_opening
             if isinstance(stage, (str, os.PathLike)):
                 opened = begin_opening(os.fspath(stage), untrusted=untrusted)
@@ -90,7 +90,7 @@ class Renderer:
         start = self._pose(self.scene.start_time)
         self._world.place(start)
         self._world.begin_rays()
-        with collector_waits():
+        with collector_waits(stays=True):
             from cosmos.bridge.render.draw.paint import Painter
         return Painter(self.scene, start, self._world, self._visibility, self._bands)
 
