@@ -13,10 +13,10 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.kernels.runs import launch_runs
+from cosmos.bridge.kernels.runs import launch_runs, quick_options
 from cosmos.bridge.kernels.surface_noise import lattice
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(quick_options())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Light maps: what a white and a mirror ball would show at every pixel, and the air before it.
 
-Rays are dear: mirror, shelter and the glow of lamps are found in the middle of each cell of the light grid, carried to
-the pixels of its surface, and found anew only where the cells around a pixel disagree or none lies on its surface.
+The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror, shelter and the glow of lamps
+are found in the middle of each cell of the light grid, carried to the pixels of its surface, and found anew only where
+the cells around a pixel disagree or none lies on its surface.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -18,8 +19,8 @@ from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import PI
-from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, same_surface
-from cosmos.bridge.render.draw.shade import beam, reflected, sunlit
+from cosmos.bridge.render.draw.light_grid import LightGrid, same_surface
+from cosmos.bridge.render.draw.shade import beam, reflected
 from cosmos.bridge.render.draw.sky import Air, haze_between, sky_radiance
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.tone import aces, srgb_looked_up
@@ -46,37 +47,6 @@ class Carried:
     glow: wp.vec3  # of lamps in the air before it
     shown: wp.float32  # luma of the mirror as displayed
     open: wp.float32  # share of what falls from the sky that arrives
-
-
-@wp.func
-def _arriving(
-    world: WorldArrays,
-    air: Air,
-    view: View,
-    grid: LightGrid,
-    home: Surfaces,
-    i: wp.int32,
-    direction: wp.vec3,
-    distance: wp.float32,
-):
-    """Irradiance on pixel centre ``i``, which is seen along ``direction``."""
-    p = home.positions[i]
-    n = home.normals[i]
-    g = home.geometric[i]
-    uv = home.image[i]
-    lit, gathered, close = grid_sample(grid, uv, p, n, home.gloss[i][3])
-    light = lit + wp.vec3(gathered[0], gathered[1], gathered[2])
-    facing = wp.dot(n, air.sun)
-    if facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-        share = wp.float32(-1.0)
-        if grid.frugal == 1 and close > 0.25 and wp.dot(g, air.sun) > 0.0:
-            share = grid.sun[cell_of(grid, uv)]
-        if share < 0.0:
-            share = sunlit(world, air, home.triangles[i], p, p + g * (1.0e-3 + 2.0e-4 * home.depths[i]), g, n, 1)
-        light += air.sun_color * (facing * share)
-    if air.headlight > 0.0:
-        light += beam(air, view, direction, distance, wp.max(0.02, -wp.dot(n, direction)))
-    return light
 
 
 @wp.func
@@ -208,6 +178,7 @@ def _fill_balls_kernel(
     mirrors: wp.int32,
     falls: wp.int32,
     carried: wp.array(dtype=Carried),
+    arriving: wp.array(dtype=wp.vec3),  # irradiance
     curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     white_out: wp.array3d(dtype=wp.uint8),
     mirror_out: wp.array3d(dtype=wp.uint8),
@@ -227,7 +198,10 @@ def _fill_balls_kernel(
         open = wp.float32(0.0)
         if home.triangles[i] >= 0:
             between, clear = haze_between(air, eye, direction, distance)
-            white = _arriving(world, air, view, grid, home, i, direction, distance) * (_WHITE / PI)
+            white = arriving[i] * (_WHITE / PI)
+            if air.headlight > 0.0:
+                nv = wp.max(0.02, -wp.dot(home.normals[i], direction))
+                white += beam(air, view, direction, distance, nv) * (_WHITE / PI)
             if mirrors == 1 or falls == 1 or _glows(air, lamps):
                 mirror, glow, open, near, apart = _carry(grid, carried, home, i)
                 if mirrors == 1 and (near < _ALONE or apart[0] > _APART):
@@ -256,6 +230,7 @@ def _fill_balls_kernel(
 def fill_balls(
     bands: Bands,
     scene: list[Any],
+    arriving: wp.array,
     curve: wp.array,
     maps: LightMaps,
     *,
@@ -267,6 +242,7 @@ def fill_balls(
     Args:
         bands: Where to launch.
         scene: World, air, lamps, view, light grid and the surfaces at the pixel centres.
+        arriving: Irradiance at the pixel centres, headlights left out, vec3, shape [H W].
         curve: Of ``srgb_table``.
         maps: What to fill; ``relit`` stays.
         mirrors: Whether there is a mirror ball; it costs a ray a cell.
@@ -277,7 +253,7 @@ def fill_balls(
     carried = wp.empty(cells, dtype=Carried, device=bands.device)
     wanted = [int(mirrors), int(falls)]
     bands.launch_runs(_look_around_kernel, cells, [*scene, *wanted, carried], chunk=256)
-    inputs = [*scene, *wanted, carried, curve, maps.white, maps.mirror, maps.air, maps.open]
+    inputs = [*scene, *wanted, carried, arriving, curve, maps.white, maps.mirror, maps.air, maps.open]
     bands.launch_runs(_fill_balls_kernel, home.triangles.shape[0], inputs, chunk=512)
 
 

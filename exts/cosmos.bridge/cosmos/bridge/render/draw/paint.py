@@ -67,10 +67,17 @@ class _Canvas:
         self.fine_triangles = wp.empty((2 * height, 2 * width), dtype=wp.int32, device=device)
         self.fine_depths = wp.empty((2 * height, 2 * width), dtype=wp.float32, device=device)
         self._room, self._fine, self._shaded = 0, None, None
+        self._arriving: Optional[wp.array] = None
 
     def show(self, seen: tuple[wp.array, wp.array]) -> None:
         """Let ``home`` show triangles and depths at the pixel centres; it shares their memory."""
         self.home.triangles, self.home.depths = (array.flatten() for array in seen)
+
+    def room_for_light(self) -> wp.array:
+        """Return room for the irradiance at the pixel centres."""
+        if self._arriving is None:
+            self._arriving = wp.empty(len(self.colors), dtype=wp.vec3, device=self.device)
+        return self._arriving
 
     def fine(self, samples: int) -> tuple[Any, wp.array]:
         """Return room for at least ``samples`` more samples, and for their colours."""
@@ -175,11 +182,12 @@ class Painter:
         from cosmos.bridge.render.draw.balls import fill_balls
 
         frame = self._frame(camera, pose, look, cameras, bare=True)
-        grid = self._draw(frame, seen)
+        arriving = frame.canvas.room_for_light()
+        grid = self._draw(frame, seen, arriving)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         falls = look.rain > 0.0 or look.snow > 0.0
-        fill_balls(self._bands, scene, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
+        fill_balls(self._bands, scene, arriving, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
 
     def _frame(
         self,
@@ -213,13 +221,13 @@ class Painter:
             skin=skin,
         )
 
-    def _draw(self, frame: _Frame, seen: tuple[wp.array, wp.array]) -> Any:
-        """Fill the canvas by quick shading; return the slow light."""
+    def _draw(self, frame: _Frame, seen: tuple[wp.array, wp.array], arriving: Optional[wp.array] = None) -> Any:
+        """Fill the canvas by quick shading, and ``arriving`` with the irradiance; return the slow light."""
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas
         canvas.show(seen)
         self._read(frame, canvas.home, count)
         grid = self._gather(frame, canvas.home)
-        self._shade(frame, grid, canvas.home, count, canvas.colors)
+        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving)
         self._refine_edges(frame, grid)
         return grid
 
@@ -264,11 +272,20 @@ class Painter:
         self._bands.launch_runs(read_surfaces_kernel, count, inputs, chunk=1024)
 
     def _shade(
-        self, frame: _Frame, grid: Any, surfaces: Any, count: int, colors: wp.array, *, layer: bool = False
+        self,
+        frame: _Frame,
+        grid: Any,
+        surfaces: Any,
+        count: int,
+        colors: wp.array,
+        *,
+        layer: bool = False,
+        arriving: Optional[wp.array] = None,
     ) -> None:
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid]
         sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
-        inputs = [*scene, surfaces, sun, int(layer), int(frame.toned), colors]
+        light = wp.empty(0, dtype=wp.vec3, device=self._bands.device) if arriving is None else arriving
+        inputs = [*scene, surfaces, sun, int(layer), int(frame.toned), colors, light]
         self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:

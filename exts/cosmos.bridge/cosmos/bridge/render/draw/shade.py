@@ -312,8 +312,9 @@ def shade_kernel(
     layer: wp.int32,
     toned: wp.int32,
     color_out: wp.array(dtype=wp.vec3),
+    arriving_out: wp.array(dtype=wp.vec3),
 ):
-    """Display-linear colour in [0, 1] of each sample.
+    """Display-linear colour in [0, 1] of each sample, and where it has room for it the irradiance that arrives there.
 
     With ``layer`` 1 it is one of several along its ray: its share of exposed light, not toned; nor with ``toned`` 0.
     """
@@ -348,6 +349,8 @@ def shade_kernel(
                     share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
                 sunny = sunny * share
             sunlight = air.sun_color * sunny
+            if arriving_out.shape[0] > 0:
+                arriving_out[i] = lit + wp.vec3(gathered[0], gathered[1], gathered[2]) + sunlight
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around + sunlight)
             few = grid.frugal == 1 and layer == 0 and gloss[0] > 0.3 and finish[0] == 0.0
