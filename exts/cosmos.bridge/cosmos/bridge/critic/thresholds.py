@@ -360,6 +360,8 @@ class Limits:
     """Boundary pixels of a frame that are looked at, about [px]."""
     min_area: int = 120
     """Fewest pixels of a thing that is judged by its outline [px]."""
+    min_share: float = 0.001
+    """Smallest share of the picture of a thing that is judged by its outline."""
     min_piece: float = 0.75
     """Share of a thing that one piece must hold; what is seen in scraps has the outlines of what stands before it."""
     max_share: float = 0.2
@@ -388,10 +390,13 @@ class Limits:
     """Where the source's own outline agrees with itself by more than this, a shift proves nothing."""
     shift_agreement: float = 1.5
     """Displacements in different frames are of one fault if they differ by no more than this [px]."""
+    run_share: float = 0.125
+    """Share of its frames, one after the other, in which an instance must be displaced, and two at least."""
     gone_share: float = 0.5
     """Share of its frames in which an instance must be gone, if the clip as a whole does not show it."""
     part_margin: float = 0.1
-    """What the bar is raised by where some frames alone show a fault, for they are the worst of several."""
+    """What the bar is raised by where some frames alone show a fault, for they are the worst of several; twice that
+    where they are less than half."""
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
     twin_patch: float = 0.15

@@ -99,6 +99,7 @@ def _judged(outlines: Outlines, truth: Truth, limits: Limits) -> np.ndarray:
     sites, area = mean(outlines.sites), mean(outlines.area)
     there = np.array([np.count_nonzero(outlines.owner == owner) for owner in owners.tolist()])
     whole = (sites >= limits.min_sites) & (2 * seen > there) & (area >= limits.min_area)
+    whole &= (mean(outlines.share) >= limits.min_share) | ~np.isfinite(area)
     whole &= (mean(outlines.piece) >= limits.min_piece * area) | ~np.isfinite(area)
     shown, depth = mean(outlines.shown) / np.maximum(sites, 1e-9), mean(outlines.depth)
     clear = (sites >= limits.min_sites) & (shown >= limits.clear_shown) & (depth > 0.0)
@@ -183,7 +184,7 @@ class _Judge:
         return Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,))
 
     def _displaced(self, outlines: Outlines, row: Agreement, mine: np.ndarray) -> tuple[float, float, np.ndarray]:
-        """Margin, shift [px] and rows of an instance's displacement: over the clip, or frames that agree on one."""
+        """Margin, shift [px] and rows of an instance's displacement: over the clip, or a run of frames that agree."""
         bar, limits = self._thresholds["boundary_shift"], self._limits
         whole = self._agree_sum(outlines, mine)
         off = mine[row.margin[mine] > bar.value]
@@ -192,9 +193,11 @@ class _Judge:
                 np.linalg.norm(row.shift[off] - np.median(row.shift[off], axis=0), axis=1) <= limits.shift_agreement
             ]
         best = float(whole.margin[0]), float(np.hypot(*whole.shift[0])), off if len(off) else mine
-        if len(off) >= min(2, len(mine)):
+        off = _longest_run(off, outlines.frame)
+        if len(off) >= max(min(2, len(mine)), limits.run_share * len(mine)):
             part = self._agree_sum(outlines, off)
-            margin = float(part.margin[0]) - limits.part_margin * (len(off) < len(mine))
+            worst_of = (len(off) < len(mine)) + (2 * len(off) < len(mine))
+            margin = float(part.margin[0]) - limits.part_margin * worst_of
             if margin > best[0]:
                 best = margin, float(np.hypot(*part.shift[0])), off
         return best
@@ -296,6 +299,12 @@ class _Judge:
     def _rows(self, check: str, outlines: Outlines, values: np.ndarray) -> ScoreRows:
         ids = np.array([self._truth.things[owner].id for owner in outlines.owner.tolist()], np.int64)
         return ScoreRows.of(self._thresholds[check], check, outlines.frame, ids, values)
+
+
+def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Keep the rows of the longest run of frames without a gap."""
+    runs = np.split(rows, np.flatnonzero(np.diff(frame[rows]) > 1) + 1)
+    return max(runs, key=len)
 
 
 __all__ = ["Outlines", "conclude_outlines"]

@@ -54,7 +54,7 @@ class TwinSearch:
     """Remembers the frames with the strongest patches of unexplained edges, and looks for things there.
 
     A twin has the outline of a thing (thin edges under every shift near the patch) and its picture (correlation of
-    all pixels), both more than the source has there.
+    all pixels), both more than the source has there. Another of its kind, with the same labels, is none.
     """
 
     def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
@@ -114,6 +114,7 @@ class TwinSearch:
     def _most_alike(self, suspect: _Suspect) -> _Twin:
         """The thing that is seen again most clearly around one of the places of a frame."""
         edges = [_double_edges(picture, self._limits) for picture in (suspect.source, suspect.result)]
+        kinds = [tuple(sorted(thing.labels.items())) for thing in self._truth.things]
         best = _Twin(likeness=0.0, owner=0, at=(0, 0))
         height, width = suspect.thing.shape
         for owner in np.unique(suspect.thing).tolist():
@@ -126,7 +127,11 @@ class TwinSearch:
             box = slice(max(top - 1, 0), top + high + 1), slice(max(left - 1, 0), left + wide + 1)
             for place in suspect.places:
                 twin = _compare(suspect, edges, mask, owner, box, place)
-                best = max(best, twin, key=lambda item: item.likeness)
+                other = int(suspect.thing[min(twin.at[0], height - 1), min(twin.at[1], width - 1)])
+                if twin.likeness > best.likeness and (
+                    other == owner or not kinds[owner] or kinds[other] != kinds[owner]
+                ):
+                    best = twin
         return best
 
 
