@@ -172,18 +172,20 @@ def summary_tables(result: dict[str, Any]) -> str:
 
 def looks_lines(rows: list[dict[str, Any]]) -> list[str]:
     """Return a table of which pictures the judge names rightly, and how far from the target they look."""
-    stages = len({row["scene"] for row in rows if row["named"] is not None})
+    told = {(r["scene"], r["condition"]): r["named"] for r in rows if r["picture"] == "target" and r["named"]}
+    known = {key for key, named in told.items() if named == key[1]}
     lines = [
         "",
-        f"| picture | condition named rightly, of 12 on {stages} stages under the sky | "
-        "perceptual distance to the target |",
-        "|---|---|---|",
+        f"| picture | condition named rightly, of 12 on {len({scene for scene, _ in told})} stages under the sky | "
+        f"of the {len(known)} whose target is | perceptual distance to the target |",
+        "|---|---|---|---|",
     ]
     for picture in dict.fromkeys(row["picture"] for row in rows):
         mine = [row for row in rows if row["picture"] == picture]
-        named = [row["named"] == row["condition"] for row in mine if row["named"] is not None]
-        share = f"{np.mean(named):.0%}" if named else "-"
-        lines.append(f"| {picture} | {share} | {np.mean([row['distance'] for row in mine]):.3f} |")
+        right = {(r["scene"], r["condition"]): r["named"] == r["condition"] for r in mine if r["named"]}
+        shares = (list(right.values()), [right[key] for key in known])
+        cells = [f"{np.mean(share):.0%}" if share else "-" for share in shares]
+        lines.append(f"| {picture} | {' | '.join(cells)} | {np.mean([row['distance'] for row in mine]):.3f} |")
     return lines
 
 

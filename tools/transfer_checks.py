@@ -23,6 +23,8 @@ from transfer_samples import Sample, Stage, paint, sample_of
 
 GIVEN = {"edge": 0.5, "depth": 0.5}
 """Weights of the controls where nobody names others."""
+PHYSICAL = ("night", "fog", "snow", "heavy snow", "night snow", "dust")
+"""Conditions whose light or contrast is measured."""
 _SAMPLES = 4
 
 
@@ -59,6 +61,8 @@ def looks(
 ) -> list[dict[str, Any]]:
     """Paint a stage's first frame under each condition; return what is measured of each picture and of the target.
 
+    Where the stage lies under a roof no condition is named, and only those are painted that are measured physically.
+
     Args:
         model: The model.
         judge: Names conditions, where the stage lies open, and tells how far pictures are apart.
@@ -68,6 +72,8 @@ def looks(
     still, lies_open, rows = stage.still(), stage.lies_open(), []
     frame, depth = still.clip.rgb.numpy()[0], still.clip.depth.numpy()[0]
     for condition, conditions in CONDITIONS.items():
+        if not lies_open and condition not in PHYSICAL:
+            continue
         target = known[condition][:1] if condition in known else still.target(condition, _SAMPLES)
         sample = sample_of(still, condition, target)
         pictures = {
@@ -124,4 +130,4 @@ def half_kept(weights: Path, stage: Stage, prompt: str) -> dict[str, float]:
     return {"kept": float(moved[left > 0.0].mean()), "painted": float(moved[left == 0.0].mean())}
 
 
-__all__ = ["GIVEN", "half_kept", "looks", "physics", "prompted", "two_seeds"]
+__all__ = ["GIVEN", "PHYSICAL", "half_kept", "looks", "physics", "prompted", "two_seeds"]
