@@ -273,7 +273,8 @@ class _Judge:
         names = ", ".join(self._truth.name(owner) for owner in named[:5]) + (", ..." if len(named) > 5 else "")
         text = (
             f"{len(named)} of {len(known)} things could not be judged one by one, each with fewer than "
-            f"{self._limits.min_sites} visible boundary pixels or hidden by the result: {names}."
+            f"{self._limits.min_sites} visible boundary pixels, too small, seen in scraps or hidden by the result: "
+            f"{names}."
         )
         return Outcome(findings=(unchecked("instances", text),))
 
