@@ -42,47 +42,55 @@ def _color_gradient_kernel(
 
 
 @wp.func
-def _length_at(gradient: wp.array4d(dtype=wp.float32), t: wp.int32, y: wp.int32, x: wp.int32):
-    y = wp.clamp(y, 0, gradient.shape[1] - 1)
-    x = wp.clamp(x, 0, gradient.shape[2] - 1)
-    return wp.sqrt(gradient[t, y, x, 0] * gradient[t, y, x, 0] + gradient[t, y, x, 1] * gradient[t, y, x, 1])
-
-
-@wp.func
-def _length_between(gradient: wp.array4d(dtype=wp.float32), t: wp.int32, y: wp.float32, x: wp.float32):
+def _between(lengths: wp.array3d(dtype=wp.float32), t: wp.int32, y: wp.float32, x: wp.float32):
     top = wp.floor(y)
     left = wp.floor(x)
     v = y - top
     u = x - left
-    i = int(top)
-    j = int(left)
-    above = _length_at(gradient, t, i, j) * (1.0 - u) + _length_at(gradient, t, i, j + 1) * u
-    below = _length_at(gradient, t, i + 1, j) * (1.0 - u) + _length_at(gradient, t, i + 1, j + 1) * u
-    return above * (1.0 - v) + below * v
+    i = wp.clamp(int(top), 0, lengths.shape[1] - 1)
+    j = wp.clamp(int(left), 0, lengths.shape[2] - 1)
+    below = wp.clamp(int(top) + 1, 0, lengths.shape[1] - 1)
+    right = wp.clamp(int(left) + 1, 0, lengths.shape[2] - 1)
+    first = lengths[t, i, j] * (1.0 - u) + lengths[t, i, right] * u
+    second = lengths[t, below, j] * (1.0 - u) + lengths[t, below, right] * u
+    return first * (1.0 - v) + second * v
+
+
+@wp.kernel
+def _lengths_kernel(
+    # in
+    gradient: wp.array4d(dtype=wp.float32),
+    # out
+    lengths_out: wp.array3d(dtype=wp.float32),
+):
+    t, y, x = wp.tid()
+    dx = gradient[t, y, x, 0]
+    dy = gradient[t, y, x, 1]
+    lengths_out[t, y, x] = wp.sqrt(dx * dx + dy * dy)
 
 
 @wp.kernel
 def _ridges_kernel(
     # in
     gradient: wp.array4d(dtype=wp.float32),
+    lengths: wp.array3d(dtype=wp.float32),
     faint: wp.float32,
     full: wp.float32,
     # out
     edges_out: wp.array4d(dtype=wp.float32),
 ):
     t, y, x = wp.tid()
-    length = _length_at(gradient, t, y, x)
+    length = lengths[t, y, x]
     edge_x = float(0.0)
     edge_y = float(0.0)
     if length >= faint:
         dx = gradient[t, y, x, 0] / length
         dy = gradient[t, y, x, 1] / length
-        ahead = _length_between(gradient, t, float(y) + dy, float(x) + dx)
-        behind = _length_between(gradient, t, float(y) - dy, float(x) - dx)
-        if length >= 0.98 * wp.max(ahead, behind):
-            share = wp.min(length / full, 1.0)
-            edge_x = dx * share
-            edge_y = dy * share
+        if length >= 0.98 * _between(lengths, t, float(y) + dy, float(x) + dx):
+            if length >= 0.98 * _between(lengths, t, float(y) - dy, float(x) - dx):
+                share = wp.min(length / full, 1.0)
+                edge_x = dx * share
+                edge_y = dy * share
     edges_out[t, y, x, 0] = edge_x
     edges_out[t, y, x, 1] = edge_y
 
@@ -200,7 +208,10 @@ def thin_edges(
         )
     ridges = wp.empty_like(gradient)
     shape = gradient.shape[:3]
-    wp.launch(_ridges_kernel, dim=shape, inputs=[gradient, faint, full], outputs=[ridges], device=gradient.device)
+    lengths = wp.empty(shape, dtype=wp.float32, device=gradient.device)
+    wp.launch(_lengths_kernel, dim=shape, inputs=[gradient], outputs=[lengths], device=gradient.device)
+    inputs = [gradient, lengths, faint, full]
+    wp.launch(_ridges_kernel, dim=shape, inputs=inputs, outputs=[ridges], device=gradient.device)
     wp.launch(_widen_kernel, dim=shape, inputs=[ridges, beside], outputs=[out], device=gradient.device)
     return out
 

@@ -18,6 +18,8 @@ _FRAMES = 3
 """Frames in which twins are looked for."""
 _PLACES = 5
 """Places in each around which they are looked for."""
+_UNLIKE = 0.25
+"""Pixels that correlate less than this 1 px from the best place are of something else."""
 _OUTLINE = 30.0
 """Edge pixels of an outline below which a fit proves less [px]."""
 
@@ -93,12 +95,14 @@ class TwinSearch:
             left[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = 0.0
 
     def conclude(self) -> Outcome:
-        """Hold the most alike pair of the median frame against the bar."""
+        """Hold the most alike pair of the most suspect frame against the bar; if it fails, that of the median one."""
         bar = self._thresholds["duplicated"]
-        twins = sorted((self._most_alike(suspect) for suspect in self._suspects), key=lambda twin: twin.likeness)
-        if not twins:
+        if not self._suspects:
             return Outcome(measurements=(measured(self._thresholds, "duplicated", 0.0),))
-        twin = twins[len(twins) // 2]
+        twin = self._most_alike(self._suspects[0])
+        if not bar.passes(twin.likeness):
+            twins = [twin, *(self._most_alike(suspect) for suspect in self._suspects[1:])]
+            twin = sorted(twins, key=lambda twin: twin.likeness)[(len(twins) - 1) // 2]
         found = measured(self._thresholds, "duplicated", twin.likeness)
         if found.passed:
             return Outcome(measurements=(found,))
@@ -126,7 +130,7 @@ class TwinSearch:
                 continue
             box = slice(max(top - 1, 0), top + high + 1), slice(max(left - 1, 0), left + wide + 1)
             for place in suspect.places:
-                twin = _compare(suspect, edges, mask, owner, box, place)
+                twin = _compare(suspect, edges, mask, owner, box, place, best.likeness)
                 other = int(suspect.thing[min(twin.at[0], height - 1), min(twin.at[1], width - 1)])
                 if twin.likeness > best.likeness and (
                     other == owner or not kinds[owner] or kinds[other] != kinds[owner]
@@ -142,8 +146,9 @@ def _compare(
     owner: int,
     box: tuple[slice, slice],
     place: tuple[int, int],
+    least: float,
 ) -> _Twin:
-    """How much a thing is seen again around a place, in the result more than in the source."""
+    """How much a thing is seen again around a place, in the result more than in the source; 0 if below ``least``."""
     shape = mask[box]
     high, wide = shape.shape
     reach = [
@@ -167,27 +172,29 @@ def _compare(
     gain = float(lead[y, x])
     if gain <= 0.0:
         return nothing
-    alike = max(
-        (_alike(suspect, shape, box, (area[0].start + y + dy, area[1].start + x + dx)) for dy in (-1, 0, 1)
-         for dx in (-1, 0, 1)), key=lambda pair: pair[1],
+    weight = min(length / _OUTLINE, 1.0) ** 0.5
+    if (gain + 0.5) * weight <= least:
+        return nothing
+    corner = area[0].start + y, area[1].start + x
+    if _alike(suspect.result, shape, box, corner) < _UNLIKE:
+        return nothing
+    alike, there = max(
+        (_alike(suspect.result, shape, box, (corner[0] + dy, corner[1] + dx)), (corner[0] + dy, corner[1] + dx))
+        for dy in (-1, 0, 1) for dx in (-1, 0, 1)
     )  # fmt: skip
-    likeness = (gain + 0.5 * (alike[1] - alike[0])) * max(alike[1], 0.0) * min(length / _OUTLINE, 1.0) ** 0.5
-    return _Twin(likeness=likeness, owner=owner, at=(area[0].start + y + high // 2, area[1].start + x + wide // 2))
+    before = max(_alike(suspect.source, shape, box, there), 0.0)
+    likeness = (gain + 0.5 * (alike - before)) * max(alike, 0.0) * weight
+    return _Twin(likeness=likeness, owner=owner, at=(corner[0] + high // 2, corner[1] + wide // 2))
 
 
-def _alike(
-    suspect: _Suspect, shape: np.ndarray, box: tuple[slice, slice], corner: tuple[int, int]
-) -> tuple[float, float]:
-    """Correlation of a thing's pixels with those at another place, in source (at least 0) and result."""
-    there = tuple(slice(start, start + size) for start, size in zip(corner, shape.shape, strict=True))
-    if min(corner) < 0 or suspect.result[there].shape[:2] != shape.shape:
-        return 0.0, -1.0
-    values = []
-    for picture in (suspect.source, suspect.result):
-        a, b = (picture[cut][shape > 0].astype(np.float64) for cut in (box, there))
-        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        values.append(float((a * b).sum() / max(float((a * a).sum() * (b * b).sum()) ** 0.5, 1e-9)))
-    return max(values[0], 0.0), values[1]
+def _alike(picture: np.ndarray, shape: np.ndarray, box: tuple[slice, slice], corner: tuple[int, int]) -> float:
+    """Correlation of a thing's pixels with those at another place of a picture; -1 where that leaves the picture."""
+    other = tuple(slice(start, start + size) for start, size in zip(corner, shape.shape, strict=True))
+    if min(corner) < 0 or picture[other].shape[:2] != shape.shape:
+        return -1.0
+    a, b = (picture[cut][shape > 0].astype(np.float32) for cut in (box, other))
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    return float(np.vdot(a, b) / max(float(np.vdot(a, a) * np.vdot(b, b)) ** 0.5, 1e-9))
 
 
 def _double_edges(picture: np.ndarray, limits: Limits) -> np.ndarray:
