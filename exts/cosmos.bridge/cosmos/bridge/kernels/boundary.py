@@ -86,11 +86,12 @@ def _ridges_kernel(
     if length >= faint:
         dx = gradient[t, y, x, 0] / length
         dy = gradient[t, y, x, 1] / length
-        if length >= 0.98 * _between(lengths, t, float(y) + dy, float(x) + dx):
-            if length >= 0.98 * _between(lengths, t, float(y) - dy, float(x) - dx):
-                share = wp.min(length / full, 1.0)
-                edge_x = dx * share
-                edge_y = dy * share
+        ahead = _between(lengths, t, float(y) + dy, float(x) + dx)
+        behind = _between(lengths, t, float(y) - dy, float(x) - dx)
+        if length >= 0.98 * wp.max(ahead, behind):
+            share = wp.min(length / full, 1.0)
+            edge_x = dx * share
+            edge_y = dy * share
     edges_out[t, y, x, 0] = edge_x
     edges_out[t, y, x, 1] = edge_y
 
