@@ -21,7 +21,7 @@ def _broken_kernel(out: wp.array(dtype=wp.float32)):
     out[0] = _broken()
 
 
-@pytest.mark.parametrize("name", ["borrow", "picture", "raster", "resolve", "visibility", "world"])
+@pytest.mark.parametrize("name", ["borrow", "picture", "raster", "resolve", "cast", "world"])
 def test_kernels_compile_for_cuda(name):
     modules = kernel_modules((name,))
     assert len(modules) == 1

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _WEIGHTS = "transfer-small"
 _PIXELS_AT_ONCE = 1 << 16
 """Pixels of one view that are lit, and then painted, at once; while they are painted the next ones are lit."""
+_PIXELS_BESIDE = 1 << 19
+"""Pixels of a frame from which on two pieces at a time would take too much memory on a CPU."""
 _PIXELS_TOGETHER = 1 << 22
 """Pixels of many views that go through the net together on CUDA."""
 _MOST_GUIDANCE = 3.0
@@ -280,6 +282,7 @@ class EmbeddedTransfer:
         """Paint the frames of some views, each into its array, a few at a time."""
         most = _PIXELS_TOGETHER if len(jobs) > 1 and self._device != "cpu" else 0
         beside = self._device == "cpu" and all(request.clip.rgb.device.is_cpu for _, request, _ in jobs)
+        beside &= all(request.clip.height * request.clip.width <= _PIXELS_BESIDE for _, request, _ in jobs)
         waiting: list[tuple[Part, wp.array]] = []
         pixels, piece, done, (height, width) = 0, 0, 0, (0, 0)
         total = sum(request.clip.num_frames for _, request, _ in jobs)

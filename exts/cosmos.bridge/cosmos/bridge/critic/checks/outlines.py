@@ -119,7 +119,7 @@ class _Judge:
         bar = self._thresholds["edges_kept"]
         sites = np.bincount(outlines.frame, outlines.shown)
         shown, kept = np.bincount(outlines.frame, outlines.weight), np.bincount(outlines.frame, outlines.kept)
-        frames = np.flatnonzero(sites >= 4 * self._limits.min_sites)
+        frames = np.flatnonzero(sites >= 2 * self._limits.min_sites)
         if not len(frames):
             text = "Edges could not be checked: too few boundary pixels show in the result."
             return Outcome(findings=(unchecked("edges_kept", text),))
