@@ -108,6 +108,15 @@ def test_removed_instance_is_named(world, draw_world, layers_without, instance, 
     assert found[0].prim_path == world.path(instance)
 
 
+def test_where_hardly_any_outline_shows_no_thing_is_called_kept(world):
+    """Weak evidence is no evidence: the check is said to be open, and its labels do not survive by it."""
+    limits = Limits(min_others=2.0)  # more than any outline can agree
+    verdict = ConsistencyCritic(ConsistencyOptions(limits=limits)).judge(world.request(), world.result(world.rgb))
+    assert "instance_kept" not in {measurement.check for measurement in verdict.measurements}
+    assert "instance_kept" in {finding.check for finding in verdict.findings if finding.kind == "unchecked"}
+    assert "instance_kept" not in verdict.scores.checks
+
+
 @pytest.mark.parametrize("level", [0, 255, 90])
 def test_blank_frames_are_named(world, level):
     rgb = world.rgb.copy()

@@ -297,6 +297,8 @@ def _exposed(air: Air, view: View, uv: wp.vec2, color: wp.vec3):
     return color * (air.exposure * rim)
 
 
+# With ``layer`` 1 a sample is one of several along its ray: its share of exposed light. It is not toned then, nor with
+# ``toned`` 0.
 @wp.kernel
 def shade_kernel(
     first: wp.int32,
@@ -314,10 +316,7 @@ def shade_kernel(
     color_out: wp.array(dtype=wp.vec3),
     arriving_out: wp.array(dtype=wp.vec3),
 ):
-    """Display-linear colour in [0, 1] of each sample, and where it has room for it the irradiance that arrives there.
-
-    With ``layer`` 1 it is one of several along its ray: its share of exposed light, not toned; nor with ``toned`` 0.
-    """
+    """Display-linear colour in [0, 1] of each sample, and where there is room for it the irradiance that arrives."""
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
         # What few samples need is added to the array: vectors that branches set would go through memory for all.
