@@ -14,10 +14,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch  # noqa: TID253
 
 from cosmos.models.embedded.pairs import Pairs, whole_batch
-from cosmos.models.embedded.training import Run, paint, psnr, write_weights
+from cosmos.models.embedded.training import Run, noise_alone, paint, psnr, random_drafts, write_weights
 from cosmos.models.spec import TransferNetConfig
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
@@ -42,12 +43,17 @@ def train(run: Run, pairs: Pairs, *, minutes: float, batch: int, save_minutes: f
     """Learn until the budget is spent; evaluate and save on the way."""
     config, weights = run.net.config, {"edge": 0.25, "depth": 0.4, "seg": 0.1, "vis": 0.25}
     check = whole_batch(held_out, weights, config)[0] if held_out else None
+    if check is not None and config.draft:
+        check = noise_alone(check, config, config.coarse, np.random.default_rng(pairs.seed))
     saved, before, losses, pictures = time.monotonic(), time.monotonic(), [], 0
     with closing(pairs.stream(batch, run.step)) as stream:
         while run.seconds < 60.0 * minutes:
             done = run.seconds / (60.0 * minutes)
             # A coarser trunk at times, as for large pictures.
-            losses.append(run.learn(next(stream), done, 4 if run.step % 5 == 4 else 2))
+            coarse, drawn = 4 if run.step % 5 == 4 else 2, next(stream)
+            if config.draft:
+                drawn = random_drafts(drawn, config, coarse, np.random.default_rng([pairs.seed, run.step, 1]))
+            losses.append(run.learn(drawn, done, coarse))
             pictures += batch
             now = time.monotonic()
             run.seconds, before = run.seconds + now - before, now
@@ -86,11 +92,12 @@ def main() -> None:
     parser.add_argument("--save-minutes", type=float, default=4.0)
     parser.add_argument("--check-pairs", type=int, default=24, help="held-out pairs evaluated on the way")
     parser.add_argument("--warm", type=Path, help="checkpoint whose tensors of the same name and shape a new run takes")
+    parser.add_argument("--draft", action="store_true", help="learn to paint in steps: from drafts at any noise level")
     parser.add_argument("--export", action="store_true", help="write the weights of the run and stop")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
-    run = Run(args.run, replace(SIZES[args.size]), rate=args.rate)
+    run = Run(args.run, replace(SIZES[args.size], draft=args.draft), rate=args.rate)
     if args.warm is not None and run.step == 0:
         print(json.dumps({"taken": take(run, args.warm), "of": len(run.net.state_dict())}), flush=True)
     pairs = Pairs(args.data, seed=args.seed, config=run.net.config)

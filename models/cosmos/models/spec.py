@@ -30,6 +30,8 @@ class TransferNetConfig:
     """Control branches, in order."""
     coarse: int = 2
     """Size ratio of picture to trunk in training."""
+    draft: bool = False
+    """Whether the trunk also sees a draft: a noisy coarse picture, which further steps make clear."""
 
     def __post_init__(self) -> None:
         if len(self.channels) < 2 or min(self.channels) < 1 or self.blocks < 1:

@@ -14,6 +14,9 @@ texture are those of the picture by construction.
 Rain and snow are not told once for the picture but pixel by pixel: where they reach. Under a roof the net sees the look
 as if neither fell.
 
+A net that paints in steps sees a draft as well: what it is to paint, at the trunk's size and under noise, and how much
+of it is noise. What is uncertain is coarse; edges are the picture's at every step.
+
 Normalisation uses statistics that training fixed, never those of the picture at hand: a frame's colours do not depend
 on another's, and no statistic that jumps when an object enters can make the picture flicker.
 """
@@ -33,6 +36,10 @@ HIT = 13
 """Hint that tells surfaces from the sky."""
 CLEAR_AIR, OPEN = 12, 13
 """Light maps that tell how clear the air is, and what lies open to rain and snow."""
+DRAFT_CHANNELS = 8
+"""Channels of a draft as the trunk sees it."""
+_SPREAD = 0.3
+"""How far a coarse picture lies from what the other inputs tell of it [half of full scale], for weighing a draft."""
 FULL_HINTS = 10.0
 """One over the depth weight from which on the hints are all there."""
 
@@ -105,7 +112,7 @@ class Branch(nn.Module):
         if silent:
             _silence(self.speak)
 
-    def forward(self, control: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, control: Tensor, weight: Tensor | float) -> Tensor:
         """Return what the control says, as loudly as its weight."""
         return self.speak(functional.silu(self.see(control))) * weight
 
@@ -124,6 +131,7 @@ class TransferNet(nn.Module):
         self.picture = Branch(3, channels[0], silent=False)
         self.light = Branch(config.maps, channels[0], silent=False)
         self.fallen = Branch(2, channels[0], silent=False)
+        self.draft = Branch(DRAFT_CHANNELS, channels[0]) if config.draft else None
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
@@ -157,6 +165,7 @@ class TransferNet(nn.Module):
         picture: Tensor | None = None,
         maps: Tensor | None = None,
         lit: Tensor | None = None,
+        draft: Tensor | None = None,
     ) -> Tensor:
         """Paint pictures.
 
@@ -173,6 +182,8 @@ class TransferNet(nn.Module):
                 lies open to rain and snow;
                 ``None`` where the stage cannot be asked.
             lit: Which pictures have light maps, 0 or 1, shape [B, 1, 1, 1]; ``None`` if all have, or none has.
+            draft: What `seen_draft` makes of a noisy coarse picture, at the trunk's size, shape
+                [B, DRAFT_CHANNELS, h, w]; ``None`` leaves it out.
 
         Returns:
             Pictures, around [-1, 1] (not clamped), shape [B, 3, H, W].
@@ -195,15 +206,17 @@ class TransferNet(nn.Module):
         x = self.start.expand(rgb.shape[0], -1, *size)
         for kind in self.config.controls:
             if kind in controls:
-                x = x + self.branches[kind](_shrink(controls[kind], size), _shrink(weights[kind], size))
-        x = x + self.picture(_shrink(rgb, size), _given(picture, rgb)) + self.fallen(_shrink(fallen, size), 1.0)
+                x = x + self.branches[kind](shrink(controls[kind], size), shrink(weights[kind], size))
+        x = x + self.picture(shrink(rgb, size), _given(picture, rgb)) + self.fallen(shrink(fallen, size), 1.0)
         # Hints are there or not: scaled by any weight between, they would mean another thing at each.
         present = (depth_weight * FULL_HINTS).clamp(max=1.0)
         hints = hints * present
         hints[:, FALLEN_HINTS] *= reached
-        x = x + self.hints(_shrink(hints, size), _shrink(present, size))
+        x = x + self.hints(shrink(hints, size), shrink(present, size))
         maps = maps * lit
-        x = x + self.light(_shrink(maps, size), lit)
+        x = x + self.light(shrink(maps, size), lit)
+        if draft is not None and self.draft is not None:
+            x = x + self.draft(draft, 1.0)
         features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
         return self._paint(rgb, torch.cat([hints, fallen], dim=1), maps, lit, features, code)
 
@@ -240,6 +253,25 @@ class TransferNet(nn.Module):
         return out * 2.0 - 1.0
 
 
+def seen_draft(noisy: Tensor, level: Tensor) -> Tensor:
+    """Return a draft as the trunk sees it.
+
+    The noisy picture comes twice: as it is, and weighed by how far each of its pixels can be believed, the Wiener
+    filter ``(1 - t) s^2 / ((1 - t)^2 s^2 + t^2)`` of a picture with spread ``s``, so that pure noise says nothing.
+
+    Args:
+        noisy: ``(1 - t) * picture + t * noise`` at the trunk's size, pictures in [-1, 1], shape [B, 3, h, w].
+        level: The share ``t`` of noise in [0, 1], shape [B, 1, 1, 1].
+
+    Returns:
+        Noisy picture, weighed picture, and two planes that tell the level, shape [B, DRAFT_CHANNELS, h, w].
+    """
+    signal = (1.0 - level) * _SPREAD
+    believed = signal * _SPREAD / (signal.square() + level.square())
+    planes = (plane.expand(-1, 1, *noisy.shape[2:]) for plane in (2.0 * level - 1.0, 2.0 * believed - 1.0))
+    return torch.cat([noisy, noisy * believed, *planes], dim=1)
+
+
 def _given(flag: Tensor | None, rgb: Tensor) -> Tensor:
     """Return a flag of each picture, shape [B, 1, 1, 1]; all 1 where none is given."""
     return torch.ones_like(rgb[:, :1, :1, :1]) if flag is None else flag
@@ -256,7 +288,7 @@ def _is_sky(maps: Tensor) -> Tensor:
     return maps[:, CLEAR_AIR : CLEAR_AIR + 1] < -0.99
 
 
-def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
+def shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Average down to the trunk's size."""
     if x.shape[-2] % size[0] or x.shape[-1] % size[1]:
         return functional.adaptive_avg_pool2d(x, size)
@@ -270,6 +302,7 @@ def _shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 __all__ = [
     "CLEAR_AIR",
+    "DRAFT_CHANNELS",
     "FALLEN_HINTS",
     "FULL_HINTS",
     "HIT",
@@ -279,4 +312,6 @@ __all__ = [
     "Branch",
     "Film",
     "TransferNet",
+    "seen_draft",
+    "shrink",
 ]

@@ -52,6 +52,8 @@ class Batch:
     """Which pictures have light maps, 0 or 1, shape [B, 1, 1, 1]."""
     picture: Tensor | None = None
     """Whether the trunk sees the picture, shape [B, 1, 1, 1]; ``None`` lets it."""
+    draft: Tensor | None = None
+    """Drafts as the trunk sees them, at its size, shape [B, DRAFT_CHANNELS, h, w]; ``None`` where it sees none."""
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
