@@ -1,17 +1,20 @@
 """The net as a CPU paints it gives what the plain net gives: any size, any controls, with and without a stage."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch  # noqa: TID253
 
 from cosmos.models.embedded.conditions import STYLE_DIM, Conditions, style_vector
-from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.net import TransferNet, seen_draft
 from cosmos.models.embedded.painting import FrameInputs, StyledPainter
-from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, join_inputs
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for, join_inputs
+from cosmos.models.embedded.steps import draft_size
 from cosmos.models.spec import TransferNetConfig
 
 CONFIG = TransferNetConfig(channels=(8, 12, 16), blocks=1, features=6, head=8)
+DRAFTING = replace(CONFIG, draft=True)
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +23,8 @@ def one_thread():
     torch.manual_seed(0)
 
 
-def loud_net():
-    net = TransferNet(CONFIG).eval().requires_grad_(False)
+def loud_net(config=CONFIG):
+    net = TransferNet(config).eval().requires_grad_(False)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return net
@@ -54,7 +57,7 @@ def inputs_of(given):
     )
 
 
-def plainly(net, given, style, coarse):
+def plainly(net, given, style, coarse, draft=None):
     """Run the plain net on a frame of whole strides."""
 
     def picture(x):
@@ -69,6 +72,7 @@ def plainly(net, given, style, coarse):
         style[None],
         coarse,
         maps=None if given.maps is None else picture(given.maps),
+        draft=draft,
     )[0]
 
 
@@ -129,3 +133,52 @@ def test_frames_do_not_write_over_each_other():
     before = painter.paint(first).clone()
     painter.paint(second)
     torch.testing.assert_close(painter.paint(first), before, atol=0.0, rtol=0.0)
+
+
+def stepped(net, given, style, coarse, noise, levels):
+    """Take the steps with the plain net; drafts in float64."""
+    draft, size = noise.double(), noise.shape[1:]
+    for level, then in pairwise(levels):
+        seen = seen_draft(draft[None].float(), torch.full((1, 1, 1, 1), level))
+        picture = plainly(net, given, style, coarse, seen)
+        clean = picture.double().reshape(3, size[0], coarse, size[1], coarse).mean(dim=(2, 4)).clamp(-1.0, 1.0)
+        draft = draft + (then - level) * (draft - clean) / level
+    return picture
+
+
+@pytest.mark.parametrize(("coarse", "steps"), [(2, 1), (2, 4), (4, 3)])
+def test_steps_are_those_of_the_plain_net(coarse, steps):
+    net, style, given = loud_net(DRAFTING), torch.randn(STYLE_DIM), frame((96, 640))
+    noise = torch.randn((3, 96 // coarse, 640 // coarse))
+    even = [1.0 - index / steps for index in range(steps + 1)]
+    levels, told = [0.4 * u / (1.0 - 0.6 * u) for u in even], []
+    painted = StyledPainter(net, style, coarse).paint(given, noise, steps, lambda: told.append(1))
+    wanted = stepped(net, given, style, coarse, noise, levels)
+    torch.testing.assert_close(painted, wanted, atol=2e-3, rtol=1e-3)
+    assert wanted.std() > 0.1 and len(told) == steps
+    other = StyledPainter(net, style, coarse).paint(given, torch.randn_like(noise), steps)
+    assert (other - painted).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 41), (90, 500)])
+def test_steps_of_odd_sizes_on_a_cpu_are_those_of_all_at_once(size):
+    model, given = EmbeddedModel(net=loud_net(DRAFTING), reader=None, sha256=""), [frame(size), frame(size)]
+    inputs, conditions, told = join_inputs([inputs_of(one) for one in given]), Conditions(rain=0.7, fog=0.4), []
+    noise = torch.randn((1, 3, 2, *draft_size(DRAFTING, size, coarse_for(*size))))
+    inputs = replace(inputs, noise=noise)
+    painted = model.paint(inputs, conditions, steps=3, tell=told.append)
+    styles = torch.from_numpy(style_vector(conditions))[None].expand(2, -1)
+    wanted = model._paint_batch(inputs, styles, 3)
+    torch.testing.assert_close(painted, wanted, atol=2e-3, rtol=1e-3)
+    assert sum(told) == 6
+
+
+def test_noise_and_steps_that_a_net_does_not_take_are_refused():
+    given, look = inputs_of(frame((24, 40))), Conditions()
+    plain, drafting = (EmbeddedModel(net=loud_net(c), reader=None, sha256="") for c in (CONFIG, DRAFTING))
+    with pytest.raises(ValueError, match="sees no draft and paints in 1 step without noise, got 2 steps"):
+        plain.paint(given, look, steps=2)
+    with pytest.raises(ValueError, match=r"paints from noise of shape \[1, 3, 1, 12, 20\], got none"):
+        drafting.paint(given, look)
+    with pytest.raises(ValueError, match=r"got \[1, 3, 1, 24, 40\]"):
+        drafting.paint(replace(given, noise=torch.randn((1, 3, 1, 24, 40))), look)

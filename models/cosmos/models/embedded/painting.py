@@ -11,6 +11,7 @@ applied to stay float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch  # noqa: TID253
@@ -29,7 +30,9 @@ from cosmos.models.embedded.net import (
     Branch,
     Film,
     TransferNet,
+    seen_draft,
 )
+from cosmos.models.embedded.steps import paint_in_steps, shrunk_to
 
 _BAND_BYTES = 320_000
 """Bytes of a channel of a band: its features are a few megabytes."""
@@ -117,6 +120,7 @@ class StyledPainter:
             self._picture, self._fallen, self._hints, self._light = (
                 _Spoken(branch, dtype) for branch in (net.picture, net.fallen, net.hints, net.light)
             )
+            self._draft = None if net.draft is None else _Spoken(net.draft, dtype)
             self._branches = {
                 kind: _Spoken(branch, dtype) for kind, branch in net.branches.items() if isinstance(branch, Branch)
             }
@@ -135,23 +139,59 @@ class StyledPainter:
             self._out = _Affine(net.head_out, dtype)
             self._start = net.start.to(dtype)
 
-    def paint(self, frame: FrameInputs) -> Tensor:
-        """Return a picture around [-1, 1] (not clamped), float32, shape [3, H, W]."""
+    def paint(
+        self, frame: FrameInputs, noise: Tensor | None = None, steps: int = 1, tell: Callable[[], None] | None = None
+    ) -> Tensor:
+        """Paint a frame.
+
+        Args:
+            frame: The frame.
+            noise: The first draft, standard normal, float32, shape [3, h, w]; ``None`` for a net that sees no draft.
+            steps: Steps, more than 1 from a draft only.
+            tell: Called after each step.
+
+        Returns:
+            A picture around [-1, 1] (not clamped), float32, shape [3, H, W].
+        """
         with torch.inference_mode():
-            height, width = frame.rgb.shape[:2]
             seen = self._see(frame)
-            features = self._understand(frame, seen)
-            flat = features[0].permute(1, 2, 0)
-            hidden = torch.addmm(self._head_bias, flat.reshape(-1, flat.shape[2]), self._from_features)
-            broad = torch.addmm(self._broad.bias, flat.reshape(-1, flat.shape[2]), self._broad.matrix)
-            hidden, broad = (x.view(*flat.shape[:2], -1).float() for x in (hidden, broad))
-            rows = max(16, _BAND_BYTES // (seen.shape[1] * seen.element_size()))
-            out = torch.empty((3, height, width), dtype=torch.float32, device=seen.device)
-            for top in range(0, height, rows):
-                bottom = min(top + rows, height)
-                said = self._band(seen, hidden, broad, top, bottom)[..., :width]
-                out[:, top:bottom] = self._apply(said, frame, seen[top:bottom, :width, HIT], top)
-            return out
+            told = self._understand(frame, seen)
+
+            def predict(draft: Tensor | None, level: float) -> Tensor:
+                x = told if draft is None else told + self._drafted(draft, level)
+                picture = self._picture_of(frame, seen, self._trunk(x))
+                if tell is not None:
+                    tell()
+                return picture
+
+            if noise is None:
+                return predict(None, 1.0)
+            size = (noise.shape[1], noise.shape[2])
+            return paint_in_steps(
+                predict, lambda picture: shrunk_to(picture[None], size, self._coarse)[0], noise, steps
+            )
+
+    def _drafted(self, draft: Tensor, level: float) -> Tensor:
+        """Return what the trunk is told of a draft [3, h, w]."""
+        if self._draft is None:
+            raise ValueError("This net sees no draft; paint it in one step, without noise.")
+        seen = seen_draft(draft[None], torch.full((1, 1, 1, 1), level, device=draft.device))
+        return self._draft(seen.to(self._dtype).contiguous(memory_format=torch.channels_last))
+
+    def _picture_of(self, frame: FrameInputs, seen: Tensor, features: Tensor) -> Tensor:
+        """Return the picture that the head paints from the trunk's features [1, features, h, w]."""
+        height, width = frame.rgb.shape[:2]
+        flat = features[0].permute(1, 2, 0)
+        hidden = torch.addmm(self._head_bias, flat.reshape(-1, flat.shape[2]), self._from_features)
+        broad = torch.addmm(self._broad.bias, flat.reshape(-1, flat.shape[2]), self._broad.matrix)
+        hidden, broad = (x.view(*flat.shape[:2], -1).float() for x in (hidden, broad))
+        rows = max(16, _BAND_BYTES // (seen.shape[1] * seen.element_size()))
+        out = torch.empty((3, height, width), dtype=torch.float32, device=seen.device)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            said = self._band(seen, hidden, broad, top, bottom)[..., :width]
+            out[:, top:bottom] = self._apply(said, frame, seen[top:bottom, :width, HIT], top)
+        return out
 
     def _see(self, frame: FrameInputs) -> Tensor:
         """Return what the head sees besides features: hints, falls, picture and maps, padded, shape [H', W', C]."""
@@ -187,7 +227,7 @@ class StyledPainter:
         return seen
 
     def _understand(self, frame: FrameInputs, seen: Tensor) -> Tensor:
-        """Return the trunk's features, shape [1, features, h, w]."""
+        """Return what the trunk is told but by a draft, shape [1, C, h, w]."""
         config = self._net.config
         size = (seen.shape[0] // self._coarse, seen.shape[1] // self._coarse)
         hints, falls, rgb, maps = _averaged(seen, self._coarse).split((config.hints, 2, 3, config.maps), dim=1)
@@ -201,7 +241,7 @@ class StyledPainter:
             x += self._hints(hints) * self._coarse_map(_present(depth)[..., None], size)
         if frame.maps is not None:
             x += self._light(maps)
-        return self._trunk(x)
+        return x
 
     def _coarse_map(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
         """Average a picture or map down to the trunk's size, shape [1, C, h, w]."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch  # noqa: TID253
@@ -14,14 +16,22 @@ from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.embedded.conditions import Conditions, style_vector
-from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.net import TransferNet, seen_draft
 from cosmos.models.embedded.painting import FrameInputs, StyledPainter
+from cosmos.models.embedded.steps import draft_size, paint_in_steps, shrunk_to
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
 
 _MOST_PAINTERS = 4
 """Looks whose weights are kept; one of the small net takes 16 MB and as long to make as a small picture to paint."""
+
+_Tell: TypeAlias = Callable[[int], None]
+"""Told how many frames went one step further."""
+
+
+def _keep(_: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,6 +51,9 @@ class PaintInputs:
     """Light and wear hints in [-1, 1], float32, shape [1, hints, T, H, W]; ``None`` where there is no depth."""
     maps: Tensor | None = None
     """Light maps, shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
+    noise: Tensor | None = None
+    """The first drafts, standard normal, float32, shape [1, 3, T, h, w] of `draft_size`; ``None`` for a net that sees
+    no draft."""
 
 
 def join_inputs(parts: Sequence[PaintInputs]) -> PaintInputs:
@@ -58,6 +71,7 @@ def join_inputs(parts: Sequence[PaintInputs]) -> PaintInputs:
         weights={kind: torch.cat([part.weights[kind] for part in parts], dim=2) for kind in parts[0].weights},
         hints=joined([part.hints for part in parts]),
         maps=joined([part.maps for part in parts]),
+        noise=joined([part.noise for part in parts]),
     )
 
 
@@ -74,16 +88,29 @@ class EmbeddedModel:
     _painters: dict[tuple[bytes, int], StyledPainter] = field(default_factory=dict, init=False, repr=False)
     """The painters of the looks that were asked for last."""
 
-    def paint(self, inputs: PaintInputs, conditions: Conditions | Sequence[Conditions]) -> Tensor:
+    def paint(
+        self,
+        inputs: PaintInputs,
+        conditions: Conditions | Sequence[Conditions],
+        *,
+        steps: int = 1,
+        tell: _Tell = _keep,
+    ) -> Tensor:
         """Paint frames, each on its own: in bands of rows on a CPU, all at once elsewhere.
 
         Args:
             inputs: The frames, on the net's device; any size from 1 px.
             conditions: The look, or that of each frame.
+            steps: Steps a frame; more than 1 takes a net that sees drafts.
+            tell: Told how many frames went one step further, after each; may raise to stop.
 
         Returns:
             Pictures, clamped to [-1, 1], float32, shape [1, 3, T, H, W].
+
+        Raises:
+            ValueError: If looks or noise do not fit the frames, or the net does not paint in so many steps.
         """
+        self._check_drafts(inputs, steps)
         frames = inputs.rgb.shape[2]
         looks = [conditions] * frames if isinstance(conditions, Conditions) else conditions
         if len(looks) != frames:
@@ -91,9 +118,21 @@ class EmbeddedModel:
         styles = torch.from_numpy(np.stack([style_vector(look) for look in looks]))
         with torch.inference_mode():
             paint = self._paint_frames if inputs.rgb.device.type == "cpu" else self._paint_batch
-            return paint(inputs, styles.to(inputs.rgb.device))
+            return paint(inputs, styles.to(inputs.rgb.device), steps, tell)
 
-    def _paint_frames(self, inputs: PaintInputs, styles: Tensor) -> Tensor:
+    def _check_drafts(self, inputs: PaintInputs, steps: int) -> None:
+        """Refuse noise of another shape than the net's drafts, and steps that it cannot take."""
+        frames, height, width = inputs.rgb.shape[2:]
+        if not self.net.config.draft:
+            if steps != 1 or inputs.noise is not None:
+                raise ValueError(f"This net sees no draft and paints in 1 step without noise, got {steps} steps.")
+            return
+        wanted = (1, 3, frames, *draft_size(self.net.config, (height, width), coarse_for(height, width)))
+        if inputs.noise is None or inputs.noise.shape != wanted:
+            got = "none" if inputs.noise is None else list(inputs.noise.shape)
+            raise ValueError(f"This net paints from noise of shape {list(wanted)}, got {got}.")
+
+    def _paint_frames(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = _keep) -> Tensor:
         """Paint frame by frame; memory does not grow with their number."""
         frames, height, width = inputs.rgb.shape[2:]
         out = torch.empty((3, frames, height, width), dtype=torch.float32)
@@ -110,7 +149,8 @@ class EmbeddedModel:
                 maps=None if inputs.maps is None else of_frame(inputs.maps),
             )
             painter = self._painter(styles[index], coarse_for(height, width))
-            out[:, index] = painter.paint(frame).clamp_(-1.0, 1.0)
+            noise = None if inputs.noise is None else inputs.noise[0, :, index]
+            out[:, index] = painter.paint(frame, noise, steps, partial(tell, 1)).clamp_(-1.0, 1.0)
         return out[None]
 
     def _painter(self, style: Tensor, coarse: int) -> StyledPainter:
@@ -121,7 +161,7 @@ class EmbeddedModel:
         self._painters[key] = painter  # the latest stands last
         return painter
 
-    def _paint_batch(self, inputs: PaintInputs, styles: Tensor) -> Tensor:
+    def _paint_batch(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = _keep) -> Tensor:
         """Paint all frames by one run of the net."""
         height, width = inputs.rgb.shape[-2:]
         coarse = coarse_for(height, width)
@@ -141,8 +181,20 @@ class EmbeddedModel:
         maps = None if inputs.maps is None else frames(inputs.maps)
         controls = {kind: frames(control) for kind, control in inputs.controls.items()}
         weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
-        out = self.net(rgb, controls, weights, hints, styles, coarse, maps=maps)
-        return out[..., :height, :width].clamp(-1.0, 1.0).transpose(0, 1)[None]
+
+        def predict(draft: Tensor | None, level: float) -> Tensor:
+            seen = None if draft is None else seen_draft(draft, torch.full_like(draft[:, :1, :1, :1], level))
+            picture: Tensor = self.net(rgb, controls, weights, hints, styles, coarse, maps=maps, draft=seen)
+            tell(rgb.shape[0])
+            return picture[..., :height, :width]
+
+        if inputs.noise is None:
+            out = predict(None, 1.0)
+        else:
+            noise = inputs.noise[0].transpose(0, 1)
+            size = (noise.shape[2], noise.shape[3])
+            out = paint_in_steps(predict, lambda picture: shrunk_to(picture, size, coarse), noise, steps)
+        return out.clamp(-1.0, 1.0).transpose(0, 1)[None]
 
 
 def coarse_for(height: int, width: int) -> int:
