@@ -8,53 +8,73 @@ import torch  # noqa: TID253
 from cosmos.bridge.transfer.aside import Aside, Room
 
 
-def test_pieces_run_beside_this_thread_one_after_the_other():
+def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order():
     here, seen, free = threading.get_ident(), [], threading.Event()
 
     def first():
         free.wait(5.0)
-        seen.append(("first", threading.get_ident() != here))
+        seen.append("worked on the first")
+        return threading.get_ident()
+
+    def second():
+        seen.append("worked on the second")
+        free.set()  # the first waits for it: they go on together
+        return threading.get_ident()
 
     with Aside(on=True) as aside:
-        aside.begin(first)
-        free.set()  # this thread goes on while the piece waits
-        aside.begin(lambda: seen.append(("second", threading.get_ident() != here)))
+        aside.begin(first, lambda thread: seen.append(("first", thread != here)))
+        aside.begin(second, lambda thread: seen.append(("second", thread != here)))
         aside.wait()
-    assert seen == [("first", True), ("second", True)]
+    assert seen == ["worked on the second", "worked on the first", ("first", True), ("second", True)]
+
+
+def test_a_third_piece_waits_for_the_first():
+    seen, free = [], threading.Event()
+    with Aside(on=True) as aside:
+        aside.begin(lambda: free.wait(5.0), lambda _: seen.append("first"))
+        aside.begin(lambda: None, lambda _: seen.append("second"))
+        threading.Timer(0.05, free.set).start()
+        aside.begin(lambda: list(seen), lambda before: seen.append(before[:1]))
+        aside.wait()
+    assert seen == ["first", "second", ["first"]]
 
 
 def test_what_a_piece_raises_is_raised_here():
+    seen = []
+
     def fail():
         raise MemoryError("no room")
 
     with Aside(on=True) as aside:
-        aside.begin(fail)
+        aside.begin(fail, seen.append)
+        aside.begin(lambda: "later", seen.append)
         with pytest.raises(MemoryError, match="no room"):
-            aside.begin(lambda: None)
+            aside.wait()
         aside.wait()  # told once
+    assert not seen  # nothing is handed over behind a piece that failed
 
 
 def test_turned_off_it_works_at_once_on_this_thread():
     seen = []
     with Aside(on=False) as aside:
-        aside.begin(lambda: seen.append(threading.get_ident()))
+        aside.begin(threading.get_ident, seen.append)
         assert seen == [threading.get_ident()] and aside.rooms == ()
 
 
-def test_a_piece_has_half_of_torchs_threads_and_others_keep_theirs():
+def test_a_piece_has_a_quarter_of_torchs_threads_and_others_keep_theirs():
     before, seen = torch.get_num_threads(), []
-    torch.set_num_threads(4)
+    torch.set_num_threads(8)
     try:
         with Aside(on=True) as aside:
-            aside.begin(lambda: seen.append(torch.get_num_threads()))
+            aside.begin(torch.get_num_threads, seen.append)
             aside.wait()
-            assert torch.get_num_threads() == 4
+            assert torch.get_num_threads() == 8
         other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
         other.start()
         other.join()
     finally:
         torch.set_num_threads(before)
-    assert seen == [2, 4]
+    assert seen == [2, 8]
 
 
 def test_a_room_gives_the_same_memory_again_and_new_memory_for_another_shape():

@@ -11,6 +11,7 @@ applied to stay float32.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ class _StyledBlock:
 
 
 class StyledPainter:
-    """A net of one style, ready to paint frames; everything is computed on the net's device.
+    """A net of one style, ready to paint frames, several threads at a time; all is computed on the net's device.
 
     Args:
         net: The net, in float32.
@@ -110,7 +111,7 @@ class StyledPainter:
 
     def __init__(self, net: TransferNet, style: Tensor, coarse: int, *, dtype: torch.dtype = torch.float32) -> None:
         self._net, self._coarse, self._dtype = net, coarse, dtype
-        self._seen: Tensor | None = None
+        self._kept = threading.local()
         self._multiple = coarse * 2 ** (len(net.config.channels) - 1)
         self._falls = style[STYLE_RAIN : STYLE_SNOW + 1]
         told = style.clone()
@@ -199,10 +200,11 @@ class StyledPainter:
         height, width = frame.rgb.shape[:2]
         whole = (height + -height % self._multiple, width + -width % self._multiple)
         parts = (config.hints, 2, 3, config.maps)
-        seen = self._seen  # used again: new memory of this size costs as much as to fill it
+        # Used again, by each thread its own: new memory of this size costs as much as to fill it.
+        seen: Tensor | None = getattr(self._kept, "seen", None)
         if seen is None or seen.shape[:2] != whole or seen.device != frame.rgb.device:
             seen = torch.empty((*whole, sum(parts)), dtype=self._dtype, device=frame.rgb.device)
-            self._seen = seen
+            self._kept.seen = seen
         hints, falls, rgb, maps = seen[:height, :width].split(parts, dim=2)
         _put(rgb, frame.rgb)
         if frame.maps is None:

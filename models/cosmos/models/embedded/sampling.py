@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,6 +88,8 @@ class EmbeddedModel:
     """Of the features on a CPU, float32 or bfloat16; elsewhere they are float32."""
     _painters: dict[tuple[bytes, int], StyledPainter] = field(default_factory=dict, init=False, repr=False)
     """The painters of the looks that were asked for last."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    """Held while painters are looked up."""
 
     def paint(
         self,
@@ -155,11 +158,12 @@ class EmbeddedModel:
 
     def _painter(self, style: Tensor, coarse: int) -> StyledPainter:
         key = (style.numpy().tobytes(), coarse)
-        painter = self._painters.pop(key, None) or StyledPainter(self.net, style, coarse, dtype=self.dtype)
-        while len(self._painters) >= _MOST_PAINTERS:
-            self._painters.pop(next(iter(self._painters)))
-        self._painters[key] = painter  # the latest stands last
-        return painter
+        with self._lock:
+            painter = self._painters.pop(key, None) or StyledPainter(self.net, style, coarse, dtype=self.dtype)
+            while len(self._painters) >= _MOST_PAINTERS:
+                self._painters.pop(next(iter(self._painters)))
+            self._painters[key] = painter  # the latest stands last
+            return painter
 
     def _paint_batch(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = _keep) -> Tensor:
         """Paint all frames by one run of the net."""

@@ -1,13 +1,18 @@
-"""Two things at a time on a CPU: the net paints some frames on a thread of its own while the next ones are lit."""
+"""Several things at a time on a CPU: the net paints frames on threads of its own while the next ones are lit."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional, TypeVar
 
 if TYPE_CHECKING:
     import torch
+
+_PIECES = 2
+"""Pieces in work at a time."""
+_Made = TypeVar("_Made")
 
 
 class Room:
@@ -27,33 +32,41 @@ class Room:
 
 
 class Aside:
-    """One piece of torch's work at a time beside this thread, with half of torch's threads.
+    """Two pieces of torch's work at a time beside this thread, with a quarter of torch's threads each.
 
-    More would only wait for each other: this thread's work has use for all cores too.
+    More would only wait for each other: this thread's work has use for all cores too. Two, not one of twice the
+    threads: torch's threads wait for each other busily, and while a clip ends both cores of a small machine have work.
 
     Args:
-        on: Whether to begin work aside at all; else it is done at once.
+        on: Whether to work aside at all; else pieces are done at once.
     """
 
     def __init__(self, *, on: bool) -> None:
-        self._pool = ThreadPoolExecutor(1, "cosmos_bridge_paint", _take, (_half(),)) if on else None
-        self._running: Optional[Future[Any]] = None
-        self.rooms = (Room(), Room()) if on else ()
-        """Memory for what comes next, in turn: that of the piece in work is not written over."""
+        self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _take, (_share(),)) if on else None
+        self._running: deque[Future[None]] = deque()
+        self.rooms = tuple(Room() for _ in range(_PIECES + 1)) if on else ()
+        """Memory for what comes next, in turn: that of the pieces in work is not written over."""
 
-    def begin(self, work: Callable[[], object]) -> None:
-        """Begin a piece when the one before has ended; raises what that one raised."""
-        self.wait()
+    def begin(self, work: Callable[[], _Made], then: Callable[[_Made], None]) -> None:
+        """Begin a piece as soon as there is a thread for it; raises what an earlier one raised.
+
+        Args:
+            work: Done beside that of other pieces.
+            then: Called with what ``work`` made; pieces come to it in their order, one at a time.
+        """
         if self._pool is None:
-            work()
-        else:
-            self._running = self._pool.submit(work)
+            then(work())
+            return
+        while len(self._running) >= _PIECES:
+            self._running.popleft().result()
+        before = self._running[-1] if self._running else None
+        self._running.append(self._pool.submit(_follow, before, work, then))
 
     def wait(self) -> None:
-        """Wait for the piece in work; raises what it raised."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.result()
+        """Wait for the pieces in work; raises what the first of them to fail raised."""
+        running, self._running = self._running, deque()
+        for piece in running:
+            piece.result()
 
     def __enter__(self) -> Aside:
         return self
@@ -64,6 +77,14 @@ class Aside:
             _take(_threads())
 
 
+def _follow(before: Optional[Future[None]], work: Callable[[], _Made], then: Callable[[_Made], None]) -> None:
+    """Work, and hand over what that made when the piece before is done."""
+    made = work()
+    if before is not None:
+        before.result()
+    then(made)
+
+
 def _threads() -> int:
     """Return how many threads torch works with on this thread."""
     import torch
@@ -71,8 +92,8 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _half() -> int:
-    return max(1, _threads() // 2)
+def _share() -> int:
+    return max(1, _threads() // (2 * _PIECES))
 
 
 def _take(threads: int) -> None:

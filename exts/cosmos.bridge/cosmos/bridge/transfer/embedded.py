@@ -28,6 +28,7 @@ from cosmos.bridge.types import (
 )
 
 if TYPE_CHECKING:
+    import torch
     import warp as wp
 
     from cosmos.models.embedded.sampling import EmbeddedModel
@@ -290,20 +291,21 @@ class EmbeddedTransfer:
             with Aside(on=beside) as aside:
                 for view, request, rgb, frames in _parts(jobs):
                     height, width = request.clip.height, request.clip.width
-                    room = aside.rooms[piece % 2] if aside.rooms else None
+                    room = aside.rooms[piece % len(aside.rooms)] if aside.rooms else None
                     part = view.prepare(request, frames, self._device, room)
                     waiting.append((part, rgb[frames.start : frames.stop]))
                     pixels += len(frames) * height * width
                     done += len(frames)
                     if pixels >= most or done == total:
-                        work = partial(self._flush, waiting)
+                        work = partial(self._groups, waiting)
                         waiting, pixels, piece = [], 0, piece + 1
-                        if done == total or not self._painted:
-                            aside.wait()
-                            work()  # with all of torch's threads; the very first loads kernels, best alone
-                            self._painted = True
+                        if done == total and piece == 1:
+                            _finish(work())  # nothing beside it: with all of torch's threads
                         else:
-                            aside.begin(work)
+                            aside.begin(work, _finish)
+                        if done == total or not self._painted:  # the very first loads kernels, best alone
+                            aside.wait()
+                            self._painted = True
                     if progress is not None:
                         progress("transfer", done, total)
         except (MemoryError, RuntimeError) as error:
@@ -313,21 +315,19 @@ class EmbeddedTransfer:
                 f"A frame of {height} x {width} does not fit {self._device}: {error}; ask for a smaller size."
             ) from error
 
-    def _flush(self, waiting: list[tuple[Part, wp.array]]) -> None:
-        """Paint the parts that wait, those that are alike together."""
+    def _groups(self, waiting: list[tuple[Part, wp.array]]) -> list[tuple[list[tuple[Part, wp.array]], torch.Tensor]]:
+        """Paint the parts that wait, those that are alike together, and return them with what was painted."""
         from cosmos.models.embedded.sampling import join_inputs
 
         model = self._ready()
         groups: dict[Any, list[tuple[Part, wp.array]]] = {}
         for part, rgb in waiting:
             groups.setdefault(part.likeness, []).append((part, rgb))
+        painted = []
         for group in groups.values():
             looks = [part.view.conditions for part, _ in group for _ in part.frames]
-            painted = model.paint(join_inputs([part.inputs for part, _ in group]), looks)
-            done = 0
-            for part, rgb in group:
-                part.view.finish(part, painted[:, :, done : done + len(part.frames)], rgb)
-                done += len(part.frames)
+            painted.append((group, model.paint(join_inputs([part.inputs for part, _ in group]), looks)))
+        return painted
 
     def _effective(
         self, request: TransferRequest, reading: Reading, asked: Reading, guidance: float, view: View
@@ -347,6 +347,15 @@ class EmbeddedTransfer:
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
             "asked": {name: round(value, 4) for name, value in asdict(asked.conditions).items()},
         }
+
+
+def _finish(groups: list[tuple[list[tuple[Part, wp.array]], torch.Tensor]]) -> None:
+    """Write what was painted, with what is drawn after the net."""
+    for group, painted in groups:
+        done = 0
+        for part, rgb in group:
+            part.view.finish(part, painted[:, :, done : done + len(part.frames)], rgb)
+            done += len(part.frames)
 
 
 def _parts(
