@@ -95,8 +95,10 @@ def test_a_net_that_never_saw_a_draft_paints_as_it_did(coarse):
     with torch.inference_mode():
         told = random_drafts(given, CONFIG, coarse, np.random.default_rng(0))
         assert torch.equal(paint(net, told, coarse), paint(plain, given, coarse))
-        torch.nn.init.normal_(net.draft.speak.weight)
-        assert not torch.equal(paint(net, told, coarse), paint(plain, given, coarse))
+        for layer in (net.draft.speak, net.draft.past):
+            before = paint(net, told, coarse)
+            torch.nn.init.normal_(layer.weight)
+            assert not torch.equal(paint(net, told, coarse), before)
 
 
 @pytest.mark.parametrize("size", [(24, 40), (17, 30)])

@@ -117,6 +117,15 @@ class Branch(nn.Module):
         return self.speak(functional.silu(self.see(control))) * weight
 
 
+class DraftBranch(Branch):
+    """The way a draft enters: into the trunk, and past it to the head, which paints what is clear already."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(DRAFT_CHANNELS, channels)
+        self.past = nn.Conv2d(DRAFT_CHANNELS, features, 3, padding=1)
+        _silence(self.past)
+
+
 class TransferNet(nn.Module):
     """Controls, light hints and style in; gain and bias of each pixel out."""
 
@@ -131,7 +140,7 @@ class TransferNet(nn.Module):
         self.picture = Branch(3, channels[0], silent=False)
         self.light = Branch(config.maps, channels[0], silent=False)
         self.fallen = Branch(2, channels[0], silent=False)
-        self.draft = Branch(DRAFT_CHANNELS, channels[0]) if config.draft else None
+        self.draft = DraftBranch(channels[0], config.features) if config.draft else None
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         self.grow = nn.ModuleList()
@@ -217,7 +226,10 @@ class TransferNet(nn.Module):
         x = x + self.light(shrink(maps, size), lit)
         if draft is not None and self.draft is not None:
             x = x + self.draft(draft, 1.0)
-        features = functional.interpolate(self._trunk(x, code), size=(height, width), mode="bilinear")
+        features = self._trunk(x, code)
+        if draft is not None and self.draft is not None:
+            features = features + self.draft.past(draft)
+        features = functional.interpolate(features, size=(height, width), mode="bilinear")
         return self._paint(rgb, torch.cat([hints, fallen], dim=1), maps, lit, features, code)
 
     def _trunk(self, x: Tensor, code: Tensor) -> Tensor:
@@ -310,6 +322,7 @@ __all__ = [
     "Block",
     "Blocks",
     "Branch",
+    "DraftBranch",
     "Film",
     "TransferNet",
     "seen_draft",

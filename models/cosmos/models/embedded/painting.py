@@ -122,6 +122,7 @@ class StyledPainter:
                 _Spoken(branch, dtype) for branch in (net.picture, net.fallen, net.hints, net.light)
             )
             self._draft = None if net.draft is None else _Spoken(net.draft, dtype)
+            self._past = None if net.draft is None else _Affine(net.draft.past, dtype)
             self._branches = {
                 kind: _Spoken(branch, dtype) for kind, branch in net.branches.items() if isinstance(branch, Branch)
             }
@@ -159,8 +160,8 @@ class StyledPainter:
             told = self._understand(frame, seen)
 
             def predict(draft: Tensor | None, level: float) -> Tensor:
-                x = told if draft is None else told + self._drafted(draft, level)
-                picture = self._picture_of(frame, seen, self._trunk(x))
+                features = self._trunk(told) if draft is None else self._drafted(told, draft, level)
+                picture = self._picture_of(frame, seen, features)
                 if tell is not None:
                     tell()
                 return picture
@@ -172,12 +173,13 @@ class StyledPainter:
                 predict, lambda picture: shrunk_to(picture[None], size, self._coarse)[0], noise, steps
             )
 
-    def _drafted(self, draft: Tensor, level: float) -> Tensor:
-        """Return what the trunk is told of a draft [3, h, w]."""
-        if self._draft is None:
+    def _drafted(self, told: Tensor, draft: Tensor, level: float) -> Tensor:
+        """Return the trunk's features with a draft [3, h, w] seen, shape [1, features, h, w]."""
+        if self._draft is None or self._past is None:
             raise ValueError("This net sees no draft; paint it in one step, without noise.")
         seen = seen_draft(draft[None], torch.full((1, 1, 1, 1), level, device=draft.device))
-        return self._draft(seen.to(self._dtype).contiguous(memory_format=torch.channels_last))
+        seen = seen.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        return self._trunk(told + self._draft(seen)).add_(self._past(seen))
 
     def _picture_of(self, frame: FrameInputs, seen: Tensor, features: Tensor) -> Tensor:
         """Return the picture that the head paints from the trunk's features [1, features, h, w]."""
