@@ -31,9 +31,9 @@ def _tiny25(folder):
 
 def _tiny_sim(folder):
     pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
-    from tiny_cosmos import write_tiny_cosmos3
+    from tiny_cosmos import streaming, write_tiny_cosmos3
 
-    return {"weights": str(write_tiny_cosmos3(folder, memory={"kv_window": 3, "attention_sink": 1}))}
+    return {"weights": str(write_tiny_cosmos3(folder, memory=streaming()))}
 
 
 def _tiny3(folder):

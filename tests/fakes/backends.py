@@ -18,9 +18,7 @@ from safetensors.torch import load_file, save_file
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from fake_clips import make_clip, make_controls
-from tiny_cosmos import write_tiny_cosmos3, write_tiny_transfer25
-
-MEMORY = {"kv_window": 3, "attention_sink": 1}
+from tiny_cosmos import streaming, write_tiny_cosmos3, write_tiny_transfer25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,7 +196,7 @@ CASES = (
     Case(
         name="cosmos3-sim-transfer",
         frames=21,
-        write=lambda folder: write_tiny_cosmos3(folder, memory=MEMORY),
+        write=lambda folder: write_tiny_cosmos3(folder, memory=streaming()),
         plain={"weights": ControlWeights(depth=1.0)},
         fields={
             **FIELDS,
@@ -218,7 +216,14 @@ CASES = (
             "preserve": CANNOT_PRESERVE,
             "overlap": replace(FIELDS["overlap"], refused=r"cannot overlap chunks; cosmos-transfer2\.5 or cosmos3 can"),
         },
-        settings={**SETTINGS, "window": _change(window=2), "sinks": _change(sinks=0)},
+        settings={
+            **SETTINGS,
+            "window": _change(window=3),
+            "sinks": _change(sinks=0),
+            "complete_prompts": _change(complete_prompts=False),
+            "name_control": _change(name_control=False),
+        },
+        elsewhere=("cpu_offload", "keep_chunks"),
         transformer="transformer",
     ),
 )

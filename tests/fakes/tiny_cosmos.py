@@ -208,8 +208,48 @@ def make_vae3():
     ).eval()
 
 
+def streaming(**changes):
+    """What NVIDIA's exporter writes of a framewise Sim-Transfer with a short memory, changed; None leaves one out."""
+    section = {
+        "attention_mode": "three_way",
+        "base_fps": 24.0,
+        "checkpoint_id": "tiny",
+        "chunk_size": 1,
+        "conditioning": {
+            "emphasize_control_in_prompt": True,
+            "hints": ["edge", "blur", "depth", "seg"],
+            "mode": "control_video",
+            "no_eviction": False,
+            "share_vision_temporal_positions": True,
+            "system_prompt_id": "cosmos3_transfer_v1",
+            "transfer_control_attention_mode": "causal_control_with_rgb_history",
+        },
+        "enable_fps_modulation": True,
+        "fixed_step_sampler_config": {
+            "num_train_timesteps": 1000,
+            "sample_type": "sde",
+            "t_list": [1.0, 0.9375, 0.8333333333333334, 0.625],
+        },
+        "latent_patch_size": 2,
+        "schema_version": 1,
+        "sink_frames": 1,
+        "temporal_compression_factor": 4,
+        "temporal_modality_margin": 15000,
+        "unified_3d_mrope_reset_spatial_ids": True,
+        "video_temporal_causal": True,
+        "window_frames": 4,
+    }
+    conditioning = {**section["conditioning"], **changes.pop("conditioning", {})}
+    whole = {**section, "conditioning": conditioning, **changes}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+CHUNKWISE = {"chunk_size": 2, "sink_frames": 0, "window_frames": 96, "conditioning": {"no_eviction": True}}
+"""What differs in a chunkwise one."""
+
+
 def write_tiny_cosmos3(folder: Path, *, memory: dict | None = None, shards: bool = False) -> Path:
-    """Write Cosmos 3 in the published layout; with a memory it is a streaming export."""
+    """Write Cosmos 3 in the published layout; with a memory, from `streaming`, it is a streaming export."""
     make_transformer3().save_pretrained(folder / "transformer", max_shard_size="60KB" if shards else "5GB")
     make_vae3().save_pretrained(folder / "vae")
     make_tokenizer().save_pretrained(folder / "text_tokenizer")
@@ -218,5 +258,5 @@ def write_tiny_cosmos3(folder: Path, *, memory: dict | None = None, shards: bool
     ).save_pretrained(folder / "scheduler")
     if memory is not None:
         path = folder / "transformer" / "config.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "cosmos_dreams": memory}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "cosmos3_nano_sim_bimanual": memory}))
     return folder

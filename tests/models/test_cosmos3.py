@@ -203,17 +203,20 @@ def test_the_attention_is_put_back_even_after_a_stop(loaded, nets):
     assert [layer.self_attn.processor for layer in nets.transformer.layers] == before
 
 
-def test_a_structured_prompt_is_completed_and_its_own_values_win():
-    told = json.loads(
-        complete_prompt('{"scene": "a street", "fps": 24}', num_frames=60, fps=30.0, height=704, width=1280)
-    )
-    assert told == {
-        "scene": "a street",
-        "fps": 24,
-        "duration": "2.0s",
-        "resolution": {"H": 704, "W": 1280},
-        "aspect_ratio": "20,11",
-    }
+@pytest.mark.parametrize(
+    ("frames", "fps", "height", "width"),
+    [(60, 30.0, 704, 1280), (61, 30, 480, 832), (201, 24.0, 640, 640), (9, 10.0, 736, 544), (189, 24.0, 832, 480)],
+)
+def test_a_structured_prompt_is_completed_as_diffusers_completes_its_own(frames, fps, height, width):
+    from diffusers import Cosmos3OmniPipeline
+
+    size = {"num_frames": frames, "fps": fps, "height": height, "width": width}
+    stock = json.loads(Cosmos3OmniPipeline._build_action_json_prompt("A cat.", view_point=None, **size))
+    stock.pop("actions")
+    told = complete_prompt('{"scene": "a street"}', **size)
+    assert told == json.dumps({"scene": "a street", **stock})
+    own = json.loads(complete_prompt('{"scene": "a street", "fps": 12}', **size))
+    assert own == {**stock, "scene": "a street", "fps": 12}
 
 
 def test_a_plain_prompt_is_completed_in_words():

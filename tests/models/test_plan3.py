@@ -10,12 +10,12 @@ pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 from cosmos.bridge.transfer.profiles import PROFILES
 from cosmos.models.cosmos3.plan import SIM_REFERENCE, plan_cosmos3, plan_sim_transfer
 from cosmos.models.weights import WeightsError
-from tiny_cosmos import write_tiny_cosmos3
+from tiny_cosmos import CHUNKWISE, streaming, write_tiny_cosmos3
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_tiny_cosmos3(tmp_path_factory.mktemp("cosmos3"))
+    return write_tiny_cosmos3(tmp_path_factory.mktemp("cosmos3"), memory=streaming())
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def tiny(folder):
 def stream(folder):
     @cache
     def plan(**changes):
-        return plan_sim_transfer(**{"size": (64, 96), "num_frames": 5, "folder": folder, **changes})
+        return plan_sim_transfer(**{"size": (64, 96), "num_frames": 5, "window": 30, "folder": folder, **changes})
 
     return plan
 
@@ -108,10 +108,32 @@ def test_the_memory_of_a_stream_is_its_keys_and_values(stream):
     assert views > 30 * pair
 
 
+def test_how_a_checkpoint_streams_is_read_from_it(stream, tmp_path):
+    assert stream(window=None) == stream(window=4)
+    chunkwise = write_tiny_cosmos3(tmp_path, memory=streaming(**CHUNKWISE))
+    assert stream(window=None, folder=chunkwise) == stream(window=None, chunk_frames=8)
+
+
+def test_a_stream_that_forgets_nothing_needs_more_the_longer_it_is(stream):
+    """8 frames more are two pairs more, of 2 blocks x 6 tokens x keys and values of 3 layers x 2 heads x 16."""
+    pair = 2 * 6 * 2 * 3 * 2 * 16 * 2
+    short, long = (stream(window=None, chunk_frames=8, num_frames=frames) for frames in (81, 161))
+    grown = (long.phases["step"] - short.phases["step"]) * 2**30
+    assert pair * 20 <= grown <= pair * 20 * 1.7
+    assert (short.passes, long.passes) == (7 * 11, 7 * 21) and long.petaflops / 21 > short.petaflops / 11
+    assert stream(window=None, chunk_frames=8, num_frames=82).passes == 7 * 12
+
+
 def test_what_cannot_be_planned_gets_a_sentence(tiny, stream, tmp_path):
     with pytest.raises(ValueError, match=r"4k \+ 1"):
         tiny(chunk_frames=6)
-    with pytest.raises(ValueError, match="a frame, a pair and a view or more, got 5, 0, 1"):
+    with pytest.raises(ValueError, match="a frame, a window and a view or more, got 5, 0, 1"):
         stream(window=0)
+    with pytest.raises(ValueError, match="a multiple of 4 frames together, got 6"):
+        stream(chunk_frames=6)
+    with pytest.raises(ValueError, match="forgets nothing; leave the window out"):
+        stream(chunk_frames=8)
+    with pytest.raises(WeightsError, match="does not say how it streams"):
+        stream(window=None, folder=write_tiny_cosmos3(tmp_path / "silent"))
     with pytest.raises(WeightsError, match="cannot be read"):
         tiny(folder=tmp_path)

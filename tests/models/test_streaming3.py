@@ -8,11 +8,11 @@ import torch  # noqa: TID253
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
 from cosmos.models.cosmos3.causal import CausalTransformer, History
-from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
+from cosmos.models.cosmos3.loading import load_cosmos3
 from cosmos.models.cosmos3.streaming import SimStream
 from cosmos.models.distilled import SIGMAS
 from cosmos.models.weights import WeightsError
-from tiny_cosmos import make_transformer3, make_vae3, write_tiny_cosmos3
+from tiny_cosmos import make_transformer3, make_vae3, streaming, write_tiny_cosmos3
 
 HEIGHT, WIDTH, FPS = 48, 64, 30.0
 IDS = [5, 9, 40, 41, 7, 258, 259]
@@ -20,7 +20,7 @@ IDS = [5, 9, 40, 41, 7, 258, 259]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory={"kv_window": 3, "attention_sink": 1}, shards=True)
+    return write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory=streaming(), shards=True)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def net(loaded):
     return CausalTransformer(loaded.transformer)
 
 
-def latent(seed):
-    return torch.randn((1, 48, 1, 3, 5), generator=torch.Generator().manual_seed(seed))
+def latent(seed, frames=1):
+    return torch.randn((1, 48, frames, 3, 5), generator=torch.Generator().manual_seed(seed))
 
 
 def video(frames=13, seed=1):
@@ -44,21 +44,22 @@ def video(frames=13, seed=1):
 
 
 def stock_flow(transformer, blocks, sigma):
-    """Run the stock forward over text and single-frame items, of which the last one is noisy.
+    """Run the stock forward over text and videos, of which the last one is noisy.
 
     Args:
-        blocks: Latent and latent frame number of each item.
+        blocks: Latents and number of the first latent frame of each video.
     """
     patch_h, patch_w, text = 2, 3, len(IDS)
+    times = [frame + index for block, frame in blocks for index in range(block.shape[2])]
     tokens = patch_h * patch_w
-    total = text + tokens * len(blocks)
+    total, noisy = text + tokens * len(times), tokens * blocks[-1][0].shape[2]
     positions = torch.arange(total, dtype=torch.float32).expand(3, -1).clone()
-    for index, (_, frame) in enumerate(blocks):
+    for index, frame in enumerate(times):
         at = slice(text + tokens * index, text + tokens * (index + 1))
         positions[0, at] = text + 15000 + frame * 24.0 / FPS
         positions[1, at] = torch.arange(patch_h).repeat_interleave(patch_w).float()
         positions[2, at] = torch.arange(patch_w).repeat(patch_h).float()
-    none, first = torch.empty(0, dtype=torch.long), torch.zeros(1, dtype=torch.long)
+    none, all_frames = torch.empty(0, dtype=torch.long), torch.arange(blocks[-1][0].shape[2])
     with torch.inference_mode():
         return transformer(
             input_ids=torch.tensor(IDS),
@@ -67,19 +68,19 @@ def stock_flow(transformer, blocks, sigma):
             und_len=text,
             sequence_length=total,
             vision_tokens=[block for block, _ in blocks],
-            vision_token_shapes=[(1, patch_h, patch_w)] * len(blocks),
+            vision_token_shapes=[(block.shape[2], patch_h, patch_w) for block, _ in blocks],
             vision_sequence_indexes=torch.arange(text, total),
-            vision_mse_loss_indexes=torch.arange(total - tokens, total),
-            vision_timesteps=torch.full((tokens,), sigma * 1000.0),
-            vision_noisy_frame_indexes=[none] * (len(blocks) - 1) + [first],
+            vision_mse_loss_indexes=torch.arange(total - noisy, total),
+            vision_timesteps=torch.full((noisy,), sigma * 1000.0),
+            vision_noisy_frame_indexes=[none] * (len(blocks) - 1) + [all_frames],
         ).sample[-1]
 
 
 class BlockCausalProcessor:
-    """Attention of the stock layers with a dense mask: a frame sees the text, earlier frames and itself."""
+    """Attention of the stock layers with a dense mask: a block sees the text, earlier blocks and itself."""
 
-    def __init__(self, tokens):
-        self.tokens = tokens
+    def __init__(self, sizes):
+        self.block = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
 
     def __call__(self, attn, und_seq, gen_seq, rotary_emb):
         cos_u, sin_u, cos_g, sin_g = (x.unsqueeze(1) for x in rotary_emb)
@@ -112,7 +113,7 @@ class BlockCausalProcessor:
             split(attn.add_v_proj(gen_seq)),
         )
         text, gen = len(und_seq), len(gen_seq)
-        block = torch.arange(gen) // self.tokens
+        block = self.block
         causal = torch.arange(text)[:, None] >= torch.arange(text)
         seen = torch.cat([torch.ones(gen, text, dtype=torch.bool), block[:, None] >= block], 1)
         und = attend(q_u, k_u, v_u, causal)
@@ -132,7 +133,7 @@ def test_frames_after_others_equal_the_stock_forward_under_a_block_causal_mask(n
     """Control, picture, control, noisy picture: one dense masked attention in float64 against our cache."""
     stock = make_transformer3()
     for layer in stock.layers:
-        layer.self_attn.processor = BlockCausalProcessor(6)
+        layer.self_attn.processor = BlockCausalProcessor([6] * 4)
     wanted = stock_flow(stock, [(latent(1), 0), (latent(2), 0), (latent(3), 1), (latent(4), 1)], 0.625)
     with torch.inference_mode():
         text, history = net.read(IDS), History(window=9, sinks=1)
@@ -144,79 +145,139 @@ def test_frames_after_others_equal_the_stock_forward_under_a_block_causal_mask(n
     assert float((ours - alone).abs().max()) > 1e-3
 
 
-def test_the_history_keeps_the_sinks_and_the_last_pairs():
-    history = History(window=4, sinks=1)
+def test_frames_that_are_painted_together_equal_the_stock_forward_under_a_block_causal_mask(net):
+    """As a chunkwise export wants it: the controls of a chunk in one block, its clean pictures one by one."""
+    blocks = [(1, 0, 1), (2, 0, 1), (3, 1, 2), (4, 1, 1), (5, 2, 1), (6, 3, 2), (7, 3, 2)]  # seed, frame, frames
+    stock = make_transformer3()
+    for layer in stock.layers:
+        layer.self_attn.processor = BlockCausalProcessor([6 * frames for *_, frames in blocks])
+    wanted = stock_flow(stock, [(latent(seed, frames), frame) for seed, frame, frames in blocks], 0.625)
+    with torch.inference_mode():
+        text, history = net.read(IDS), History(window=None, sinks=0)
+        for seed, frame, frames in blocks[:-1]:
+            history.trim()
+            net.commit(latent(seed, frames), frame, FPS, text, history)
+        ours = net.flow(latent(7, 2), 0.625, 3, FPS, text, history)
+    torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "sinks"), [(4, 1), (4, 0), (4, 3), (1, 0), (2, 1)])
+def test_a_frame_sees_the_sinks_and_the_latest_pairs_within_the_window(window, sinks):
+    """NVIDIA's runtime: of the window, the frame in work is one, the sinks stay, and the latest pairs fill the rest."""
+    history = History(window=window, sinks=sinks)
     for pair in range(9):
         history.trim()
-        assert len(history.blocks) // 2 <= 4
+        recent = window - sinks - 1
+        past = list(range(pair))
+        seen = past if pair < window else past[:sinks] + past[len(past) - recent :]
+        assert [block[0] for block in history.blocks] == [(kind, p) for p in seen for kind in ("control", "picture")]
         history.blocks += [[("control", pair)], [("picture", pair)]]
-    history.trim()
-    assert [block[0] for block in history.blocks] == [
-        (kind, pair) for pair in (0, 6, 7, 8) for kind in ("control", "picture")
-    ]
 
 
-def open_stream(loaded, prompt="snow at night", seed=7, window=3, sinks=1, fps=FPS):
+def open_stream(loaded, prompt="snow at night", seed=7, window=4, sinks=1, fps=FPS, chunk=1):
     net = CausalTransformer(loaded.transformer)
     with torch.inference_mode():
         text = net.read(loaded.tokens(prompt))
-    return SimStream(net, loaded.vae, text, seed=seed, fps=fps, window=window, sinks=sinks)
+    return SimStream(net, loaded.vae, text, seed=seed, fps=fps, window=window, sinks=sinks, chunk=chunk)
 
 
-def run(stream, control):
-    pictures, at = [], 0
+def run(stream, control, known=()):
+    """Push a video through a stream; return its pictures, and the latents of each piece."""
+    pictures, latents, at = [], [], 0
     while at < control.shape[2]:
         step = stream.wanted
-        pictures.append(stream.push(control[:, :, at : at + step]))
+        given = known[len(latents)] if len(latents) < len(known) else None
+        picture, latent = stream.push(control[:, :, at : at + step], known=given)
+        pictures.append(picture)
+        latents.append(latent)
         at += step
-    return torch.cat(pictures, dim=2)
+    return torch.cat(pictures, dim=2), latents
 
 
-def test_streaming_encoding_and_decoding_equal_the_whole_clip_to_the_bit(loaded):
+def paint(stream, control):
+    return run(stream, control)[0]
+
+
+@pytest.mark.parametrize("sizes", [(1, 4, 4, 4), (1, 8, 4), (1, 12)])
+def test_streaming_encoding_and_decoding_equal_the_whole_clip_to_the_bit(loaded, sizes):
     vae, clip = make_vae3(), video()
     stream = open_stream(loaded)
     with torch.inference_mode():
         whole = vae.encode(clip).latent_dist.mode()
-        parts = [stream._encode(clip[:, :, :1])] + [stream._encode(clip[:, :, i : i + 4]) for i in (1, 5, 9)]
-        assert torch.equal(torch.cat(parts, dim=2), whole)
-        pictures = []
-        for index in range(4):
-            stream._frame = index
-            pictures.append(stream._decode(whole[:, :, index : index + 1]))
-        assert [part.shape[2] for part in pictures] == [1, 4, 4, 4]
+        assert torch.equal(torch.cat([stream._encode(part) for part in clip.split(sizes, dim=2)], dim=2), whole)
+        pictures, frame = [], 0
+        for size in sizes:
+            count = -(-size // 4)
+            stream._frame = frame
+            pictures.append(stream._decode(whole[:, :, frame : frame + count]))
+            frame += count
+        assert [part.shape[2] for part in pictures] == list(sizes)
         assert torch.equal(torch.cat(pictures, dim=2), vae.decode(whole, return_dict=False)[0])
 
 
+def test_what_is_seen_and_remembered_comes_in_the_order_that_the_model_was_trained_in(loaded, monkeypatch):
+    asked = []
+    for name in ("commit", "flow"):
+
+        def note(self, latent, *rest, done=getattr(CausalTransformer, name), name=name):
+            asked.append((name, rest[0] if name == "commit" else rest[1], latent.shape[2]))
+            return done(self, latent, *rest)
+
+        monkeypatch.setattr(CausalTransformer, name, note)
+    paint(open_stream(loaded, window=None, sinks=0, chunk=2), video(9))
+    first = [("commit", 0, 1), *[("flow", 0, 1)] * 4, ("commit", 0, 1)]
+    assert asked == [*first, ("commit", 1, 2), *[("flow", 1, 2)] * 4, ("commit", 1, 1), ("commit", 2, 1)]
+    asked.clear()
+    paint(open_stream(loaded), video(5))
+    assert asked == [*first, ("commit", 1, 1), *[("flow", 1, 1)] * 4, ("commit", 1, 1)]
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+@pytest.mark.parametrize("stopped", [1, 2, 4])
+def test_a_stream_goes_on_from_latents_that_were_painted_before_to_the_bit(loaded, monkeypatch, chunk, stopped):
+    memory = {"window": 4, "sinks": 1} if chunk == 1 else {"window": None, "sinks": 0, "chunk": 2}
+    clip = video(25 if chunk == 1 else 33)
+    whole, latents = run(open_stream(loaded, **memory), clip)
+    passes = []
+    flow = CausalTransformer.flow
+    monkeypatch.setattr(CausalTransformer, "flow", lambda *given: passes.append(1) or flow(*given))
+    again, _ = run(open_stream(loaded, **memory), clip, latents[:stopped])
+    assert torch.equal(again, whole)
+    assert len(passes) == 4 * (len(latents) - stopped)  # nothing is painted twice
+    with pytest.raises(ValueError, match="got known ones of"):
+        run(open_stream(loaded, **memory), clip, [latents[0][..., 1:]])
+
+
 def test_a_stream_gives_a_picture_a_frame_and_is_repeatable(loaded):
-    first = run(open_stream(loaded), video(25))
+    first = paint(open_stream(loaded), video(25))
     assert first.shape == (1, 3, 25, HEIGHT, WIDTH) and torch.isfinite(first).all()
-    assert torch.equal(first, run(open_stream(loaded), video(25)))
+    assert torch.equal(first, paint(open_stream(loaded), video(25)))
 
 
 def test_a_future_control_leaves_past_pictures_as_they_were_to_the_bit(loaded):
     clip = video()
     changed = clip.clone()
     changed[:, :, 5:9] *= -1.0
-    before, after = run(open_stream(loaded), clip), run(open_stream(loaded), changed)
+    before, after = paint(open_stream(loaded), clip), paint(open_stream(loaded), changed)
     assert torch.equal(before[:, :, :5], after[:, :, :5])
     assert float((before[:, :, 5:] - after[:, :, 5:]).abs().max()) > 1e-3
 
 
 def test_two_streams_in_turns_equal_two_alone(loaded):
     clips = [video(seed=1), video(seed=2)]
-    alone = [run(open_stream(loaded, seed=seed), clip) for seed, clip in enumerate(clips)]
+    alone = [paint(open_stream(loaded, seed=seed), clip) for seed, clip in enumerate(clips)]
     streams, pictures = [open_stream(loaded, seed=seed) for seed in range(2)], [[], []]
     for at, step in ((0, 1), (1, 4), (5, 4), (9, 4)):
         for index, stream in enumerate(streams):
-            pictures[index].append(stream.push(clips[index][:, :, at : at + step]))
+            pictures[index].append(stream.push(clips[index][:, :, at : at + step])[0])
     for index in range(2):
         assert torch.equal(torch.cat(pictures[index], dim=2), alone[index])
 
 
 def test_prompt_seed_rate_and_memory_reach_the_pictures(loaded):
-    base = run(open_stream(loaded), video(21))
-    for changed in ({"prompt": "rain"}, {"seed": 8}, {"fps": 10.0}, {"window": 2}, {"window": 3, "sinks": 0}):
-        assert float((run(open_stream(loaded, **changed), video(21)) - base).abs().max()) > 1e-5, changed
+    base = paint(open_stream(loaded), video(25))
+    for changed in ({"prompt": "rain"}, {"seed": 8}, {"fps": 10.0}, {"window": 3}, {"sinks": 0}, {"chunk": 2}):
+        assert float((paint(open_stream(loaded, **changed), video(25)) - base).abs().max()) > 1e-5, changed
 
 
 def test_the_wrong_number_of_frames_is_refused(loaded):
@@ -226,20 +287,6 @@ def test_the_wrong_number_of_frames_is_refused(loaded):
     stream.push(video(1))
     with pytest.raises(ValueError, match="takes 4 frames now, got 1"):
         stream.push(video(1))
-
-
-def test_how_long_it_remembers_is_read_from_the_checkpoint(folder, tmp_path):
-    assert read_memory(folder, None, None) == (3, 1)
-    assert read_memory(folder, 8, None) == (8, 1)
-    silent = write_tiny_cosmos3(tmp_path / "silent")
-    with pytest.raises(WeightsError, match=r"does not say how long it remembers; set transfer_options\.window"):
-        read_memory(silent, None, 3)
-    assert read_memory(silent, 30, 3) == (30, 3)
-    with pytest.raises(WeightsError, match="got window 3 and sinks 3"):
-        read_memory(silent, 3, 3)
-    chunked = write_tiny_cosmos3(tmp_path / "chunked", memory={"chunk_size": 4, "kv_window": 96})
-    with pytest.raises(WeightsError, match="paints chunks of 4 latent frames"):
-        read_memory(chunked, None, None)
 
 
 def test_nets_that_do_not_belong_together_are_refused(folder, tiny25, tmp_path):

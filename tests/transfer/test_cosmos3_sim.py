@@ -14,17 +14,27 @@ from cosmos.bridge.transfer.cosmos3_sim import CosmosSimTransfer, SimTransferOpt
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlKind, ControlWeights, TransferRequest
 from fake_clips import make_clip, make_controls
-from tiny_cosmos import write_tiny_cosmos3
+from tiny_cosmos import CHUNKWISE, streaming, write_tiny_cosmos3
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     torch.set_num_threads(1)
-    return write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory={"kv_window": 3, "attention_sink": 1})
+    return write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory=streaming())
 
 
 @pytest.fixture(scope="module")
 def model(folder):
+    model = CosmosSimTransfer(SimTransferOptions(weights=str(folder)))
+    model.load("cpu")
+    yield model
+    model.unload()
+
+
+@pytest.fixture(scope="module")
+def chunkwise(tmp_path_factory):
+    """The same weights, two latent frames at a time, nothing forgotten."""
+    folder = write_tiny_cosmos3(tmp_path_factory.mktemp("chunkwise"), memory=streaming(**CHUNKWISE))
     model = CosmosSimTransfer(SimTransferOptions(weights=str(folder)))
     model.load("cpu")
     yield model
@@ -47,18 +57,47 @@ def ask(clip, **changes):
     return TransferRequest(clip=clip, controls=controls, **settings)
 
 
+def open_like(model, clip, **changes):
+    """Open the stream of the plain request."""
+    settings = {
+        "control": "depth",
+        "seed": 3,
+        "fps": clip.fps,
+        "num_frames": clip.num_frames,
+        "guard": "off",
+        **changes,
+    }
+    return model.open("snow", **settings)
+
+
 @pytest.mark.parametrize("sizes", [[1] * 23, [23], [5, 1, 9, 2, 6], [4, 4, 4, 4, 4, 3]])
-def test_a_stream_gives_the_pictures_of_the_clip_however_its_frames_come(model, clip, plain, sizes):
+@pytest.mark.parametrize("at_once", [4, 8])
+def test_a_stream_gives_the_pictures_of_the_clip_however_its_frames_come(request, clip, plain, sizes, at_once):
+    model = request.getfixturevalue("model" if at_once == 4 else "chunkwise")
     video = make_controls(clip)[ControlKind.DEPTH].video
-    stream, got, first = model.open("snow", control="depth", seed=3, fps=clip.fps), [], 0
+    stream, got, first = open_like(model, clip), [], 0
     for size in sizes:
         got.append(stream.push(video[first : first + size].contiguous()).numpy())
         first += size
         ready = sum(len(part) for part in got)
-        assert ready == (1 + (first - 1) // 4 * 4)  # as early as the model allows
+        assert ready == 1 + (first - 1) // at_once * at_once  # as early as the model allows
     got.append(stream.finish().numpy())
-    np.testing.assert_array_equal(np.concatenate(got), plain)
+    want = plain if at_once == 4 else model.transfer(ask(clip)).rgb.numpy()
+    np.testing.assert_array_equal(np.concatenate(got), want)
     assert stream.finish().shape[0] == 0
+    assert at_once == 4 or (want[1:] != plain[1:]).any()
+
+
+def test_a_chunkwise_clip_is_filled_up_and_cut(chunkwise, clip):
+    """Its first frames are those of a longer one: the model never sees what is to come, but for one chunk."""
+    longer = make_clip((36, 50), 25)
+    controls = make_controls(longer)
+    cut = replace(controls, signals=tuple(replace(signal, video=signal.video[:23].contiguous()) for signal in controls))
+    shared = {"prompt": '{"duration": "1s"}'}  # the prompt tells the length of the clip, unless it says itself
+    whole = chunkwise.transfer(ask(longer, controls=controls, **shared)).rgb.numpy()
+    short = chunkwise.transfer(ask(clip, controls=cut, **shared)).rgb.numpy()
+    np.testing.assert_array_equal(short[:17], whole[:17])
+    assert short.shape[0] == 23 and (short[17:] != whole[17:23]).any()
 
 
 def test_every_step_of_every_latent_frame_is_told_and_may_stop_it(model, clip, plain):
@@ -74,18 +113,20 @@ def test_every_step_of_every_latent_frame_is_told_and_may_stop_it(model, clip, p
     with pytest.raises(KeyboardInterrupt):
         model.transfer(ask(clip), progress=stop)
     assert told == [1]
-    stream, video = (
-        model.open("snow", control="depth", seed=3, fps=clip.fps),
-        make_controls(clip)[ControlKind.DEPTH].video,
-    )
+    stream, video = open_like(model, clip), make_controls(clip)[ControlKind.DEPTH].video
     told.clear()
     pictures = stream.push(video[:11].contiguous(), lambda stage, done, total: told.append((done, total)))
     assert told == [(step, 12) for step in range(1, 13)] and pictures.shape[0] == 9
+    with pytest.raises(KeyboardInterrupt):
+        stream.push(video[11:].contiguous(), stop)
+    for again in (lambda: stream.push(video[:1].contiguous()), stream.finish):
+        with pytest.raises(ModelError, match="was stopped in the midst of its work, and ended; open another"):
+            again()
 
 
 def test_streams_share_the_model_and_do_not_meet(model, clip, plain):
     video = make_controls(clip)[ControlKind.DEPTH].video
-    one, two = (model.open("snow", control="depth", seed=seed, fps=clip.fps) for seed in (3, 4))
+    one, two = (open_like(model, clip, seed=seed) for seed in (3, 4))
     pictures = []
     for first in range(0, 20, 5):
         pictures.append(one.push(video[first : first + 5].contiguous()).numpy())
@@ -113,23 +154,64 @@ def test_other_weights_than_one_control_are_refused(model, clip, weights, senten
 
 def test_the_provenance_tells_what_ran(model, clip):
     provenance = model.transfer(ask(clip)).provenance
-    assert provenance.effective["window"] == 3 and provenance.effective["sinks"] == 1
+    assert [provenance.effective[name] for name in ("chunk", "window", "sinks")] == [1, 4, 1]
+    assert provenance.effective["prompt"] == (
+        "snow. The video is 1.0 seconds long and is of 24 FPS. This video is of 36x50 resolution. Follow the depth "
+        "control video precisely: shape, contour, silhouette, position, and motion of every visible structure must "
+        "align with the depth signal at every frame."
+    )
     assert provenance.effective["size"] == [64, 64] and provenance.effective["weights"] == {"depth": 1.0}
     assert "trained on 480 x 832" in " ".join(provenance.notes) and len(provenance.weights_sha256) == 64
     assert provenance.dtype == "float32"
 
 
+def test_the_prompt_is_what_the_model_was_trained_to_read(folder, clip):
+    """In words that SGLang's and vLLM-Omni's ports of NVIDIA's runtime write too."""
+
+    def told(kind="depth", prompt="snow", **options):
+        model = CosmosSimTransfer(SimTransferOptions(weights=str(folder), **options))
+        one = make_clip((36, 50), 1)
+        return model.transfer(ask(one, prompt=prompt, weights=ControlWeights(**{kind: 1.0}))).provenance.effective[
+            "prompt"
+        ]
+
+    assert told(complete_prompts=False, name_control=False) == "snow"
+    assert told(name_control=False) == "snow. This image is of 36x50 resolution."
+    assert told("vis", complete_prompts=False).startswith("snow Follow the blur control video precisely: ")
+    assert told(prompt='{"scene": "x"}', name_control=False) == (
+        '{"scene": "x", "duration": "0s", "fps": 24.0, "resolution": {"H": 36, "W": 50}, "aspect_ratio": "4,3"}'
+    )
+
+
+def test_how_long_a_stream_will_be_reaches_its_pictures(model, clip, plain):
+    video = make_controls(clip)[ControlKind.DEPTH].video[:1].contiguous()
+    np.testing.assert_array_equal(open_like(model, clip).push(video).numpy(), plain[:1])
+    assert (open_like(model, clip, num_frames=999).push(video).numpy() != plain[:1]).any()
+
+
+def test_a_control_that_a_checkpoint_was_not_trained_on_is_refused(tmp_path, clip):
+    folder = write_tiny_cosmos3(tmp_path, memory=streaming(conditioning={"hints": ["edge", "blur"]}))
+    model = create("cosmos3-sim-transfer", {"weights": str(folder)})
+    with pytest.raises(ModelError, match="was not trained on depth; it knows edge, vis"):
+        open_like(model, clip)
+    with pytest.raises(ModelError, match="was not trained on depth; it knows edge, vis"):
+        model.transfer(ask(clip))
+
+
 def test_what_a_stream_cannot_take_is_refused(model, clip):
     controls = make_controls(clip)
     with pytest.raises(ModelError, match="does not know the control fog"):
-        model.open("snow", control="fog")
-    with pytest.raises(ModelError, match="needs a prompt, a seed >= 0 and fps > 0"):
+        open_like(model, clip, control="fog")
+    for wrong in ({"seed": -1}, {"fps": 0.0}, {"fps": float("nan")}, {"fps": float("inf")}, {"num_frames": 0}):
+        with pytest.raises(ModelError, match="needs a prompt, a seed >= 0, fps > 0 and a frame or more, got 'snow'"):
+            open_like(model, clip, **wrong)
+    with pytest.raises(ModelError, match="needs a prompt"):
         model.open(" ", control="depth")
     with pytest.raises(ModelError, match="got no frame"):
-        model.open("snow", control="depth").finish()
+        open_like(model, clip).finish()
     with pytest.raises(ModelError, match="The seg control is a grey gradient"):
-        model.open("snow", control="seg").push(controls[ControlKind.DEPTH].video)
-    stream = model.open("snow", control="depth")
+        open_like(model, clip, control="seg").push(controls[ControlKind.DEPTH].video)
+    stream = open_like(model, clip)
     stream.push(controls[ControlKind.DEPTH].video)
     with pytest.raises(ModelError, match=r"paints frames of \[36, 50, 3\] \[H, W, 3\], got \[36, 40, 3\]"):
         stream.push(wp.zeros((1, 36, 40, 3), dtype=wp.uint8, device="cpu"))

@@ -18,12 +18,12 @@ from cosmos.bridge.transfer.registry import BACKENDS, create
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from cosmos.models.metering import Meter
 from fake_clips import make_controls
-from tiny_cosmos import write_tiny_cosmos3
+from tiny_cosmos import streaming, write_tiny_cosmos3
 
 
 @pytest.fixture(scope="module")
 def folders(tiny25, tmp_path_factory):
-    folder = write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory={"kv_window": 3, "attention_sink": 1})
+    folder = write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory=streaming())
     return {"cosmos-transfer2.5": tiny25, "cosmos3": folder, "cosmos3-sim-transfer": folder}
 
 

@@ -15,7 +15,7 @@ from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlKind
 from fake_clips import make_clip, make_controls
-from tiny_cosmos import write_tiny_cosmos3
+from tiny_cosmos import streaming, write_tiny_cosmos3
 
 NAME = "cosmos3-sim-transfer"
 
@@ -23,7 +23,7 @@ NAME = "cosmos3-sim-transfer"
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     torch.set_num_threads(1)
-    folder = write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory={"kv_window": 3, "attention_sink": 1})
+    folder = write_tiny_cosmos3(tmp_path_factory.mktemp("sim"), memory=streaming())
     return {"weights": str(folder)}
 
 

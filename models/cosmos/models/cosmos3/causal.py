@@ -2,7 +2,7 @@
 
 The weights are those of the bidirectional model's classes in diffusers; only the order of the forward differs.
 Committed frames enter without a time embedding, the frame in work with one. A frame sees the text, the committed
-frames and itself.
+frames and itself; frames that are painted together see each other.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class Text:
 class History:
     """The committed frames, oldest first: a control and the picture painted for it, in turns."""
 
-    window: int
-    """Pairs of control and picture that are kept."""
+    window: int | None
+    """Latent frames that a frame sees at most, itself among them; ``None`` forgets nothing."""
     sinks: int
-    """Of these, pairs that stay for ever: the first ones."""
+    """Of these, frames that stay for ever: the first ones."""
     blocks: list[KeyValues] = field(default_factory=list)
-    """Committed frames."""
+    """Committed frames; with a window, a control and its picture have one each."""
 
     def trim(self) -> None:
-        """Forget the oldest pairs beyond the window, never the sinks; positions stay as they were."""
-        extra = len(self.blocks) // 2 - self.window
+        """Make room for the next frame: forget the oldest pairs, never the sinks; positions stay as they were."""
+        extra = 0 if self.window is None else len(self.blocks) // 2 - (self.window - 1)
         if extra > 0:
             del self.blocks[2 * self.sinks : 2 * (self.sinks + extra)]
 
 
 class CausalTransformer:
-    """A `Cosmos3OmniTransformer` that paints one latent frame at a time.
+    """A `Cosmos3OmniTransformer` that paints one latent frame after the other, or a few together.
 
     Args:
         transformer: The net, loaded.
@@ -95,11 +95,11 @@ class CausalTransformer:
         return Text(entries=entries, offset=float(len(ids) + self.net.config.unified_3d_mrope_temporal_modality_margin))
 
     def commit(self, latent: Tensor, frame: int, fps: float, text: Text, history: History) -> None:
-        """Add a clean latent frame to the history.
+        """Add clean latent frames to the history, as one block: they see each other.
 
         Args:
-            latent: Shape [1, C, 1, h, w].
-            frame: Its number among the latent frames; a control and its picture share one.
+            latent: Shape [1, C, n, h, w].
+            frame: Number of the first among the latent frames; a control and its picture share one.
             fps: Frames a second of the video.
             text: The prompt.
             history: Changed.
@@ -108,15 +108,15 @@ class CausalTransformer:
         history.blocks.append(entries)
 
     def flow(self, latent: Tensor, sigma: float, frame: int, fps: float, text: Text, history: History) -> Tensor:
-        """Return the velocity of a noisy latent frame.
+        """Return the velocity of noisy latent frames, which see each other.
 
         Args:
-            latent: Shape [1, C, 1, h, w].
-            sigma: Its level of noise, in [0, 1].
-            frame: Its number.
+            latent: Shape [1, C, n, h, w].
+            sigma: Their level of noise, in [0, 1].
+            frame: Number of the first.
             fps: Frames a second of the video.
             text: The prompt.
-            history: What it sees; not changed.
+            history: What they see; not changed.
         """
         hidden, _ = self._walk(latent, sigma, frame, fps, text, history)
         return _unpatchify(self.net.proj_out(hidden), latent.shape, self.net.config.latent_patch_size)
@@ -159,9 +159,10 @@ class CausalTransformer:
         config = self.net.config
         rows, columns = (-(-side // config.latent_patch_size) for side in latent.shape[-2:])
         step = float(config.base_fps) / fps if config.enable_fps_modulation else 1.0
-        time = torch.full((rows * columns,), frame * step + text.offset)
-        row = torch.arange(rows, dtype=torch.float32).repeat_interleave(columns)
-        column = torch.arange(columns, dtype=torch.float32).repeat(rows)
+        frames = torch.arange(frame, frame + latent.shape[2], dtype=torch.float64)
+        time = (frames * step + text.offset).float().repeat_interleave(rows * columns)
+        row = torch.arange(rows, dtype=torch.float32).repeat_interleave(columns).repeat(len(frames))
+        column = torch.arange(columns, dtype=torch.float32).repeat(len(frames) * rows)
         shift = 0.0 if config.unified_3d_mrope_reset_spatial_ids else float(int(text.offset))
         return torch.stack([time, row + shift, column + shift])
 
@@ -173,20 +174,20 @@ class CausalTransformer:
 
 
 def _patchify(latent: Tensor, patch: int) -> Tensor:
-    """Turn a latent frame into tokens, zero beyond its rim, shape [tokens, patch * patch * C]."""
+    """Turn latent frames into tokens, zero beyond their rim, shape [n * rows * columns, patch * patch * C]."""
     height, width = latent.shape[-2:]
-    padded = functional.pad(latent[0, :, 0], (0, -width % patch, 0, -height % patch))
-    channels, rows, columns = padded.shape[0], padded.shape[1] // patch, padded.shape[2] // patch
-    tokens = padded.reshape(channels, rows, patch, columns, patch)
-    return tokens.permute(1, 3, 2, 4, 0).reshape(rows * columns, -1)
+    padded = functional.pad(latent[0], (0, -width % patch, 0, -height % patch))
+    channels, frames, rows, columns = (*padded.shape[:2], padded.shape[2] // patch, padded.shape[3] // patch)
+    tokens = padded.reshape(channels, frames, rows, patch, columns, patch)
+    return tokens.permute(1, 2, 4, 3, 5, 0).reshape(frames * rows * columns, -1)
 
 
 def _unpatchify(tokens: Tensor, shape: torch.Size, patch: int) -> Tensor:
     """Invert `_patchify`."""
-    channels, height, width = shape[1], shape[-2], shape[-1]
+    channels, frames, height, width = shape[1:]
     rows, columns = -(-height // patch), -(-width // patch)
-    latent = tokens.reshape(rows, columns, patch, patch, channels).permute(4, 0, 2, 1, 3)
-    return latent.reshape(channels, rows * patch, columns * patch)[None, :, None, :height, :width]
+    latent = tokens.reshape(frames, rows, columns, patch, patch, channels).permute(5, 0, 1, 3, 2, 4)
+    return latent.reshape(channels, frames, rows * patch, columns * patch)[None, ..., :height, :width]
 
 
 __all__ = ["CausalTransformer", "History", "KeyValues", "Text"]

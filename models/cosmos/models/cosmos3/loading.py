@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,6 @@ SYSTEM = (
     " and control signals (edge maps, blur, depth, or segmentation)."
 )
 """System prompt that the model was trained with for control-to-video."""
-
-_SECTIONS = ("cosmos_dreams", "cosmos3_nano_sim_bimanual")
-_WINDOW_KEYS = ("kv_window", "window_size", "window")
-_SINK_KEYS = ("attention_sink", "sink_size", "sinks", "sink")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -112,46 +107,4 @@ def load_cosmos3(
     )
 
 
-def read_memory(folder: Path, window: int | None, sinks: int | None) -> tuple[int, int]:
-    """Return how many pairs a streaming checkpoint remembers, and how many first ones for ever.
-
-    Args:
-        folder: Folder of the checkpoint.
-        window: Given by the user; ``None`` reads it from the checkpoint.
-        sinks: Likewise.
-
-    Raises:
-        WeightsError: If the checkpoint does not stream frame by frame, or does not say and nobody else does.
-    """
-    try:
-        config = read_config(folder / "transformer" / "config.json")
-    except ValueError as error:
-        raise WeightsError(f"{error} Give the folder of a published checkpoint.") from error
-    section: Mapping[str, Any] = next((config[name] for name in _SECTIONS if isinstance(config.get(name), dict)), {})
-    chunk = section.get("chunk_size", section.get("chunk_partition", 1))
-    if chunk not in (1, [1]):
-        raise WeightsError(
-            f"The checkpoint in {folder} paints chunks of {chunk} latent frames; only exports that paint frame by "
-            "frame are supported."
-        )
-    kept = window if window is not None else _first(section, _WINDOW_KEYS)
-    first = sinks if sinks is not None else _first(section, _SINK_KEYS)
-    if kept is None or first is None:
-        raise WeightsError(
-            f"The checkpoint in {folder} does not say how long it remembers; set transfer_options.window and "
-            "transfer_options.sinks as its card says (30 and 3 for the framewise export)."
-        )
-    if not 0 <= first < kept:
-        raise WeightsError(
-            f"A stream must remember more pairs than stay for ever, got window {kept} and sinks {first}."
-        )
-    return kept, first
-
-
-def _first(section: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
-    """Return the whole number under the first of some keys that is there."""
-    found = next((section[key] for key in keys if key in section), None)
-    return found if isinstance(found, int) else None
-
-
-__all__ = ["SYSTEM", "Loaded3", "load_cosmos3", "read_memory"]
+__all__ = ["SYSTEM", "Loaded3", "load_cosmos3"]

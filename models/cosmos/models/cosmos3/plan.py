@@ -10,9 +10,10 @@ import torch  # noqa: TID253
 
 from cosmos.models.chunks import latent_frames, plan_chunks
 from cosmos.models.cosmos3.causal import CausalTransformer
+from cosmos.models.cosmos3.export import read_export
 from cosmos.models.cosmos3.packing import pack
 from cosmos.models.cosmos3.sampling import Cosmos3
-from cosmos.models.cosmos3.streaming import SimStream
+from cosmos.models.cosmos3.streaming import FRAMES_AT_ONCE, SimStream
 from cosmos.models.planning import (
     AUTOENCODER,
     Plan,
@@ -36,11 +37,13 @@ REFERENCE = Reference(
 
 SIM_REFERENCE = Reference(
     clip="4 frames of 640 x 640, window 8, compiled (Isaac Lab's Cosmos service)",
-    flops=7.99e13,
+    flops=7.875e13,
     seconds=SIM_TRANSFER_SECONDS,
 )
 """What times of Sim-Transfer are scaled from."""
 
+_WINDOW = 30
+"""Latent frames that NVIDIA's recipe for framewise streams remembers."""
 _TOKENS = 400
 """Tokens of a prompt with the model's system prompt; assumed."""
 
@@ -118,52 +121,77 @@ def plan_sim_transfer(
     *,
     size: tuple[int, int],
     num_frames: int,
-    window: int = 30,
+    window: int | None = None,
     views: int = 1,
+    chunk_frames: int | None = None,
     folder: Path | None = None,
     transformer: Mapping[str, Any] = COSMOS3_TRANSFORMER,
     vae: Mapping[str, Any] = COSMOS3_VAE,
 ) -> Plan:
-    """Paint one latent frame with a full memory, on tensors without contents, and count.
+    """Paint the last piece of a clip with a full memory, on tensors without contents, and count.
 
     Args:
         size: Height and width [px], padded to multiples of 32.
         num_frames: Frames of the clip.
-        window: Pairs of control and picture that are remembered.
+        window: Latent frames that one sees at most, itself among them; ``None`` reads it from the checkpoint, or takes
+            30 without one.
         views: Streams that share the nets, in turns.
+        chunk_frames: Frames that are painted together, after the first; from 8 on, nothing is forgotten. ``None`` reads
+            it from the checkpoint, or takes 4 without one.
         folder: Checkpoint whose configurations are taken instead of the published ones.
         transformer: Constructor values of the transformer; the published ones of Nano by default.
         vae: Constructor values of the autoencoder.
 
     Raises:
-        ValueError: If there are no frames, no window or no views.
+        ValueError: If there are no frames, no window or no views, or the frames of a chunk are no multiple of 4.
         WeightsError: If a configuration of the checkpoint cannot be used.
     """
-    if min(num_frames, window, views) < 1:
-        raise ValueError(f"A stream has a frame, a pair and a view or more, got {num_frames}, {window}, {views}.")
+    if min(num_frames, 1 if window is None else window, views) < 1:
+        raise ValueError(f"A stream has a frame, a window and a view or more, got {num_frames}, {window}, {views}.")
+    chunk, window = _streaming(folder, chunk_frames, window)
     height, width = padded(size, 32)
+    pieces = 1 + -(-(num_frames - 1) // (FRAMES_AT_ONCE * chunk))
+    remembered = (pieces - 1) * chunk if window is None else window - 1  # pairs before the last piece
     with without_contents():
         nets = _nets(folder, transformer, vae)
         net = CausalTransformer(nets.transformer)
         with counting() as counter:
-            stream = SimStream(net, nets.vae, net.read([1] * _TOKENS), seed=0, fps=30.0, window=window, sinks=0)
+            text = net.read([1] * _TOKENS)
+            stream = SimStream(net, nets.vae, text, seed=0, fps=30.0, window=None, sinks=0, chunk=chunk)
             stream.push(_empty(nets, 1, 3, 1, height, width))
             counter.end("first")
             pair = sum(key.nbytes + value.nbytes for block in stream.history.blocks for key, value in block)
             # The memory is filled with copies of the first pair, which cost nothing here and are added below.
-            stream.history.blocks *= window
-            idle = counter.live + (window - 1) * pair
-            stream.push(_empty(nets, 1, 3, 4, height, width))
+            first, idle = list(stream.history.blocks), counter.live - pair
+            stream.history.blocks = first * remembered
+            stream.push(_empty(nets, 1, 3, stream.wanted, height, width))
             counter.end("step")
-        peak = counter.peaks["step"] + (window - 1) * pair + (views - 1) * idle
-        steps = latent_frames(num_frames) * views
+            if window is None and remembered > 1:  # half of it on average
+                stream.history.blocks = first * (remembered // 2)
+                stream.push(_empty(nets, 1, 3, stream.wanted, height, width))
+                counter.end("half")
+        held = idle + (remembered + chunk) * pair
+        steps = pieces * views
         return make_plan(
             _modules(nets),
-            {"step": peak},
-            flops=counter.flops["step"] * steps,
-            passes=6 * steps,
+            {"step": counter.peaks["step"] + (remembered - 1) * pair + (views - 1) * held},
+            flops=counter.flops.get("half", counter.flops["step"]) * steps,
+            passes=(5 + chunk) * steps,
             reference=SIM_REFERENCE,
         )
+
+
+def _streaming(folder: Path | None, chunk_frames: int | None, window: int | None) -> tuple[int, int | None]:
+    """Return latent frames of a chunk and of the window, as given, as a checkpoint says, or as published."""
+    if chunk_frames is not None and (chunk_frames < FRAMES_AT_ONCE or chunk_frames % FRAMES_AT_ONCE):
+        raise ValueError(f"A stream paints a multiple of {FRAMES_AT_ONCE} frames together, got {chunk_frames}.")
+    chunk = 1 if chunk_frames is None else chunk_frames // FRAMES_AT_ONCE
+    if folder is not None and chunk_frames is None and window is None:
+        export = read_export(folder)
+        return export.chunk, export.window
+    if chunk > 1 and window is not None:
+        raise ValueError("A stream that paints several latent frames together forgets nothing; leave the window out.")
+    return chunk, None if chunk > 1 else window or _WINDOW
 
 
 def _nets(folder: Path | None, transformer: Mapping[str, Any], vae: Mapping[str, Any]) -> Cosmos3:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
+from typing import Any
+
+_ASPECTS = ("1,1", "4,3", "3,4", "16,9", "9,16")
+"""Aspect ratios that captions are trained with, width first."""
 
 
 def complete_prompt(prompt: str, *, num_frames: int, fps: float, height: int, width: int) -> str:
@@ -16,20 +19,17 @@ def complete_prompt(prompt: str, *, num_frames: int, fps: float, height: int, wi
         height: [px].
         width: [px].
     """
-    try:
-        caption = json.loads(prompt)
-    except ValueError:
-        caption = None
+    caption = _caption(prompt)
     seconds = num_frames / fps
-    if isinstance(caption, dict):
-        shared = math.gcd(height, width)
+    if caption is not None:
         known = {
-            "duration": f"{seconds:.1f}s",
-            "fps": fps,
+            "duration": f"{int(seconds)}s",
+            "fps": float(fps),
             "resolution": {"H": height, "W": width},
-            "aspect_ratio": f"{width // shared},{height // shared}",
+            "aspect_ratio": min(_ASPECTS, key=lambda aspect: abs(_ratio(aspect) - width / height)),
         }
-        return json.dumps({**known, **caption}, ensure_ascii=False)
+        added = {name: value for name, value in known.items() if name not in caption}
+        return json.dumps({**caption, **added}, ensure_ascii=False)
     text = prompt.strip().rstrip(".")
     if num_frames == 1:
         return f"{text}. This image is of {height}x{width} resolution."
@@ -39,4 +39,31 @@ def complete_prompt(prompt: str, *, num_frames: int, fps: float, height: int, wi
     )
 
 
-__all__ = ["complete_prompt"]
+def name_control(prompt: str, hint: str) -> str:
+    """Add the sentence by which captions of the training data name the control.
+
+    Args:
+        prompt: The prompt, completed.
+        hint: NVIDIA's name of the control.
+    """
+    return (
+        f"{prompt.rstrip()} Follow the {hint} control video precisely: shape, contour, silhouette, position, and "
+        f"motion of every visible structure must align with the {hint} signal at every frame."
+    )
+
+
+def _caption(prompt: str) -> dict[str, Any] | None:
+    """Return a structured caption; ``None`` for plain text."""
+    try:
+        caption = json.loads(prompt)
+    except ValueError:
+        return None
+    return caption if isinstance(caption, dict) else None
+
+
+def _ratio(aspect: str) -> float:
+    width, height = aspect.split(",")
+    return int(width) / int(height)
+
+
+__all__ = ["complete_prompt", "name_control"]

@@ -1,4 +1,4 @@
-"""Streaming control-to-video: frames go in as a simulator makes them, pictures come out, four at a time."""
+"""Streaming control-to-video: frames go in as a simulator makes them, pictures come out, a few at a time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class SimStream:
         text: The prompt, read.
         seed: Decides all noise of this stream.
         fps: Frames a second.
-        window: Pairs of control and picture that are remembered.
-        sinks: Of these, first pairs that are never forgotten.
+        window: Latent frames that one sees at most, itself among them; ``None`` forgets nothing.
+        sinks: Of these, first ones that are never forgotten.
+        chunk: Latent frames that are painted together, after the first one, which is painted alone.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class SimStream:
         *,
         seed: int,
         fps: float,
-        window: int,
+        window: int | None,
         sinks: int,
+        chunk: int = 1,
     ) -> None:
-        self._net, self._vae, self._text, self._fps = transformer, vae, text, fps
+        self._net, self._vae, self._text, self._fps, self._chunk = transformer, vae, text, fps, chunk
         self.history = History(window=window, sinks=sinks)
         """What it remembers."""
         self._noise = torch.Generator("cpu").manual_seed(seed % 2**63)
@@ -56,21 +58,24 @@ class SimStream:
 
     @property
     def wanted(self) -> int:
-        """Frames that the next `push` takes: 1 at first, then 4."""
-        return FRAMES_AT_ONCE if self._frame else 1
+        """Frames that the next `push` takes: 1 at first, then 4 for each latent frame of a chunk."""
+        return FRAMES_AT_ONCE * self._chunk if self._frame else 1
 
-    def push(self, control: Tensor, tell: Callable[[int], None] | None = None) -> Tensor:
-        """Paint the next latent frame.
+    def push(
+        self, control: Tensor, tell: Callable[[int], None] | None = None, known: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Paint the next latent frames.
 
         Args:
             control: Control frames in [-1, 1], shape [1, 3, wanted, H, W].
             tell: Told the steps done after each; may raise to stop, after which the stream is of no more use.
+            known: Latents that an equal stream painted here before; taken instead of painting, and not told.
 
         Returns:
-            Pictures, clamped to [-1, 1], of the same shape.
+            Pictures, clamped to [-1, 1], of the same shape, and their latents, float32, shape [1, C, n, h, w].
 
         Raises:
-            ValueError: If another number of frames comes.
+            ValueError: If another number of frames comes, or ``known`` has another shape.
         """
         if control.shape[2] != self.wanted:
             raise ValueError(f"The stream takes {self.wanted} frames now, got {control.shape[2]}.")
@@ -78,14 +83,15 @@ class SimStream:
             latent = self._encode(control.to(device=self._net.device, dtype=self._net.dtype))
             self.history.trim()
             self._net.commit(latent, self._frame, self._fps, self._text, self.history)
-            painted = self._sample(latent.shape, tell)
-            self._net.commit(painted, self._frame, self._fps, self._text, self.history)
+            painted = self._sample(latent.shape, tell) if known is None else self._recall(latent.shape, known)
+            for place, one in enumerate(painted.split(1, dim=2)):
+                self._net.commit(one, self._frame + place, self._fps, self._text, self.history)
             pictures = self._decode(painted)
-        self._frame += 1
-        return pictures
+        self._frame += painted.shape[2]
+        return pictures, painted
 
     def _sample(self, shape: torch.Size, tell: Callable[[int], None] | None) -> Tensor:
-        """Denoise a frame in four steps; between them fresh noise comes back in, as the model was distilled with."""
+        """Denoise in four steps; between them fresh noise comes back in, as the model was distilled with."""
         x = self._draw(shape)
         for step, sigma in enumerate(SIGMAS):
             flow = self._net.flow(x, sigma, self._frame, self._fps, self._text, self.history).float()
@@ -96,28 +102,41 @@ class SimStream:
                 tell(step + 1)
         return x
 
+    def _recall(self, shape: torch.Size, known: Tensor) -> Tensor:
+        """Return known latents; the noise that painted them is drawn too, so that later noise stays what it was."""
+        if known.shape != shape:
+            raise ValueError(f"The stream paints latents of {list(shape)} here, got known ones of {list(known.shape)}.")
+        for _ in SIGMAS:
+            self._draw(shape)
+        return known.to(self._net.device)
+
     def _draw(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self._noise).to(self._net.device)
 
     def _encode(self, frames: Tensor) -> Tensor:
         """Encode the next frames with what the autoencoder remembers of those before."""
-        parts = _patchify(frames, self._vae.config.patch_size)
-        moments = self._vae.quant_conv(self._vae.encoder(parts, feat_cache=self._encoder_memory, feat_idx=[0]))
-        latent = moments.chunk(2, dim=1)[0]
-        mean, std = latent_statistics(self._vae, latent)
-        return (latent - mean) / std
+        latents = []
+        for part in frames.split(FRAMES_AT_ONCE, dim=2):
+            folded = _patchify(part, self._vae.config.patch_size)
+            moments = self._vae.quant_conv(self._vae.encoder(folded, feat_cache=self._encoder_memory, feat_idx=[0]))
+            latent = moments.chunk(2, dim=1)[0]
+            mean, std = latent_statistics(self._vae, latent)
+            latents.append((latent - mean) / std)
+        return torch.cat(latents, dim=2)
 
-    def _decode(self, latent: Tensor) -> Tensor:
-        """Decode the next latent frame."""
-        latent = latent.to(self._net.dtype)
-        mean, std = latent_statistics(self._vae, latent)
-        out = self._vae.decoder(
-            self._vae.post_quant_conv(latent * std + mean),
-            feat_cache=self._decoder_memory,
-            feat_idx=[0],
-            first_chunk=self._frame == 0,
-        )
-        return _unpatchify(out, self._vae.config.patch_size).clamp(-1.0, 1.0)
+    def _decode(self, latents: Tensor) -> Tensor:
+        """Decode the next latent frames."""
+        pictures = []
+        for place, latent in enumerate(latents.to(self._net.dtype).split(1, dim=2)):
+            mean, std = latent_statistics(self._vae, latent)
+            out = self._vae.decoder(
+                self._vae.post_quant_conv(latent * std + mean),
+                feat_cache=self._decoder_memory,
+                feat_idx=[0],
+                first_chunk=self._frame + place == 0,
+            )
+            pictures.append(_unpatchify(out, self._vae.config.patch_size).clamp(-1.0, 1.0))
+        return torch.cat(pictures, dim=2)
 
 
 def _patchify(frames: Tensor, patch: int | None) -> Tensor:

@@ -23,7 +23,7 @@ _REASON = ("cosmos-reason1", "cosmos-reason2", "cosmos-reason2-2b", "cosmos3-rea
 _TAKES = {
     "cosmos-transfer2.5": _CHUNKED,
     "cosmos3": (*_CHUNKED, "control_guidance"),
-    "cosmos3-sim-transfer": ("window", "views"),
+    "cosmos3-sim-transfer": ("window", "views", "chunk_frames"),
     **dict.fromkeys(_REASON, ("most_tokens",)),
 }
 """Backend -> settings of a plan beyond size and frames."""
@@ -39,7 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control-guidance", type=float, metavar="G", help="control guidance of cosmos3")
     parser.add_argument("--chunk-frames", type=int, metavar="N", help="frames of a chunk (default: as trained)")
     parser.add_argument("--vae-tiling", action="store_true", default=None, help="encode and decode in tiles")
-    parser.add_argument("--window", type=int, metavar="N", help="pairs that a stream remembers (default: 30)")
+    parser.add_argument(
+        "--window", type=int, metavar="N", help="latent frames that a stream sees (default: as trained)"
+    )
     parser.add_argument("--views", type=int, metavar="N", help="streams that share the model (default: 1)")
     parser.add_argument("--most-tokens", type=int, metavar="N", help="picture tokens of a reasoner (default: 4096)")
     parser.add_argument("--memory", type=float, metavar="GIB", help="free memory of your GPU (default: 16 to 80)")

@@ -1,9 +1,10 @@
-"""The seam every guard fills."""
+"""The seam every guard fills, and what a refusal is."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from cosmos.bridge.errors import GuardRefusal
 from cosmos.bridge.types import GuardReport, TransferResult
 
 
@@ -25,4 +26,12 @@ class Guard(Protocol):
         ...
 
 
-__all__ = ["Guard"]
+def allowed(report: GuardReport) -> GuardReport:
+    """Return the report of a guard that said yes; raise GuardRefusal for one that said no."""
+    if not report.allowed:
+        reasons = ", ".join(report.categories) or "no reason given"
+        raise GuardRefusal(f"The guard {report.effective} refused the {report.stage} ({reasons}); change the prompt.")
+    return report
+
+
+__all__ = ["Guard", "allowed"]

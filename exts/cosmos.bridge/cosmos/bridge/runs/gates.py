@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cosmos.bridge.errors import GuardRefusal, ModelError
-from cosmos.bridge.types import GuardReport, TransferRequest, TransferResult, Verdict
-
-
-def allowed(report: GuardReport) -> GuardReport:
-    """Return the report of a guard that said yes; raise GuardRefusal for one that said no."""
-    if not report.allowed:
-        reasons = ", ".join(report.categories) or "no reason given"
-        raise GuardRefusal(f"The guard {report.effective} refused the {report.stage} ({reasons}); change the prompt.")
-    return report
+from cosmos.bridge.errors import ModelError
+from cosmos.bridge.guard.base import allowed
+from cosmos.bridge.types import TransferRequest, TransferResult, Verdict
 
 
 def whole(request: TransferRequest, result: TransferResult) -> TransferResult:

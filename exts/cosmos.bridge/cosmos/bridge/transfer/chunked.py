@@ -65,14 +65,11 @@ def paint_chunks(
         done = kept.read(chunks)
     last = _previous(done[-1].tail, options.chunk_frames) if done else None
     rgb, seams = join_chunks(name, clip, chunks, paint(chunks[len(done) :], tell, last), kept=kept, done=done)
-    notes = []
-    if done:
-        notes.append(f"{len(done)} of {len(chunks)} chunks were there from a run that was stopped.")
+    notes: tuple[str, ...] = ()
     if kept is not None:
         kept.drop()
-        if kept.trouble:
-            notes.append(f"Finished chunks could not be kept while the clip was made ({kept.trouble}).")
-    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": overlap, "seams": seams}, tuple(notes)
+        notes = kept.notes(len(done), len(chunks), "chunks")
+    return rgb, {"chunk_frames": len(chunks[0].sources), "overlap": overlap, "seams": seams}, notes
 
 
 def _previous(tail: torch.Tensor, frames: int) -> torch.Tensor:

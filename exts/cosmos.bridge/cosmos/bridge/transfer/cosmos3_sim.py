@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Optional
+from typing import TYPE_CHECKING, ClassVar, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.fetched import as_model_errors, revision_of
 from cosmos.bridge.transfer.base import TransferSpec
-from cosmos.bridge.transfer.frames import pick_frames, video_frames
-from cosmos.bridge.transfer.pixels import check_pixels
+from cosmos.bridge.transfer.cosmos3_stream import CURE, MULTIPLE, NAME, STEPS, TransferStream
+from cosmos.bridge.transfer.frames import pick_frames
+from cosmos.bridge.transfer.kept import KeptLatents, key_of
 from cosmos.bridge.transfer.published import Painted, PublishedOptions, PublishedTransfer, padded
-from cosmos.bridge.types import Clip, ControlKind, ControlSignal, Progress, TransferRequest
+from cosmos.bridge.transfer.watch import GuardChoice, Watch
+from cosmos.bridge.types import Clip, ControlKind, Progress, TransferRequest
 
 if TYPE_CHECKING:
     import torch
-    import warp as wp
 
+    from cosmos.models.cosmos3.export import Export
     from cosmos.models.cosmos3.loading import Loaded3
     from cosmos.models.cosmos3.streaming import SimStream
 
-_NAME = "cosmos3-sim-transfer"
-_KINDS = (ControlKind.EDGE, ControlKind.DEPTH, ControlKind.SEG, ControlKind.VIS)
-_MULTIPLE = 32
-_STEPS = 4
+_HINTS = {
+    ControlKind.EDGE: "edge",
+    ControlKind.DEPTH: "depth",
+    ControlKind.SEG: "seg",
+    ControlKind.VIS: "blur",
+}
+"""Kind -> NVIDIA's name."""
 _TRAINED_FRAMES = 201
 _CANVASES = ((480, 832), (544, 736), (640, 640), (736, 544), (832, 480))
-_CURE = "ask for a smaller size or a shorter window"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,103 +40,20 @@ class SimTransferOptions(PublishedOptions):
     """What one run of Sim-Transfer may set besides its requests; ``transfer_options`` in a config."""
 
     window: Optional[int] = None
-    """Pairs of control and picture that are remembered; ``None`` reads it from the checkpoint."""
+    """Latent frames, of four pictures each, that one sees at most, itself among them; ``None`` reads it from the
+    checkpoint."""
     sinks: Optional[int] = None
-    """Of these, first pairs that are never forgotten; ``None`` reads it from the checkpoint."""
+    """Of these, first ones that are never forgotten; ``None`` reads it from the checkpoint."""
+    complete_prompts: bool = True
+    """Whether duration, rate and size are added to the prompt, as the model was trained to read them."""
+    name_control: Optional[bool] = None
+    """Whether the prompt ends with the sentence that names the control; ``None`` reads it from the checkpoint."""
 
     def __post_init__(self) -> None:
         if self.window is not None and self.window < 1:
             raise ValueError(f"window must be 1 or more, got {self.window}.")
         if self.sinks is not None and self.sinks < 0:
             raise ValueError(f"sinks must be 0 or more, got {self.sinks}.")
-
-
-class TransferStream:
-    """One view that is painted while its frames are made; streams of one model do not know of each other.
-
-    Made by `CosmosSimTransfer.open`.
-    """
-
-    def __init__(self, stream: SimStream, kind: ControlKind) -> None:
-        self._stream, self._kind = stream, kind
-        self._waiting: list[wp.array] = []
-        self._shape: tuple[int, ...] = ()
-
-    def push(self, frames: wp.array, progress: Optional[Progress] = None) -> wp.array:
-        """Take control frames, and return the pictures that are ready.
-
-        The first frame is painted at once, the others four at a time; what is fewer waits.
-
-        Args:
-            frames: Control frames, uint8, shape [n, H, W, 3]; copied.
-            progress: Told the steps done of those that this call takes; may raise to stop, which ends the stream.
-
-        Returns:
-            Pictures, sRGB, uint8, shape [m, H, W, 3], in order, on the device of ``frames``; the caller owns them.
-
-        Raises:
-            ModelError: If frames have another size than those before, or the first do not show the stream's control.
-        """
-        signal = ControlSignal(kind=self._kind, video=frames)
-        if not self._shape:
-            check_pixels(signal)
-        shape = tuple(frames.shape[1:])
-        if self._shape and shape != self._shape:
-            raise ModelError(f"The stream paints frames of {list(self._shape)} [H, W, 3], got {list(shape)}.")
-        self._shape = shape
-        copied = pick_frames(frames, range(frames.shape[0]))
-        self._waiting += [copied[index] for index in range(frames.shape[0])]
-        ready: list[wp.array] = []
-        total = _STEPS * _pieces(len(self._waiting), self._stream.wanted)
-        while len(self._waiting) >= self._stream.wanted:
-            count = self._stream.wanted
-            ready.append(self._paint(self._waiting[:count], count, _counted(progress, _STEPS * len(ready), total)))
-            del self._waiting[:count]
-        return self._join(ready, frames.device)
-
-    def finish(self, progress: Optional[Progress] = None) -> wp.array:
-        """Paint what waits, filled up with its last frame; return only the pictures that were asked for.
-
-        Args:
-            progress: As for `push`.
-
-        Raises:
-            ModelError: If no frame was ever pushed.
-        """
-        if not self._shape:
-            raise ModelError("The stream got no frame; push one before finish().")
-        if not self._waiting:
-            return self._join([], None)
-        waiting, self._waiting = self._waiting, []
-        filled = waiting + [waiting[-1]] * (self._stream.wanted - len(waiting))
-        return self._paint(filled, len(waiting), _counted(progress, 0, _STEPS))
-
-    def _paint(self, frames: list[wp.array], kept: int, tell: Callable[[int], None]) -> wp.array:
-        import warp as wp
-
-        from cosmos.bridge.kernels.layout import shared_streams, tensor_to_video
-
-        height, width = self._shape[:2]
-        video = wp.empty((len(frames), *self._shape), dtype=wp.uint8, device=frames[0].device)
-        for place, frame in enumerate(frames):
-            wp.copy(video[place], frame)
-        with as_model_errors(_NAME, str(video.device), _CURE), shared_streams(video.device, str(self._stream.device)):
-            pictures = self._stream.push(video_frames(video, range(len(frames)), _MULTIPLE), tell)
-        try:
-            return tensor_to_video(pictures[:, :, :kept, :height, :width].to(wp.device_to_torch(video.device)))
-        except ValueError as error:
-            raise ModelError(f"{_NAME} failed on these frames: {error}") from error
-
-    def _join(self, parts: list[wp.array], device: Any) -> wp.array:
-        import warp as wp
-
-        total = sum(part.shape[0] for part in parts)
-        joined = wp.empty((total, *self._shape), dtype=wp.uint8, device=device)
-        first = 0
-        for part in parts:
-            wp.copy(joined[first : first + part.shape[0]], part)
-            first += part.shape[0]
-        return joined
 
 
 class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
@@ -143,29 +64,38 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
     """
 
     Options: ClassVar[type[SimTransferOptions]] = SimTransferOptions
-    name = _NAME
+    name = NAME
 
     def __init__(self, options: Optional[SimTransferOptions] = None) -> None:
         super().__init__(options)
-        self._memory = (0, 0)
+        self._export: Optional[Export] = None
 
     @property
     def spec(self) -> TransferSpec:
         """What the model is and can do."""
         return TransferSpec(
-            name=_NAME,
-            revision=revision_of(_NAME, self._options.weights, ""),
+            name=NAME,
+            revision=revision_of(NAME, self._options.weights, ""),
             licence="as its model card says",
-            controls=_KINDS,
+            controls=tuple(_HINTS),
             size_multiple=1,
-            num_steps=_STEPS,
-            max_steps=_STEPS,
+            num_steps=STEPS,
+            max_steps=STEPS,
             weight_maps=False,
             negative_prompt=False,
             guidance=False,
         )
 
-    def open(self, prompt: str, *, control: str | ControlKind, seed: int = 0, fps: float = 30.0) -> TransferStream:
+    def open(
+        self,
+        prompt: str,
+        *,
+        control: str | ControlKind,
+        seed: int = 0,
+        fps: float = 30.0,
+        num_frames: int = _TRAINED_FRAMES,
+        guard: GuardChoice = None,
+    ) -> TransferStream:
         """Open a stream for one view; any number of them may share the model.
 
         Args:
@@ -173,67 +103,131 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
             control: What the frames will show: edge, depth, seg or vis.
             seed: Decides everything random, >= 0.
             fps: Frames a second, > 0.
+            num_frames: Frames that are to come, >= 1, of which only the prompt tells the model; more or fewer may.
+            guard: Guard that screens the prompt now and the pictures as they come, or its name; ``None`` takes what
+                the licence asks for, as a run does.
 
         Raises:
-            ModelError: If an argument is wrong or the model cannot be loaded.
+            ModelError: If an argument is wrong, or model or guard cannot be loaded.
+            GuardRefusal: If the guard refuses the prompt.
         """
-        import torch
+        if not prompt.strip() or seed < 0 or not 0.0 < fps < float("inf") or num_frames < 1:
+            raise ModelError(
+                "A stream needs a prompt, a seed >= 0, fps > 0 and a frame or more, got "
+                f"{prompt!r}, {seed}, {fps} and {num_frames}."
+            )
+        if str(control) not in [str(kind) for kind in _HINTS]:
+            raise ModelError(f"{NAME} does not know the control {control}; it knows {', '.join(map(str, _HINTS))}.")
+        watch = Watch(self.spec, guard, prompt)
+        kind = ControlKind(str(control))
+        self._check_kind(kind)
+        return TransferStream(
+            self._beginning(prompt, kind, seed, fps, num_frames), kind, self._ready_export().chunk, watch=watch
+        )
 
-        from cosmos.bridge.kernels.layout import shared_streams
-        from cosmos.models.cosmos3.causal import CausalTransformer
-        from cosmos.models.cosmos3.streaming import SimStream
-        from cosmos.models.runtime import plain_attention
+    def _beginning(
+        self, prompt: str, kind: ControlKind, seed: int, fps: float, num_frames: int
+    ) -> Callable[[int, int], SimStream]:
+        """Return what begins a stream once the size of its frames is known."""
+        loaded, export = self._ready(), self._ready_export()
 
-        if not prompt.strip() or seed < 0 or not fps > 0.0:
-            raise ModelError(f"A stream needs a prompt, a seed >= 0 and fps > 0, got {prompt!r}, {seed}, {fps}.")
-        if str(control) not in [str(kind) for kind in _KINDS]:
-            raise ModelError(f"{_NAME} does not know the control {control}; it knows {', '.join(map(str, _KINDS))}.")
-        loaded = self._ready()
-        net = CausalTransformer(loaded.transformer)
-        streams = shared_streams(self._device)
-        with as_model_errors(_NAME, self._device, _CURE), streams, plain_attention(net.device), torch.inference_mode():
-            text = net.read(loaded.tokens(prompt))
-        window, sinks = self._memory
-        stream = SimStream(net, loaded.vae, text, seed=seed, fps=fps, window=window, sinks=sinks)
-        return TransferStream(stream, ControlKind(str(control)))
+        def begin(height: int, width: int) -> SimStream:
+            import torch
+
+            from cosmos.bridge.kernels.layout import shared_streams
+            from cosmos.models.cosmos3.causal import CausalTransformer
+            from cosmos.models.cosmos3.streaming import SimStream
+            from cosmos.models.runtime import plain_attention
+
+            net = CausalTransformer(loaded.transformer)
+            device = str(net.device)
+            text = self._text(prompt, kind, fps=fps, num_frames=num_frames, size=(height, width))
+            streams = shared_streams(device)
+            with as_model_errors(NAME, device, CURE), streams, plain_attention(net.device), torch.inference_mode():
+                read = net.read(loaded.tokens(text))
+            return SimStream(
+                net, loaded.vae, read, seed=seed, fps=fps, window=export.window, sinks=export.sinks, chunk=export.chunk
+            )
+
+        return begin
+
+    def _text(self, prompt: str, kind: ControlKind, *, fps: float, num_frames: int, size: tuple[int, int]) -> str:
+        """Return the prompt as the model reads it."""
+        from cosmos.models.cosmos3.prompt import complete_prompt, name_control
+
+        if self._options.complete_prompts:
+            height, width = size
+            prompt = complete_prompt(prompt, num_frames=num_frames, fps=fps, height=height, width=width)
+        named = self._options.name_control
+        named = self._ready_export().names_control if named is None else named
+        return name_control(prompt, _HINTS[kind]) if named else prompt
 
     def _read(self, folder: Path, device: str, dtype: torch.dtype) -> Loaded3:
-        from cosmos.models.cosmos3.loading import load_cosmos3, read_memory
+        from cosmos.models.cosmos3.export import read_export
+        from cosmos.models.cosmos3.loading import load_cosmos3
 
-        self._memory = read_memory(folder, self._options.window, self._options.sinks)
+        self._export = read_export(folder, window=self._options.window, sinks=self._options.sinks)
         return load_cosmos3(
             folder, device=device, dtype=dtype, fp8=self._options.fp8, cpu_offload=self._options.cpu_offload
         )
 
+    def _ready_export(self) -> Export:
+        """Return how the loaded checkpoint streams."""
+        self._ready()
+        if self._export is None:  # _ready returns with a checkpoint or raises
+            raise ModelError(f"{NAME} has no weights loaded; call load().")
+        return self._export
+
+    def _check_kind(self, kind: ControlKind) -> None:
+        """Refuse a control that this checkpoint was not trained on."""
+        hints = self._ready_export().hints
+        if _HINTS[kind] not in hints:
+            known = ", ".join(kind for kind, hint in _HINTS.items() if hint in hints)
+            raise ModelError(f"This checkpoint of {NAME} was not trained on {kind}; it knows {known}.")
+
     def _cure(self, clip: Clip) -> str:
-        return _CURE
+        return CURE
 
     def _paint(self, request: TransferRequest, loaded: Loaded3, progress: Optional[Progress]) -> Painted:
         import warp as wp
 
-        clip, (kind,) = request.clip, request.weights.kinds
-        stream = self.open(request.prompt, control=kind, seed=request.seed, fps=clip.fps)
+        from cosmos.models.places import chunk_folder
+
+        clip, (kind,), export = request.clip, request.weights.kinds, self._ready_export()
+        self._check_kind(kind)
+        kept, pieces = None, _pieces(clip.num_frames, export.chunk)
+        if self._options.keep_chunks and len(pieces) > 1:
+            settings = {**asdict(self._options), **self._identity(loaded), **asdict(export), "weights": ""}
+            kept = KeptLatents(chunk_folder(NAME), key_of(request, settings))
+        begin = self._beginning(request.prompt, kind, request.seed, clip.fps, clip.num_frames)
+        stream = TransferStream(begin, kind, export.chunk, kept=kept)
         rgb, video = wp.empty_like(clip.rgb), request.controls[kind].video
-        painted, pieces = 0, 1 + -(-(clip.num_frames - 1) // 4)
-        for piece in range(pieces):
-            first, stop = max(0, 4 * piece - 3), min(4 * piece + 1, clip.num_frames)
-            told = _within(progress, _STEPS * piece, _STEPS * pieces)
-            pictures = stream.push(pick_frames(video, range(first, stop)), told)
+        painted = 0
+        for number, frames in enumerate(pieces):
+            told = _within(progress, STEPS * number, STEPS * len(pieces))
+            pictures = stream.push(pick_frames(video, frames), told)
             if not pictures.shape[0]:
                 pictures = stream.finish(told)
             wp.copy(rgb[painted : painted + pictures.shape[0]], pictures)
             painted += pictures.shape[0]
+        notes = _notes(request)
+        if kept is not None:
+            kept.drop()
+            notes = (*kept.notes(kept.done, len(pieces), "pieces"), *notes)
+        size = (clip.height, clip.width)
         effective = {
-            "num_steps": _STEPS,
+            "num_steps": STEPS,
             "guidance": 1.0,
             "seed": request.seed,
-            "size": padded(clip, _MULTIPLE),
+            "size": padded(clip, MULTIPLE),
             "fps": clip.fps,
             "weights": {kind.value: 1.0},
-            "window": self._memory[0],
-            "sinks": self._memory[1],
+            "chunk": export.chunk,
+            "window": export.window,
+            "sinks": export.sinks,
+            "prompt": self._text(request.prompt, kind, fps=clip.fps, num_frames=clip.num_frames, size=size),
         }
-        return Painted(rgb=rgb, effective=effective, notes=_notes(request))
+        return Painted(rgb=rgb, effective=effective, notes=notes)
 
     def _refuse(self, request: TransferRequest) -> None:
         from cosmos.bridge.transfer.registry import able
@@ -244,24 +238,15 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
             told = [weight if isinstance(weight, (int, float)) else "a map" for weight in weights]
             given = ", ".join(f"{kind}={weight}" for kind, weight in zip(kinds, told, strict=True))
             raise ModelError(
-                f"{_NAME} takes exactly one control, at weight 1, got {given}; {' or '.join(able('weights'))} can "
+                f"{NAME} takes exactly one control, at weight 1, got {given}; {' or '.join(able('weights'))} can "
                 "weigh several."
             )
 
 
-def _pieces(frames: int, wanted: int) -> int:
-    """Return how many latent frames so many waiting frames make, of which the next takes ``wanted``."""
-    return 0 if frames < wanted else 1 + (frames - wanted) // 4
-
-
-def _counted(progress: Optional[Progress], before: int, total: int) -> Callable[[int], None]:
-    """Return what a stream tells the steps of one latent frame, as progress."""
-
-    def tell(done: int) -> None:
-        if progress is not None:
-            progress("transfer", before + done, total)
-
-    return tell
+def _pieces(num_frames: int, chunk: int) -> list[range]:
+    """Return the frames of a clip that are painted together: the first alone, then four for each latent frame."""
+    rest = range(1, num_frames, 4 * chunk)
+    return [range(1), *(range(first, min(first + 4 * chunk, num_frames)) for first in rest)]
 
 
 def _within(progress: Optional[Progress], before: int, total: int) -> Optional[Progress]:
@@ -282,4 +267,4 @@ def _notes(request: TransferRequest) -> tuple[str, ...]:
     return tuple(notes)
 
 
-__all__ = ["CosmosSimTransfer", "SimTransferOptions", "TransferStream"]
+__all__ = ["CosmosSimTransfer", "SimTransferOptions"]

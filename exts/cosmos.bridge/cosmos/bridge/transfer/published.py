@@ -35,6 +35,9 @@ class PublishedOptions:
     cpu_offload: bool = False
     """Whether the blocks of the large nets wait in main memory and come to the device while they run: little memory,
     the same pictures, slower."""
+    keep_chunks: bool = True
+    """Whether what is painted of a long clip lies on disk until it is done, so that one that was stopped goes on there;
+    at most as much as the uncompressed frames."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +50,6 @@ class ChunkOptions(PublishedOptions):
     """Frames that a chunk shares with the one before, and is begun with."""
     vae_tiling: bool = False
     """Whether pictures are encoded and decoded in tiles: less memory, faint seams."""
-    keep_chunks: bool = True
-    """Whether finished chunks of a long clip lie on disk until it is done, so that one that was stopped goes on there;
-    as much as the uncompressed frames."""
 
     def __post_init__(self) -> None:
         if self.chunk_frames < 5 or self.chunk_frames % 4 != 1:
