@@ -25,6 +25,8 @@ GIVEN = {"edge": 0.5, "depth": 0.5}
 """Weights of the controls where nobody names others."""
 PHYSICAL = ("night", "fog", "snow", "heavy snow", "night snow", "dust")
 """Conditions whose light or contrast is measured."""
+_FINISHED = ("model", "model, prompt alone", "target")
+"""Pictures over which flakes and drops are drawn before the judge names their condition."""
 _SAMPLES = 4
 
 
@@ -84,7 +86,11 @@ def looks(
             "classic baseline": classic_baseline(frame, target[0], depth, extinction(conditions))[None],
             "target": target,
         }
-        names = judge.name(frame, sample.hints[0].numpy(), [picture[0] for picture in pictures.values()])
+        finished = {
+            name: still.finished(condition, picture) if name in _FINISHED else picture
+            for name, picture in pictures.items()
+        }
+        names = judge.name(frame, sample.hints[0].numpy(), [picture[0] for picture in finished.values()])
         for (picture, shown), name in zip(pictures.items(), names, strict=True):
             row = {
                 "picture": picture,

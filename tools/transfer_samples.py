@@ -12,8 +12,10 @@ import warp as wp
 
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
+from cosmos.bridge.kernels.finish import finish_pictures
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.transfer.embedded_view import SKY_OUTDOORS, finish_of, sky_share
 from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, sun_azimuth
 from cosmos.bridge.types import BUFFERS, Clip, Look, gather
 from cosmos.models.embedded.conditions import Conditions
@@ -74,6 +76,21 @@ class Stage:
             for time in self.times
         ]
         return np.stack(drawn)
+
+    def finished(self, condition: str, pictures: np.ndarray) -> np.ndarray:
+        """Draw flakes and drops over pictures, as the model does after its net; uint8 [T, H, W, 3]."""
+        drawn = wp.array(pictures, dtype=wp.uint8, device=self.clip.rgb.device)
+        finish_pictures(
+            drawn,
+            source=self.clip.rgb,
+            finish=finish_of(CONDITIONS[condition], min(1.0, sky_share(self.clip, 0) / SKY_OUTDOORS), self.seed),
+            times=np.arange(len(pictures)) / self.clip.fps,
+            first_frame=0,
+            depth=self.clip.depth,
+            kept=None,
+        )
+        done: np.ndarray = drawn.numpy()
+        return done
 
 
 @dataclass(kw_only=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cosmos.models.embedded.conditions import Conditions
     from cosmos.models.embedded.sampling import PaintInputs
 
-_SKY_OUTDOORS = 0.02
+SKY_OUTDOORS = 0.02
 """Share of a frame that must be sky for all flakes and drops to be there."""
 
 
@@ -124,7 +124,7 @@ class View:
             finish_pictures(
                 pictures[here],
                 source=clip.rgb[there],
-                finish=_finish(self.conditions, share, self._seed),
+                finish=finish_of(self.conditions, share, self._seed),
                 times=numbers / self._fps,
                 first_frame=int(numbers[0]),
                 depth=None if clip.depth is None else clip.depth[there],
@@ -137,8 +137,8 @@ class View:
     def _outdoors(self, clip: Clip, frame: int) -> float:
         """Return which share of what falls is seen in a frame: nothing falls before any sky was seen."""
         if self._falls and self.sky < 1.0:
-            self.sky = max(self.sky, _sky_share(clip, frame))
-        return min(1.0, self.sky / _SKY_OUTDOORS)
+            self.sky = max(self.sky, sky_share(clip, frame))
+        return min(1.0, self.sky / SKY_OUTDOORS)
 
 
 class _UsedWeights:
@@ -184,7 +184,7 @@ def _capped_weights(request: TransferRequest, frames: range) -> dict[ControlKind
     return {kind: stack[slot] for slot, kind in enumerate(kinds)}
 
 
-def _sky_share(clip: Clip, frame: int) -> float:
+def sky_share(clip: Clip, frame: int) -> float:
     """Return the share of a frame that met nothing; 1 without depth."""
     if clip.depth is None:
         return 1.0
@@ -205,7 +205,7 @@ def _kept(weights: dict[ControlKind, wp.array]) -> Optional[wp.array]:
     return wp.array(ramp * ramp * (3.0 - 2.0 * ramp), dtype=wp.float32, device=weights[ControlKind.VIS].device)
 
 
-def _finish(conditions: Conditions, outdoors: float, seed: int) -> Any:
+def finish_of(conditions: Conditions, outdoors: float, seed: int) -> Any:
     """Return what the last pass adds; ``outdoors`` is the share of what falls that is seen."""
     from cosmos.bridge.kernels.finish import Finish
 
@@ -220,4 +220,4 @@ def _finish(conditions: Conditions, outdoors: float, seed: int) -> Any:
     )
 
 
-__all__ = ["Part", "View"]
+__all__ = ["SKY_OUTDOORS", "Part", "View", "finish_of", "sky_share"]
