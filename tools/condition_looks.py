@@ -19,9 +19,7 @@ def draw(seed: int, out: Path, size: tuple[int, int], samples: int) -> bool:
     with opened(seed, size, 1) as stage:
         if stage is None or not stage.lies_open():
             return False
-        looks = {
-            condition: stage.finished(condition, stage.target(condition, samples))[0] for condition in CONDITIONS
-        }
+        looks = {condition: stage.finished(condition, stage.target(condition, samples))[0] for condition in CONDITIONS}
         hints = to_bytes(sample_of(stage, "overcast", looks["overcast"][None]).hints[0].numpy())
         write_pair(out / f"{seed:06d}.npz", rgb=stage.clip.rgb.numpy()[0], hints=hints, **looks)
     return True

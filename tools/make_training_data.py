@@ -23,7 +23,7 @@ import numpy as np
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.render.renderer import Renderer
-from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, view_azimuth
+from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import sample_conditions
 from cosmos.models.embedded.conditions import style_vector
@@ -46,8 +46,7 @@ def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, 
 def light_maps(renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look) -> np.ndarray:
     """Return the light maps of a view side by side: relit, white, mirror, air, open; uint8 [H, W, 14]."""
     maps = renderer.light(camera, time_code, look, size=size)
-    parts = [part.numpy() for part in (maps.relit, maps.white, maps.mirror, maps.air, maps.open)]
-    return np.concatenate([*parts[:-1], parts[-1][..., None]], axis=-1)
+    return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1)
 
 
 def render_scene(

@@ -11,7 +11,10 @@ SHAPE = (2, 60, 90, 3)
 
 def finished(device, finish, *, painted=80, source=200, frame=0, **buffers):
     pictures = wp.array(np.full(SHAPE, painted, np.uint8), dtype=wp.uint8, device=device)
-    buffers = {name: wp.array(value, dtype=wp.float32, device=device) for name, value in buffers.items()}
+    types = {"falling": wp.uint8}
+    buffers = {
+        name: wp.array(value, dtype=types.get(name, wp.float32), device=device) for name, value in buffers.items()
+    }
     finish_pictures(
         pictures,
         source=wp.array(np.full(SHAPE, source, np.uint8), dtype=wp.uint8, device=device),
@@ -45,6 +48,20 @@ def test_near_things_hide_what_falls_behind_them(device):
     near = finished(device, Finish(snow=1.0, rain=1.0, seed=1), depth=np.full(SHAPE[:3], 1.0))
     far = finished(device, Finish(snow=1.0, rain=1.0, seed=1), depth=np.full(SHAPE[:3], np.inf))
     assert (near == 80).all() and (far > 80).any()
+
+
+def test_nothing_falls_under_a_roof(device):
+    falling = np.full((2, 5, 4, 6), 255, np.uint8)
+    falling[..., :3] = 0  # the left half, at any depth
+    finish = Finish(snow=1.0, rain=1.0, seed=1)
+    everywhere = finished(device, finish)
+    part = finished(device, finish, falling=falling)
+    assert (part[:, :, :38] == 80).all() and (everywhere[:, :, :38] > 80).any()
+    np.testing.assert_array_equal(part[:, :, 53:], everywhere[:, :, 53:])
+    falling[..., :3], falling[:, 2:] = 255, 0  # nothing beyond the second layer, 3.2 m away
+    near, far = (finished(device, finish, falling=falling, depth=np.full(SHAPE[:3], z)) for z in (4.2, np.inf))
+    np.testing.assert_array_equal(near, far)
+    np.testing.assert_array_equal(near, finished(device, finish, depth=np.full(SHAPE[:3], 4.2)))
 
 
 def test_the_vignette_darkens_the_corners_only(device):

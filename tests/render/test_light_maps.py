@@ -8,6 +8,7 @@ from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
 
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.types import Camera, Look
+from cosmos.bridge.types.probe import FALLING_FIRST, FALLING_RATIO, FALLING_SHAPE
 
 SIZE = (36, 64)
 PLAIN = Look(detail=0.0, vignette=0.0, sun_elevation=40.0, sun_azimuth=200.0)
@@ -67,7 +68,8 @@ def draw(stage, device, look):
     names = {i: item.prim_path for i, item in frame.instances.items()}
     maps = renderer.light(camera(), 0.0, look)
     maps = {
-        name: getattr(maps, name).numpy().astype(int).copy() for name in ("relit", "white", "mirror", "air", "open")
+        name: getattr(maps, name).numpy().astype(int).copy()
+        for name in ("relit", "white", "mirror", "air", "open", "falling")
     }
     ground = np.isin(ids, [i for i, path in names.items() if path.endswith("Ground")])
     return renderer, depth, ground, maps
@@ -138,3 +140,37 @@ def test_under_a_roof_nothing_arrives_from_the_sky(yard, device):
     _, _, ground, maps = draw(yard, device, snow)
     assert (maps["open"][ground] == 0).mean() > 0.9  # near the roof's far rim it blows in
     assert not draw(yard, device, PLAIN)[3]["open"].any()  # nothing falls
+
+
+@pytest.mark.parametrize("up", ["Z", "Y"])
+def test_it_falls_in_the_air_that_no_roof_is_over(yard, device, up):
+    if up == "Y":
+        UsdGeom.SetStageUpAxis(yard, "Y")
+        yard.RemovePrim("/World/Ground")  # it stands upright now
+    yard.RemovePrim("/World/Block")
+    low, high = (-60.0, -1.0, 6.0), (0.0, 9.0, 6.5)  # the left half, from three metres before the camera on
+    turned = (low, high) if up == "Z" else ((low[0], 6.0, -high[1]), (high[0], 6.5, -low[1]))
+    slab(yard, "Roof", *turned)
+    renderer, eye = Renderer(yard, device=device, threads=1), camera(1.0)
+    if up == "Y":
+        view = np.eye(4)
+        view[:3, 3] = (0.0, 1.0, 4.0)  # the same place and way, y up
+        eye = replace(eye, cam_to_world=view)
+    falling = renderer.light(eye, 0.0, replace(PLAIN, rain=0.5)).falling.numpy()
+    layers, rows, columns = FALLING_SHAPE
+    away = FALLING_FIRST * FALLING_RATIO ** np.arange(layers)
+    across = ((np.arange(columns) + 0.5) / columns * SIZE[1] - 32) / 60.0
+    x, y = (away[:, None] * across[None]), -4.0 + away
+    roofed = (x < 0.0) & (x > -60.0) & ((y > -1.0) & (y < 9.0))[:, None]
+    above = (rows // 2, rows // 2 - 1, 0)  # at eye height and above, below the roof
+    height = 1.0 + away[:, None] * (18 - (np.array(above) + 0.5) / rows * SIZE[0])[None] / 60.0
+    for row, z in zip(above, height.T, strict=True):
+        told = z < 5.9
+        np.testing.assert_array_equal(falling[told, row] == 0, roofed[told], err_msg=f"row {row}")
+    assert set(np.unique(falling)) == {0, 255}
+    wall = ((-60.0, -2.0, 0.0), (60.0, -1.0, 7.0))  # two metres away, under no roof; what lies behind is not asked
+    if up == "Z":
+        slab(yard, "Wall", *wall)
+        falling = Renderer(yard, device=device, threads=1).light(eye, 0.0, replace(PLAIN, rain=0.5)).falling.numpy()
+        assert (falling[:, rows // 2] == 255).all()
+    assert not renderer.light(eye, 0.0, PLAIN).falling.numpy().any()  # nothing falls

@@ -11,6 +11,7 @@ import warp as wp
 from cosmos.bridge.errors import ModelError, ModelWeightsError
 from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
 from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, TransferRequest
+from cosmos.bridge.types.probe import FALLING_SHAPE
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +262,8 @@ class GreyLight:
             for name, channels in (("relit", 3), ("white", 3), ("mirror", 3), ("air", 4))
         }
         falls = wp.full(shape, self.levels.get("open", 90), dtype=wp.uint8, device="cpu")
-        return LightMaps(**maps, open=falls)
+        known = wp.full(FALLING_SHAPE, self.levels.get("falling", 255), dtype=wp.uint8, device="cpu")
+        return LightMaps(**maps, open=falls, falling=known)
 
     def close(self):
         pass
@@ -272,6 +274,15 @@ def test_each_light_map_reaches_the_pixels(model, ask, clip, name):
     lit, other = (replace(clip, probe=GreyLight(clip, **levels)) for levels in ({}, {name: 200}))
     assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=clip))).mean() > 0.01
     assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=other))).mean() > 0.002
+
+
+def test_nothing_falls_where_the_stage_says_that_a_roof_is(model, ask, clip):
+    roofed = model.transfer(ask(clip=replace(clip, probe=GreyLight(clip, falling=0)), prompt="heavy snow"))
+    snowy = model.transfer(ask(clip=replace(clip, probe=GreyLight(clip)), prompt="heavy snow"))
+    drawn = (roofed.rgb.numpy() != snowy.rgb.numpy()).any(axis=-1)
+    assert 0.003 < drawn.mean() < 0.5
+    said = "All that is seen lies under a roof, so no flakes or drops were drawn."
+    assert said in roofed.provenance.notes and said not in snowy.provenance.notes
 
 
 def test_the_stage_is_asked_for_the_light_of_the_prompt(model, ask, clip):

@@ -16,6 +16,7 @@ from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, TransferRequest, gather
 from cosmos.bridge.types.control import ControlSignals
+from cosmos.bridge.types.probe import FALLING_SHAPE
 from fake_clips import make_clip, make_controls
 
 FRAMES = 7
@@ -56,6 +57,7 @@ class Lamp:
             name: wp.array(rng.integers(0, 256, (*self.size, c), dtype=np.uint8), dtype=wp.uint8, device="cpu")
             for name, c in (("relit", 3), ("white", 3), ("mirror", 3), ("air", 4))
         }
+        maps["falling"] = wp.array(rng.integers(0, 256, FALLING_SHAPE, dtype=np.uint8), device="cpu")
         return LightMaps(**maps, open=wp.full(self.size, 200, dtype=wp.uint8, device="cpu"))
 
     def close(self):

@@ -17,6 +17,7 @@ from cosmos.bridge.config import OffloadPolicy
 from cosmos.bridge.errors import ConfigError, JobCancelled, ModelError
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlWeights, LightMaps, TransferRequest
+from cosmos.bridge.types.probe import FALLING_SHAPE
 from fake_clips import make_clip, make_controls
 
 WORKER = OffloadPolicy(placement="worker")
@@ -81,6 +82,7 @@ def test_a_clip_of_a_stage_brings_its_light_along(embedded):
             rng = np.random.default_rng(frame)
             names = {"relit": (3,), "white": (3,), "mirror": (3,), "air": (4,), "open": ()}
             maps = {name: rng.integers(0, 256, (36, 50, *end)).astype(np.uint8) for name, end in names.items()}
+            maps["falling"] = rng.integers(0, 256, FALLING_SHAPE).astype(np.uint8)
             return LightMaps(**{name: wp.array(array, device="cpu") for name, array in maps.items()})
 
         def close(self):

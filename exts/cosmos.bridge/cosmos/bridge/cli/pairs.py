@@ -270,7 +270,7 @@ class _Frames:
         from cosmos.models.embedded.pairs import to_bytes, write_pair
 
         clip, conditions = self._clip, self._conditions
-        hints, maps = light_inputs(
+        hints, maps, _ = light_inputs(
             clip,
             range(frame, frame + 1),
             conditions=conditions,

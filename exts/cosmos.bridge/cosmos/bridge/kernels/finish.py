@@ -7,6 +7,7 @@ seeded, falling over time, and hidden behind what is nearer than they are.
 # mypy: disable-error-code="misc,operator"
 # (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
 
+import math
 from dataclasses import dataclass
 from typing import Optional
 
@@ -15,6 +16,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
 from cosmos.bridge.kernels.surface_noise import lattice
+from cosmos.bridge.types.probe import FALLING_FIRST, FALLING_RATIO
 
 wp.set_module_options(quick_options())
 
@@ -38,8 +40,41 @@ class Finish:
 
 
 @wp.func
+def _falls(
+    falling: wp.array(dtype=wp.uint8, ndim=4), t: wp.int32, across: wp.float32, down: wp.float32, distance: wp.float32
+) -> wp.float32:
+    """Share of what falls that is in the air there; all of it where nobody knows."""
+    if falling.shape[0] == 0:
+        return wp.float32(1.0)
+    rows = falling.shape[2]
+    columns = falling.shape[3]
+    # The nearest layer; between the middles of four cells.
+    deep = wp.log(distance / wp.static(FALLING_FIRST)) / wp.static(math.log(FALLING_RATIO))
+    layer = wp.clamp(wp.int32(wp.floor(deep + 0.5)), 0, falling.shape[1] - 1)
+    x = wp.clamp(across * wp.float32(columns) - 0.5, 0.0, wp.float32(columns - 1))
+    y = wp.clamp(down * wp.float32(rows) - 0.5, 0.0, wp.float32(rows - 1))
+    left = wp.min(wp.int32(x), wp.max(columns - 2, 0))
+    top = wp.min(wp.int32(y), wp.max(rows - 2, 0))
+    right = wp.min(left + 1, columns - 1)
+    bottom = wp.min(top + 1, rows - 1)
+    fx = x - wp.float32(left)
+    fy = y - wp.float32(top)
+    above = wp.lerp(wp.float32(falling[t, layer, top, left]), wp.float32(falling[t, layer, top, right]), fx)
+    below = wp.lerp(wp.float32(falling[t, layer, bottom, left]), wp.float32(falling[t, layer, bottom, right]), fx)
+    return wp.lerp(above, below, fy) / 255.0
+
+
+@wp.func
 def _flakes(
-    u: wp.float32, v: wp.float32, time: wp.float32, far: wp.float32, amount: wp.float32, seed: wp.uint32
+    u: wp.float32,
+    v: wp.float32,
+    time: wp.float32,
+    far: wp.float32,
+    amount: wp.float32,
+    seed: wp.uint32,
+    falling: wp.array(dtype=wp.uint8, ndim=4),
+    t: wp.int32,
+    across: wp.float32,
 ) -> wp.float32:
     # u and v in picture heights; six layers from near and big to far and small.
     cover = wp.float32(0.0)
@@ -58,13 +93,23 @@ def _flakes(
                 dy = (y - wp.floor(y) - 0.25 - 0.5 * lattice(column, row, layer + 32, seed)) * 0.7
                 near = wp.sqrt(dx * dx + dy * dy) / size
                 blur = 0.5 + 0.6 / distance
-                cover = wp.max(cover, 0.75 * wp.clamp((1.0 - near) / blur + 0.5, 0.0, 1.0))
+                flake = 0.75 * wp.clamp((1.0 - near) / blur + 0.5, 0.0, 1.0)
+                if flake > cover:
+                    cover = wp.max(cover, flake * _falls(falling, t, u * across, v, distance))
     return cover
 
 
 @wp.func
 def _streaks(
-    u: wp.float32, v: wp.float32, time: wp.float32, far: wp.float32, amount: wp.float32, seed: wp.uint32
+    u: wp.float32,
+    v: wp.float32,
+    time: wp.float32,
+    far: wp.float32,
+    amount: wp.float32,
+    seed: wp.uint32,
+    falling: wp.array(dtype=wp.uint8, ndim=4),
+    t: wp.int32,
+    across: wp.float32,
 ) -> wp.float32:
     cover = wp.float32(0.0)
     for layer in range(5):
@@ -83,7 +128,9 @@ def _streaks(
                 along = y - wp.floor(y)
                 fade = wp.clamp(4.0 * along * (1.0 - along), 0.0, 1.0)
                 strength = 0.10 + 0.16 * lattice(column, row, layer + 32, seed)
-                cover = wp.max(cover, strength * fade * wp.clamp(1.6 - dx / thin, 0.0, 1.0))
+                streak = strength * fade * wp.clamp(1.6 - dx / thin, 0.0, 1.0)
+                if streak > cover:
+                    cover = wp.max(cover, streak * _falls(falling, t, u * across, v, distance))
     return cover
 
 
@@ -95,6 +142,7 @@ def _finish_pixel(
     source: wp.array(dtype=wp.uint8, ndim=4),
     depth: wp.array(dtype=wp.float32, ndim=3),
     kept: wp.array(dtype=wp.float32, ndim=3),
+    falling: wp.array(dtype=wp.uint8, ndim=4),
     has_depth: wp.int32,
     has_kept: wp.int32,
     times: wp.array(dtype=wp.float32, ndim=1),
@@ -116,9 +164,9 @@ def _finish_pixel(
     snow = wp.float32(0.0)
     rain = wp.float32(0.0)
     if strengths[0] > 0.0:
-        snow = _flakes(u, v, times[t], far, strengths[0], seed)
+        snow = _flakes(u, v, times[t], far, strengths[0], seed, falling, t, height / width)
     if strengths[1] > 0.0:
-        rain = _streaks(u, v, times[t], far, strengths[1], seed)
+        rain = _streaks(u, v, times[t], far, strengths[1], seed, falling, t, height / width)
     dx = (2.0 * (wp.float32(x) + 0.5) - width) / wp.sqrt(width * width + height * height)
     dy = (2.0 * (wp.float32(y) + 0.5) - height) / wp.sqrt(width * width + height * height)
     rim = dx * dx + dy * dy
@@ -148,6 +196,7 @@ def _finish_kernel(
     source: wp.array(dtype=wp.uint8, ndim=4),
     depth: wp.array(dtype=wp.float32, ndim=3),
     kept: wp.array(dtype=wp.float32, ndim=3),
+    falling: wp.array(dtype=wp.uint8, ndim=4),
     has_depth: wp.int32,
     has_kept: wp.int32,
     times: wp.array(dtype=wp.float32, ndim=1),
@@ -170,6 +219,7 @@ def _finish_kernel(
             source,
             depth,
             kept,
+            falling,
             has_depth,
             has_kept,
             times,
@@ -189,6 +239,7 @@ def finish_pictures(
     first_frame: int,
     depth: Optional[wp.array] = None,
     kept: Optional[wp.array] = None,
+    falling: Optional[wp.array] = None,
 ) -> None:
     """Draw the last pass onto pictures, in place.
 
@@ -200,6 +251,8 @@ def finish_pictures(
         first_frame: Number of the first frame in its clip; decides the grain.
         depth: Distance to the image plane [m], float32, shape [F, H, W]; flakes fall before all of it where ``None``.
         kept: How much of the source stays at each pixel, float32 in [0, 1], shape [F, H, W].
+        falling: Where in the air rain and snow fall, `LightMaps.falling` of each frame, uint8, shape [F, S, h, w];
+            everywhere where ``None``.
 
     Raises:
         ValueError: If shapes do not go together.
@@ -213,10 +266,16 @@ def finish_pictures(
     for name, array in (("depth", depth), ("kept", kept)):
         if array is not None and tuple(array.shape) != shape[:3]:
             raise ValueError(f"finish_pictures needs {name} {list(shape[:3])}, got {list(array.shape)}.")
+    if falling is not None and (len(falling.shape) != 4 or falling.shape[0] != shape[0] or falling.size == 0):
+        raise ValueError(
+            f"finish_pictures needs falling as uint8 [{shape[0]}, S, h, w], got {list(falling.shape)} for "
+            f"{shape[0]} frames."
+        )
     if np.shape(times) != shape[:1]:
         raise ValueError(f"finish_pictures needs a time a frame, got {np.shape(times)} for {shape[0]} frames.")
     device = pictures.device
     nothing = wp.empty((0, 0, 0), dtype=wp.float32, device=device)
+    nowhere = wp.empty((0, 0, 0, 0), dtype=wp.uint8, device=device)
     strengths = np.array([finish.snow, finish.rain, finish.light, finish.noise, finish.vignette], dtype=np.float32)
     launch_runs(
         _finish_kernel,
@@ -225,6 +284,7 @@ def finish_pictures(
             source,
             nothing if depth is None else depth,
             nothing if kept is None else kept,
+            nowhere if falling is None else falling,
             int(depth is not None),
             int(kept is not None),
             wp.array(np.asarray(times, dtype=np.float32), dtype=wp.float32, device=device),

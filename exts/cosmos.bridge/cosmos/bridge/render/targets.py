@@ -9,6 +9,7 @@ from typing import Any
 import warp as wp
 
 from cosmos.bridge.types import BUFFERS, Camera, LightMaps
+from cosmos.bridge.types.probe import FALLING_SHAPE
 
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
 _MAPS = {"relit": 3, "white": 3, "mirror": 3, "air": 4}
@@ -52,7 +53,8 @@ class Targets:
         size = (camera.height, camera.width)
         if size not in self._maps:
             maps = {name: self._empty((*size, channels), wp.uint8) for name, channels in _MAPS.items()}
-            self._maps[size] = (self._seen(size), LightMaps(**maps, open=self._empty(size, wp.uint8)))
+            maps |= {"open": self._empty(size, wp.uint8), "falling": self._empty(FALLING_SHAPE, wp.uint8)}
+            self._maps[size] = (self._seen(size), LightMaps(**maps))
         return self._maps[size]
 
     def clear(self) -> None:

@@ -442,8 +442,9 @@ def _notes(request: TransferRequest, reading: Reading, view: View) -> tuple[str,
     elif ControlKind.DEPTH not in used.least:
         notes.append("The depth has no weight: fog by distance, shadows, snow cover and puddles could not be placed.")
     falls = max(reading.conditions.snow, reading.conditions.rain) > 0.0
-    if falls and view.sky == 0.0:
-        notes.append("No sky is seen, so no flakes or drops were drawn.")
+    if falls and view.outdoors == 0.0:
+        why = "No sky is seen" if request.clip.probe is None else "All that is seen lies under a roof"
+        notes.append(f"{why}, so no flakes or drops were drawn.")
     if used.least.get(ControlKind.VIS, 0.0) > 0.95:
         notes.append("A vis weight of 1 everywhere keeps the appearance; the prompt has little or no effect.")
     return tuple(notes)

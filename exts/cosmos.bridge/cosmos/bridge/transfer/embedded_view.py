@@ -41,6 +41,8 @@ class Part:
     """What the net is told."""
     weights: dict[ControlKind, wp.array]
     """Weight maps whose sum is at most 1, float32, shape [F, H, W]."""
+    falling: Optional[wp.array] = None
+    """Where rain and snow fall, `LightMaps.falling` of each frame; ``None`` where nothing does or nobody knows."""
 
     @property
     def likeness(self) -> tuple[Any, ...]:
@@ -63,8 +65,8 @@ class View:
         self.conditions = conditions
         self.used = _UsedWeights()
         """Control weights so far."""
-        self.sky = 0.0
-        """Largest share of a frame so far that met nothing, where something falls; 1 without depth."""
+        self.outdoors = 0.0
+        """Largest share so far of what falls that a frame may show, in [0, 1]; 0 where nothing falls."""
         self._seed, self._fps = seed, fps
         self._painted = 0
         self._fixed: Optional[tuple[float, float]] = None
@@ -91,7 +93,7 @@ class View:
             self._fixed = sun_azimuth(clip, self.conditions), ground_height(clip)
         azimuth, ground = self._fixed
         weights = _capped_weights(request, frames)
-        hints, maps = light_inputs(
+        hints, maps, falling = light_inputs(
             clip, frames, conditions=self.conditions, azimuth=azimuth, ground=ground, seed=self._seed, room=room
         )
 
@@ -105,7 +107,8 @@ class View:
             hints=None if hints is None else to_device(hints),
             maps=None if maps is None else to_device(maps),
         )
-        return Part(view=self, clip=clip, frames=frames, inputs=inputs, weights=weights)
+        told = None if falling is None or not self._falls else wp.from_torch(falling)
+        return Part(view=self, clip=clip, frames=frames, inputs=inputs, weights=weights, falling=told)
 
     def finish(self, part: Part, painted: torch.Tensor, rgb: wp.array) -> None:
         """Write what the net painted into ``rgb`` [F, H, W, 3], with what is drawn after it; parts come in order."""
@@ -116,7 +119,7 @@ class View:
 
         clip, first = part.clip, part.frames.start
         pictures = tensor_to_video(painted.to(wp.device_to_torch(rgb.device)))
-        kept, outdoors = _kept(part.weights), [self._outdoors(clip, frame) for frame in part.frames]
+        kept, outdoors = _kept(part.weights), [self._outdoors_in(part, frame) for frame in part.frames]
         for share, run in groupby(range(len(outdoors)), key=outdoors.__getitem__):
             same = list(run)
             here, there = slice(same[0], same[-1] + 1), slice(first + same[0], first + same[-1] + 1)
@@ -129,16 +132,26 @@ class View:
                 first_frame=int(numbers[0]),
                 depth=None if clip.depth is None else clip.depth[there],
                 kept=None if kept is None else kept[here],
+                falling=None if part.falling is None else part.falling[here],
             )
         wp.copy(rgb, pictures)
         self.used.add(part.weights)
         self._painted += len(part.frames)
 
-    def _outdoors(self, clip: Clip, frame: int) -> float:
-        """Return which share of what falls is seen in a frame: nothing falls before any sky was seen."""
-        if self._falls and self.sky < 1.0:
-            self.sky = max(self.sky, sky_share(clip, frame))
-        return min(1.0, self.sky / SKY_OUTDOORS)
+    def _outdoors_in(self, part: Part, frame: int) -> float:
+        """Return which share of what falls a frame may show: all where it is known where it falls.
+
+        Else nothing falls before any sky was seen.
+        """
+        if not self._falls:
+            return 0.0
+        if part.falling is not None:
+            if self.outdoors < 1.0 and part.falling[frame - part.frames.start].numpy().any():
+                self.outdoors = 1.0
+            return 1.0
+        if self.outdoors < 1.0:
+            self.outdoors = max(self.outdoors, min(1.0, sky_share(part.clip, frame) / SKY_OUTDOORS))
+        return self.outdoors
 
 
 class _UsedWeights:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.transfer.aside import Room
-from cosmos.bridge.types import Camera, Clip, Look, UpAxis
+from cosmos.bridge.types import Camera, Clip, LightMaps, Look, UpAxis
+from cosmos.bridge.types.probe import FALLING_SHAPE
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +93,7 @@ def light_inputs(
     ground: float,
     seed: int,
     room: Optional[Room] = None,
-) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor]]:
+) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor], Optional[torch.Tensor]]:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
     Args:
@@ -105,15 +106,16 @@ def light_inputs(
         room: Memory for both; new memory where ``None``.
 
     Returns:
-        Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; and light
-        maps, uint8, shape [F, H, W, 14], or ``None`` where the stage cannot be asked.
+        Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; light maps,
+        uint8, shape [F, H, W, 14], and where rain and snow fall, uint8, shape [F, *FALLING_SHAPE], both ``None`` where
+        the stage cannot be asked.
     """
     import torch
     import warp as wp
 
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
-    hints = maps = None
+    hints = maps = falling = None
     if clip.depth is not None:
         hints = room.take("hints", (*size, _HINTS), dtype=torch.float32, device=device)
         clip_hints(
@@ -127,10 +129,12 @@ def light_inputs(
         )
     if clip.probe is not None:
         maps = room.take("maps", (*size, _MAPS), dtype=torch.uint8, device=device)
+        falling = torch.empty((len(frames), *FALLING_SHAPE), dtype=torch.uint8, device=device)
         told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
-        for index, parts in enumerate(told):
-            torch.cat([wp.to_torch(part) for part in parts], dim=-1, out=maps[index])
-    return hints, maps
+        for index, light in enumerate(told):
+            torch.cat([wp.to_torch(part) for part in channels_of(light)], dim=-1, out=maps[index])
+            falling[index] = wp.to_torch(light.falling)
+    return hints, maps, falling
 
 
 def clip_hints(
@@ -197,10 +201,8 @@ def clip_hints(
     return light, wear
 
 
-def clip_maps(
-    clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, seed: int
-) -> Iterator[tuple[wp.array, ...]]:
-    """Yield the light maps of some frames: relit, white, mirror, air, open; each valid until the next are asked for.
+def clip_maps(clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, seed: int) -> Iterator[LightMaps]:
+    """Yield the light maps of some frames; each valid until the next are asked for.
 
     Args:
         clip: The clip; nothing comes of one without a light probe.
@@ -213,8 +215,12 @@ def clip_maps(
         return
     look = look_of(conditions, azimuth=azimuth, seed=seed)
     for frame in frames:
-        maps = clip.probe.light(frame, look)
-        yield maps.relit, maps.white, maps.mirror, maps.air, maps.open.reshape((clip.height, clip.width, 1))
+        yield clip.probe.light(frame, look)
+
+
+def channels_of(maps: LightMaps) -> tuple[wp.array, ...]:
+    """Return what the net sees of light maps, in order: relit, white, mirror, air, open; uint8, shape [H, W, C]."""
+    return maps.relit, maps.white, maps.mirror, maps.air, maps.open.reshape((*maps.open.shape, 1))
 
 
 def look_of(conditions: Conditions, *, azimuth: float, seed: int) -> Look:
@@ -256,6 +262,7 @@ def _ground_plane(vector: np.ndarray, up_axis: UpAxis) -> tuple[float, float]:
 
 
 __all__ = [
+    "channels_of",
     "clip_hints",
     "clip_maps",
     "direction",

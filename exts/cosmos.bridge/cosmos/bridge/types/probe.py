@@ -10,6 +10,11 @@ from cosmos.bridge.types.look import Look
 if TYPE_CHECKING:
     import warp as wp
 
+FALLING_SHAPE = (5, 18, 32)
+"""Layers, rows and columns of `LightMaps.falling`."""
+FALLING_FIRST, FALLING_RATIO = 1.8, 1.75
+"""Depth of the first layer of `LightMaps.falling` [m], and how many times as deep each next one is."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LightMaps:
@@ -29,6 +34,10 @@ class LightMaps:
     where nothing is met."""
     open: wp.array
     """Which share of what falls from the sky arrives there, uint8, shape [H, W]; 0 where no rain or snow falls."""
+    falling: wp.array
+    """Which share of what falls is in the air before the camera, uint8, shape ``FALLING_SHAPE``: layers that lie
+    ``FALLING_FIRST`` times powers of ``FALLING_RATIO`` deep [m], each in cells of the picture; 0 where neither rain nor
+    snow falls."""
 
 
 class LightProbe(Protocol):
@@ -51,4 +60,4 @@ class LightProbe(Protocol):
         ...
 
 
-__all__ = ["LightMaps", "LightProbe"]
+__all__ = ["FALLING_FIRST", "FALLING_RATIO", "FALLING_SHAPE", "LightMaps", "LightProbe"]

@@ -188,6 +188,12 @@ class Painter:
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         falls = look.rain > 0.0 or look.snow > 0.0
         fill_balls(self._bands, scene, arriving, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
+        if falls:
+            from cosmos.bridge.render.draw.falling import find_falling
+
+            find_falling(self._bands, frame.world, frame.view, seen[1], maps.falling, y_up=self._scene.up_axis == "Y")
+        else:
+            maps.falling.zero_()
 
     def _frame(
         self,
