@@ -3,10 +3,13 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.kernels.boundary import color_gradient, shift_scores, thin_edges
+from cosmos.bridge.kernels.boundary import color_gradient, thin_edges
+from cosmos.bridge.kernels.shifts import shift_scores
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 3), (2, 1, 8, 3), (1, 7, 1, 1), (3, 11, 19, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 3), (2, 1, 8, 3), (1, 7, 1, 1), (3, 11, 19, 3), (2, 9, 700, 2), (1, 5, 2, 4)]
+)
 def test_color_gradient_matches_cv2_sobel_of_the_strongest_channel(device, shape):
     video = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     got = color_gradient(wp.array(video, dtype=wp.uint8, device=device)).numpy()
@@ -37,11 +40,11 @@ def shift_scores_numpy(gradient, sites, normals, ceilings, segments, radius):
     return out
 
 
-@pytest.mark.parametrize("radius", [0, 1, 3])
-def test_shift_scores_match_numpy(device, radius):
+@pytest.mark.parametrize(("radius", "width"), [(0, 7), (1, 7), (3, 7), (6, 60), (10, 60)])
+def test_shift_scores_match_numpy(device, radius, width):
     rng = np.random.default_rng(2)
-    gradient = rng.normal(0, 10, (2, 5, 7, 2)).astype(np.float32)
-    sites = np.stack([rng.integers(0, n, 20) for n in (2, 5, 7)], axis=1).astype(np.int32)
+    gradient = rng.normal(0, 10, (2, 5, width, 2)).astype(np.float32)
+    sites = np.stack([rng.integers(0, n, 20) for n in (2, 5, width)], axis=1).astype(np.int32)
     normals = rng.normal(0, 1, (20, 2)).astype(np.float32)
     ceilings = rng.uniform(0, 20, 20).astype(np.float32)
     segments = np.array([0, 4, 4, 20], np.int32)
@@ -81,7 +84,7 @@ def thin_edges_numpy(gradient, faint, full, beside):
     return np.take_along_axis(choices, best[None, ..., None], 0)[0]
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (2, 13, 17)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 9), (2, 13, 17), (2, 21, 300)])
 def test_thin_edges_match_float64_numpy(device, shape):
     gradient = np.random.default_rng(7).normal(0, 4, (*shape, 2)).astype(np.float32)
     edges = thin_edges(wp.array(gradient, dtype=wp.float32, device=device), faint=1.5, full=6.0, beside=0.5).numpy()
@@ -121,6 +124,20 @@ def test_shift_scores_peak_where_the_edge_went(device):
     ).numpy()[0]
     best = np.argwhere(scores >= 0.999 * scores.max()) - 5
     assert [3, -2] in best.tolist() and np.abs(best - [3, -2]).max() <= 1
+
+
+def test_views_of_pictures_and_gradients_are_taken(device):
+    video = np.random.default_rng(8).integers(0, 256, (2, 6, 20, 3), dtype=np.uint8)
+    given = wp.array(video, dtype=wp.uint8, device=device)[:, :, ::2]
+    room = wp.zeros((2, 6, 20, 2), dtype=wp.float32, device=device)
+    gradient = color_gradient(given, out=room[:, :, ::2])
+    wanted = color_gradient(wp.array(video[:, :, ::2].copy(), dtype=wp.uint8, device=device)).numpy()
+    np.testing.assert_array_equal(gradient.numpy(), wanted)
+    np.testing.assert_array_equal(room.numpy()[:, :, 1::2], 0.0)
+    edges = thin_edges(gradient, faint=1.0, full=6.0).numpy()
+    for frame, expected in zip(edges, wanted.astype(np.float64), strict=True):
+        lengths = (np.linalg.norm(field, axis=-1) for field in (frame, thin_edges_numpy(expected, 1.0, 6.0, 0.5)))
+        np.testing.assert_allclose(*lengths, atol=1e-5)
 
 
 def test_launchers_refuse_what_does_not_fit(device):

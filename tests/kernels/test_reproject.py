@@ -45,6 +45,19 @@ def test_fetch_matches_numpy(device, shape):
     np.testing.assert_allclose(fetched.numpy().astype(float), expected, atol=0.502)
 
 
+@pytest.mark.parametrize("step", [2, 3, 40])
+def test_fetch_of_some_rows_and_columns_alone(device, step):
+    rng = np.random.default_rng(6)
+    previous = rng.integers(0, 256, (2, 11, 26, 3), dtype=np.uint8)
+    motion = rng.normal(0.0, 3.0, (2, 11, 26, 2)).astype(np.float32)
+    previous_array, motion_array = arrays(device, previous, motion)
+    fetched, inside = fetch_along_motion(previous_array, motion_array, step=step)
+    expected, expected_inside = fetch_numpy(previous, motion)
+    np.testing.assert_array_equal(inside.numpy(), expected_inside[:, ::step, ::step])
+    np.testing.assert_allclose(fetched.numpy().astype(float), expected[:, ::step, ::step], atol=0.502)
+    np.testing.assert_array_equal(seen_before(motion_array, step=step).numpy(), expected_inside[:, ::step, ::step])
+
+
 def test_fetch_matches_cv2_remap(device):
     rng = np.random.default_rng(4)
     previous = cv2.GaussianBlur(rng.integers(0, 256, (48, 80, 3), dtype=np.uint8), (0, 0), 1.0)
@@ -82,6 +95,8 @@ def test_fetch_refuses_what_does_not_fit(device):
         fetch_along_motion(motion, motion)
     with pytest.raises(ValueError, match=r"motion as float32 \[1, 4, 5, 2\], got float32 \[1, 4, 4, 2\]"):
         fetch_along_motion(previous, motion[:, :, :4])
+    with pytest.raises(ValueError, match=r"fetch_along_motion needs step >= 1 \[px\], got 0"):
+        fetch_along_motion(previous, motion, step=0)
     with pytest.raises(ValueError, match="needs out as uint8"):
         fetch_along_motion(previous, motion, out=previous[:, :2])
 

@@ -38,6 +38,8 @@ SURE: Mapping[str, tuple[float, float]] = {
 }
 """Check -> range, in its unit, in which it proves a label; between that and its bar nobody knows."""
 _UNKNOWN = LABEL_STATES.index("unknown")
+_FAILED, _PASSED = 1, 2
+"""What a check saw; 0 where it saw nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,19 +159,26 @@ class _Board:
         self, num_frames: int, checks: tuple[str, ...], scores: Optional[Scores], findings: Sequence[Finding]
     ) -> None:
         self._frames, self._checks = num_frames, checks
-        self._known: dict[object, np.ndarray] = {}
-        self._cells: dict[tuple[str, int, int], tuple[bool, float]] = {}
+        self._known: dict[object, tuple[np.ndarray, ...]] = {}
+        self._seen: dict[tuple[str, int], np.ndarray] = {}
         if scores is not None:
             for check, frame, instance, value, passed in zip(
                 scores.check.tolist(), scores.frame.tolist(), scores.instance.tolist(), scores.value.tolist(),
                 scores.passed.tolist(), strict=True,
             ):  # fmt: skip
-                self._cells[scores.checks[check], frame, instance] = passed, value
+                self._of(scores.checks[check], instance)[frame] = 1 + passed, value
         for finding in findings:
             if finding.severity == "reject" and finding.check in checks:
                 instance = WHOLE_FRAME if finding.instance is None else finding.instance
+                seen = self._of(finding.check, instance)
                 for frame in finding.frames or range(num_frames):
-                    self._cells[finding.check, frame, instance] = False, finding.value
+                    seen[frame] = _FAILED, finding.value
+
+    def _of(self, check: str, instance: int) -> np.ndarray:
+        """What a check saw of an instance in every frame: nothing, a failure or a pass, and its score, shape [T, 2]."""
+        if (check, instance) not in self._seen:
+            self._seen[check, instance] = np.zeros((self._frames, 2))
+        return self._seen[check, instance]
 
     def apply(self, kind: str, rule: Rule, ids: np.ndarray) -> CarriedLabel:
         """Decide one kind of label in every frame, for every column."""
@@ -177,34 +186,39 @@ class _Board:
         things, which = np.unique(columns, return_inverse=True)
         needs = (rule.scope, rule.frame, rule.instance, rule.proof, rule.passed, rule.failed, rule.both)
         if needs not in self._known:
-            cells = [[self._decide(rule, frame, thing) for thing in things.tolist()] for frame in range(self._frames)]
-            table = np.array(cells, np.float64).reshape(self._frames, len(things), 3)
-            self._known[needs] = table[:, which]
-        found = self._known[needs]
+            self._known[needs] = tuple(table[:, which] for table in self._decide(rule, things.tolist()))
+        state, check, score = self._known[needs]
         return CarriedLabel(
             kind=kind,
-            state=found[..., 0].astype(np.uint8),
-            check=found[..., 1].astype(np.int16),
-            score=found[..., 2].astype(np.float32),
+            state=state.astype(np.uint8),
+            check=check.astype(np.int16),
+            score=score.astype(np.float32),
         )
 
-    def _decide(self, rule: Rule, frame: int, thing: int) -> tuple[int, int, float]:
-        """State, deciding check and its score."""
+    def _decide(self, rule: Rule, things: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """State, deciding check and its score of every frame and thing: the first to fail, else the first to prove."""
+        shape = (self._frames, len(things))
         if not rule.frame and not rule.instance:
-            return LABEL_STATES.index(rule.passed), -1, float("nan")
-        proof: Optional[tuple[int, int, float]] = None
-        for moment in (frame, frame - 1) if rule.both and frame else (frame,):
-            for name, owner in (*((n, WHOLE_FRAME) for n in rule.frame), *((n, thing) for n in rule.instance)):
-                cell = self._cells.get((name, moment, owner))
-                if cell is None:
-                    continue
-                passed, value = cell
-                if not passed:
-                    return LABEL_STATES.index(rule.failed), self._checks.index(name), value
+            return np.full(shape, LABEL_STATES.index(rule.passed)), np.full(shape, -1), np.full(shape, np.nan)
+        failed, proved = np.zeros(shape, bool), np.zeros(shape, bool)
+        checks, scores = np.full((2, *shape), -1), np.full((2, *shape), np.nan)
+        for late in range(1 + rule.both):
+            for name in (*rule.frame, *rule.instance):
+                seen = np.zeros((*shape, 2))
+                for column, owner in enumerate([WHOLE_FRAME] * len(things) if name in rule.frame else things):
+                    told = self._seen.get((name, owner))
+                    if told is not None:
+                        seen[late:, column] = told[: self._frames - late]
+                fails = (seen[..., 0] == _FAILED) & ~failed
                 low, high = SURE.get(name, (float("-inf"), float("inf")))
-                if name in rule.proof and moment == frame and proof is None and low <= value <= high:
-                    proof = LABEL_STATES.index(rule.passed), self._checks.index(name), value
-        return proof or (_UNKNOWN, -1, float("nan"))
+                proves = (seen[..., 0] == _PASSED) & (seen[..., 1] >= low) & (seen[..., 1] <= high) & ~proved
+                proves &= name in rule.proof and late == 0
+                for slot, found, known in ((0, fails, failed), (1, proves, proved)):
+                    checks[slot][found], scores[slot][found] = self._checks.index(name), seen[found, 1]
+                    known |= found
+        state = np.where(proved, LABEL_STATES.index(rule.passed), _UNKNOWN)
+        state = np.where(failed, LABEL_STATES.index(rule.failed), state)
+        return state, np.where(failed, *checks), np.where(failed, *scores)
 
 
 def thing_ids(parts: Sequence[Instance], things: Sequence[Instance], thing_of: np.ndarray) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Boundaries: colour gradients of a video, the edges in them, how well they lie on given pixels under small shifts."""
+"""Boundaries: colour gradients of a video, and the edges in them."""
 
 # mypy: disable-error-code="misc"
 # (wp.tid() gives as many indices as the launch has axes)
@@ -7,38 +7,73 @@ from typing import Optional
 
 import warp as wp
 
+from cosmos.bridge.kernels.runs import launch_runs
+
 wp.set_module_options({"enable_backward": False})
+
+_RUN = 1024
+"""Pixels that one thread of a CPU launch works on: rows of them are taken many at a time."""
+
+
+@wp.func_native("""
+    const int channels = video.shape[3], width = video.shape[2], height = video.shape[1];
+    for (int i = begin; i < end;) {
+        const int row = i / width, start = i - row * width, t = row / height, y = row - t * height;
+        const int stop = end - i < width - start ? start + end - i : width;
+        const unsigned char* here = (const unsigned char*)video.data + (size_t)t * video.strides[0]
+            + (size_t)y * video.strides[1];
+        const unsigned char* above = y > 0 ? here - video.strides[1] : here;
+        const unsigned char* below = y < height - 1 ? here + video.strides[1] : here;
+        float* out = (float*)((char*)gradient_out.data + (size_t)t * gradient_out.strides[0]
+            + (size_t)y * gradient_out.strides[1]);
+        auto pixel = [&](int x, int left, int right, const int count) {
+            int strongest = -1, best_x = 0, best_y = 0;
+            for (int c = 0; c < count; ++c) {
+                const int l = left * count + c, m = x * count + c, r = right * count + c;
+                const int a = above[l], b = above[r], d = below[l], e = below[r];
+                const int gx = b - a + e - d + 2 * ((int)here[r] - (int)here[l]);
+                const int gy = d - a + e - b + 2 * ((int)below[m] - (int)above[m]);
+                const int power = gx * gx + gy * gy;
+                best_x = power > strongest ? gx : best_x;
+                best_y = power > strongest ? gy : best_y;
+                strongest = power > strongest ? power : strongest;
+            }
+            out[2 * x] = (float)best_x * 0.125f;
+            out[2 * x + 1] = (float)best_y * 0.125f;
+        };
+        auto pixels = [&](const int count) {
+            if (start == 0) pixel(0, 0, width > 1 ? 1 : 0, count);
+            const int first = start > 1 ? start : 1, last = stop < width - 1 ? stop : width - 1;
+            for (int x = first; x < last; ++x) pixel(x, x - 1, x + 1, count);
+            if (stop == width && width > 1) pixel(width - 1, width - 2, width - 1, count);
+        };
+        if (channels == 3) pixels(3);
+        else if (channels == 2) pixels(2);
+        else pixels(channels);
+        i += stop - start;
+    }
+""")
+def _fill_gradient(
+    begin: wp.int32,
+    end: wp.int32,
+    video: wp.array(dtype=wp.uint8, ndim=4),
+    gradient_out: wp.array(dtype=wp.float32, ndim=4),
+):
+    """Fill the gradients of some pixels, which lie one after the other, with their channels side by side."""
 
 
 @wp.kernel
 def _color_gradient_kernel(
     # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     video: wp.array4d(dtype=wp.uint8),
     # out
     gradient_out: wp.array4d(dtype=wp.float32),
 ):
-    t, y, x = wp.tid()
-    left = wp.max(x - 1, 0)
-    right = wp.min(x + 1, video.shape[2] - 1)
-    above = wp.max(y - 1, 0)
-    below = wp.min(y + 1, video.shape[1] - 1)
-    strongest = float(-1.0)
-    best_x = float(0.0)
-    best_y = float(0.0)
-    for c in range(video.shape[3]):
-        a = int(video[t, above, left, c])
-        b = int(video[t, above, right, c])
-        d = int(video[t, below, left, c])
-        e = int(video[t, below, right, c])
-        gx = b - a + e - d + 2 * (int(video[t, y, right, c]) - int(video[t, y, left, c]))
-        gy = d - a + e - b + 2 * (int(video[t, below, x, c]) - int(video[t, above, x, c]))
-        power = float(gx * gx + gy * gy)
-        if power > strongest:
-            strongest = power
-            best_x = float(gx)
-            best_y = float(gy)
-    gradient_out[t, y, x, 0] = best_x * 0.125
-    gradient_out[t, y, x, 1] = best_y * 0.125
+    begin = (first + wp.tid()) * run
+    _fill_gradient(begin, wp.min(begin + run, count), video, gradient_out)
 
 
 @wp.func
@@ -59,93 +94,123 @@ def _between(lengths: wp.array3d(dtype=wp.float32), t: wp.int32, y: wp.float32, 
 @wp.kernel
 def _lengths_kernel(
     # in
-    gradient: wp.array4d(dtype=wp.float32),
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    gradient: wp.array(dtype=wp.float32, ndim=1),
     # out
-    lengths_out: wp.array3d(dtype=wp.float32),
+    lengths_out: wp.array(dtype=wp.float32, ndim=1),
 ):
-    t, y, x = wp.tid()
-    dx = gradient[t, y, x, 0]
-    dy = gradient[t, y, x, 1]
-    lengths_out[t, y, x] = wp.sqrt(dx * dx + dy * dy)
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        dx = gradient[2 * i]
+        dy = gradient[2 * i + 1]
+        lengths_out[i] = wp.sqrt(dx * dx + dy * dy)
+
+
+@wp.func
+def _is_ridge(
+    lengths: wp.array3d(dtype=wp.float32),
+    t: wp.int32,
+    y: wp.int32,
+    x: wp.int32,
+    length: wp.float32,
+    dx: wp.float32,
+    dy: wp.float32,
+):
+    ahead = _between(lengths, t, float(y) + dy, float(x) + dx)
+    behind = _between(lengths, t, float(y) - dy, float(x) - dx)
+    return length >= 0.98 * wp.max(ahead, behind)
 
 
 @wp.kernel
 def _ridges_kernel(
     # in
-    gradient: wp.array4d(dtype=wp.float32),
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    gradient: wp.array(dtype=wp.float32, ndim=1),
     lengths: wp.array3d(dtype=wp.float32),
+    flat: wp.array(dtype=wp.float32, ndim=1),
     faint: wp.float32,
     full: wp.float32,
     # out
-    edges_out: wp.array4d(dtype=wp.float32),
+    edges_out: wp.array(dtype=wp.float32, ndim=1),
 ):
-    t, y, x = wp.tid()
-    length = lengths[t, y, x]
-    edge_x = float(0.0)
-    edge_y = float(0.0)
-    if length >= faint:
-        dx = gradient[t, y, x, 0] / length
-        dy = gradient[t, y, x, 1] / length
-        ahead = _between(lengths, t, float(y) + dy, float(x) + dx)
-        behind = _between(lengths, t, float(y) - dy, float(x) - dx)
-        if length >= 0.98 * wp.max(ahead, behind):
-            share = wp.min(length / full, 1.0)
-            edge_x = dx * share
-            edge_y = dy * share
-    edges_out[t, y, x, 0] = edge_x
-    edges_out[t, y, x, 1] = edge_y
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        edge_x = float(0.0)
+        edge_y = float(0.0)
+        length = flat[i]
+        if length >= faint:
+            row = i // lengths.shape[2]
+            t = row // lengths.shape[1]
+            dx = gradient[2 * i] / length
+            dy = gradient[2 * i + 1] / length
+            if _is_ridge(lengths, t, row - t * lengths.shape[1], i - row * lengths.shape[2], length, dx, dy):
+                share = wp.min(length / full, 1.0)
+                edge_x = dx * share
+                edge_y = dy * share
+        edges_out[2 * i] = edge_x
+        edges_out[2 * i + 1] = edge_y
+
+
+@wp.func_native("""
+    const int width = ridges.shape[2], height = ridges.shape[1];
+    const float* data = (const float*)ridges.data;
+    float* out = (float*)edges_out.data;
+    for (int i = begin; i < end;) {
+        const int row = i / width, start = i - row * width, y = row % height;
+        const int stop = end - i < width - start ? start + end - i : width;
+        const float* here = data + (size_t)row * 2 * width;
+        const float* below = y < height - 1 ? here + 2 * width : here;
+        const float* above = y > 0 ? here - 2 * width : here;
+        float* to = out + (size_t)row * 2 * width;
+        auto pixel = [&](int x, int left, int right) {
+            float edge_x = here[2 * x], edge_y = here[2 * x + 1];
+            float strongest = edge_x * edge_x + edge_y * edge_y;
+            const float* rows[4] = {here + 2 * right, here + 2 * left, below + 2 * x, above + 2 * x};
+            for (int k = 0; k < 4; ++k) {
+                const float near_x = rows[k][0] * beside, near_y = rows[k][1] * beside;
+                const float power = near_x * near_x + near_y * near_y;
+                const bool more = power > strongest;
+                strongest = more ? power : strongest;
+                edge_x = more ? near_x : edge_x;
+                edge_y = more ? near_y : edge_y;
+            }
+            to[2 * x] = edge_x;
+            to[2 * x + 1] = edge_y;
+        };
+        if (start == 0) pixel(0, 0, width > 1 ? 1 : 0);
+        const int first = start > 1 ? start : 1, last = stop < width - 1 ? stop : width - 1;
+        for (int x = first; x < last; ++x) pixel(x, x - 1, x + 1);
+        if (stop == width && width > 1) pixel(width - 1, width - 2, width - 1);
+        i += stop - start;
+    }
+""")
+def _fill_wide(
+    begin: wp.int32,
+    end: wp.int32,
+    ridges: wp.array(dtype=wp.float32, ndim=4),
+    beside: wp.float32,
+    edges_out: wp.array(dtype=wp.float32, ndim=4),
+):
+    """Fill some pixels, of all frames in a row, with the strongest of their ridge and the four beside it."""
 
 
 @wp.kernel
 def _widen_kernel(
     # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
     ridges: wp.array4d(dtype=wp.float32),
     beside: wp.float32,
     # out
     edges_out: wp.array4d(dtype=wp.float32),
 ):
-    t, y, x = wp.tid()
-    edge_x = ridges[t, y, x, 0]
-    edge_y = ridges[t, y, x, 1]
-    strongest = edge_x * edge_x + edge_y * edge_y
-    for k in range(4):
-        step = 1 - 2 * (k % 2)
-        i = wp.clamp(y + step * (k // 2), 0, ridges.shape[1] - 1)
-        j = wp.clamp(x + step * (1 - k // 2), 0, ridges.shape[2] - 1)
-        near_x = ridges[t, i, j, 0] * beside
-        near_y = ridges[t, i, j, 1] * beside
-        power = near_x * near_x + near_y * near_y
-        if power > strongest:
-            strongest = power
-            edge_x = near_x
-            edge_y = near_y
-    edges_out[t, y, x, 0] = edge_x
-    edges_out[t, y, x, 1] = edge_y
-
-
-@wp.kernel
-def _shift_scores_kernel(
-    # in
-    gradient: wp.array4d(dtype=wp.float32),
-    sites: wp.array2d(dtype=wp.int32),
-    normals: wp.array2d(dtype=wp.float32),
-    ceilings: wp.array(dtype=wp.float32, ndim=1),
-    segments: wp.array(dtype=wp.int32, ndim=1),
-    radius: wp.int32,
-    # out
-    scores_out: wp.array3d(dtype=wp.float32),
-):
-    s, j, i = wp.tid()
-    dy = j - radius
-    dx = i - radius
-    total = float(0.0)
-    for k in range(segments[s], segments[s + 1]):
-        t = sites[k, 0]
-        y = wp.clamp(sites[k, 1] + dy, 0, gradient.shape[1] - 1)
-        x = wp.clamp(sites[k, 2] + dx, 0, gradient.shape[2] - 1)
-        across = wp.abs(gradient[t, y, x, 0] * normals[k, 0] + gradient[t, y, x, 1] * normals[k, 1])
-        total += wp.min(across, ceilings[k])
-    scores_out[s, j, i] = total
+    begin = (first + wp.tid()) * run
+    _fill_wide(begin, wp.min(begin + run, count), ridges, beside, edges_out)
 
 
 def color_gradient(video: wp.array, *, out: Optional[wp.array] = None) -> wp.array:
@@ -167,7 +232,11 @@ def color_gradient(video: wp.array, *, out: Optional[wp.array] = None) -> wp.arr
     out = wp.empty(shape, dtype=wp.float32, device=video.device) if out is None else out
     if out.dtype != wp.float32 or tuple(out.shape) != shape:
         raise ValueError(f"out must be float32 {list(shape)}, got {out.dtype.__name__} {list(out.shape)}.")
-    wp.launch(_color_gradient_kernel, dim=shape[:3], inputs=[video], outputs=[out], device=video.device)
+    filled = out if out.is_contiguous else wp.empty(shape, dtype=wp.float32, device=video.device)
+    pixels = shape[0] * shape[1] * shape[2]
+    launch_runs(_color_gradient_kernel, pixels, [video.contiguous(), filled], device=video.device, run=_RUN)
+    if filled is not out:
+        wp.copy(out, filled)
     return out
 
 
@@ -207,65 +276,18 @@ def thin_edges(
         raise ValueError(
             f"out must be float32 {list(gradient.shape)} of its own, got {out.dtype.__name__} {out.shape}."
         )
-    ridges = wp.empty_like(gradient)
-    shape = gradient.shape[:3]
-    lengths = wp.empty(shape, dtype=wp.float32, device=gradient.device)
-    wp.launch(_lengths_kernel, dim=shape, inputs=[gradient], outputs=[lengths], device=gradient.device)
-    inputs = [gradient, lengths, faint, full]
-    wp.launch(_ridges_kernel, dim=shape, inputs=inputs, outputs=[ridges], device=gradient.device)
-    wp.launch(_widen_kernel, dim=shape, inputs=[ridges, beside], outputs=[out], device=gradient.device)
+    shape, device, gradient = gradient.shape[:3], gradient.device, gradient.contiguous()
+    ridges = wp.empty(gradient.shape, dtype=wp.float32, device=device)
+    lengths = wp.empty(shape, dtype=wp.float32, device=device)
+    pixels, flat, each = lengths.size, gradient.flatten(), lengths.flatten()
+    launch_runs(_lengths_kernel, pixels, [flat, each], device=device, run=_RUN)
+    inputs = [flat, lengths, each, float(faint), float(full), ridges.flatten()]
+    launch_runs(_ridges_kernel, pixels, inputs, device=device, run=_RUN)
+    filled = out if out.is_contiguous else wp.empty(gradient.shape, dtype=wp.float32, device=device)
+    launch_runs(_widen_kernel, pixels, [ridges, float(beside), filled], device=device, run=_RUN)
+    if filled is not out:
+        wp.copy(out, filled)
     return out
 
 
-def shift_scores(
-    gradient: wp.array, sites: wp.array, normals: wp.array, ceilings: wp.array, segments: wp.array, *, radius: int
-) -> wp.array:
-    """Sum the gradient across given boundary pixels, for every small shift of the picture.
-
-    ``scores[s, j, i]`` is the sum over the sites ``k`` of segment ``s`` of
-    ``min(|normal_k . gradient(site_k + shift)|, ceiling_k)`` with ``shift = (j - radius, i - radius)`` [px] (down,
-    right): it peaks at the shift by which the boundary has moved. The ceilings keep few strong edges from outvoting
-    the rest of a boundary.
-
-    Args:
-        gradient: Gradients, float32, shape [T, H, W, 2]; the rim is replicated.
-        sites: ``(frame, y, x)`` of each boundary pixel, sorted by segment, int32, shape [K, 3]; inside the video.
-        normals: ``(x, y)`` across the boundary, times the weight of the pixel, float32, shape [K, 2].
-        ceilings: Most that each site may add, >= 0, float32, shape [K].
-        segments: First site of each segment and, last, K; int32, ascending, shape [S + 1].
-        radius: Largest shift [px], >= 0.
-
-    Returns:
-        float32, shape [S, 2 * radius + 1, 2 * radius + 1].
-
-    Raises:
-        ValueError: If dtypes or shapes do not fit, or ``radius < 0``.
-    """
-    if radius < 0:
-        raise ValueError(f"shift_scores needs radius >= 0 [px], got {radius!r}.")
-    for what, array, dtype, tail in (
-        ("gradient", gradient, wp.float32, (2,)),
-        ("sites", sites, wp.int32, (3,)),
-        ("normals", normals, wp.float32, (2,)),
-        ("ceilings", ceilings, wp.float32, ()),
-        ("segments", segments, wp.int32, ()),
-    ):
-        ndim = {"gradient": 4, "sites": 2, "normals": 2}.get(what, 1)
-        if array.dtype != dtype or array.ndim != ndim or tuple(array.shape[array.ndim - len(tail) :]) != tail:
-            got = f"{array.dtype.__name__} {list(array.shape)}"
-            raise ValueError(
-                f"shift_scores needs {what} as {dtype.__name__} with {ndim} axes ending in {tail}, got {got}."
-            )
-    if not sites.shape[0] == normals.shape[0] == ceilings.shape[0] or segments.shape[0] < 1:
-        raise ValueError(
-            f"shift_scores needs a normal and a ceiling a site and at least one segment bound, got {sites.shape[0]} "
-            f"sites, {normals.shape[0]} normals, {ceilings.shape[0]} ceilings and {segments.shape[0]} bounds."
-        )
-    side = 2 * radius + 1
-    out = wp.empty((segments.shape[0] - 1, side, side), dtype=wp.float32, device=gradient.device)
-    inputs = [gradient, sites, normals, ceilings, segments, int(radius)]
-    wp.launch(_shift_scores_kernel, dim=out.shape, inputs=inputs, outputs=[out], device=gradient.device)
-    return out
-
-
-__all__ = ["color_gradient", "shift_scores", "thin_edges"]
+__all__ = ["color_gradient", "thin_edges"]

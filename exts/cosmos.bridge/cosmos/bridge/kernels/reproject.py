@@ -14,21 +14,25 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.runs import launch_runs
 from cosmos.bridge.types import Camera, Pinhole
 
 wp.set_module_options({"enable_backward": False})
 
 
-@wp.kernel
-def _fetch_along_motion_kernel(
-    # in
+@wp.func
+def _fetch_pixel(
+    n: wp.int32,
+    j: wp.int32,
+    i: wp.int32,
+    step: wp.int32,
     previous: wp.array4d(dtype=wp.uint8),
     motion: wp.array4d(dtype=wp.float32),
-    # out
     fetched_out: wp.array4d(dtype=wp.uint8),
     inside_out: wp.array3d(dtype=wp.uint8),
 ):
-    n, y, x = wp.tid()
+    y = j * step
+    x = i * step
     height = previous.shape[1]
     width = previous.shape[2]
     u = float(x) + motion[n, y, x, 0]
@@ -37,10 +41,10 @@ def _fetch_along_motion_kernel(
     finite = wp.isfinite(u) and wp.isfinite(v)
     if finite and u >= 0.0 and v >= 0.0 and u <= float(width - 1) and v <= float(height - 1):
         inside = wp.uint8(1)
-    inside_out[n, y, x] = inside
+    inside_out[n, j, i] = inside
     if inside == wp.uint8(0):
         for c in range(previous.shape[3]):
-            fetched_out[n, y, x, c] = wp.uint8(0)
+            fetched_out[n, j, i, c] = wp.uint8(0)
         return
     x0 = int(wp.floor(u))
     y0 = int(wp.floor(v))
@@ -51,12 +55,36 @@ def _fetch_along_motion_kernel(
     for c in range(previous.shape[3]):
         top = float(previous[n, y0, x0, c]) * (1.0 - s) + float(previous[n, y0, x1, c]) * s
         bottom = float(previous[n, y1, x0, c]) * (1.0 - s) + float(previous[n, y1, x1, c]) * s
-        fetched_out[n, y, x, c] = wp.uint8(top * (1.0 - t) + bottom * t + 0.5)
+        fetched_out[n, j, i, c] = wp.uint8(top * (1.0 - t) + bottom * t + 0.5)
 
 
 @wp.kernel
-def _seen_before_kernel(
+def _fetch_along_motion_kernel(
     # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    step: wp.int32,
+    previous: wp.array4d(dtype=wp.uint8),
+    motion: wp.array4d(dtype=wp.float32),
+    # out
+    fetched_out: wp.array4d(dtype=wp.uint8),
+    inside_out: wp.array3d(dtype=wp.uint8),
+):
+    begin = (first + wp.tid()) * run
+    for k in range(begin, wp.min(begin + run, count)):
+        row = k // inside_out.shape[2]
+        n = row // inside_out.shape[1]
+        j = row - n * inside_out.shape[1]
+        _fetch_pixel(n, j, k - row * inside_out.shape[2], step, previous, motion, fetched_out, inside_out)
+
+
+@wp.func
+def _see_pixel(
+    n: wp.int32,
+    j: wp.int32,
+    i: wp.int32,
+    step: wp.int32,
     motion: wp.array4d(dtype=wp.float32),
     previous_ids: wp.array3d(dtype=wp.int32),
     ids: wp.array3d(dtype=wp.int32),
@@ -65,11 +93,11 @@ def _seen_before_kernel(
     tolerance: wp.float32,
     use_ids: wp.int32,
     use_depth: wp.int32,
-    # out
     seen_out: wp.array3d(dtype=wp.uint8),
 ):
-    n, y, x = wp.tid()
-    seen_out[n, y, x] = wp.uint8(0)
+    y = j * step
+    x = i * step
+    seen_out[n, j, i] = wp.uint8(0)
     u = float(x) + motion[n, y, x, 0]
     v = float(y) + motion[n, y, x, 1]
     if not (wp.isfinite(u) and wp.isfinite(v)):
@@ -93,7 +121,46 @@ def _seen_before_kernel(
             return
         if wp.isfinite(now) and wp.abs(now - before) > tolerance * now:
             return
-    seen_out[n, y, x] = wp.uint8(1)
+    seen_out[n, j, i] = wp.uint8(1)
+
+
+@wp.kernel
+def _seen_before_kernel(
+    # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    step: wp.int32,
+    motion: wp.array4d(dtype=wp.float32),
+    previous_ids: wp.array3d(dtype=wp.int32),
+    ids: wp.array3d(dtype=wp.int32),
+    previous_depth: wp.array3d(dtype=wp.float32),
+    depth: wp.array3d(dtype=wp.float32),
+    tolerance: wp.float32,
+    use_ids: wp.int32,
+    use_depth: wp.int32,
+    # out
+    seen_out: wp.array3d(dtype=wp.uint8),
+):
+    begin = (first + wp.tid()) * run
+    for k in range(begin, wp.min(begin + run, count)):
+        row = k // seen_out.shape[2]
+        n = row // seen_out.shape[1]
+        _see_pixel(
+            n,
+            row - n * seen_out.shape[1],
+            k - row * seen_out.shape[2],
+            step,
+            motion,
+            previous_ids,
+            ids,
+            previous_depth,
+            depth,
+            tolerance,
+            use_ids,
+            use_depth,
+            seen_out,
+        )
 
 
 @wp.kernel
@@ -146,18 +213,26 @@ def _refuse(name: str, what: str, array: wp.array, dtype: type, shape: tuple[int
         raise ValueError(f"{name} needs {what} on {device}, got {array.device}; copy it there first.")
 
 
+def _thinned(shape: tuple[int, ...], step: int, name: str) -> tuple[int, ...]:
+    """Return the shape [N, H, W] of every ``step``-th row and column."""
+    if step < 1:
+        raise ValueError(f"{name} needs step >= 1 [px], got {step!r}.")
+    return shape[0], -(-shape[1] // step), -(-shape[2] // step)
+
+
 def fetch_along_motion(
-    previous: wp.array, motion: wp.array, *, out: Optional[wp.array] = None
+    previous: wp.array, motion: wp.array, *, step: int = 1, out: Optional[wp.array] = None
 ) -> tuple[wp.array, wp.array]:
     """Fetch each pixel from where it was one frame before, bilinearly.
 
     Args:
         previous: Pictures one frame before, uint8, shape [N, H, W, C].
         motion: Previous minus current position [px], float32, shape [N, H, W, 2]; belongs to the current pictures.
-        out: Pictures to fill, as ``previous``; allocated when ``None``.
+        step: Fetch every ``step``-th row and column alone, from the first on: h = ceil(H / step), w = ceil(W / step).
+        out: Pictures to fill, uint8, shape [N, h, w, C]; allocated when ``None``.
 
     Returns:
-        The fetched pictures, uint8 [N, H, W, C], and ``inside``, uint8 [N, H, W]: 1 where the place fetched lies in the
+        The fetched pictures, uint8 [N, h, w, C], and ``inside``, uint8 [N, h, w]: 1 where the place fetched lies in the
         previous picture; elsewhere, and where the motion is not finite, the picture is black.
 
     Raises:
@@ -168,13 +243,14 @@ def fetch_along_motion(
         raise ValueError(f"fetch_along_motion needs previous as uint8 [N, H, W, C], got {got}.")
     lead = tuple(previous.shape[:3])
     _refuse("fetch_along_motion", "motion", motion, wp.float32, (*lead, 2), previous.device)
+    thinned = _thinned(lead, step, "fetch_along_motion")
+    shape = (*thinned, previous.shape[3])
     if out is None:
-        out = wp.empty(previous.shape, dtype=wp.uint8, device=previous.device)
-    _refuse("fetch_along_motion", "out", out, wp.uint8, tuple(previous.shape), previous.device)
-    inside = wp.empty(lead, dtype=wp.uint8, device=previous.device)
-    wp.launch(
-        _fetch_along_motion_kernel, dim=lead, inputs=[previous, motion], outputs=[out, inside], device=previous.device
-    )
+        out = wp.empty(shape, dtype=wp.uint8, device=previous.device)
+    _refuse("fetch_along_motion", "out", out, wp.uint8, shape, previous.device)
+    inside = wp.empty(thinned, dtype=wp.uint8, device=previous.device)
+    inputs = [int(step), previous, motion, out, inside]
+    launch_runs(_fetch_along_motion_kernel, inside.size, inputs, device=previous.device)
     return out, inside
 
 
@@ -186,6 +262,7 @@ def seen_before(
     previous_depth: Optional[wp.array] = None,
     depth: Optional[wp.array] = None,
     tolerance: float = 0.1,
+    step: int = 1,
 ) -> wp.array:
     """Say where the surface seen now was in view one frame before: not outside, not hidden.
 
@@ -197,9 +274,10 @@ def seen_before(
         previous_depth: Distance to the image plane one frame before [m], float32, shape [N, H, W].
         depth: Distance now [m], given together with ``previous_depth``.
         tolerance: Largest change of depth that is still the same surface, relative to the depth now, >= 0.
+        step: Look at every ``step``-th row and column alone, from the first on: h = ceil(H / step), w = ceil(W / step).
 
     Returns:
-        uint8 [N, H, W]; 1 where seen before.
+        uint8 [N, h, w]; 1 where seen before.
 
     Raises:
         ValueError: If one of a pair is missing, or dtypes, shapes or devices do not fit.
@@ -228,14 +306,9 @@ def seen_before(
         same_bits = array.view(wp.int32) if array.dtype == wp.uint32 else array
         _refuse("seen_before", what, same_bits, dtype, lead, device)
         pairs.append(same_bits)
-    out = wp.empty(lead, dtype=wp.uint8, device=device)
-    wp.launch(
-        _seen_before_kernel,
-        dim=lead,
-        inputs=[motion, *pairs, float(tolerance), int(ids is not None), int(depth is not None)],
-        outputs=[out],
-        device=device,
-    )
+    out = wp.empty(_thinned(lead, step, "seen_before"), dtype=wp.uint8, device=device)
+    inputs = [int(step), motion, *pairs, float(tolerance), int(ids is not None), int(depth is not None), out]
+    launch_runs(_seen_before_kernel, out.size, inputs, device=device)
     return out
 
 

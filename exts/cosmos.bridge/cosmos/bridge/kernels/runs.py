@@ -1,8 +1,12 @@
 """Launch a kernel over many items, in one launch on CUDA and over every core on a CPU, and compile it for that."""
 
 import os
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Optional
 
 import warp as wp
 
@@ -12,6 +16,8 @@ an item."""
 _FEWEST = 4096
 """Items worth a launch of their own on a CPU."""
 _MOST_THREADS = 8
+_begun: set[Any] = set()
+"""Kernels that were launched before."""
 _FLAGS = " -fno-signed-zeros -freciprocal-math -mreassociate -ffp-contract=fast -w"
 """Infinities and NaN keep their meaning: depths hold them."""
 
@@ -27,7 +33,9 @@ def quick_options() -> dict[str, Any]:
     return options
 
 
-def launch_runs(kernel: Any, count: int, inputs: list[Any], *, device: Any) -> None:
+def launch_runs(
+    kernel: Any, count: int, inputs: list[Any], *, device: Any, run: int = _RUN, fewest: int = _FEWEST
+) -> None:
     """Launch a kernel over items; bands of them run side by side on a CPU, where a launch releases the GIL.
 
     Items must not write to each other's outputs; then the result does not depend on the number of threads.
@@ -38,6 +46,8 @@ def launch_runs(kernel: Any, count: int, inputs: list[Any], *, device: Any) -> N
         count: Number of items.
         inputs: The other arguments, outputs too.
         device: Warp device.
+        run: Items that one thread of a CPU launch works on.
+        fewest: Items worth a launch of their own on a CPU.
     """
     if count <= 0:
         return
@@ -45,21 +55,77 @@ def launch_runs(kernel: Any, count: int, inputs: list[Any], *, device: Any) -> N
         wp.launch(kernel, dim=count, inputs=[0, 1, count, *inputs], device=device)
         return
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    runs = -(-count // _RUN)
-    pieces = max(1, min(4 * threads, count // _FEWEST))
+    runs = -(-count // run)
+    pieces = max(1, min(4 * threads, count // fewest, runs))
     edges = [runs * piece // pieces for piece in range(pieces + 1)]
+    waiting = [(end - first, (first,)) for first, end in pairwise(edges)]
+    if pieces > 1 and kernel not in _begun:
+        wp.load_module(module=kernel.module, device=device)
+        first, waiting = waiting[:1], waiting[1:]
+        share_out(kernel, first, [run, count, *inputs], device=device)  # some Warps build anew for a first launch
+        _begun.add(kernel)
+    share_out(
+        kernel,
+        waiting,
+        [run, count, *inputs],
+        device=device,
+        pool=_pool(threads) if pieces > 1 and threads > 1 else None,
+    )
 
-    def one(piece: int) -> None:
-        first, end = edges[piece : piece + 2]
-        wp.launch(kernel, dim=end - first, inputs=[first, _RUN, count, *inputs], device=device)
 
-    if pieces == 1:
-        one(0)
+def share_out(
+    kernel: Any,
+    pieces: Sequence[tuple[int, tuple[int, ...]]],
+    inputs: list[Any],
+    *,
+    device: Any,
+    pool: Optional[tuple[ThreadPoolExecutor, int]] = None,
+) -> None:
+    """Launch a kernel that was launched before piece by piece, on this thread and others.
+
+    Args:
+        kernel: Warp kernel.
+        pieces: Count of items of each launch, and its own first arguments.
+        inputs: The other arguments, which all launches share.
+        device: Warp device.
+        pool: Threads that help, and how many of them may; nobody helps where ``None``.
+    """
+    if pool is None or len(pieces) < 2:
+        for count, own in pieces:
+            wp.launch(kernel, dim=count, inputs=[*own, *inputs], device=device)
         return
-    wp.load_module(module=kernel.module, device=device)
-    one(0)  # alone: some Warps build a module once more for its first launch
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(one, range(1, pieces)))
+    waiting = deque(pieces)
+
+    def work() -> None:
+        command = None  # packing all arguments costs as much as a small launch: each thread does it once
+        while True:
+            try:
+                count, own = waiting.popleft()
+            except IndexError:
+                return
+            if command is None:
+                command = wp.launch(kernel, dim=count, inputs=[*own, *inputs], device=device, record_cmd=True)
+            else:
+                command.set_dim(count)
+                for index, value in enumerate(own):
+                    command.set_param_at_index(index, value)
+            command.launch()
+
+    # This thread works too, and hands each helper one job for all of it: a job costs as much as a small launch.
+    helpers = [pool[0].submit(work) for _ in range(min(pool[1], len(pieces) - 1))]
+    try:
+        work()
+    finally:
+        waiting.clear()
+        for helper in helpers:
+            if not helper.cancel():  # one that has not begun has nothing left to do
+                helper.result()
 
 
-__all__ = ["launch_runs", "quick_options"]
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> tuple[ThreadPoolExecutor, int]:
+    """Return the threads that help the one that launches, kept for every launch, and their number for one of them."""
+    return ThreadPoolExecutor(threads, "cosmos_bridge_kernels"), threads - 1
+
+
+__all__ = ["launch_runs", "quick_options", "share_out"]

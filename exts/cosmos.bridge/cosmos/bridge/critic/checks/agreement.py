@@ -27,7 +27,7 @@ def agree(source: np.ndarray, result: np.ndarray, *, limits: Limits, near: float
     """Read shift scores.
 
     Args:
-        source: Scores of the source under every shift, shape [N, K, K] (`kernels.boundary.shift_scores`).
+        source: Scores of the source under every shift, shape [N, K, K] (`kernels.shifts.shift_scores`).
         result: Scores of the result.
         limits: How to search.
         near: What still counts as in place [px].

@@ -12,7 +12,8 @@ from cosmos.bridge.critic.checks.outlines import Outlines, conclude_outlines
 from cosmos.bridge.critic.outcome import Outcome, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest, steepness
-from cosmos.bridge.kernels.boundary import shift_scores, thin_edges
+from cosmos.bridge.kernels.boundary import thin_edges
+from cosmos.bridge.kernels.shifts import shift_scores
 
 _NEAR = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], np.int32)
 

@@ -45,22 +45,22 @@ class FlickerSweep:
             pairs.update(previous_ids=chunk.ids[:-1], ids=chunk.ids[1:])
         if chunk.depth is not None:
             pairs.update(previous_depth=chunk.depth[:-1], depth=chunk.depth[1:])
-        seen = seen_before(motion, **pairs).numpy()
+        height, width = motion.shape[1:3]
+        step = max(1, round((height * width / self._limits.flicker_samples) ** 0.5))
+        seen = seen_before(motion, step=step, **pairs).numpy()
         residuals = []
         for video in (chunk.source, chunk.result):
             video = video if video.device == motion.device else video.to(motion.device)
-            fetched, _ = fetch_along_motion(video[:-1], motion)
+            fetched, _ = fetch_along_motion(video[:-1], motion, step=step)
             residuals.append((video[1:].numpy(), fetched.numpy()))
-        step = max(1, round((seen.shape[1] * seen.shape[2] / self._limits.flicker_samples) ** 0.5))
         for pair in range(len(seen)):
             frame = chunk.first + pair + (1 - chunk.halo)
-            mask = seen[pair, ::step, ::step] != 0
+            mask = seen[pair] != 0
             owner = np.zeros(int(mask.sum()), np.int64)
             if chunk.thing is not None:
                 owner = chunk.thing[1 + pair, ::step, ::step][mask].astype(np.int64)
             levels = [
-                now[pair, ::step, ::step][mask].astype(np.int16) - before[pair, ::step, ::step][mask]
-                for now, before in residuals
+                now[pair, ::step, ::step][mask].astype(np.int16) - before[pair][mask] for now, before in residuals
             ]
             self._take(frame, owner, *levels)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -10,6 +9,7 @@ from typing import Any, Optional
 
 import warp as wp
 
+from cosmos.bridge.kernels.runs import share_out
 from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.threads import usable_threads
 
@@ -93,36 +93,10 @@ class Bands:
             inputs: The other arguments, which all launches share.
         """
         if self._pool is None or len(pieces) == 1:
-            for count, own in pieces:
-                wp.launch(kernel, dim=count, inputs=[*own, *inputs], device=self.device)
+            share_out(kernel, pieces, inputs, device=self.device)
             return
-        waiting = deque(self._begin(kernel, pieces, inputs))
-
-        def work() -> None:
-            command = None  # packing all arguments costs as much as a small launch: each thread does it once
-            while True:
-                try:
-                    count, own = waiting.popleft()
-                except IndexError:
-                    return
-                if command is None:
-                    arguments = [*own, *inputs]
-                    command = wp.launch(kernel, dim=count, inputs=arguments, device=self.device, record_cmd=True)
-                else:
-                    command.set_dim(count)
-                    for index, value in enumerate(own):
-                        command.set_param_at_index(index, value)
-                command.launch()
-
-        # This thread works too, and hands each helper one job for all of it: a job costs as much as a small launch.
-        helpers = [self._pool.submit(work) for _ in range(min(self.threads, len(pieces)) - 1)]
-        try:
-            work()
-        finally:
-            waiting.clear()
-            for helper in helpers:
-                if not helper.cancel():  # one that has not begun has nothing left to do
-                    helper.result()
+        waiting = self._begin(kernel, pieces, inputs)
+        share_out(kernel, waiting, inputs, device=self.device, pool=(self._pool, self.threads - 1))
 
     def _begin(
         self, kernel: Any, pieces: list[tuple[int, tuple[int, ...]]], inputs: list
