@@ -50,9 +50,11 @@ def test_streams_in_turns_give_the_pictures_of_this_process(options, worker):
     here.load("cpu")
     want = {}
     for seed in (3, 4):
-        *_, parts = paint(here.open("snow", control="depth", seed=seed, fps=24.0), video, (1, 4, 2))
+        *_, parts = paint(here.open("snow", guard="off", control="depth", seed=seed, fps=24.0), video, (1, 4, 2))
         want[seed] = parts
-    streams = {seed: worker.open("snow", control=ControlKind.DEPTH, seed=seed, fps=24.0) for seed in (3, 4)}
+    streams = {
+        seed: worker.open("snow", guard="off", control=ControlKind.DEPTH, seed=seed, fps=24.0) for seed in (3, 4)
+    }
     turns = [paint(streams[seed], video, (1, 4, 2)) for seed in (3, 4)]
     for last in zip(*turns, strict=True):
         got = last
@@ -65,7 +67,7 @@ def test_streams_in_turns_give_the_pictures_of_this_process(options, worker):
 
 def test_every_step_of_a_stream_is_told_and_may_stop_it(worker):
     video = make_controls(make_clip((36, 50), 7))[ControlKind.DEPTH].video
-    stream, told, stop = worker.open("snow", control="depth", seed=3, fps=24.0), [], KeyError("enough")
+    stream, told, stop = worker.open("snow", guard="off", control="depth", seed=3, fps=24.0), [], KeyError("enough")
     stream.push(video[:5].contiguous(), progress=lambda *step: told.append(step))
     assert told == [("transfer", step, 8) for step in range(1, 9)]
     stream.push(video[5:].contiguous())
@@ -76,7 +78,7 @@ def test_every_step_of_a_stream_is_told_and_may_stop_it(worker):
         told.append(step)
         raise stop
 
-    before, other = worker.pid, worker.open("snow", control="depth")
+    before, other = worker.pid, worker.open("snow", guard="off", control="depth")
     with pytest.raises(KeyError) as caught:
         other.push(video[:5].contiguous(), progress=tell)
     assert caught.value is stop and len(told) == 13 and worker.pid == before
@@ -84,13 +86,13 @@ def test_every_step_of_a_stream_is_told_and_may_stop_it(worker):
 
 def test_what_a_stream_refuses_is_told_as_here(worker):
     with pytest.raises(ModelError, match="does not know the control fog"):
-        worker.open("snow", control="fog")
+        worker.open("snow", guard="off", control="fog")
     with pytest.raises(ModelError, match="got no frame"):
-        worker.open("snow", control="depth").finish()
+        worker.open("snow", guard="off", control="depth").finish()
 
 
 def test_a_stream_that_nobody_holds_is_forgotten(worker):
-    first, second = worker.open("snow", control="depth"), worker.open("snow", control="depth")
+    first, second = worker.open("snow", guard="off", control="depth"), worker.open("snow", guard="off", control="depth")
     number = first.number
     del first
     gc.collect()
@@ -103,7 +105,7 @@ def test_a_stream_that_nobody_holds_is_forgotten(worker):
 
 def test_a_stream_ends_with_its_worker(worker):
     video = make_controls(make_clip((36, 50), 1))[ControlKind.DEPTH].video
-    stream = worker.open("snow", control="depth")
+    stream = worker.open("snow", guard="off", control="depth")
     stream.push(video)
     os.kill(worker.pid, signal.SIGKILL)
     worker._child.process.wait()

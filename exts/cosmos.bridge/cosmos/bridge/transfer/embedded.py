@@ -15,6 +15,7 @@ from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.transfer.embedded_stream import EmbeddedStream, Wish
 from cosmos.bridge.transfer.embedded_view import Part, View
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
+from cosmos.bridge.transfer.watch import GuardChoice, Watch
 from cosmos.bridge.types import (
     Clip,
     ControlKind,
@@ -173,6 +174,7 @@ class EmbeddedTransfer:
         seed: int = 0,
         guidance: Optional[float] = None,
         fps: float = 24.0,
+        guard: GuardChoice = None,
     ) -> EmbeddedStream:
         """Open a stream for one view; any number of them may share the model, each with a look of its own.
 
@@ -183,10 +185,13 @@ class EmbeddedTransfer:
             seed: Decides everything random, >= 0.
             guidance: Prompt guidance in [0, 3]; ``None`` takes 1.
             fps: Frames a second of what will come, > 0.
+            guard: Guard that screens the prompt now and the pictures as they come, or its name; ``None`` takes what
+                the licence asks for, as a run does.
 
         Raises:
-            ModelError: If an argument is wrong.
+            ModelError: If an argument is wrong, or the guard cannot be loaded.
             ModelWeightsError: If the weights are missing or damaged.
+            GuardRefusal: If the guard refuses the prompt.
         """
         weights = ControlWeights(edge=0.5, depth=0.5) if weights is None else weights
         if not prompt.strip() or seed < 0 or not 0.0 < fps < float("inf"):
@@ -195,9 +200,10 @@ class EmbeddedTransfer:
             prompt=prompt, negative_prompt=negative_prompt, weights=weights, seed=seed, guidance=guidance, fps=fps
         )
         strength = _check_wish(weights, guidance, self.spec)
+        watch = Watch(self.spec, guard, prompt)
         reading = self._ready().reader.read(prompt, negative=negative_prompt, guidance=strength, seed=seed)
         view = View(reading.conditions, seed=seed, fps=fps)
-        return EmbeddedStream(self, view, wish, tuple(reading_notes(reading)))
+        return EmbeddedStream(self, view, wish, watch, tuple(reading_notes(reading)))
 
     def push_all(
         self,
@@ -218,6 +224,8 @@ class EmbeddedTransfer:
         Raises:
             ModelError: If frames are not those of their stream, or ask for what the model cannot do.
             ModelMemoryError: If a frame does not fit the device.
+            GuardRefusal: If the guard of a stream refuses its pictures, or has: that stream ends, and all pictures of
+                this call are lost; the others go on with their next frames.
         """
         import warp as wp
 
@@ -230,7 +238,7 @@ class EmbeddedTransfer:
         painted = [wp.empty_like(request.clip.rgb) for request in requests]
         views = [stream.view for stream, *_ in pushes]
         self._paint(list(zip(views, requests, painted, strict=True)), progress)
-        return painted
+        return [stream.watch.screen(rgb) for (stream, *_), rgb in zip(pushes, painted, strict=True)]
 
     def unload(self) -> None:
         """Free the weights; safe to call twice."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Optional
 
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.embedded_view import View
-from cosmos.bridge.types import Clip, ControlSignals, ControlWeights, Progress, TransferRequest
+from cosmos.bridge.types import Clip, ControlSignals, ControlWeights, GuardReport, Progress, TransferRequest
 
 if TYPE_CHECKING:
     import warp as wp
 
     from cosmos.bridge.transfer.embedded import EmbeddedTransfer
+    from cosmos.bridge.transfer.watch import Watch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,13 +42,20 @@ class EmbeddedStream:
     torch sums in another order on fewer threads.
     """
 
-    def __init__(self, model: EmbeddedTransfer, view: View, wish: Wish, notes: tuple[str, ...]) -> None:
+    def __init__(self, model: EmbeddedTransfer, view: View, wish: Wish, watch: Watch, notes: tuple[str, ...]) -> None:
         self._model, self._wish = model, wish
         self._first: Optional[tuple[str, tuple[int, int], str]] = None
         self.view = view
         """What is carried from frame to frame; the model's own."""
+        self.watch = watch
+        """Screens the pictures; the model's own."""
         self.notes = notes
         """What was not understood of the prompt, one sentence each."""
+
+    @property
+    def guard_reports(self) -> tuple[GuardReport, ...]:
+        """What the guard says of the prompt and, once there are some, of the pictures so far."""
+        return self.watch.reports
 
     def push(
         self,
@@ -71,6 +79,7 @@ class EmbeddedStream:
         Raises:
             ModelError: If the frames are not those of this view, or ask for what the model cannot do.
             ModelMemoryError: If a frame does not fit the device.
+            GuardRefusal: If the guard refuses the pictures, or has refused earlier ones.
         """
         return self._model.push_all([(self, clip, controls, weights)], progress)[0]
 
@@ -94,7 +103,9 @@ class EmbeddedStream:
 
         Raises:
             ModelError: If they are not frames of this view.
+            GuardRefusal: If the guard has refused earlier ones.
         """
+        self.watch.go_on()
         wish = self._wish
         if clip.fps != wish.fps:
             raise ModelError(f"The stream runs at {wish.fps:g} frames/s, got a clip of {clip.fps:g}; open another.")

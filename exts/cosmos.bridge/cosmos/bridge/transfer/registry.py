@@ -46,8 +46,12 @@ class TransferBackend:
     """Whether it draws by the light of the clip's stage, where the clip has a probe of it."""
 
 
-_GUARDED: Mapping[str, str] = {"NVIDIA Open Model License": "cosmos"}
-"""Licence -> the guard that it asks for; it ends with a guardrail that is bypassed without one as good."""
+_UNKNOWN = "as its model card says"
+"""Licence of weights whose card the authors have not read."""
+
+_GUARDED: Mapping[str, str] = {"NVIDIA Open Model License": "cosmos", _UNKNOWN: "cosmos"}
+"""Licence -> the guard that it asks for: NVIDIA's ends with a guardrail that is bypassed without one as good, and what
+is not known is taken for one that does."""
 
 _DIFFUSERS = ("torch", "diffusers", "transformers")
 
@@ -102,7 +106,7 @@ BACKENDS: Mapping[str, TransferBackend] = {
             name="cosmos3-sim-transfer",
             target="cosmos.bridge.transfer.cosmos3_sim:CosmosSimTransfer",
             extra="cosmos",
-            licence="as its model card says",
+            licence=_UNKNOWN,
             hardware="a CUDA device of 40 GB or more",
             fetched=True,
             packages=_DIFFUSERS,
@@ -142,7 +146,7 @@ def knowing(*kinds: str) -> str:
 
 
 def default_guard(name: str) -> str:
-    """Return the guard of a backend for users who name none: what its licence asks for, else ``blocklist``."""
+    """Return the guard of a backend for users who name none: what its licence may ask for, else ``blocklist``."""
     return _GUARDED.get(BACKENDS[name].licence, "blocklist") if name in BACKENDS else "blocklist"
 
 

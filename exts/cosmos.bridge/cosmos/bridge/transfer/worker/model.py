@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from cosmos.bridge import errors
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.base import TransferModel, TransferSpec
+from cosmos.bridge.transfer.watch import GuardChoice, Watch
 from cosmos.bridge.transfer.worker.launch import Child
 from cosmos.bridge.transfer.worker.wire import Message
-from cosmos.bridge.types import Clip, LightProbe, Progress, TransferRequest, TransferResult
+from cosmos.bridge.types import Clip, GuardReport, LightProbe, Progress, TransferRequest, TransferResult
 
 if TYPE_CHECKING:
     import warp as wp
@@ -80,18 +81,25 @@ class WorkerTransfer:
             effective = {**provenance.effective, "placement": "worker"}
             return TransferResult(rgb=made["rgb"], provenance=replace(provenance, effective=effective))
 
-    def open(self, *given: Any, **named: Any) -> WorkerStream:
+    def open(self, prompt: str, *, guard: GuardChoice = None, **named: Any) -> WorkerStream:
         """Open a stream; takes what the backend's own ``open`` takes.
+
+        Args:
+            prompt: What the pictures should look like; not empty.
+            guard: As of the backend's own ``open``; it works in this process.
+            **named: What the backend's own ``open`` takes besides.
 
         Raises:
             ModelError: If the backend does not stream, refuses an argument, or the worker died.
+            GuardRefusal: If the guard refuses the prompt.
         """
         if not hasattr(self._local, "open"):
             raise ModelError(f"{self._name} does not stream; cosmos3-sim-transfer and embedded do.")
+        watch = Watch(self.spec, guard, prompt)
         with self._turn:
             self.load(self._device)
-            self._ask("open", {"given": given, "named": named})
-            return WorkerStream(self, self._epoch, self._number)
+            self._ask("open", {"given": (prompt,), "named": {**named, "guard": "off"}})
+            return WorkerStream(self, self._epoch, self._number, watch)
 
     def unload(self) -> None:
         """End the worker; safe to call twice. Its streams are lost."""
@@ -208,13 +216,18 @@ class WorkerTransfer:
 class WorkerStream:
     """A stream of a backend in a worker; made by `WorkerTransfer.open`."""
 
-    def __init__(self, owner: WorkerTransfer, epoch: int, number: int) -> None:
-        self._owner, self._device = owner, "cpu"
+    def __init__(self, owner: WorkerTransfer, epoch: int, number: int, watch: Watch) -> None:
+        self._owner, self._device, self._watch = owner, "cpu", watch
         self.epoch = epoch
         """Worker that it lives in."""
         self.number = number
         """Its name there."""
         weakref.finalize(self, owner.drop, epoch, number)
+
+    @property
+    def guard_reports(self) -> tuple[GuardReport, ...]:
+        """What the guard says of the prompt and, once there are some, of the pictures so far."""
+        return self._watch.reports
 
     def push(self, frames: Union[wp.array, Clip], *more: Any, progress: Optional[Progress] = None) -> wp.array:
         """Take frames, and return the pictures that are ready, on the frames' device; the caller owns them.
@@ -226,16 +239,21 @@ class WorkerStream:
 
         Raises:
             ModelError: As the backend's own stream, or if the worker died: the stream is lost then.
+            GuardRefusal: If the guard refuses the pictures, or has refused earlier ones.
         """
         probe = frames.probe if isinstance(frames, Clip) else None
         self._device = str(frames.rgb.device if isinstance(frames, Clip) else frames.device)
-        pictures: wp.array = self._owner.push(self, "push", (frames, *more), self._device, probe, progress)
-        return pictures
+        return self._screened("push", (frames, *more), probe, progress)
 
     def finish(self, progress: Optional[Progress] = None) -> wp.array:
         """Return the pictures that are still to come; listens and raises as `push`."""
-        pictures: wp.array = self._owner.push(self, "finish", (), self._device, None, progress)
-        return pictures
+        return self._screened("finish", (), None, progress)
+
+    def _screened(
+        self, kind: str, given: tuple[Any, ...], probe: Optional[LightProbe], progress: Optional[Progress]
+    ) -> wp.array:
+        self._watch.go_on()
+        return self._watch.screen(self._owner.push(self, kind, given, self._device, probe, progress))
 
 
 __all__ = ["WorkerStream", "WorkerTransfer"]
