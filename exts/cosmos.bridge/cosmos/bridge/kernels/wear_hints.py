@@ -15,7 +15,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.light_hints import normal_from_depth
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
-from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, unit_of
+from cosmos.bridge.kernels.wear_noise import wear_noise
 
 wp.set_module_options(quick_options())
 
@@ -24,13 +24,7 @@ WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "p
 
 
 @wp.func
-def _spread(level: wp.float32) -> wp.float32:
-    # Sums of octaves stay near their mean of 0.5.
-    return wp.clamp((level - 0.5) * 3.5, -1.0, 1.0)
-
-
-@wp.func
-def _fill_pixel(
+def _place_pixel(
     t: wp.int32,
     y: wp.int32,
     x: wp.int32,
@@ -42,32 +36,23 @@ def _fill_pixel(
     lenses: wp.array(dtype=wp.vec4, ndim=1),
     cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
     world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
-    tags: wp.array(dtype=wp.uint32, ndim=1),
     anchor: wp.vec3,
-    y_up: wp.int32,
-    wet: wp.int32,
-    snow: wp.int32,
-    seed: wp.uint32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
-    for channel in range(8):
-        hints_out[t, y, x, channel] = 0.0
+    # ``wear_noise`` finds the place of its noise where it puts it.
+    hints_out[t, y, x, 3] = -1.0
     z = depth[t, y, x]
     if not (z > 0.0 and z < 1.0e9):
         return
     lens = lenses[t]
     ray = wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0], (lens[3] - wp.float32(y) - 0.5) / lens[1], -1.0)
     world = wp.transform_point(cam_to_world[t], ray * z)
-    own = world - anchor
-    tag = wp.uint32(0)
+    here = world - anchor
+    own = here
     if has_ids != 0:
         index = wp.int32(ids[t, y, x])
         if index >= 0 and index < world_to_instance.shape[1]:
             own = wp.transform_point(world_to_instance[t, index], world)
-            tag = tags[index]
-    tag = mix_bits(tag ^ (seed * wp.uint32(747796405)))
-    luck = unit_of(tag)
-    tint = unit_of(mix_bits(tag + wp.uint32(1))) - 0.5
     local = wp.vec3(0.0, 0.0, 0.0)
     if has_normals != 0:
         normal = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
@@ -75,22 +60,10 @@ def _fill_pixel(
     if not (wp.length(local) > 0.5):
         local = normal_from_depth(depth, t, y, x, lens)
     cosine = wp.max(0.05, wp.abs(wp.dot(wp.normalize(local), ray)) / wp.length(ray))
-    side = z / lens[0] / wp.sqrt(cosine)
-    p = own + wp.vec3(luck * 37.0, tint * 53.0, luck * 11.0)
-    flow = wp.vec3(p[0] * 5.0, p[1] * 5.0, p[2] * 0.35)
-    if y_up != 0:
-        flow = wp.vec3(p[0] * 5.0, p[1] * 0.35, p[2] * 5.0)
-    hints_out[t, y, x, 0] = luck * 2.0 - 1.0
-    hints_out[t, y, x, 1] = tint * 2.0
-    hints_out[t, y, x, 2] = _spread(octaves_of_noise(p * 0.9, side * 0.9, 4, tag))
-    hints_out[t, y, x, 3] = _spread(octaves_of_noise(p * 11.0, side * 11.0, 4, tag + wp.uint32(5)))
-    hints_out[t, y, x, 4] = _spread(octaves_of_noise(flow, side * 5.0, 3, tag + wp.uint32(9)))
-    here = world - anchor
-    if snow != 0:
-        hints_out[t, y, x, 5] = _spread(octaves_of_noise(here * 1.6, side * 1.6, 4, seed + wp.uint32(81)))
-        hints_out[t, y, x, 6] = _spread(octaves_of_noise(here * 0.33, side * 0.33, 3, seed + wp.uint32(91)))
-    if wet != 0:
-        hints_out[t, y, x, 7] = _spread(octaves_of_noise(here * 0.55, side * 0.55, 4, seed + wp.uint32(61)))
+    hints_out[t, y, x, 3] = z / lens[0] / wp.sqrt(cosine)
+    for axis in range(3):
+        hints_out[t, y, x, axis] = own[axis]
+        hints_out[t, y, x, 4 + axis] = here[axis]
 
 
 @wp.kernel
@@ -122,7 +95,7 @@ def _wear_hints_kernel(
     for i in range(begin, wp.min(begin + run, count)):
         row = i // width
         t = row // height
-        _fill_pixel(
+        _place_pixel(
             t,
             row - t * height,
             i - row * width,
@@ -134,14 +107,10 @@ def _wear_hints_kernel(
             lenses,
             cam_to_world,
             world_to_instance,
-            tags,
             anchor,
-            y_up,
-            wet,
-            snow,
-            seed,
             hints_out,
         )
+    wear_noise(begin, wp.min(begin + run, count), ids, has_ids, tags, y_up, wet, snow, seed, hints_out)
 
 
 def rigid_inverse(poses: np.ndarray) -> np.ndarray:
