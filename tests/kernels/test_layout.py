@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cosmos.bridge.kernels.layout import shared_streams, tensor_to_video, video_to_tensor
+from cosmos.bridge.kernels.layout import join_channels, shared_streams, tensor_to_video, video_to_tensor
 
 torch = pytest.importorskip("torch")
 
@@ -117,3 +117,20 @@ def test_torch_and_warp_share_one_stream(device):
         shared = torch.cuda.current_stream(wp.device_to_torch(device))
         assert shared.cuda_stream == wp.get_stream(device).cuda_stream
     assert torch.cuda.current_stream(wp.device_to_torch(device)) == before
+
+
+@pytest.mark.parametrize("channels", [(3, 3, 4, 1), (1,), (5, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (70, 130)])
+def test_channels_are_laid_side_by_side(device, size, channels):
+    parts = [np.random.default_rng(many).integers(0, 256, (*size, many), dtype=np.uint8) for many in channels]
+    out = wp.zeros((*size, sum(channels)), dtype=wp.uint8, device=device)
+    join_channels([wp.array(part, dtype=wp.uint8, device=device) for part in parts], out)
+    np.testing.assert_array_equal(out.numpy(), np.concatenate(parts, axis=-1))
+
+
+def test_channels_that_do_not_add_up_are_refused(device):
+    part, out = (wp.zeros((4, 5, many), dtype=wp.uint8, device=device) for many in (3, 7))
+    with pytest.raises(ValueError, match=r"contiguous out \[4, 5, 7\] on .*, got \[\[4, 5, 3\], \[4, 5, 3\]\]"):
+        join_channels([part, part], out)
+    with pytest.raises(ValueError, match="needs uint8"):
+        join_channels([part, wp.zeros((4, 4, 4), dtype=wp.uint8, device=device)], out)

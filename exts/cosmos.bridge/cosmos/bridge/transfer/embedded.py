@@ -146,7 +146,7 @@ class EmbeddedTransfer:
         start = time.perf_counter()
         clip, rgb = request.clip, wp.empty_like(request.clip.rgb)
         reading = _read(model, request, guidance)
-        asked = _read(model, request, 1.0)
+        asked = reading if guidance == 1.0 else _read(model, request, 1.0)
         view = View(reading.conditions, seed=request.seed, fps=clip.fps)
         self._paint([(view, request, rgb)], progress)
         provenance = Provenance(

@@ -113,6 +113,8 @@ def light_inputs(
     import torch
     import warp as wp
 
+    from cosmos.bridge.kernels.layout import join_channels
+
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
     hints = maps = falling = None
@@ -132,7 +134,7 @@ def light_inputs(
         falling = torch.empty((len(frames), *FALLING_SHAPE), dtype=torch.uint8, device=device)
         told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
         for index, light in enumerate(told):
-            torch.cat([wp.to_torch(part) for part in channels_of(light)], dim=-1, out=maps[index])
+            join_channels(channels_of(light), wp.from_torch(maps[index]))
             falling[index] = wp.to_torch(light.falling)
     return hints, maps, falling
 
