@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch  # noqa: TID253
@@ -15,11 +16,15 @@ from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, to_mapping
 CONFIG = TransferNetConfig(channels=(8, 12), blocks=1, features=6, head=8)
 
 
-def write_tiny_transfer(folder: Path, seed: int = 0) -> Path:
-    """Write net, reader and configuration; every layer speaks (trained ones start silent)."""
+def write_tiny_transfer(folder: Path, seed: int = 0, *, most_steps: int = 1) -> Path:
+    """Write net, reader and configuration; every layer speaks (trained ones start silent).
+
+    One that takes several steps sees drafts.
+    """
+    shape = replace(CONFIG, draft=most_steps > 1)
     torch.manual_seed(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    net = TransferNet(CONFIG)
+    net = TransferNet(shape)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.15)
     words = vocabulary()
@@ -33,7 +38,8 @@ def write_tiny_transfer(folder: Path, seed: int = 0) -> Path:
         "name": "tiny",
         "revision": f"tiny-{seed}",
         "licence": "Apache-2.0",
-        "net": to_mapping(CONFIG),
+        "net": to_mapping(shape),
+        "max_steps": most_steps,
         "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     }
     (folder / "config.json").write_text(json.dumps(config))

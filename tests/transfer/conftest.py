@@ -52,6 +52,17 @@ def tiny_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def stepping_folder(tmp_path_factory):
+    """Weights that paint in up to 6 steps."""
+    import torch
+
+    from tiny_transfer import write_tiny_transfer
+
+    torch.set_num_threads(1)
+    return write_tiny_transfer(tmp_path_factory.mktemp("stepping"), seed=1, most_steps=6)
+
+
+@pytest.fixture(scope="session")
 def kept(tmp_path_factory):
     """NVIDIA's backends with tiny weights, each made once."""
     import torch

@@ -156,7 +156,7 @@ def test_the_effective_settings_hold_the_conditions(model, ask):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"num_steps": 4}, r"num_steps=4; cosmos-transfer2\.5 or cosmos3 can take others"),
+        ({"num_steps": 4}, r"paints in 1 step with these weights, got num_steps=4"),
         ({"overlap": 2}, r"overlap=2; cosmos-transfer2\.5 or cosmos3 can overlap them"),
         ({"guidance": 7.5}, r"guidance in \[0, 3\], got 7.5"),
         ({"weights": ControlWeights(lidar=1.0)}, "lidar"),
@@ -242,7 +242,7 @@ def test_unloading_frees_the_net(tiny_folder):
 
     model = EmbeddedTransfer(tiny_folder)
     model.load("cpu")
-    net = weakref.ref(model._model.net)
+    net = weakref.ref(model._nets.load(None).net)
     model.unload()
     gc.collect()
     assert net() is None

@@ -31,7 +31,7 @@ _Tell: TypeAlias = Callable[[int], None]
 """Told how many frames went one step further."""
 
 
-def _keep(_: int) -> None:
+def keep(_: int) -> None:
     """Tell nobody."""
 
 
@@ -97,7 +97,7 @@ class EmbeddedModel:
         conditions: Conditions | Sequence[Conditions],
         *,
         steps: int = 1,
-        tell: _Tell = _keep,
+        tell: _Tell = keep,
     ) -> Tensor:
         """Paint frames, each on its own: in bands of rows on a CPU, all at once elsewhere.
 
@@ -135,7 +135,7 @@ class EmbeddedModel:
             got = "none" if inputs.noise is None else list(inputs.noise.shape)
             raise ValueError(f"This net paints from noise of shape {list(wanted)}, got {got}.")
 
-    def _paint_frames(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = _keep) -> Tensor:
+    def _paint_frames(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = keep) -> Tensor:
         """Paint frame by frame; memory does not grow with their number."""
         frames, height, width = inputs.rgb.shape[2:]
         out = torch.empty((3, frames, height, width), dtype=torch.float32)
@@ -165,7 +165,7 @@ class EmbeddedModel:
             self._painters[key] = painter  # the latest stands last
             return painter
 
-    def _paint_batch(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = _keep) -> Tensor:
+    def _paint_batch(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = keep) -> Tensor:
         """Paint all frames by one run of the net."""
         height, width = inputs.rgb.shape[-2:]
         coarse = coarse_for(height, width)
@@ -255,6 +255,7 @@ __all__ = [
     "PaintInputs",
     "coarse_for",
     "join_inputs",
+    "keep",
     "load_embedded",
     "multiplies_bfloat16",
     "padding_for",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
-from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
+from cosmos.bridge.errors import ModelError, ModelMemoryError
 from cosmos.bridge.transfer.aside import Aside
 from cosmos.bridge.transfer.base import TransferSpec
+from cosmos.bridge.transfer.embedded_nets import Nets
 from cosmos.bridge.transfer.embedded_stream import EmbeddedStream, Wish
 from cosmos.bridge.transfer.embedded_view import Part, View
 from cosmos.bridge.transfer.footprint import peak_bytes, settings_of, versions
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from cosmos.models.embedded.sampling import EmbeddedModel
     from cosmos.models.embedded.text import Reading
 
-_WEIGHTS = "transfer-small"
 _PIXELS_AT_ONCE = 1 << 16
 """Pixels of one view that are lit, and then painted, at once; while they are painted the next ones are lit."""
 _PIXELS_BESIDE = 1 << 19
@@ -72,10 +72,8 @@ class EmbeddedTransfer:
 
     def __init__(self, options: Union[EmbeddedOptions, Path, None] = None) -> None:
         given = options.weights if isinstance(options, EmbeddedOptions) else options
-        self._given = None if given is None else Path(given)
-        self._dtype = options.dtype if isinstance(options, EmbeddedOptions) else None
-        self._model: Optional[EmbeddedModel] = None
-        self._device = ""
+        dtype = options.dtype if isinstance(options, EmbeddedOptions) else None
+        self._nets = Nets(None if given is None else Path(given), dtype)
         self._spec: Optional[TransferSpec] = None
         self._painted = False
 
@@ -87,15 +85,15 @@ class EmbeddedTransfer:
             ModelWeightsError: If the weights are missing.
         """
         if self._spec is None:
-            config = self._config()
+            config = self._nets.config()
             self._spec = TransferSpec(
                 name="embedded",
                 revision=str(config["revision"]),
                 licence=str(config["licence"]),
-                controls=self._controls(config),
+                controls=self._nets.controls(),
                 size_multiple=1,
                 num_steps=1,
-                max_steps=1,
+                max_steps=self._nets.most_steps(),
                 weight_maps=True,
                 negative_prompt=True,
                 guidance=True,
@@ -106,31 +104,13 @@ class EmbeddedTransfer:
     def load(self, device: Optional[str] = None) -> None:
         """Bring the weights onto a device; ``None`` picks CUDA where there is one. A second call does nothing.
 
+        Those that paint in several steps follow when they are asked for.
+
         Raises:
             ModelWeightsError: If the weights are missing or damaged.
             ModelError: If there is no such device.
         """
-        import torch
-
-        from cosmos.models.embedded.sampling import load_embedded
-        from cosmos.models.weights import WeightsError
-
-        wanted = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
-        if self._model is not None and wanted == self._device:
-            return
-        if wanted.startswith("cuda") and not torch.cuda.is_available():
-            raise ModelError(f"embedded was asked to run on {wanted!r}, but torch sees no CUDA device; use 'cpu'.")
-        if wanted.startswith("cuda") and self._dtype == "bfloat16":
-            raise ModelError('embedded computes in float32 on CUDA, got dtype="bfloat16"; leave dtype out.')
-        try:
-            self._model = load_embedded(
-                self._folder(), wanted, None if self._dtype is None else getattr(torch, self._dtype)
-            )
-        except WeightsError as error:
-            raise ModelWeightsError(str(error)) from error
-        except RuntimeError as error:
-            raise ModelError(f"embedded cannot run on {wanted!r}: {error}.") from error
-        self._device = wanted
+        self._nets.load(device)
 
     def transfer(self, request: TransferRequest, progress: Optional[Progress] = None) -> TransferResult:
         """Make the request's clip photoreal, frame for frame.
@@ -141,23 +121,23 @@ class EmbeddedTransfer:
         """
         import warp as wp
 
-        guidance = _check(request, self.spec)
-        model = self._ready()
+        guidance, steps = _check(request, self.spec), request.num_steps or 1
+        model, config = self._ready(steps), self._nets.config(steps)
         start = time.perf_counter()
         clip, rgb = request.clip, wp.empty_like(request.clip.rgb)
         reading = _read(model, request, guidance)
         asked = reading if guidance == 1.0 else _read(model, request, 1.0)
-        view = View(reading.conditions, seed=request.seed, fps=clip.fps)
+        view = self._view(reading, steps=steps, seed=request.seed, fps=clip.fps)
         self._paint([(view, request, rgb)], progress)
         provenance = Provenance(
             model="embedded",
-            revision=self.spec.revision,
+            revision=str(config["revision"]),
             weights_sha256=model.sha256,
-            licence=self.spec.licence,
+            licence=str(config["licence"]),
             dtype=str(model.dtype).removeprefix("torch."),
-            device=self._device,
+            device=self._nets.device,
             seconds=time.perf_counter() - start,
-            peak_bytes=peak_bytes(self._device),
+            peak_bytes=peak_bytes(self._nets.device),
             requested=settings_of(request),
             effective=self._effective(request, reading, asked, guidance, view),
             versions=versions("torch", "warp", "safetensors"),
@@ -173,6 +153,7 @@ class EmbeddedTransfer:
         negative_prompt: str = "",
         seed: int = 0,
         guidance: Optional[float] = None,
+        num_steps: Optional[int] = None,
         fps: float = 24.0,
         guard: GuardChoice = None,
     ) -> EmbeddedStream:
@@ -184,6 +165,7 @@ class EmbeddedTransfer:
             negative_prompt: What they should not look like.
             seed: Decides everything random, >= 0.
             guidance: Prompt guidance in [0, 3]; ``None`` takes 1.
+            num_steps: Steps a frame; ``None`` is 1.
             fps: Frames a second of what will come, > 0.
             guard: Guard that screens the prompt now and the pictures as they come, or its name; ``None`` takes what
                 the licence asks for, as a run does.
@@ -197,12 +179,18 @@ class EmbeddedTransfer:
         if not prompt.strip() or seed < 0 or not 0.0 < fps < float("inf"):
             raise ModelError(f"A stream needs a prompt, a seed >= 0 and fps > 0, got {prompt!r}, {seed}, {fps}.")
         wish = Wish(
-            prompt=prompt, negative_prompt=negative_prompt, weights=weights, seed=seed, guidance=guidance, fps=fps
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            weights=weights,
+            seed=seed,
+            guidance=guidance,
+            num_steps=num_steps,
+            fps=fps,
         )
-        strength = _check_wish(weights, guidance, self.spec)
+        strength, steps = _check_wish(weights, guidance, num_steps, self.spec), num_steps or 1
         watch = Watch(self.spec, guard, prompt)
-        reading = self._ready().reader.read(prompt, negative=negative_prompt, guidance=strength, seed=seed)
-        view = View(reading.conditions, seed=seed, fps=fps)
+        reading = self._ready(steps).reader.read(prompt, negative=negative_prompt, guidance=strength, seed=seed)
+        view = self._view(reading, steps=steps, seed=seed, fps=fps)
         return EmbeddedStream(self, view, wish, watch, tuple(reading_notes(reading)))
 
     def push_all(
@@ -234,7 +222,6 @@ class EmbeddedTransfer:
         requests = [stream.request(clip, controls, weights) for stream, clip, controls, weights in pushes]
         for request in requests:
             _check(request, self.spec)
-        self._ready()
         painted = [wp.empty_like(request.clip.rgb) for request in requests]
         views = [stream.view for stream, *_ in pushes]
         self._paint(list(zip(views, requests, painted, strict=True)), progress)
@@ -242,99 +229,78 @@ class EmbeddedTransfer:
 
     def unload(self) -> None:
         """Free the weights; safe to call twice."""
-        was_cuda, self._model, self._device = self._device.startswith("cuda"), None, ""
-        if was_cuda:
-            import torch
+        self._nets.unload()
 
-            torch.cuda.empty_cache()
+    def _ready(self, steps: int = 1) -> EmbeddedModel:
+        """Return the loaded model for a number of steps."""
+        return self._nets.load(self._nets.device or None, steps)
 
-    def _folder(self) -> Path:
-        from cosmos.models.weights import find_weights
-
-        return self._given or find_weights(_WEIGHTS)
-
-    def _config(self) -> dict[str, Any]:
-        from cosmos.models.weights import WeightsError, read_weights_config
-
-        if self._given is not None and not (self._given / "config.json").is_file():
-            raise ModelWeightsError(
-                f"There are no weights in {self._given} (config.json is missing); name the folder that cosmos-bridge "
-                "models finetune or train-branch wrote, or leave it out."
-            )
-        try:
-            config = read_weights_config(self._folder())
-        except WeightsError as error:
-            raise ModelWeightsError(str(error)) from error
-        missing = [key for key in ("revision", "licence") if key not in config]
-        if missing:
-            raise ModelWeightsError(f"The configuration of {_WEIGHTS} lacks {missing}; export the weights again.")
-        return config
-
-    def _controls(self, config: dict[str, Any]) -> tuple[ControlKind, ...]:
-        """Return the kinds that the weights have a branch for."""
-        try:
-            return tuple(ControlKind(kind) for kind in config["net"]["controls"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelWeightsError(
-                f"The configuration in {self._folder()} does not tell which controls its net knows ({error!r}); "
-                "export the weights again."
-            ) from error
-
-    def _ready(self) -> EmbeddedModel:
-        """Return the loaded model."""
-        self.load(self._device or None)
-        if self._model is None:  # load returns with a model or raises
-            raise ModelError("embedded has no weights loaded; call load().")
-        return self._model
+    def _view(self, reading: Reading, *, steps: int, seed: int, fps: float) -> View:
+        """Return a view, with what its steps begin with."""
+        config = self._ready(steps).net.config
+        return View(reading.conditions, seed=seed, fps=fps, steps=steps, draft=config if config.draft else None)
 
     def _paint(self, jobs: Sequence[tuple[View, TransferRequest, wp.array]], progress: Optional[Progress]) -> None:
         """Paint the frames of some views, each into its array, a few at a time."""
-        most = _PIXELS_TOGETHER if len(jobs) > 1 and self._device != "cpu" else 0
-        beside = self._device == "cpu" and all(request.clip.rgb.device.is_cpu for _, request, _ in jobs)
+        most = _PIXELS_TOGETHER if len(jobs) > 1 and self._nets.device != "cpu" else 0
+        beside = self._nets.device == "cpu" and all(request.clip.rgb.device.is_cpu for _, request, _ in jobs)
         beside &= all(request.clip.height * request.clip.width <= _PIXELS_BESIDE for _, request, _ in jobs)
         waiting: list[tuple[Part, wp.array]] = []
         pixels, piece, done, (height, width) = 0, 0, 0, (0, 0)
-        total = sum(request.clip.num_frames for _, request, _ in jobs)
+        coming = sum(request.clip.num_frames for _, request, _ in jobs)
+        total = sum(view.steps * request.clip.num_frames for view, request, _ in jobs)
+
+        def tell(frames: int) -> None:
+            """Count frames that went a step further."""
+            nonlocal done
+            done += frames
+            if progress is not None:
+                progress("transfer", done, total)
+
         try:
             with Aside(on=beside) as aside:
                 for view, request, rgb, frames in _parts(jobs):
                     height, width = request.clip.height, request.clip.width
                     room = aside.rooms[piece % len(aside.rooms)] if aside.rooms else None
-                    part = view.prepare(request, frames, self._device, room)
+                    part = view.prepare(request, frames, self._nets.device, room)
                     waiting.append((part, rgb[frames.start : frames.stop]))
                     pixels += len(frames) * height * width
-                    done += len(frames)
-                    if pixels >= most or done == total:
-                        work = partial(self._groups, waiting)
+                    coming -= len(frames)
+                    if pixels >= most or coming == 0:
+                        # Who is told may not be asked from another thread: there whole frames are counted here.
+                        work = partial(self._groups, waiting, None if beside else tell)
                         waiting, pixels, piece = [], 0, piece + 1
-                        if done == total and piece == 1:
+                        if coming == 0 and piece == 1:
                             _finish(work())  # nothing beside it: with all of torch's threads
                         else:
                             aside.begin(work, _finish)
-                        if done == total or not self._painted:  # the very first loads kernels, best alone
+                        if coming == 0 or not self._painted:  # the very first loads kernels, best alone
                             aside.wait()
                             self._painted = True
-                    if progress is not None:
-                        progress("transfer", done, total)
+                    if beside:
+                        tell(len(frames) * view.steps)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise
             raise ModelMemoryError(
-                f"A frame of {height} x {width} does not fit {self._device}: {error}; ask for a smaller size."
+                f"A frame of {height} x {width} does not fit {self._nets.device}: {error}; ask for a smaller size."
             ) from error
 
-    def _groups(self, waiting: list[tuple[Part, wp.array]]) -> list[tuple[list[tuple[Part, wp.array]], torch.Tensor]]:
+    def _groups(
+        self, waiting: list[tuple[Part, wp.array]], tell: Optional[Callable[[int], None]]
+    ) -> list[tuple[list[tuple[Part, wp.array]], torch.Tensor]]:
         """Paint the parts that wait, those that are alike together, and return them with what was painted."""
-        from cosmos.models.embedded.sampling import join_inputs
+        from cosmos.models.embedded.sampling import join_inputs, keep
 
-        model = self._ready()
         groups: dict[Any, list[tuple[Part, wp.array]]] = {}
         for part, rgb in waiting:
             groups.setdefault(part.likeness, []).append((part, rgb))
         painted = []
         for group in groups.values():
+            steps = group[0][0].view.steps
             looks = [part.view.conditions for part, _ in group for _ in part.frames]
-            painted.append((group, model.paint(join_inputs([part.inputs for part, _ in group]), looks)))
+            inputs = join_inputs([part.inputs for part, _ in group])
+            painted.append((group, self._ready(steps).paint(inputs, looks, steps=steps, tell=tell or keep)))
         return painted
 
     def _effective(
@@ -345,7 +311,7 @@ class EmbeddedTransfer:
 
         clip = request.clip
         return {
-            "num_steps": 1,
+            "num_steps": view.steps,
             "guidance": guidance,
             "seed": request.seed,
             "size": [clip.height, clip.width],
@@ -403,14 +369,16 @@ def _check(request: TransferRequest, spec: TransferSpec) -> float:
         raise ModelError(
             f"embedded paints frame by frame, without chunks, got overlap={request.overlap}; {others} can overlap them."
         )
-    if request.num_steps not in (None, 1):
-        others = " or ".join(able("num_steps"))
-        raise ModelError(f"embedded paints in 1 step, got num_steps={request.num_steps}; {others} can take others.")
-    return _check_wish(request.weights, request.guidance, spec)
+    return _check_wish(request.weights, request.guidance, request.num_steps, spec)
 
 
-def _check_wish(weights: ControlWeights, guidance: Optional[float], spec: TransferSpec) -> float:
-    """Refuse controls and guidance that the model does not know; return the guidance."""
+def _check_wish(
+    weights: ControlWeights, guidance: Optional[float], num_steps: Optional[int], spec: TransferSpec
+) -> float:
+    """Refuse controls, guidance and steps that the model does not know; return the guidance."""
+    if num_steps is not None and not 1 <= num_steps <= spec.max_steps:
+        taken = "1 step" if spec.max_steps == 1 else f"1 to {spec.max_steps} steps"
+        raise ModelError(f"embedded paints in {taken} with these weights, got num_steps={num_steps}; ask for others.")
     foreign = [kind.value for kind in weights.kinds if kind not in spec.controls]
     if foreign:
         known = ", ".join(kind.value for kind in spec.controls)

@@ -30,6 +30,8 @@ class Wish:
     """Decides everything random."""
     guidance: Optional[float]
     """Prompt guidance."""
+    num_steps: Optional[int]
+    """Steps a frame; ``None`` is 1."""
     fps: float
     """Frames a second."""
 
@@ -37,7 +39,8 @@ class Wish:
 class EmbeddedStream:
     """One camera, painted frame by frame; streams of one model do not know of each other.
 
-    Made by `EmbeddedTransfer.open`. What is carried from piece to piece is a few numbers, so memory does not grow, and
+    Made by `EmbeddedTransfer.open`. What is carried from piece to piece is a few numbers (in
+    several steps also where noise was drawn), so memory does not grow, and
     on a CPU the pictures are those of the whole clip, bit for bit; in float32 on three cores or more, to rounding, as
     torch sums in another order on fewer threads.
     """
@@ -123,6 +126,7 @@ class EmbeddedStream:
                 negative_prompt=wish.negative_prompt,
                 seed=wish.seed,
                 guidance=wish.guidance,
+                num_steps=wish.num_steps,
             )
         except ValueError as error:
             raise ModelError(f"These frames cannot be painted: {error}") from error

@@ -1,6 +1,7 @@
 """One view that the embedded model paints: what its frames are told, and what is carried from one to the next.
 
-Nothing is carried but a handful of numbers that the first frames decide, so frames may come in any pieces.
+Nothing is carried but a handful of numbers that the first frames decide and, where the net paints from noise, the
+places that the noise is drawn from, so frames may come in any pieces.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.aside import Room
 from cosmos.bridge.transfer.light import ground_height, light_inputs, sun_azimuth, wear_seed
 from cosmos.bridge.types import Clip, ControlKind, TransferRequest
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from cosmos.models.embedded.conditions import Conditions
     from cosmos.models.embedded.sampling import PaintInputs
+    from cosmos.models.spec import TransferNetConfig
 
 SKY_OUTDOORS = 0.02
 """Share of a frame that must be sky for all flakes and drops to be there."""
@@ -49,7 +52,7 @@ class Part:
         """What parts must share to go through the net together."""
         inputs = self.inputs
         size = tuple(inputs.rgb.shape[3:])
-        return size, tuple(inputs.controls), inputs.hints is None, inputs.maps is None
+        return self.view.steps, size, tuple(inputs.controls), inputs.hints is None, inputs.maps is None
 
 
 class View:
@@ -59,15 +62,29 @@ class View:
         conditions: The look.
         seed: Seed of the request.
         fps: Frames a second, for what falls.
+        steps: Steps a frame.
+        draft: Shape of a net that paints from noise; ``None`` for one that does not.
     """
 
-    def __init__(self, conditions: Conditions, *, seed: int, fps: float) -> None:
+    def __init__(
+        self,
+        conditions: Conditions,
+        *,
+        seed: int,
+        fps: float,
+        steps: int = 1,
+        draft: Optional[TransferNetConfig] = None,
+    ) -> None:
         self.conditions = conditions
+        self.steps = steps
+        """Steps a frame."""
         self.used = _UsedWeights()
         """Control weights so far."""
         self.outdoors = 0.0
         """Largest share so far of what falls that a frame may show, in [0, 1]; 0 where nothing falls."""
         self._seed, self._fps = seed, fps
+        self._draft = draft
+        self._noise: Optional[AnchoredNoise] = None
         self._painted = 0
         self._fixed: Optional[tuple[float, float]] = None
         self._falls = max(conditions.snow, conditions.rain) > 0.0
@@ -106,9 +123,26 @@ class View:
             weights={kind.value: wp.to_torch(weight).to(device)[None, None] for kind, weight in weights.items()},
             hints=None if hints is None else to_device(hints),
             maps=None if maps is None else to_device(maps),
+            noise=self._drawn(clip, frames, device),
         )
         told = None if falling is None or not self._falls else wp.from_torch(falling)
         return Part(view=self, clip=clip, frames=frames, inputs=inputs, weights=weights, falling=told)
+
+    def _drawn(self, clip: Clip, frames: range, device: str) -> Optional[torch.Tensor]:
+        """Return the noise that the net paints some frames from, shape [1, 3, F, h, w]; ``None`` if from none."""
+        if self._draft is None:
+            return None
+        import torch
+
+        from cosmos.models.embedded.sampling import coarse_for
+        from cosmos.models.embedded.steps import draft_size
+
+        if self._noise is None:
+            coarse = coarse_for(clip.height, clip.width)
+            size = draft_size(self._draft, (clip.height, clip.width), coarse)
+            self._noise = AnchoredNoise(self._seed, size, coarse)
+        drawn = np.stack([self._noise.next(clip, frame) for frame in frames], axis=1)
+        return torch.from_numpy(drawn)[None].to(device)
 
     def finish(self, part: Part, painted: torch.Tensor, rgb: wp.array) -> None:
         """Write what the net painted into ``rgb`` [F, H, W, 3], with what is drawn after it; parts come in order."""
