@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
+from cosmos.models.embedded.drafts import answered, drafted, noise_alone, random_drafts
 from cosmos.models.embedded.net import DRAFT_CHANNELS, TransferNet, seen_draft
 from cosmos.models.embedded.pairs import Batch
 from cosmos.models.embedded.steps import draft_size, noised, paint_in_steps, shrunk_to, step_levels
-from cosmos.models.embedded.training import Run, drafted, noise_alone, paint, random_drafts
+from cosmos.models.embedded.training import Run, paint
 from cosmos.models.spec import TransferNetConfig
 
 CONFIG = TransferNetConfig(channels=(8, 12, 16), blocks=1, features=6, head=8, draft=True)
@@ -148,3 +149,26 @@ def test_learning_from_drafts_teaches_to_use_them(tmp_path):
             out = paint(run.net.eval(), drafted(given, config, 2, levels, torch.randn((16, 3, 4, 8))), 2)
         errors.append(float((out - given.target).abs().mean()))
     assert errors[0] < 0.8 * errors[1]
+
+
+def test_a_student_learns_what_its_teacher_paints_from_the_same_noise(tmp_path):
+    """The answer is the teacher's, step by step; half of the loss is told by it."""
+    teacher, given = TransferNet(CONFIG), batch()
+    for parameter in teacher.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    told, answer = answered(given, teacher, 2, np.random.default_rng(4), 2)
+    alone = noise_alone(given, CONFIG, 2, np.random.default_rng(4))
+    assert torch.equal(told.draft, alone.draft)
+    level = 0.4 * 0.5 / (1.0 - 0.6 * 0.5)
+    with torch.inference_mode():
+        first = paint(teacher, alone, 2).double()
+        coarse = first.reshape(2, 3, 12, 2, 20, 2).mean(dim=(3, 5)).clamp(-1.0, 1.0)
+        noise = alone.draft[:, :3].double()
+        draft = (noise + (level - 1.0) * (noise - coarse)).float()
+        last = paint(teacher, replace(given, draft=seen_draft(draft, torch.full((2, 1, 1, 1), level))), 2)
+    torch.testing.assert_close(answer, last.float().clamp(-1.0, 1.0), atol=0.05, rtol=0.0)  # bfloat16
+    losses = []
+    for taught in (told, replace(told, answer=answer), replace(told, target=answer)):
+        run = Run(tmp_path / f"run{len(losses)}", CONFIG, rate=1e-3, start=teacher.state_dict())
+        losses.append(run.learn(taught, 0.0, 2))
+    assert losses[1] == pytest.approx(0.5 * (losses[0] + losses[2]), rel=1e-4)

@@ -130,6 +130,50 @@ def test_training_lowers_the_loss_resumes_and_exports_what_loads(folder, tmp_pat
     assert train_transfer.psnr(ours, batch.target) > before + 2.0
 
 
+def test_a_teacher_and_its_student_are_trained_exported_and_load(folder, tmp_path, monkeypatch):
+    """By the command; the student's answers are kept, and taken up when it goes on."""
+    from tiny_transfer import write_tiny_transfer
+
+    def command(name, minutes, *more):
+        out = write_tiny_transfer(tmp_path / f"weights-{name}")
+        given = ("--data", folder, "--run", tmp_path / name, "--size", "tiny", "--minutes", minutes, "--out", out)
+        monkeypatch.setattr(
+            "sys.argv", ["train_transfer.py", *map(str, (*given, "--batch", 2, "--check-pairs", 1, *more))]
+        )
+        train_transfer.main()
+        return json.loads((out / "config.json").read_text()), load_embedded(out, "cpu")
+
+    config, teacher = command("teacher", 0.02, "--draft")
+    assert config["name"] == "transfer-tiny-steps" and config["max_steps"] == 16 and teacher.net.config.draft
+    taught = ("--teacher", tmp_path / "teacher" / "last.pt", "--teacher-steps", 2, "--answers", 3, "--seed", 1)
+    config, student = command("student", 0.02, *taught, "--warm", tmp_path / "teacher" / "last.pt")
+    assert config["name"] == "transfer-tiny" and config["max_steps"] == 1 and student.net.config.draft
+    kept = sorted((tmp_path / "student" / "answers").iterdir())
+    assert len(kept) == 3 and np.load(kept[0]).shape == (2, 3, *SIZE)
+    before = [path.stat().st_mtime_ns for path in kept]
+    steps = config["training"]["steps"]
+    config, _ = command("student", 0.03, *taught)
+    assert config["training"]["steps"] > steps >= 3 and [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_the_size_for_a_gpu_builds_learns_exports_and_loads(folder, tmp_path):
+    """At its real size, on one small picture."""
+    from tiny_transfer import write_tiny_transfer
+
+    out = write_tiny_transfer(tmp_path / "weights")
+    run = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["base"], rate=1e-4)
+    count = sum(parameter.numel() for parameter in run.net.parameters())
+    assert round(count / 1e6, 1) == 31.9  # as the documentation says
+    before = run.net.branches["depth"].speak.weight.clone()
+    assert np.isfinite(run.learn(Pairs(folder, seed=0).batch(1, 0, (32, 32)), 0.0, 2))
+    assert not torch.equal(run.net.branches["depth"].speak.weight, before)
+    train_transfer.export(run, out, {}, name="transfer-base")
+    loaded = load_embedded(out, "cpu").net
+    assert loaded.config == train_transfer.SIZES["base"]
+    for name, value in loaded.state_dict().items():
+        torch.testing.assert_close(value, run.average.state_dict()[name].half().float(), atol=0.0, rtol=0.0)
+
+
 def test_the_budget_counts_over_all_starts(folder, tmp_path):
     run = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["tiny"], rate=1e-3)
     run.seconds = 60.0

@@ -54,6 +54,8 @@ class Batch:
     """Whether the trunk sees the picture, shape [B, 1, 1, 1]; ``None`` lets it."""
     draft: Tensor | None = None
     """Drafts as the trunk sees them, at its size, shape [B, DRAFT_CHANNELS, h, w]; ``None`` where it sees none."""
+    answer: Tensor | None = None
+    """What a teacher painted from the same noise, shape [B, 3, H, W]; ``None`` without one."""
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
@@ -118,13 +120,23 @@ class Pairs:
         batch.lit = batch.lit * torch.from_numpy((rng.random((size, 1, 1, 1)) > 0.25).astype(np.float32))
         return batch
 
-    def stream(self, size: int, first: int, crop: tuple[int, int] | None = None) -> Generator[Batch, None, None]:
-        """Yield batch after batch from a number on; each is made while the one before is at work. Close it."""
+    def stream(
+        self, size: int, first: int, crop: tuple[int, int] | None = None, *, cycle: int | None = None
+    ) -> Generator[Batch, None, None]:
+        """Yield batch after batch from a number on; each is made while the one before is at work. Close it.
+
+        Args:
+            size: Pictures a batch.
+            first: Number of the first.
+            crop: Size cut from the pairs [px]; ``None`` takes them whole.
+            cycle: Number that comes as 0 again; ``None`` for batches without end.
+        """
         with ThreadPoolExecutor(max_workers=1) as loader:
-            coming = loader.submit(self.batch, size, first, crop)
+            coming = loader.submit(self.batch, size, first % cycle if cycle else first, crop)
             while True:
                 first += 1
-                batch, coming = coming.result(), loader.submit(self.batch, size, first, crop)
+                number = first % cycle if cycle else first
+                batch, coming = coming.result(), loader.submit(self.batch, size, number, crop)
                 yield batch
 
     def _augment(

@@ -11,27 +11,24 @@ import json
 import math
 import pickle
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch  # noqa: TID253
 from safetensors.torch import save_file
 from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
-from cosmos.models.embedded.net import TransferNet, seen_draft
+from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch
 from cosmos.models.embedded.sampling import padding_for
-from cosmos.models.embedded.steps import draft_size, noised, shrunk_to
 from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
 from cosmos.models.weights import WeightsError, sha256_of
 
 _WARM_UP = 200
 """Steps over which the rate rises at most."""
-_LEVELS = (-0.8, 1.4)
-"""Mean and deviation of the logit of a draft's level: most is decided where little of it is noise."""
+_ANSWERED = 0.5
+"""Share of a teacher's answer in the loss; the rest is the target's."""
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -79,45 +76,6 @@ def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
             grown.draft,
         )
     return out[..., :height, :width]
-
-
-def drafted(batch: Batch, config: TransferNetConfig, coarse: int, levels: Tensor, noise: Tensor) -> Batch:
-    """Return a batch whose targets are shown as drafts.
-
-    Args:
-        batch: Pictures.
-        config: Shape of the net.
-        coarse: Size ratio of picture to trunk.
-        levels: How much of each draft is noise, in [0, 1], shape [B, 1, 1, 1].
-        noise: Standard normal, shape [B, 3, h, w] of `draft_size`.
-    """
-    size = draft_size(config, (batch.rgb.shape[-2], batch.rgb.shape[-1]), coarse)
-    return replace(batch, draft=seen_draft(noised(shrunk_to(batch.target, size, coarse), noise, levels), levels))
-
-
-def random_drafts(batch: Batch, config: TransferNetConfig, coarse: int, rng: np.random.Generator) -> Batch:
-    """Return a batch with drafts of random levels: pure noise for a half, logit-normal for the others."""
-    count = batch.rgb.shape[0]
-    some = 1.0 / (1.0 + np.exp(-rng.normal(*_LEVELS, size=count)))
-    levels = np.where(rng.random(count) < 0.5, 1.0, some)
-    return drafted(
-        batch, config, coarse, _tensor(levels[:, None, None, None], batch), _noise(batch, config, coarse, rng)
-    )
-
-
-def noise_alone(batch: Batch, config: TransferNetConfig, coarse: int, rng: np.random.Generator) -> Batch:
-    """Return a batch whose drafts are pure noise, as the first step sees them."""
-    noise = _noise(batch, config, coarse, rng)
-    return replace(batch, draft=seen_draft(noise, torch.ones_like(batch.rgb[:, :1, :1, :1])))
-
-
-def _noise(batch: Batch, config: TransferNetConfig, coarse: int, rng: np.random.Generator) -> Tensor:
-    size = draft_size(config, (batch.rgb.shape[-2], batch.rgb.shape[-1]), coarse)
-    return _tensor(rng.standard_normal((batch.rgb.shape[0], 3, *size)), batch)
-
-
-def _tensor(values: np.ndarray, like: Batch) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(like.rgb.device)
 
 
 class Run:
@@ -195,7 +153,10 @@ class Run:
             group["lr"] = self.rate * rise * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
         self.net.train()
         self.step += 1
-        loss = picture_loss(paint(self.net, batch, coarse), batch.target)
+        out = paint(self.net, batch, coarse)
+        loss = picture_loss(out, batch.target)
+        if batch.answer is not None:
+            loss = torch.lerp(loss, picture_loss(out, batch.answer), _ANSWERED)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -243,4 +204,4 @@ def _read_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
     return saved
 
 
-__all__ = ["Run", "drafted", "noise_alone", "paint", "picture_loss", "psnr", "random_drafts", "ssim", "write_weights"]
+__all__ = ["Run", "paint", "picture_loss", "psnr", "ssim", "write_weights"]
