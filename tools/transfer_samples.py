@@ -15,11 +15,13 @@ from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.kernels.finish import finish_pictures
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.embedded_view import SKY_OUTDOORS, finish_of, sky_share
 from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, sun_azimuth
 from cosmos.bridge.types import BUFFERS, Clip, Look, gather
 from cosmos.models.embedded.conditions import Conditions
-from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
+from cosmos.models.embedded.steps import draft_size
 from make_training_data import light_maps, target_of, usable
 from transfer_conditions import CONDITIONS
 
@@ -158,9 +160,26 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
 
 
 def paint(
-    model: EmbeddedModel, sample: Sample, conditions: Conditions, weights: dict[str, float], *, maps: bool = True
+    model: EmbeddedModel,
+    sample: Sample,
+    conditions: Conditions,
+    weights: dict[str, float],
+    *,
+    maps: bool = True,
+    steps: int = 1,
+    seed: int = 0,
 ) -> np.ndarray:
-    """Run the model on a sample, with or without its light maps; uint8 [T, H, W, 3]."""
+    """Run the model on a sample; uint8 [T, H, W, 3].
+
+    Args:
+        model: The model.
+        sample: What it is told.
+        conditions: The look.
+        weights: Kind -> weight.
+        maps: Whether it has light maps.
+        steps: Steps a frame.
+        seed: Of the noise, where the model paints from noise.
+    """
     controls = derive_controls(sample.clip)
     total = max(1.0, sum(weights.values()))
     shape = (1, 1, *sample.maps.shape[:3])
@@ -170,9 +189,19 @@ def paint(
         weights={kind: torch.full(shape, weight / total) for kind, weight in weights.items() if weight > 0.0},
         hints=sample.hints.permute(3, 0, 1, 2)[None],
         maps=torch.from_numpy(sample.maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
+        noise=_noise(model, sample.clip, seed),
     )
-    pictures: np.ndarray = tensor_to_video(model.paint(inputs, conditions)).numpy()
+    pictures: np.ndarray = tensor_to_video(model.paint(inputs, conditions, steps=steps)).numpy()
     return pictures
+
+
+def _noise(model: EmbeddedModel, clip: Clip, seed: int) -> torch.Tensor | None:
+    """Return what a model paints a clip from, as a transfer does; ``None`` if not from noise."""
+    if not model.net.config.draft:
+        return None
+    coarse = coarse_for(clip.height, clip.width)
+    noise = AnchoredNoise(seed, draft_size(model.net.config, (clip.height, clip.width), coarse), coarse)
+    return torch.from_numpy(np.stack([noise.next(clip, frame) for frame in range(clip.num_frames)], axis=1))[None]
 
 
 __all__ = ["Sample", "Stage", "opened", "paint", "sample_of"]

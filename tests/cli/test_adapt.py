@@ -216,7 +216,9 @@ def test_a_pair_is_what_the_adapter_hands_the_net(cli, stage, tiny, tmp_path, mo
     given = []
     paint = sampling.EmbeddedModel.paint
     monkeypatch.setattr(
-        sampling.EmbeddedModel, "paint", lambda self, *args: (given.append(args), paint(self, *args))[1]
+        sampling.EmbeddedModel,
+        "paint",
+        lambda self, *args, **named: (given.append(args), paint(self, *args, **named))[1],
     )
     painted(tiny, clip, edge=0.25, depth=0.25, seg=0.25, vis=0.25)
     clip.close()

@@ -84,7 +84,7 @@ def test_the_wheel_owns_only_its_leaves(wheel):
 
 def test_the_wheel_carries_the_shipped_weights(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for shipped in ("transfer-small", "reason-small"):
+    for shipped in ("transfer-small", "transfer-small-steps", "reason-small"):
         weights = [name for name in names if f"/share/cosmos-bridge/weights/{shipped}/" in name]
         assert any(name.endswith(".safetensors") for name in weights), names
         assert any(name.endswith("config.json") for name in weights)
@@ -95,3 +95,4 @@ def test_no_shipped_weight_file_is_larger_than_16_mib():
     files = [path for path in (ROOT / "models/weights").rglob("*") if path.is_file()]
     assert files
     assert not [path.name for path in files if path.stat().st_size > 16 * 2**20]
+    assert sum(path.stat().st_size for path in files) <= 48 * 2**20

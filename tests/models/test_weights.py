@@ -10,11 +10,13 @@ from cosmos.models.weights import WeightsError, check_files, find_weights, read_
 LIMIT = 16 * 1024 * 1024
 
 
-def test_the_shipped_weights_are_found_whole_and_small_enough():
-    folder = find_weights("transfer-small")
+@pytest.mark.parametrize(("name", "most_steps"), [("transfer-small", 1), ("transfer-small-steps", 16)])
+def test_the_shipped_weights_are_found_whole_and_small_enough(name, most_steps):
+    folder = find_weights(name)
     config = read_weights_config(folder)
     assert len(check_files(folder, config)) == 64
     training = config["training"]
+    assert config["name"] == name and config.get("max_steps", 1) == most_steps
     assert config["licence"] == "Apache-2.0"
     assert training["minutes"] + training["minutes_before_warm_start"] >= 60
     assert all(path.stat().st_size <= LIMIT for path in folder.iterdir())

@@ -104,8 +104,8 @@ def test_an_ignored_prompt_raises_guidance_and_steps_up_to_what_there_is(request
     assert (found.request.guidance, found.request.num_steps) == (5.0, 20) and found.cause == "prompt"
     full = replace(request_, guidance=5.0, num_steps=20)
     assert remedy(full, blame(("prompt", None))).request.seed == 77
-    fixed = replace(SPEC, guidance=False, max_steps=10)
-    assert remedy(request_, blame(("prompt", None)), fixed).request.seed == 77
+    for fixed in (replace(SPEC, guidance=False, max_steps=10), replace(SPEC, guidance=False, steps_help=False)):
+        assert remedy(request_, blame(("prompt", None)), fixed).request.seed == 77
 
 
 def test_flicker_overlaps_chunks_further_where_there_are_chunks(request_):

@@ -10,6 +10,7 @@ import torch  # noqa: TID253
 
 import train_transfer
 import transfer_metrics
+from cosmos.models.embedded.adapting import Adaptation, adapt
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, random_weights, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded, padding_for
@@ -154,6 +155,20 @@ def test_a_teacher_and_its_student_are_trained_exported_and_load(folder, tmp_pat
     steps = config["training"]["steps"]
     config, _ = command("student", 0.03, *taught)
     assert config["training"]["steps"] > steps >= 3 and [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_weights_that_paint_in_steps_are_finetuned_as_such(folder, tmp_path):
+    from tiny_transfer import write_tiny_transfer
+
+    base, out = write_tiny_transfer(tmp_path / "base", most_steps=6), tmp_path / "out"
+    plan = Adaptation(steps=40, batch=4, rate=2e-3, seed=2)
+    named = {"device": "cpu", "about": {}, "tell": lambda *step: None, "stop": lambda: False}
+    out.mkdir()
+    adapted = adapt(base, folder, out, plan, **named)
+    assert adapted.trained[2] > adapted.trained[1] + 0.5
+    assert json.loads((out / "config.json").read_text())["max_steps"] == 6
+    before, after = load_embedded(base, "cpu").net, load_embedded(out, "cpu").net
+    assert after.config.draft and not torch.equal(before.draft.see.weight, after.draft.see.weight)
 
 
 def test_the_size_for_a_gpu_builds_learns_exports_and_loads(folder, tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch  # noqa: TID253
 
+from cosmos.models.embedded.drafts import noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, read_pair, whole_batch
 from cosmos.models.embedded.sampling import coarse_for, load_embedded
@@ -112,7 +113,7 @@ def adapt(
             device=device,
         )
     data = Pairs(pairs, seed=plan.seed, config=config, always=plan.branch)
-    if not _learn(run, data, plan, tell, stop):
+    if not _learn(run, data, plan, read_weights_config(base).get("max_steps", 1), tell, stop):
         return None
     final = TransferNet(config).to(torch.device(device)).eval()
     final.load_state_dict({name: value.half().float() for name, value in run.average.state_dict().items()})
@@ -135,9 +136,14 @@ def with_branch(config: TransferNetConfig, branch: str | None) -> TransferNetCon
 
 
 def _learn(
-    run: Run, data: Pairs, plan: Adaptation, tell: Callable[[int, int, float], None], stop: Callable[[], bool]
+    run: Run,
+    data: Pairs,
+    plan: Adaptation,
+    most_steps: int,
+    tell: Callable[[int, int, float], None],
+    stop: Callable[[], bool],
 ) -> bool:
-    """Take the steps that are left; return whether all are taken."""
+    """Take the steps that are left; return whether all are taken. Nets that paint in steps learn from drafts."""
     height, width = read_pair(data.files[0])["rgb"].shape[:2]
     coarse, crop = coarse_for(height, width), (min(height, _MOST[0]), min(width, _MOST[1]))
     before = saved = time.monotonic()
@@ -149,6 +155,9 @@ def _learn(
                 run.save()
                 return False
             batch = next(stream).to(run.device)
+            if run.net.config.draft:
+                rng = np.random.default_rng([plan.seed, run.step, 1])
+                batch = (noise_alone if most_steps == 1 else random_drafts)(batch, run.net.config, coarse, rng)
             loss = run.learn(batch, run.step / plan.steps, coarse, warm_up=max(1, min(200, plan.steps // 10)))
             now = time.monotonic()
             run.seconds, before = run.seconds + now - before, now
@@ -181,8 +190,11 @@ def _measure(net: TransferNet, files: list[Path], config: TransferNetConfig, bra
     device = str(next(net.parameters()).device)
     for path in files:
         batch = whole_batch([path], _usual_weights(read_pair(path), branch), config)[0].to(device)
+        coarse = coarse_for(batch.rgb.shape[-2], batch.rgb.shape[-1])
+        if net.config.draft:
+            batch = noise_alone(batch, net.config, coarse, np.random.default_rng(0))
         with torch.inference_mode():
-            out = paint(net, batch, coarse_for(*batch.rgb.shape[-2:]))
+            out = paint(net, batch, coarse)
         values.append(psnr(out, batch.target))
     return round(float(np.mean(values)), 3)
 
@@ -205,6 +217,7 @@ def _write(net: TransferNet, base: Path, out: Path, plan: Adaptation, run: Run, 
     about = {
         "name": out.resolve().name,
         "licence": before.get("licence", ""),
+        "max_steps": before.get("max_steps", 1),
         "training": before.get("training"),
         "adapted": [*before.get("adapted", []), record],
     }

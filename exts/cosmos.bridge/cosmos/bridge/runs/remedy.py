@@ -160,7 +160,7 @@ def _urge_prompt(
             told.append(f"guidance from {guidance:g} to {more:g}")
     steps = request.num_steps or spec.num_steps
     further = min(max(steps + 1, round(steps * gain)), spec.max_steps)
-    if further > steps:
+    if spec.steps_help and further > steps:
         changes["num_steps"] = further
         told.append(f"steps from {steps} to {further}")
     return (replace(request, **changes), f"The {' and '.join(told)} rises.") if changes else None

@@ -15,7 +15,7 @@ class TransferSpec:
     name: str
     """Name in the registry."""
     revision: str
-    """Revision of code and weights."""
+    """Revision of code and weights; other numbers of steps may have weights of their own, which a result then names."""
     licence: str
     """Licence name of the weights."""
     controls: tuple[ControlKind, ...]
@@ -36,6 +36,8 @@ class TransferSpec:
     """Whether parts of the source can be kept."""
     overlap: bool = False
     """Whether long clips are painted in chunks, whose overlap a request may set."""
+    steps_help: bool = True
+    """Whether more steps follow a prompt more closely, so that they are tried where it was missed."""
     most_guidance: float = 10.0
     """Most guidance that it takes."""
 

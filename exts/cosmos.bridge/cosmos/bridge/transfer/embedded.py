@@ -97,6 +97,7 @@ class EmbeddedTransfer:
                 weight_maps=True,
                 negative_prompt=True,
                 guidance=True,
+                steps_help=False,  # what a prompt asks for is in the light maps, which no step changes
                 most_guidance=_MOST_GUIDANCE,
             )
         return self._spec

@@ -1,0 +1,197 @@
+"""What steps are worth: ``python tools/ablate_steps.py --scenes 4`` paints held-out stages in 1, 2, 4, 8 and 16 steps.
+
+Each row of the table is a net at a number of steps: the net that was trained to paint at once, the teacher, and the
+student that learnt to paint at once what the teacher paints in several steps. Targets are path-traced; those of an
+earlier call are taken from ``--targets``. The time is the net's, on this thread; the whole transfer's is that of a clip
+through `EmbeddedTransfer` with the same weights. Writes ``ablation.json`` beside the teacher's weights, and the table
+into its model card and the documentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: TID253
+
+from condition_judge import ConditionJudge
+from cosmos.bridge.bridge import default_weights
+from cosmos.bridge.controls import derive_controls
+from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
+from cosmos.bridge.types import Clip, TransferRequest
+from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
+from evaluate_transfer import FRAMES, put_into_card
+from transfer_checks import GIVEN
+from transfer_conditions import CONDITIONS
+from transfer_metrics import edge_f1, motion_residual, psnr, ssim
+from transfer_samples import Sample, Stage, opened, paint, sample_of
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ROOT / "models" / "weights"
+DOCUMENT = ROOT / "exts" / "cosmos.bridge" / "docs" / "steps.md"
+COUNTS = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A net at a number of steps."""
+
+    name: str
+    folder: Path
+    steps: int
+
+
+def rows_of(direct: Path, teacher: Path, student: Path | None) -> list[Row]:
+    """Return what is compared."""
+    rows = [Row(name="trained to paint at once", folder=direct, steps=1)]
+    rows += [Row(name="teacher", folder=teacher, steps=steps) for steps in COUNTS]
+    if student is not None:
+        rows.append(Row(name="student, distilled", folder=student, steps=1))
+    return rows
+
+
+def measure(model: EmbeddedModel, judge: ConditionJudge, sample: Sample, steps: int) -> dict[str, float]:
+    """Return every metric of a sample painted in some steps."""
+    conditions = CONDITIONS[sample.condition]
+    paint(model, sample, conditions, GIVEN, steps=1)  # folds the look into the weights
+    start = time.thread_time()
+    out = paint(model, sample, conditions, GIVEN, steps=steps)
+    seconds = time.thread_time() - start
+    other = paint(model, sample, conditions, GIVEN, steps=steps, seed=1)
+    ids, motion, frame = sample.clip.instance_ids.numpy(), sample.clip.motion.numpy(), sample.clip.rgb.numpy()[0]
+    residual, wanted = (
+        np.mean([motion_residual(p[t], p[t - 1], motion[t], (ids[t], ids[t - 1])) for t in range(1, FRAMES)])
+        for p in (out, sample.target)
+    )
+    return {
+        "psnr": float(np.mean([psnr(a, b) for a, b in zip(out, sample.target, strict=True)])),
+        "ssim": float(np.mean([ssim(a, b) for a, b in zip(out, sample.target, strict=True)])),
+        "edge_f1": edge_f1(out[0], sample.target[0], 1),
+        "distance": judge.distance(frame, out[0], sample.target[0]),
+        "residual": float(residual),
+        "residual_target": float(wanted),
+        "apart": judge.distance(frame, out[0], other[0]),
+        "spread": float((out[0].astype(float) - other[0]).std() / np.sqrt(2.0) / 255.0),
+        "seconds": seconds / FRAMES,
+    }
+
+
+def whole_seconds(row: Row, clip: Clip) -> float:
+    """Return the processor time of a frame of a whole transfer [s], light maps, hints and last pass included."""
+    weights = default_weights(clip)
+    asked = TransferRequest(
+        clip=clip,
+        controls=derive_controls(clip, kinds=weights.kinds),
+        weights=weights,
+        prompt="overcast",
+        num_steps=row.steps,
+    )
+    model = EmbeddedTransfer(EmbeddedOptions(weights=str(row.folder)))
+    model.load("cpu")
+    model.transfer(asked)  # loads kernels
+    start = time.process_time()
+    model.transfer(asked)
+    return (time.process_time() - start) / clip.num_frames
+
+
+def target_of(stage: Stage, scene: int, condition: str, samples: int, kept: Path) -> np.ndarray:
+    """Return the target of a stage, drawn or kept from an earlier call."""
+    path = kept / f"{scene}-{condition.replace(' ', '-')}-{stage.size[0]}x{stage.size[1]}-{samples}.npy"
+    if not path.exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        np.save(path, stage.target(condition, samples))
+    target: np.ndarray = np.load(path)
+    return target
+
+
+def ablate(rows: list[Row], seeds: range, size: tuple[int, int], samples: int, kept: Path) -> list[dict[str, Any]]:
+    """Measure all rows on all stages."""
+    judge, kinds, found = ConditionJudge(), list(CONDITIONS), list[dict[str, Any]]()
+    models = {row.folder: load_embedded(row.folder, "cpu") for row in rows}
+    timed = False
+    for number, seed in enumerate(seeds):
+        with opened(seed, size, FRAMES) as stage:
+            if stage is None:
+                continue
+            for condition in (kinds[(4 * number + step) % len(kinds)] for step in range(4)):
+                sample = sample_of(stage, condition, target_of(stage, seed, condition, samples, kept))
+                for row in rows:
+                    about = {"name": row.name, "steps": row.steps, "scene": seed, "condition": condition}
+                    found.append(about | measure(models[row.folder], judge, sample, row.steps))
+            for row in () if timed else rows:
+                about = {"name": row.name, "steps": row.steps, "scene": seed}
+                found.append(about | {"whole_seconds": whole_seconds(row, stage.clip)})
+            timed = True
+    return found
+
+
+def table_of(rows: list[Row], found: list[dict[str, Any]]) -> str:
+    """Return the means as markdown."""
+    lines = [
+        "| net | steps | PSNR [dB] | SSIM | edge F1, 1 px | perceptual distance | change on surfaces (target 1) | "
+        "two seeds: distance / spread | net, ms a frame | whole transfer, ms | frames/s, of the first row's |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    first = None
+    for row in rows:
+        mine = [each for each in found if (each["name"], each["steps"]) == (row.name, row.steps)]
+        whole = next(each["whole_seconds"] for each in mine if "whole_seconds" in each)
+        first = first or whole
+        mean = {
+            key: float(np.nanmean([each[key] for each in mine if key in each]))
+            for key in (
+                "psnr",
+                "ssim",
+                "edge_f1",
+                "distance",
+                "residual",
+                "residual_target",
+                "apart",
+                "spread",
+                "seconds",
+            )
+        }
+        lines.append(
+            f"| {row.name} | {row.steps} | {mean['psnr']:.2f} | {mean['ssim']:.4f} | {mean['edge_f1']:.3f} | "
+            f"{mean['distance']:.4f} | {mean['residual'] / mean['residual_target']:.2f} | "
+            f"{mean['apart']:.4f} / {mean['spread']:.2%} | {1000 * mean['seconds']:.0f} | {1000 * whole:.0f} | "
+            f"{first / whole:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--direct", type=Path, default=SHIPPED / "transfer-small")
+    parser.add_argument("--teacher", type=Path, default=SHIPPED / "transfer-small-steps")
+    parser.add_argument("--student", type=Path, help="folder of the student's weights; left out when not given")
+    parser.add_argument("--scenes", type=int, default=4)
+    parser.add_argument("--first-scene", type=int, default=950_000)
+    parser.add_argument("--size", default="144x256", help="height x width [px]")
+    parser.add_argument("--samples", type=int, default=16, help="paths a pixel of a target")
+    parser.add_argument("--targets", type=Path, default=Path("training/targets"), help="where targets are kept")
+    parser.add_argument("--draw", action="store_true", help="draw the targets that are not kept yet, and stop")
+    parser.add_argument("--out", type=Path, help="folder for the results; that of the teacher when not given")
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # the time is that of one thread
+    height, width = (int(part) for part in args.size.split("x"))
+    seeds = range(args.first_scene, args.first_scene + args.scenes)
+    rows = [] if args.draw else rows_of(args.direct, args.teacher, args.student)
+    found = ablate(rows, seeds, (height, width), args.samples, args.targets)
+    if args.draw:
+        return
+    table, out = table_of(rows, found), args.out or args.teacher
+    print(table)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "ablation.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    for document in (out / "MODEL_CARD.md", DOCUMENT) if args.out is None else ():
+        put_into_card(document, table)
+
+
+if __name__ == "__main__":
+    main()
