@@ -149,6 +149,15 @@ def test_weights_follow_the_number_of_steps_and_come_when_asked_for(tiny_folder,
     assert not model._nets._loaded
 
 
+def test_a_stream_goes_on_after_its_weights_were_freed(stepping_folder, moving):
+    model = EmbeddedTransfer(stepping_folder)
+    stream, controls = model.open("snow", weights=WEIGHTS, seed=3, num_steps=2, fps=moving.fps), make_controls(moving)
+    first = stream.push(*part_of(moving, controls, 0, 2)).numpy()
+    model.unload()
+    rest = stream.push(*part_of(moving, controls, 2, 5)).numpy()
+    np.testing.assert_array_equal(np.concatenate([first, rest]), pixels(model, moving, num_steps=2))
+
+
 def test_views_of_other_steps_go_together_as_alone(model, moving):
     controls = make_controls(moving)
     streams = [model.open("snow", weights=WEIGHTS, seed=3, num_steps=steps, fps=moving.fps) for steps in (1, 3)]

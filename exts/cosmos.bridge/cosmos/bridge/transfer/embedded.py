@@ -223,6 +223,8 @@ class EmbeddedTransfer:
         requests = [stream.request(clip, controls, weights) for stream, clip, controls, weights in pushes]
         for request in requests:
             _check(request, self.spec)
+        for stream, *_ in pushes:
+            self._ready(stream.view.steps)
         painted = [wp.empty_like(request.clip.rgb) for request in requests]
         views = [stream.view for stream, *_ in pushes]
         self._paint(list(zip(views, requests, painted, strict=True)), progress)
