@@ -58,7 +58,7 @@ def test_a_thing_that_is_there_twice_is_named_with_the_other_place(world):
 def test_areas_and_largest_pieces_match_cv2_thing_by_thing():
     rng = np.random.default_rng(3)
     thing = cv2.resize(rng.integers(0, 5, (9, 16)).astype(np.uint8), (96, 54), interpolation=cv2.INTER_NEAREST)
-    area, piece = (found[0] for found in _areas(thing[None].astype(np.int32), 6))
+    area, piece = (found[0] for found in _areas(thing[None].astype(np.int32), 6, 120))
     for index in range(6):
         mask = (thing == index).astype(np.uint8)
         assert area[index] == mask.sum()
@@ -66,6 +66,18 @@ def test_areas_and_largest_pieces_match_cv2_thing_by_thing():
         sizes = cv2.connectedComponentsWithStats(inner, connectivity=4)[2][1:, cv2.CC_STAT_AREA]
         expected = mask.sum() * sizes.max() / sizes.sum() if len(sizes) else 0.0
         assert piece[index] == pytest.approx(expected)
+
+
+def test_a_ladder_is_one_piece_and_its_halves_are_two():
+    thing = np.zeros((60, 60), np.int32)
+    for x in (20, 30):
+        thing[5:55, x : x + 2] = 1
+    thing[8:54:6, 20:32] = 1
+    whole = (thing == 1).sum()
+    assert _areas(thing[None], 2, 120)[1, 0, 1] == whole
+    thing[30:32] = 0
+    sizes = cv2.connectedComponentsWithStats((thing == 1).astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+    assert _areas(thing[None], 2, 120)[1, 0, 1] == sizes.max() < 0.6 * whole
 
 
 def test_a_shadow_counts_half_as_an_invention_and_paint_counts_whole(world):
@@ -148,6 +160,34 @@ def test_night_must_be_darker(world):
     )
     dark = (world.rgb * 0.5).astype(np.uint8)
     assert ConsistencyCritic().judge(world.request(), told(world.result(dark), sun_elevation=-12)).accepted
+
+
+@pytest.mark.parametrize("snow", [0.0, 0.7])
+def test_lamps_may_light_all_but_the_sky(world, snow):
+    lamps = np.clip(world.rgb.astype(int) + 30, 0, 255).astype(np.uint8)
+    asked = {"sun_elevation": -12, "snow": snow}
+    for sky, refused in ((0.3, False), (1.0, True)):
+        rgb = lamps.copy()
+        rgb[world.ids == 0] = world.rgb[world.ids == 0] * sky
+        verdict = ConsistencyCritic().judge(world.request(), told(world.result(rgb), **asked))
+        assert ("prompt_night" in checks(verdict)) == refused
+        assert value(verdict, "prompt_night") == pytest.approx(sky, abs=0.02)
+    room = replace(world, depth=np.minimum(world.depth, 40.0))
+    verdict = ConsistencyCritic().judge(room.request(), told(room.result(lamps), **asked))
+    assert "prompt_night" not in {measurement.check for measurement in verdict.measurements}
+
+
+def test_what_is_kept_does_not_speak_for_the_fog(world):
+    """A far thing that keeps the source's look stands clear in fog, as was asked."""
+    depth = np.where(np.isfinite(world.depth), world.depth, 1e3)[..., None]
+    left = np.exp(-(depth - 4.0) / 12.0).clip(0.25, 1.0)
+    wall = world.ids == 10
+    rgb = np.where(wall[..., None], world.rgb, world.rgb * left + 200.0 * (1.0 - left)).astype(np.uint8)
+    plain = ConsistencyCritic().judge(world.request(), told(world.result(rgb), fog=0.6))
+    keep = wp.array(wall.astype(np.float32), dtype=wp.float32, device="cpu")
+    request = replace(world.request(), preserve=keep)
+    verdict = ConsistencyCritic().judge(request, told(world.result(rgb), fog=0.6))
+    assert "prompt_fog" in checks(plain) and "prompt_fog" not in checks(verdict)
 
 
 def test_fog_must_hide_the_far_by_true_depth(world):

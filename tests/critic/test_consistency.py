@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+import warp as wp
 
 from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
 from cosmos.bridge.critic.registry import create
@@ -12,7 +14,7 @@ from cosmos.bridge.errors import ConfigError
 NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow", "views_agree"}
 NEEDS_MORE |= {"instance_views", "paper_blur_ssim", "paper_edge_f1"}
 """Checks that need a protected thing, a backend that records what it understood, or another camera."""
-UNSEEN = {"boundary_shift", "flicker_level", "label_moment", "prompt_change"}
+UNSEEN = {"boundary_shift", "duplicated", "flicker_level", "label_moment", "prompt_change"}
 """What a video without truth leaves unchecked."""
 CRATE_A, CRATE_B, ROBOT, TANK, BOLT = 3, 4, 5, 7, 6
 
@@ -106,6 +108,36 @@ def test_removed_instance_is_named(world, draw_world, layers_without, instance, 
     assert not verdict.accepted
     assert [finding.instance for finding in found] == [instance]
     assert found[0].prim_path == world.path(instance)
+
+
+@pytest.mark.parametrize("by", [4, -5])
+def test_a_post_that_was_moved_sideways_is_named(draw_world, layers_without, layer_type, by):
+    """A straight outline tells no displacement along itself, but one across."""
+
+    def drawn(x):
+        post = layer_type(8, "/World/Post", 3.0, (x, 12), (124, 9), (0.0, 0.0), (90, 20, 30))
+        return draw_world([*layers_without(gone=(6,)), post])
+
+    world, moved = drawn(75.0), drawn(75.0 + by)
+    found = rejecting(judge(world, moved.rgb), "boundary_shift")
+    assert [finding.instance for finding in found] == [8]
+    assert found[0].text.startswith(f"/World/Post is displaced by {abs(by)}")
+
+
+def test_what_is_kept_clear_does_not_accuse_what_fog_hides(draw_world, layers_without):
+    """A far tank that keeps its look shows in fog; a nearer crate that fog hides as asked is not gone."""
+    layers = layers_without()
+    layers[4].depth = 4.0
+    world = draw_world(layers)
+    depth = np.where(np.isfinite(world.depth), world.depth, 100.0)[..., None]
+    tank = world.ids == TANK
+    hazy = 160.0 + (world.rgb - 160.0) * np.exp(-depth / 2.2)
+    foggy = np.where(tank[..., None], world.rgb, hazy).astype(np.uint8)
+    keep = wp.array(tank.astype(np.float32), dtype=wp.float32, device="cpu")
+    verdict = ConsistencyCritic().judge(replace(world.request(), preserve=keep), world.result(foggy))
+    assert not rejecting(verdict, "instance_kept")
+    accused = rejecting(judge(world, foggy), "instance_kept")
+    assert [finding.instance for finding in accused] == [CRATE_A]
 
 
 def test_where_hardly_any_outline_shows_no_thing_is_called_kept(world):

@@ -189,6 +189,18 @@ def test_what_nobody_could_see_is_not_planted(draw_world, layers_without):
         plant("removed", Subject.of(world.request(), world.result(world.rgb)), seed=0)
 
 
+@pytest.mark.parametrize("kind", ["removed", "moved", "duplicated"])
+def test_a_thing_that_hardly_stands_out_is_left_alone(draw_world, layers_without, kind):
+    """Whatever is cut out of a fog that leaves 4 levels of it, nobody could see."""
+    world = draw_world(layers_without(), frames=3)
+    fog = (world.rgb * 0.04 + 150.0).astype(np.uint8)
+    noisy = np.clip(fog + np.random.default_rng(0).normal(0.0, 5.0, fog.shape), 0, 255).astype(np.uint8)
+    assert np.abs(np.diff(noisy.astype(int), axis=2)).max() > 12
+    with pytest.raises(PlantError, match="nothing in it would show"):
+        plant(kind, Subject.of(world.request(), world.result(noisy)), seed=0)
+    assert plant(kind, Subject.of(world.request(), world.result(world.rgb)), seed=0).prim_path
+
+
 def test_wrong_asks_are_refused_in_one_sentence(world, subject):
     with pytest.raises(PlantError, match=r"no fault 'melted'; there is removed, duplicated"):
         plant("melted", subject, seed=0)

@@ -10,14 +10,15 @@ from typing import ClassVar, Optional
 
 from cosmos.bridge.critic.carry_over import carry_over, thing_ids
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep
-from cosmos.bridge.critic.checks.colors import ColorSweep
+from cosmos.bridge.critic.checks.colors import ColorSweep, kept_share
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
 from cosmos.bridge.critic.checks.inventions import InventionSweep
 from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
-from cosmos.bridge.critic.checks.prompt import PromptSweep
+from cosmos.bridge.critic.checks.prompt import PromptSweep, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
+from cosmos.bridge.critic.checks.twins import TwinSweep
 from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
@@ -123,11 +124,12 @@ class ConsistencyCritic:
         return replace(verdict, carried=carry_over(clip, verdict.scores, findings, ids))
 
     def _sweeps(self, request: TransferRequest, result: TransferResult, truth: Truth) -> tuple[Sweep, ...]:
-        bars, limits = self._thresholds, self._limits
+        bars, limits, kept = self._thresholds, self._limits, kept_share(request)
         return (
             PictureSweep(bars, limits),
-            BoundarySweep(truth, bars, limits),
-            InventionSweep(request.clip.num_frames, truth, bars, limits),
+            BoundarySweep(truth, bars, limits, kept=kept, snowed=snowed(request, result)),
+            InventionSweep(request.clip.num_frames, bars, limits),
+            TwinSweep(truth, kept, request.clip.num_frames, bars, limits),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),
             OrderSweep(bars, limits),

@@ -189,15 +189,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "snow and lamps of another light reach 4.",
     ),
     "duplicated": Threshold(
-        value=0.48,
+        value=0.7,
         better="lower",
         best=0.0,
-        unit="",
+        unit="nats",
         kind="label",
         severity="reject",
-        reason="How much an outline and what it holds are seen again near edges that nothing explains, more than in "
-        "the source (the lead of the outline's fit plus half the lead of the correlation, times the correlation); good "
-        "clips reach 0.47.",
+        reason="How much better a thing's own pixels explain another place than the source does under any new light or "
+        "a plain surface, and than any function of the colours there (0.7 of it), how much of that place's rim is new "
+        "(over 0.4), and how large it is; good clips reach 0.7 once in a hundred.",
     ),
     "protected_color": Threshold(
         value=12.0,
@@ -299,13 +299,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "codec make 2 to 3.",
     ),
     "prompt_night": Threshold(
-        value=0.98,
+        value=0.8,
         better="lower",
-        best=0.4,
+        best=0.2,
         unit="",
         kind="prompt",
         severity="reject",
-        reason="Brightness against the source where night was understood; lamps may light nearly all of a picture.",
+        reason="Brightness of the sky against the source's where night was understood (of all, without depth): lamps "
+        "may light a room or a street as bright as day, but no sky; good clips reach 0.75.",
     ),
     "prompt_fog": Threshold(
         value=0.85,
@@ -365,7 +366,8 @@ class Limits:
     min_piece: float = 0.75
     """Share of a thing that one piece must hold; what is seen in scraps has the outlines of what stands before it."""
     max_share: float = 0.2
-    """Share of the picture from which on a thing is the scene itself: fog may hide it while others show."""
+    """Share of the picture from which on a thing is the scene itself: it cannot be gone, and fog may hide it while
+    others show."""
     min_shown: float = 0.55
     """Share of a boundary around which the result must show any structure; fog rightly hides the rest, unless ..."""
     clear_shown: float = 0.9
@@ -399,8 +401,10 @@ class Limits:
     where they are less than half."""
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
-    twin_patch: float = 0.15
-    """Weakest patch of invented edges around which twins are looked for [levels/px]."""
+    twin_step: int = 4
+    """One frame in so many is searched for twins."""
+    twin_width: int = 256
+    """Width at which twins are measured [px], about; the whole picture is searched at half of it."""
     min_color_samples: int = 20
     """Fewest pixels of a thing whose colour is judged."""
     fog_depth: float = 8.0

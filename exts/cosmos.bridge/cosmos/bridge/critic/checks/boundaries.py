@@ -15,6 +15,8 @@ from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lo
 from cosmos.bridge.kernels.boundary import thin_edges
 from cosmos.bridge.kernels.shifts import shift_scores
 
+_THIN = 0.55
+"""Share of a thing that lies within its rims, below which it is thin."""
 _NEAR = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], np.int32)
 
 
@@ -27,8 +29,17 @@ class BoundarySweep:
 
     family = "outlines"
 
-    def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+    def __init__(
+        self,
+        truth: Truth,
+        thresholds: Mapping[str, Threshold],
+        limits: Limits,
+        *,
+        kept: Optional[np.ndarray] = None,
+        snowed: Optional[np.ndarray] = None,
+    ) -> None:
         self._truth, self._thresholds, self._limits = truth, thresholds, limits
+        self._kept, self._snowed = kept, snowed
         self._outlines: list[Outlines] = []
         self._totals: list[Outlines] = []
 
@@ -48,7 +59,9 @@ class BoundarySweep:
             return
         normals = (gradient / magnitude[:, None]).astype(np.float32)
         weight = np.minimum(magnitude, 10.0 * self._limits.visible_gradient)
-        areas = None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things))
+        areas = (
+            None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things), self._limits.min_area)
+        )
         self._gather(chunk.first, sites, owners, normals, weight, depth, areas, source, result)
 
     def _gather(
@@ -73,7 +86,13 @@ class BoundarySweep:
         def total(values: np.ndarray) -> np.ndarray:
             return np.add.reduceat(values.astype(np.float64), bounds[:-1])
 
+        def share(maps: Optional[np.ndarray]) -> np.ndarray:
+            if maps is None:
+                return np.zeros(len(bounds) - 1)
+            return total(maps[sites[:, 0] + start, sites[:, 1], sites[:, 2]]) / np.diff(bounds)
+
         scores = self._scores(sites, normals, bounds, edges)
+        roundness, across = _roundness(normals, bounds)
         first = sites[bounds[:-1], 0], owners[bounds[:-1]]
         area = np.full((2, len(first[0])), np.inf) if areas is None else areas[:, first[0], first[1]]
         rows = Outlines(
@@ -86,9 +105,12 @@ class BoundarySweep:
             sites=np.diff(bounds),
             shown=total(shown),
             weight=total(weight * shown),
-            kept=total(weight * shown * (made >= 0.5 * there)),
+            found=total(weight * shown * (made >= 0.5 * there)),
             relief=_relief(depth, sites, bounds),
-            roundness=_roundness(normals, bounds),
+            roundness=roundness,
+            across=across,
+            kept=share(self._kept),
+            snowed=share(self._snowed),
             source=scores[0],
             result=scores[1],
         )
@@ -163,10 +185,11 @@ def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], change, [len(frames)]])
 
 
-def _areas(thing: np.ndarray, count: int) -> np.ndarray:
+def _areas(thing: np.ndarray, count: int, least: int) -> np.ndarray:
     """Pixels of each thing and of its largest piece in each frame, shape [2, N, count].
 
-    Pieces are counted without their right and lower rims, at which one thing could touch the next.
+    Pieces are counted without their right and lower rims, at which one thing could touch the next; those of what is
+    so thin that little else is left, a ladder or a fence, are counted one thing at a time.
     """
     found = np.zeros((2, len(thing), count))
     for frame, picture in enumerate(thing):
@@ -181,6 +204,11 @@ def _areas(thing: np.ndarray, count: int) -> np.ndarray:
         np.maximum.at(largest, owner[1:], sizes[1:])
         found[0, frame] = np.bincount(picture.ravel(), minlength=count)
         found[1, frame] = found[0, frame] * largest / np.maximum(whole, 1)
+        for thin in np.flatnonzero((found[0, frame] >= least) & (whole < _THIN * found[0, frame])).tolist():
+            mask = (picture == thin).astype(np.uint8)
+            x, y, wide, high = cv2.boundingRect(mask)
+            parts = cv2.connectedComponentsWithStats(mask[y : y + high, x : x + wide], connectivity=8)[2]
+            found[1, frame, thin] = parts[1:, cv2.CC_STAT_AREA].max()
     return found
 
 
@@ -251,13 +279,19 @@ def _relief(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) 
     return np.add.reduceat(jumps, bounds[:-1], dtype=np.float64) / np.diff(bounds)
 
 
-def _roundness(normals: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """How evenly the normals of each segment point everywhere: 0 for one straight line, 0.5 for a circle."""
+def _roundness(normals: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How evenly the normals of each segment point everywhere, and where most of them point.
+
+    Returns:
+        0 for one straight line to 0.5 for a circle, shape [N], and the direction ``(x, y)``, shape [N, 2].
+    """
     xx, xy, yy = (
         np.add.reduceat(product, bounds[:-1]) / np.diff(bounds)
         for product in (normals[:, 0] ** 2, normals[:, 0] * normals[:, 1], normals[:, 1] ** 2)
     )
-    return 0.5 * (xx + yy - np.hypot(xx - yy, 2.0 * xy))
+    turn = 0.5 * np.arctan2(2.0 * xy, xx - yy)
+    across = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    return 0.5 * (xx + yy - np.hypot(xx - yy, 2.0 * xy)), across
 
 
 __all__ = ["BoundarySweep"]

@@ -9,10 +9,9 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from cosmos.bridge.critic.checks.twins import TwinSearch
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
-from cosmos.bridge.critic.truth import Chunk, Truth, steepness
+from cosmos.bridge.critic.truth import Chunk, steepness
 from cosmos.bridge.kernels.boundary import color_gradient
 from cosmos.bridge.types import WHOLE_FRAME
 
@@ -34,9 +33,8 @@ class InventionSweep:
 
     family = "inventions"
 
-    def __init__(self, num_frames: int, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
+    def __init__(self, num_frames: int, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._num_frames, self._thresholds, self._limits = num_frames, thresholds, limits
-        self._twins = TwinSearch(truth, thresholds, limits)
         self._before: list[np.ndarray] = []
         self._frames: list[int] = []
         self._patches: list[float] = []
@@ -57,19 +55,16 @@ class InventionSweep:
             frame = chunk.first + i - chunk.halo
             if frame < min(2, self._num_frames - 1):
                 continue
-            coloured = lasting[..., 1]
-            y, x = np.unravel_index(int(coloured.argmax()), coloured.shape)
+            y, x = np.unravel_index(int(lasting.argmax()), lasting.shape)
             self._frames.append(frame)
-            self._patches.append(float(coloured[y, x]))
+            self._patches.append(float(lasting[y, x]))
             self._places.append((int(y), int(x)))
-            if chunk.thing is not None:
-                self._twins.add(lasting[..., 0], chunk.source[i].numpy(), chunk.result[i].numpy(), chunk.thing[i])
         self._add_movement(chunk)
 
     def _patch(
         self, source: np.ndarray, result: np.ndarray, weight: np.ndarray, outlines: Optional[np.ndarray]
     ) -> np.ndarray:
-        """Mean of the unexplained edges around each pixel [levels/px], plain and by their weight, float32 [H, W, 2]."""
+        """Mean of the unexplained edges around each pixel by their weight [levels/px], float32, shape [H, W]."""
         limits = self._limits
         strong = source >= limits.visible_gradient
         gain = float(np.median(result[strong] / source[strong])) if strong.any() else 1.0
@@ -77,9 +72,8 @@ class InventionSweep:
         if outlines is not None:
             extra[outlines] = 0.0
         side = 2 * round(limits.patch_width * source.shape[1] / 2.0) + 1
-        extra = np.clip(extra, 0.0, 20.0).astype(np.float32)
-        both = np.stack([extra, extra * weight], axis=-1)
-        return cv2.boxFilter(both, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
+        extra = np.clip(extra, 0.0, 20.0).astype(np.float32) * weight
+        return cv2.boxFilter(extra, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
 
     def _lasting(self, patch: np.ndarray, motion: Optional[np.ndarray]) -> np.ndarray:
         """Least value along true motion of this frame and the two before it: flakes and drops do not last."""
@@ -130,9 +124,9 @@ class InventionSweep:
             )
             worst = float(np.median(values[~scores.passed]))
             findings.append(bar.finding("invented", text, worst, failing))
-        others = (self._twins.conclude(), self._movement())
         value = measured(self._thresholds, "invented", worst)
-        return Outcome.join([Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,)), *others])
+        edges = Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,))
+        return Outcome.join([edges, self._movement()])
 
     def _movement(self) -> Outcome:
         bar = self._thresholds["hallucination"]

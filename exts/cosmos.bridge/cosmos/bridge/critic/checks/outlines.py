@@ -39,12 +39,18 @@ class Outlines:
     """Those among them around which the result shows any structure [px]."""
     weight: np.ndarray
     """Weight of the sites shown."""
-    kept: np.ndarray
+    found: np.ndarray
     """Weight of those that have an edge of the right direction in place."""
     relief: np.ndarray
     """Share of the outline at which depth jumps; NaN without depth."""
     roundness: np.ndarray
     """0 for a straight line, 0.5 for a circle."""
+    across: np.ndarray
+    """Direction ``(x, y)`` that most of its normals share, of length 1, shape [N, 2]."""
+    kept: np.ndarray
+    """Share of the outline at which the request keeps the source's look."""
+    snowed: np.ndarray
+    """Share of the outline that snow was asked to lie on: upward faces."""
     source: np.ndarray
     """Shift scores of the source, float32, shape [N, K, K]."""
     result: np.ndarray
@@ -102,7 +108,7 @@ def _judged(outlines: Outlines, truth: Truth, limits: Limits) -> np.ndarray:
     whole &= (mean(outlines.share) >= limits.min_share) | ~np.isfinite(area)
     whole &= (mean(outlines.piece) >= limits.min_piece * area) | ~np.isfinite(area)
     shown, depth = mean(outlines.shown) / np.maximum(sites, 1e-9), mean(outlines.depth)
-    clear = (sites >= limits.min_sites) & (shown >= limits.clear_shown) & (depth > 0.0)
+    clear = (sites >= limits.min_sites) & (shown >= limits.clear_shown) & (depth > 0.0) & (mean(outlines.kept) < 0.5)
     farthest = depth[clear].max() if clear.any() else 0.0
     ought = (depth > 0.0) & (0.8 * depth <= farthest) & (mean(outlines.share) < limits.max_share)
     return rows[(whole & ((shown >= limits.min_shown) | ought))[which]]
@@ -118,7 +124,7 @@ class _Judge:
         """Share of visible outline pixels that still have an edge, frame by frame."""
         bar = self._thresholds["edges_kept"]
         sites = np.bincount(outlines.frame, outlines.shown)
-        shown, kept = np.bincount(outlines.frame, outlines.weight), np.bincount(outlines.frame, outlines.kept)
+        shown, kept = np.bincount(outlines.frame, outlines.weight), np.bincount(outlines.frame, outlines.found)
         frames = np.flatnonzero(sites >= 2 * self._limits.min_sites)
         if not len(frames):
             text = "Edges could not be checked: too few boundary pixels show in the result."
@@ -158,10 +164,7 @@ class _Judge:
 
     def moved(self, outlines: Outlines) -> Outcome:
         """Whether the outline of single instances moved."""
-        bar, limits = self._thresholds["boundary_shift"], self._limits
-        outlines = outlines.take(np.flatnonzero(outlines.roundness >= limits.min_roundness))
-        if not len(outlines.frame):
-            return Outcome()
+        bar = self._thresholds["boundary_shift"]
         outlines = self._distinct(outlines)
         if not len(outlines.frame):
             return Outcome()
@@ -205,7 +208,8 @@ class _Judge:
     def vanished(self, outlines: Outlines) -> Outcome:
         """Whether an instance lost its outline while the others kept theirs."""
         bar = self._thresholds["instance_kept"]
-        outlines = outlines.take(np.flatnonzero(~(outlines.relief < self._limits.min_relief)))
+        flat = (outlines.relief < self._limits.min_relief) | (outlines.snowed * (1.0 - outlines.kept) > 0.5)
+        outlines = outlines.take(np.flatnonzero(~flat & (outlines.share < self._limits.max_share)))
         outlines = self._distinct(outlines)
         owners = np.unique(outlines.owner)
         if len(owners) < 2:
@@ -214,8 +218,10 @@ class _Judge:
         row = self._agree(outlines)
         presence = {owner: self._presence(outlines, np.flatnonzero(outlines.owner == owner))
                     for owner in owners.tolist()}  # fmt: skip
-        expected = {owner: 0.5 * float(np.median([found[0] for other, found in presence.items() if other != owner]))
-                    for owner in presence}  # fmt: skip
+        free = {owner: found[0] for owner, found in presence.items()
+                if outlines.kept[outlines.owner == owner].mean() < 0.5}  # fmt: skip
+        others = {owner: [found for other, found in free.items() if other != owner] for owner in presence}
+        expected = {owner: 0.5 * float(np.median(found)) if found else 0.0 for owner, found in others.items()}
         told = [owner for owner in owners.tolist() if 2.0 * expected[owner] >= self._limits.min_others]
         if not told:
             text = "Vanished instances could not be looked for: hardly any outline of the source shows in the result."
@@ -242,9 +248,7 @@ class _Judge:
     def _presence(self, outlines: Outlines, rows: np.ndarray) -> tuple[float, float, float]:
         """Agreement of some rows in place, how much better elsewhere (0 for straight ones), and how far away [px]."""
         found = self._agree_sum(outlines, rows)
-        told = outlines.roundness[rows].mean() >= self._limits.min_roundness
-        better = max(float(found.margin[0]), 0.0) * told
-        return float(found.presence[0]), better, float(np.hypot(*found.shift[0]))
+        return float(found.presence[0]), max(float(found.margin[0]), 0.0), float(np.hypot(*found.shift[0]))
 
     @staticmethod
     def _elsewhere(better: float, away: float) -> str:
@@ -292,13 +296,20 @@ class _Judge:
 
     def _agree(self, outlines: Outlines) -> Agreement:
         limits = self._limits
-        return agree(outlines.source, outlines.result, limits=limits, near=IN_PLACE, away=limits.instance_away)
+        return agree(
+            outlines.source, outlines.result, limits=limits, near=IN_PLACE, away=limits.instance_away,
+            across=outlines.across * (outlines.roundness < limits.min_roundness)[:, None],
+        )  # fmt: skip
 
     def _agree_sum(self, outlines: Outlines, rows: np.ndarray) -> Agreement:
         """Agreement of some rows taken together."""
         limits = self._limits
         source, result = (scores[rows].sum(axis=0, keepdims=True) for scores in (outlines.source, outlines.result))
-        return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away)
+        straight = outlines.roundness[rows].mean() < limits.min_roundness
+        x, y = outlines.across[rows].T
+        turn = 0.5 * np.arctan2((2.0 * x * y).sum(), (x * x - y * y).sum())
+        across = np.array([[np.cos(turn), np.sin(turn)]]) * straight
+        return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away, across=across)
 
     def _rows(self, check: str, outlines: Outlines, values: np.ndarray) -> ScoreRows:
         ids = np.array([self._truth.things[owner].id for owner in outlines.owner.tolist()], np.int64)

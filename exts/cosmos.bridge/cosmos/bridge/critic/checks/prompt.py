@@ -21,8 +21,9 @@ _FIELDS = ("sun_elevation", *_NEUTRAL)
 class PromptSweep:
     """Holds the result against the conditions that the backend understood: darker at night, hazy afar, white on top.
 
-    A backend that does not record what it understood is not judged here, nor is a picture of which the request keeps
-    half or more.
+    At night the sky is dark; lamps may light all else, so without depth, where sky cannot be told from lit surfaces,
+    the whole picture is asked. A backend that does not record what it understood is not judged here, nor is what the
+    request keeps, or a picture of which it keeps half or more.
     """
 
     family = "prompt"
@@ -32,12 +33,13 @@ class PromptSweep:
     ) -> None:
         self._thresholds, self._limits = thresholds, limits
         self._asked = understood(result)
-        kept = kept_share(request)
-        self._kept = kept is not None and float(kept.mean()) >= 0.5
+        self._share = kept_share(request)
+        self._kept = self._share is not None and float(self._share.mean()) >= 0.5
         clip = request.clip
+        self._depth = clip.depth is not None
         self._normals, self._up = clip.normals, 1 if clip.up_axis == "Y" else 2
-        self._sums = np.zeros((2, 5))
-        self._counts = np.zeros(5)
+        self._sums = np.zeros((2, 6))
+        self._counts = np.zeros(6)
         self._change, self._frames = 0.0, 0
         self._pictures: list[tuple[float, float]] = []
 
@@ -55,16 +57,22 @@ class PromptSweep:
             edges = [steepness(field[i][cut, cut]) for field in chunk.gradients]
             depth = None if chunk.depth is None else chunk.depth[i].numpy()[cut, cut]
             up = None if self._normals is None else self._normals[frame].numpy()[cut, cut, self._up]
-            self._gather(pictures, edges, depth, up)
+            free = np.ones(edges[0].shape, bool) if self._share is None else self._share[frame][cut, cut] < 0.5
+            self._gather(pictures, edges, depth, up, free)
 
     def _gather(
-        self, pictures: list[np.ndarray], edges: list[np.ndarray], depth: Optional[np.ndarray], up: Optional[np.ndarray]
+        self,
+        pictures: list[np.ndarray],
+        edges: list[np.ndarray],
+        depth: Optional[np.ndarray],
+        up: Optional[np.ndarray],
+        free: np.ndarray,
     ) -> None:
-        """Sum over regions: whole picture, near edges, far edges, upward faces, other faces."""
-        whole = np.ones(pictures[0].shape[:2], bool)
-        near = far = top = side = ~whole
+        """Sum over regions of what is not kept: all of it, near edges, far edges, upward faces, other faces, sky."""
+        near = far = top = side = sky = np.zeros_like(free)
         if depth is not None:
             seen = np.isfinite(depth) & (depth > 0.0)
+            sky, seen = free & ~seen, free & seen
             if seen.any():
                 high = float(np.percentile(depth[seen], 70))
                 near, far = seen & (depth <= 0.5 * high), seen & (depth >= max(high, self._limits.fog_depth))
@@ -74,7 +82,7 @@ class PromptSweep:
             white = lowest(picture)
             level = (picture[..., 0] + picture[..., 1] + picture[..., 2]) / 3.0
             for column, (values, mask) in enumerate(
-                ((level, whole), (edge, near), (edge, far), (white, top), (white, side))
+                ((level, free), (edge, near), (edge, far), (white, top), (white, side), (level, sky))
             ):
                 self._sums[row, column] += float(values[mask].sum())
                 if row == 0:
@@ -107,10 +115,11 @@ class PromptSweep:
             value = self._change / self._frames
             text = f"The result differs from the source by {value:.1f} levels on average: the prompt was ignored."
             values["prompt_change"] = value, text
-        glowing = asked["snow"] >= 0.2 or asked["fog"] >= 0.2  # lit snow and fog may be brighter than the source
-        if asked["sun_elevation"] < -6.0 and mean[0, 0] > 60.0 and not glowing:
-            value = float(mean[1, 0] / mean[0, 0])
-            text = f"Night was asked for, but the result is {value:.2f} times as bright as the source."
+        where, told = (5, "its sky") if self._depth else (0, "the result")
+        glowing = not self._depth and (asked["snow"] >= 0.2 or asked["fog"] >= 0.2)  # lit, they may outshine the source
+        if asked["sun_elevation"] < -6.0 and samples[where] > 0.02 and mean[0, where] > 60.0 and not glowing:
+            value = float(mean[1, where] / mean[0, where])
+            text = f"Night was asked for, but {told} is {value:.2f} times as bright as in the source."
             values["prompt_night"] = value, text
         if max(asked["fog"], asked["dust"]) >= 0.3 and samples[1:3].min() > 0.02 and mean[0, 1:3].min() > 0.5:
             left = mean[1, 1:3] / mean[0, 1:3]
@@ -120,7 +129,7 @@ class PromptSweep:
                 "ones do."
             )
             values["prompt_fog"] = value, text
-        if asked["snow"] >= 0.3 and samples[3:].min() > 0.02 and 5.0 < mean[0, 3] < 160.0 and mean[0, 4] > 5.0:
+        if asked["snow"] >= 0.3 and samples[3:5].min() > 0.02 and 5.0 < mean[0, 3] < 160.0 and mean[0, 4] > 5.0:
             value = float((mean[1, 3] / max(mean[1, 4], 1.0)) / (mean[0, 3] / mean[0, 4]))
             text = (
                 f"Snow was asked for, but upward faces are {value:.2f} times as white against upright ones as in the "
@@ -142,4 +151,16 @@ def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
     return {name: float(given[name]) for name in _FIELDS}
 
 
-__all__ = ["PromptSweep", "understood"]
+def snowed(request: TransferRequest, result: TransferResult) -> Optional[np.ndarray]:
+    """Where snow was asked to lie, by what the backend understood: upward faces, bool, shape [T, H, W].
+
+    ``None`` where no snow was understood or the clip has no normals.
+    """
+    asked, normals = understood(result), request.clip.normals
+    if asked is None or normals is None or asked["snow"] < _NEUTRAL["snow"]:
+        return None
+    up: np.ndarray = normals.numpy()[..., 1 if request.clip.up_axis == "Y" else 2] > 0.8
+    return up
+
+
+__all__ = ["PromptSweep", "snowed", "understood"]

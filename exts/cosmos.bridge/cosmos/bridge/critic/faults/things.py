@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -12,9 +14,16 @@ from cosmos.bridge.critic.faults.cutting import blend, put, shift, shown, soft, 
 from cosmos.bridge.critic.faults.subject import Subject, Thing, box_of
 
 
-def _every_frame(subject: Subject, things: tuple[Thing, ...], draw: Callable[[int], np.ndarray]) -> Change:
+def _every_frame(
+    subject: Subject,
+    things: tuple[Thing, ...],
+    draw: Callable[[int], np.ndarray],
+    place: Optional[Callable[[int], np.ndarray]] = None,
+) -> Change:
+    """Draw every frame; ``place`` tells where a thing's whole place must change visibly."""
     frames = range(len(subject.rgb))
-    return Change(rgb=np.stack([draw(frame) for frame in frames]), frames=tuple(frames), things=things)
+    where = None if place is None else np.stack([place(frame) for frame in frames])
+    return Change(rgb=np.stack([draw(frame) for frame in frames]), frames=tuple(frames), things=things, where=where)
 
 
 def moved(subject: Subject, rng: np.random.Generator, strength: float) -> Iterator[Change]:
@@ -31,7 +40,16 @@ def moved(subject: Subject, rng: np.random.Generator, strength: float) -> Iterat
         def draw(frame: int, thing: Thing = thing, by: np.ndarray = by) -> np.ndarray:
             return put(subject, frame, without(subject.rgb[frame], subject.mask(thing, frame)), thing, by)
 
-        yield _every_frame(subject, (thing,), draw)
+        def place(frame: int, thing: Thing = thing, by: np.ndarray = by) -> np.ndarray:
+            return np.asarray(subject.mask(thing, frame) ^ _there(subject, frame, thing, by))
+
+        yield _every_frame(subject, (thing,), draw, place)
+
+
+def _there(subject: Subject, frame: int, thing: Thing, by: np.ndarray) -> np.ndarray:
+    """Where a thing is seen once it was moved by a matrix, bool [H, W]."""
+    there = warp(subject.mask(thing, frame).astype(np.float32), by)
+    return np.asarray(there * shown(subject, frame, thing) > 0.5)
 
 
 def _left(mask: np.ndarray, way: np.ndarray) -> float:
@@ -61,7 +79,7 @@ def removed(subject: Subject, rng: np.random.Generator, strength: float) -> Iter
         def draw(frame: int, thing: Thing = thing) -> np.ndarray:
             return without(subject.rgb[frame], subject.mask(thing, frame))
 
-        yield _every_frame(subject, (thing,), draw)
+        yield _every_frame(subject, (thing,), draw, partial(subject.mask, thing))
 
 
 def duplicated(subject: Subject, rng: np.random.Generator, strength: float) -> Iterator[Change]:
@@ -78,7 +96,10 @@ def duplicated(subject: Subject, rng: np.random.Generator, strength: float) -> I
             def draw(frame: int, thing: Thing = thing, by: np.ndarray = shift(reach, 0.0)) -> np.ndarray:  # noqa: B008
                 return put(subject, frame, subject.rgb[frame], thing, by)
 
-            yield _every_frame(subject, (thing,), draw)
+            def place(frame: int, thing: Thing = thing, by: np.ndarray = shift(reach, 0.0)) -> np.ndarray:  # noqa: B008
+                return _there(subject, frame, thing, by)
+
+            yield _every_frame(subject, (thing,), draw, place)
             break
 
 

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from cosmos.bridge.critic.checks.explained import unexplained, unlike, unplain
+from cosmos.bridge.critic.consistency import ConsistencyCritic
+
+ROBOT, CRATE = 5, 3
+
+
+def likeness(world, rgb, **how):
+    verdict = ConsistencyCritic().judge(world.request(**how), world.result(rgb))
+    found = [finding for finding in verdict.findings if finding.check == "duplicated"]
+    return next(m.value for m in verdict.measurements if m.check == "duplicated"), found
+
+
+def lit(rgb, seed=5):
+    """The same world under another light: darker, warmer, with a soft glow and sensor noise."""
+    rng = np.random.default_rng(seed)
+    height, width = rgb.shape[1:3]
+    y, x = np.mgrid[:height, :width]
+    glow = 0.5 + 0.5 * np.exp(-(((x - 180) / 90.0) ** 2) - ((y - 60) / 60.0) ** 2)[..., None]
+    changed = rgb.astype(np.float32) * glow * (0.8, 0.7, 0.5) + 8.0 + rng.normal(0.0, 2.0, rgb.shape)
+    return np.clip(changed, 0, 255).astype(np.uint8)
+
+
+def with_twin(world, rgb, thing, by):
+    """Draw a thing a second time, ``by`` pixels to the left."""
+    twice = rgb.copy()
+    for t in range(len(rgb)):
+        ys, xs = np.nonzero(world.ids[t] == thing)
+        inside = xs - by >= 0
+        twice[t, ys[inside], xs[inside] - by] = rgb[t, ys[inside], xs[inside]]
+    return twice
+
+
+def test_what_is_unexplained_matches_weighted_least_squares_in_float64():
+    rng = np.random.default_rng(2)
+    source = rng.uniform(0, 255, (23, 31, 3)).astype(np.float32)
+    result = (0.5 * source + rng.normal(0, 20, source.shape)).astype(np.float32)
+    weight = (rng.random((23, 31)) > 0.3).astype(np.float32)
+    got = unexplained(source, result, weight, side=9, noise=1e-3)
+    for y, x in ((11, 15), (8, 20), (14, 6)):
+        cut = slice(y - 4, y + 5), slice(x - 4, x + 5)
+        root = np.sqrt(weight[cut].ravel().astype(np.float64))[:, None]
+        columns = np.concatenate([source[cut].reshape(-1, 3), np.ones((81, 1))], axis=1).astype(np.float64)
+        fit = np.linalg.lstsq(columns * root, result[cut].reshape(-1, 3) * root, rcond=None)[0]
+        error = ((result[y, x] - np.append(source[y, x], 1.0) @ fit) ** 2).sum() * weight[y, x]
+        assert got[y, x] == pytest.approx(error, rel=2e-3, abs=0.05)
+
+
+def test_any_affine_change_of_colour_explains_all_and_a_plane_is_plain():
+    rng = np.random.default_rng(3)
+    source = rng.uniform(0, 255, (20, 20, 3)).astype(np.float32)
+    result = source @ np.array([[0.2, 0.1, 0.3], [0.5, -0.4, 0.0], [0.1, 0.2, 0.3]], np.float32) + 30.0
+    mask = np.ones((20, 20), bool)
+    assert unlike(source, result, mask) < 1e-3 < 1e3 < unplain(result, mask)
+    assert unexplained(source, result, mask.astype(np.float32), side=9, noise=1e-3).max() < 1.0
+    y, x = np.mgrid[:20, :20]
+    plane = np.stack([3.0 * x + y, 100.0 - 2.0 * y, 0.0 * x + 7.0], axis=-1).astype(np.float32)
+    assert unplain(plane, mask) < 1e-3
+
+
+@pytest.mark.parametrize("thing, by", [(ROBOT, 70), (CRATE, -60), (ROBOT, -45)])
+def test_a_twin_is_found_under_another_light(world, thing, by):
+    value, found = likeness(world, with_twin(world, lit(world.rgb), thing, by))
+    assert found and found[0].instance == thing and value > 1.0
+    assert likeness(world, lit(world.rgb))[0] < 0.5
+
+
+def test_a_thing_that_the_source_shows_twice_is_no_twin(world):
+    twice = replace(world, rgb=with_twin(world, world.rgb, ROBOT, 70))
+    value, found = likeness(twice, lit(twice.rgb))
+    assert not found and value < 0.5
+
+
+def test_darkness_is_no_twin_of_a_dark_thing(world):
+    """A thing that night makes black is not seen again in every black corner."""
+    black = lit(world.rgb)
+    for t in range(len(black)):
+        black[t][world.ids[t] == ROBOT] = 4
+        cv2.ellipse(black[t], (60, 100), (17, 22), 0, 0, 360, (5, 4, 4), -1)
+    assert likeness(world, black)[0] < 0.7
+
+
+def test_where_there_are_no_ids_it_is_said(world):
+    verdict = ConsistencyCritic().judge(world.request(drop=("instance_ids",)), world.result(world.rgb))
+    assert [finding.kind for finding in verdict.findings if finding.check == "duplicated"] == ["unchecked"]
