@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade  # noqa: TID253
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
 
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.types import Camera, Look
@@ -174,3 +174,36 @@ def test_it_falls_in_the_air_that_no_roof_is_over(yard, device, up):
         falling = Renderer(yard, device=device, threads=1).light(eye, 0.0, replace(PLAIN, rain=0.5)).falling.numpy()
         assert (falling[:, rows // 2] == 255).all()
     assert not renderer.light(eye, 0.0, PLAIN).falling.numpy().any()  # nothing falls
+
+
+def test_light_on_a_small_thing_holds_still(device):
+    """What stands in the half shadow of a lamp is as bright wherever in the picture it is seen."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    slab(stage, "Ground", (-60, -60, -1), (60, 60, 0))
+    post = UsdGeom.Cylinder.Define(stage, "/World/Post")
+    post.CreateRadiusAttr(0.5)
+    post.CreateHeightAttr(1.6)
+    post.CreateAxisAttr("Z")
+    post.AddTranslateOp().Set(Gf.Vec3d(0.0, 3.0, 0.8))
+    slab(stage, "Screen", (-2.2, 0.5, 0.0), (0.0, 0.6, 3.0))
+    lamp = UsdLux.SphereLight.Define(stage, "/World/Lamp")
+    lamp.CreateRadiusAttr(0.4)
+    lamp.CreateIntensityAttr(3.0e4)
+    lamp.AddTranslateOp().Set(Gf.Vec3d(-0.1, -2.5, 2.5))
+    night = replace(PLAIN, sun_elevation=-18.0)
+    renderer = Renderer(stage, device=device, threads=1)
+    levels = []
+    for shift in range(8):
+        eye = camera()
+        lens = eye.intrinsics.copy()
+        lens[0, 2] += shift
+        eye = replace(eye, intrinsics=lens)
+        frame = renderer.render(eye, 0.0, rgb=False)
+        thing = next(i for i, item in frame.instances.items() if item.prim_path == "/World/Post")
+        white = renderer.light(eye, 0.0, night).white.numpy()
+        levels.append(white[frame.instance_ids.numpy() == thing].mean())
+    renderer.close()
+    assert 30.0 < np.mean(levels) < 220.0
+    assert np.ptp(levels) < 0.12 * np.mean(levels), np.round(levels, 1)

@@ -5,7 +5,7 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.frugal import LIGHT_MARK, SUN_MARK, spread_light_kernel
+from cosmos.bridge.render.draw.frugal import LAMP_MARK, LIGHT_MARK, SUN_MARK, spread_light_kernel
 from cosmos.bridge.render.draw.surface import make_surfaces
 
 wp.config.quiet = True
@@ -13,7 +13,7 @@ wp.config.quiet = True
 ROWS, COLUMNS, STEP = 9, 12, 2
 
 
-def spread(device, positions, normals, light, sun):
+def spread(device, positions, normals, light, sun, small=None):
     """Lit and gathered light, sun and marks of every cell, after the first of each 2 x 2 was lit."""
     width, count = COLUMNS * STEP, ROWS * STEP * COLUMNS * STEP
     surfaces = make_surfaces(count, wp.get_device(device))
@@ -31,7 +31,8 @@ def spread(device, positions, normals, light, sun):
 
     lit, gathered = cells(wp.vec3, light[..., :3].reshape(-1, 3)), cells(wp.vec4, light.reshape(-1, 4))
     outputs = [cells(kind) for kind in (wp.vec3, wp.vec4, wp.float32, wp.uint8)]
-    inputs = [surfaces, width, STEP, COLUMNS, ROWS, 2, lit, gathered, cells(wp.vec2i), cells(wp.float32)]
+    few = cells(wp.uint8, None if small is None else small.reshape(-1).astype(np.uint8))
+    inputs = [surfaces, width, STEP, COLUMNS, ROWS, 2, lit, gathered, cells(wp.vec2i), cells(wp.float32), few]
     blocks = -(-ROWS // 2) * -(-COLUMNS // 2)
     Bands(device, 1).launch_runs(spread_light_kernel, blocks, [*inputs, cells(wp.float32, sun.reshape(-1)), *outputs])
     return [made.numpy().reshape(ROWS, COLUMNS, -1) for made in outputs]
@@ -66,6 +67,18 @@ def test_a_cell_alone_on_its_surface_is_marked(device, floor):
     marks = spread(device, positions, normals, light, sun)[3][..., 0]
     expected = np.zeros((ROWS, COLUMNS), int)
     expected[:, 3] = int(LIGHT_MARK)
+    np.testing.assert_array_equal(marks, expected)
+
+
+def test_cells_of_a_small_surface_look_for_lamps_themselves(device, floor):
+    positions, normals, light, sun = floor
+    normals = normals.copy()
+    normals[:, 3 * STEP : 6 * STEP] = (1.0, 0.0, 0.0)  # a post three cells wide, the middle one of them lit
+    small = np.zeros((ROWS, COLUMNS), bool)
+    small[::2, 4] = True
+    marks = spread(device, positions, normals, light, sun, small)[3][..., 0]
+    expected = np.zeros((ROWS, COLUMNS), int)
+    expected[:, 3:6] = int(LAMP_MARK)
     np.testing.assert_array_equal(marks, expected)
 
 

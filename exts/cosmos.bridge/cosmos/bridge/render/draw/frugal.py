@@ -34,6 +34,8 @@ LIGHT_MARK = wp.constant(wp.uint8(1))
 """Mark of a cell that must gather its own light."""
 SUN_MARK = wp.constant(wp.uint8(2))
 """Mark of a cell around which not all agree on the sun."""
+LAMP_MARK = wp.constant(wp.uint8(4))
+"""Mark of a cell on a surface too small to share lamps: whether one is seen differs from cell to cell."""
 _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the lit cells around a cell, below which none of them lies on its surface."""
 _FAINT = wp.constant(wp.float32(0.02))
@@ -152,6 +154,71 @@ def _lamp_lost(
     return part * (gone / (part[0] + part[1] + part[2]))
 
 
+@wp.func
+def _fit(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
+    """How well pixel ``j`` lies on the surface through ``p`` that faces along ``n``, in [0, 1]."""
+    if surfaces.triangles[j] < 0:
+        return wp.float32(0.0)
+    return same_surface(wp.dot(n, surfaces.positions[j] - p) * tolerance, wp.dot(n, surfaces.normals[j]))
+
+
+@wp.func
+def _run(
+    surfaces: Surfaces,
+    i: wp.int32,
+    row: wp.int32,
+    column: wp.int32,
+    down: wp.int32,
+    across: wp.int32,
+    tolerance: wp.float32,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+):
+    """How many cells in a row, at most 3, lie on the surface of pixel ``i`` next to a cell, in one direction."""
+    p = surfaces.positions[i]
+    n = surfaces.normals[i]
+    height = surfaces.triangles.shape[0] // width
+    found = wp.int32(0)
+    alike = wp.bool(True)
+    while alike and found < 3:
+        r = row + (found + 1) * down
+        c = column + (found + 1) * across
+        alike = r >= 0 and r < rows and c >= 0 and c < columns
+        if alike:
+            alike = _fit(surfaces, pixel_of(r, c, step, width, height), p, n, tolerance) > 0.5
+        if alike:
+            found += 1
+    return found
+
+
+@wp.func
+def _is_small(
+    surfaces: Surfaces,
+    i: wp.int32,
+    row: wp.int32,
+    column: wp.int32,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+    stride: wp.int32,
+):
+    """1 where the 4 x 4 pattern does not fit on the surface of a cell."""
+    tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step * stride))
+    wide = wp.int32(1)
+    high = wp.int32(1)
+    for side in range(2):
+        way = (2 * side - 1) * stride
+        wide += _run(surfaces, i, row, column, 0, way, tolerance, width, step, columns, rows)
+        high += _run(surfaces, i, row, column, way, 0, tolerance, width, step, columns, rows)
+    small = wp.uint8(0)
+    if wide < 4 or high < 4:
+        small = wp.uint8(1)
+    return small
+
+
 @wp.kernel
 def gather_frugally_kernel(
     first: wp.int32,
@@ -166,14 +233,20 @@ def gather_frugally_kernel(
     width: wp.int32,
     step: wp.int32,
     columns: wp.int32,
+    rows: wp.int32,
     stride: wp.int32,
     rays: wp.int32,
+    lamps_only: wp.int32,
     lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
     gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
     picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
+    small_out: wp.array(dtype=wp.uint8),  # 1 where the pattern does not fit on the surface
 ):
-    """Slow light of ``cells`` of ``step`` pixels a side, of which every ``stride``-th a side is lit."""
+    """Slow light of ``cells`` of ``step`` pixels a side, of which every ``stride``-th a side is lit.
+
+    With ``lamps_only`` what was gathered is left as it is.
+    """
     begin = (first + wp.tid()) * run
     for item in range(begin, wp.min(begin + run, count)):
         cell = cells[item]
@@ -182,16 +255,23 @@ def gather_frugally_kernel(
         i = pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
         order = _order(row // stride, column // stride)
         lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
-        gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+        gathered = wp.vec4(0.0, 0.0, 0.0, 1.0)
+        if lamps_only == 1:
+            gathered = gathered_out[cell]
+        gathered_out[cell] = gathered
         picks_out[cell] = wp.vec2i(-1, -1)
         rest_out[cell] = wp.float32(1.0)
+        small_out[cell] = wp.uint8(0)
         if surfaces.triangles[i] < 0:
             continue
         n = surfaces.normals[i]
         g = surfaces.geometric[i]
         p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-        gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
-        gathered_out[cell] = gathered
+        if lamps_only == 0:
+            gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
+            gathered_out[cell] = gathered
+            if stride > 1 and lamps.count > 0:
+                small_out[cell] = _is_small(surfaces, i, row, column, width, step, columns, rows, stride)
         full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
         if total <= 0.0:
             continue
@@ -293,14 +373,6 @@ def agree_on_sun_kernel(
 
 
 @wp.func
-def _fit(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
-    """How well pixel ``j`` lies on the surface through ``p`` that faces along ``n``, in [0, 1]."""
-    if surfaces.triangles[j] < 0:
-        return wp.float32(0.0)
-    return same_surface(wp.dot(n, surfaces.positions[j] - p) * tolerance, wp.dot(n, surfaces.normals[j]))
-
-
-@wp.func
 def _between(
     surfaces: Surfaces,
     lit: wp.array(dtype=wp.vec3),
@@ -360,6 +432,7 @@ def spread_light_kernel(
     gathered: wp.array(dtype=wp.vec4),
     picks: wp.array(dtype=wp.vec2i),
     rest: wp.array(dtype=wp.float32),
+    small: wp.array(dtype=wp.uint8),
     sun: wp.array(dtype=wp.float32),
     lit_out: wp.array(dtype=wp.vec3),
     gathered_out: wp.array(dtype=wp.vec4),
@@ -398,6 +471,8 @@ def spread_light_kernel(
                 )
                 if total < _ALONE:
                     mark = mark | LIGHT_MARK
+                elif small[lender] == wp.uint8(1):
+                    mark = mark | LAMP_MARK
             if m > 0:
                 lit[cell] = light
                 gathered[cell] = around
@@ -411,6 +486,7 @@ def spread_light_kernel(
 
 
 __all__ = [
+    "LAMP_MARK",
     "LIGHT_MARK",
     "SUN_MARK",
     "agree_on_sun_kernel",

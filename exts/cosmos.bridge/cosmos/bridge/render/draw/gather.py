@@ -12,6 +12,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.frugal import (
+    LAMP_MARK,
     LIGHT_MARK,
     SUN_MARK,
     agree_on_sun_kernel,
@@ -46,11 +47,13 @@ class Effort:
     """Side of a cell in pictures between [px]."""
     frugal: bool = False
     """Share rays between cells, and colours between samples."""
+    steady: bool = False
+    """Whether frugal cells of small surfaces each look for lamps: a few of them would not agree from frame to frame."""
 
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=3, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, frugal=True)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, frugal=True, steady=True)
 
 
 class _Gathering:
@@ -116,8 +119,9 @@ class _Gathering:
         grid = self.grid
         raw, done = self.empty(wp.vec3, wp.vec4), self.empty(wp.vec3, wp.vec4)
         grid.picks, grid.rest, grid.sun, grid.tested = self.empty(wp.vec2i, wp.float32, wp.float32, wp.float32)
-        lamps = [grid.picks, grid.rest]
-        cells = sunned = rest = self.array(self.cells)
+        (small,) = self.empty(wp.uint8)
+        lamps = [grid.picks, grid.rest, small]
+        cells = alone = sunned = rest = self.array(self.cells)
         if grid.step > 1:
             stride = _STRIDE
             every = self.array(self.cells.reshape(grid.rows, grid.columns)[::stride, ::stride].reshape(-1))
@@ -128,17 +132,23 @@ class _Gathering:
             inputs = [self.home, *self.layout, grid.rows, stride, *done, *lamps, grid.tested, *raw, grid.sun, marks]
             self.bands.launch_runs(spread_light_kernel, len(every), inputs)
             marked = marks.numpy()
-            cells, sunned = (self.array(np.flatnonzero((marked & int(mark)) != 0)) for mark in (LIGHT_MARK, SUN_MARK))
-            rest = self.array(np.flatnonzero((marked & int(LIGHT_MARK)) == 0))
-        self._light(cells, 1, [*raw, *lamps])
+            alone, lamplit, sunned = (
+                self.array(np.flatnonzero((marked & int(mark)) != 0)) for mark in (LIGHT_MARK, LAMP_MARK, SUN_MARK)
+            )
+            own = (marked & int(LIGHT_MARK)) != 0
+            if self.effort.steady and self.scene[3].count > 0:
+                self._light(lamplit, 1, [*raw, *lamps], lamps_only=True)
+                own |= (marked & int(LAMP_MARK)) != 0
+            cells, rest = self.array(np.flatnonzero(own)), self.array(np.flatnonzero(~own))
+        self._light(alone, 1, [*raw, *lamps])
         self._find_sun(sunned, 1, grid.tested)
         self.bands.launch(agree_on_sun_kernel, len(sunned), [sunned, grid.columns, grid.rows, grid.tested, grid.sun])
         self.finish(cells, rest, raw, done)
         return grid
 
-    def _light(self, cells: wp.array, stride: int, out: list[wp.array]) -> None:
+    def _light(self, cells: wp.array, stride: int, out: list[wp.array], *, lamps_only: bool = False) -> None:
         rays = self.rays * max(1, stride * self.grid.step // 2)  # the larger what a cell stands for, the more
-        inputs = [cells, *self.scene, *self.layout, stride, rays, *out]
+        inputs = [cells, *self.scene, *self.layout, self.grid.rows, stride, rays, int(lamps_only), *out]
         self.bands.launch_runs(gather_frugally_kernel, len(cells), inputs, chunk=128)
 
     def _find_sun(self, cells: wp.array, stride: int, out: wp.array) -> None:
