@@ -1,5 +1,6 @@
 """Streaming Cosmos 3: against the stock transformer, the stock autoencoder, and itself cut into pieces."""
 
+import logging
 import shutil
 
 import pytest
@@ -287,6 +288,13 @@ def test_the_wrong_number_of_frames_is_refused(loaded):
     stream.push(video(1))
     with pytest.raises(ValueError, match="takes 4 frames now, got 1"):
         stream.push(video(1))
+
+
+def test_what_the_exporter_wrote_beside_the_transformers_values_is_no_warning(folder, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("diffusers"), "propagate", True)
+    load_cosmos3(folder, device="cpu", dtype=torch.float32)
+    assert "cosmos3_nano_sim_bimanual" in (folder / "transformer" / "config.json").read_text()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_nets_that_do_not_belong_together_are_refused(folder, tiny25, tmp_path):

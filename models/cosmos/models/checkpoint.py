@@ -7,6 +7,7 @@ device, so that a wrong, renamed, truncated or missing file is refused before it
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import struct
 from collections.abc import Callable, Mapping
@@ -107,9 +108,21 @@ def build_on_meta(folder: Path, class_name: str) -> nn.Module:
         )
     try:
         with torch.device("meta"):
-            return diffusers_class(class_name).from_config(config)
+            kind = diffusers_class(class_name)
+            return kind.from_config(without_sections(kind, config))
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
         raise WeightsError(f"{folder / 'config.json'} describes no {class_name}: {error}.") from error
+
+
+def without_sections(kind: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what other programs wrote into it: whole sections that a net does not take.
+
+    Args:
+        kind: Class of the net, which would warn of each with all its contents.
+        config: Its configuration.
+    """
+    taken = inspect.signature(kind.__init__).parameters
+    return {name: value for name, value in config.items() if name in taken or not isinstance(value, dict)}
 
 
 def load_module(
@@ -218,4 +231,5 @@ __all__ = [
     "parameter_count",
     "read_header",
     "weight_files",
+    "without_sections",
 ]

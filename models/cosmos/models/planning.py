@@ -11,7 +11,7 @@ from typing import Any
 import torch  # noqa: TID253
 from torch import nn  # noqa: TID253
 
-from cosmos.models.checkpoint import parameter_count
+from cosmos.models.checkpoint import parameter_count, without_sections
 from cosmos.models.fp8 import Fp8Linear, store_in_fp8
 from cosmos.models.metering import Meter, build_empty, without_contents
 from cosmos.models.runtime import diffusers_class, plain_attention
@@ -135,7 +135,7 @@ def empty_net(class_name: str, config: Mapping[str, Any]) -> Any:
         WeightsError: If the configuration describes no such net.
     """
     kind = diffusers_class(class_name)
-    known = {name: value for name, value in config.items() if not name.startswith("_")}
+    known = without_sections(kind, {name: value for name, value in config.items() if not name.startswith("_")})
     try:
         return build_empty(lambda: kind.from_config(known), torch.bfloat16)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
