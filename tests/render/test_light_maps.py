@@ -103,6 +103,19 @@ def test_the_relit_frame_is_the_look_without_wear_and_weather(yard, device):
     assert red[0] > 1.5 * red[2]  # the block keeps its colour under snow and rain
 
 
+def test_lamps_glow_in_fog_as_they_do_in_the_look(yard, device):
+    """Found at few pixels and carried to the others; the picture of the look finds it at every sample."""
+    lamp = UsdLux.SphereLight.Define(yard, "/World/Lamp")
+    lamp.CreateRadiusAttr(0.1)
+    lamp.CreateIntensityAttr(4000.0)
+    lamp.AddTranslateOp().Set(Gf.Vec3d(0.4, 1.0, 2.2))
+    look = replace(PLAIN, sun_elevation=-15.0, fog=0.7)
+    renderer, _, _, maps = draw(yard, device, look)
+    picture = renderer.render(camera(), 0.0, look=look, particles=False).rgb.numpy().astype(int)
+    off = np.abs(maps["relit"] - picture).max(axis=-1)
+    assert off.mean() < 4.0 and np.percentile(off, 90.0) <= 12.0  # the look spends more rays on half-shadows
+
+
 def test_a_mirror_shows_what_a_mirroring_ground_shows(yard, device):
     ground = yard.GetPrimAtPath("/World/Ground")
     paint(yard, ground, diffuseColor=(1.0, 1.0, 1.0), roughness=0.0, metallic=1.0, useSpecularWorkflow=0)

@@ -1,8 +1,8 @@
 """Light maps: what a white and a mirror ball would show at every pixel, and the air before it.
 
-The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror, shelter and the glow of lamps
-are found in the middle of each cell of the light grid, carried to the pixels of its surface, and found anew only where
-the cells around a pixel disagree or none lies on its surface.
+The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror and shelter are found in the
+middle of each cell of the light grid, carried to the pixels of its surface, and found anew only where the cells around
+a pixel disagree or none lies on its surface.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -16,7 +16,6 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.fast import fast_options
-from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import PI
 from cosmos.bridge.render.draw.light_grid import LightGrid, same_surface
@@ -44,7 +43,6 @@ class Carried:
     """What is found once a cell of the light grid."""
 
     mirror: wp.vec3  # radiance, before the air
-    glow: wp.vec3  # of lamps in the air before it
     shown: wp.float32  # luma of the mirror as displayed
     open: wp.float32  # share of what falls from the sky that arrives
 
@@ -79,11 +77,6 @@ def _displayed(air: Air, color: wp.vec3):
     return 0.2126 * shown[0] + 0.7152 * shown[1] + 0.0722 * shown[2]
 
 
-@wp.func
-def _glows(air: Air, lamps: Lamps):
-    return air.haze > 2.0e-3 and lamps.count > 0
-
-
 @wp.kernel
 def _look_around_kernel(
     first: wp.int32,
@@ -109,14 +102,12 @@ def _look_around_kernel(
         i = y * grid.width + x
         found = Carried()
         if home.triangles[i] >= 0:
-            eye, direction, distance = _sight(view, home, i)
+            _eye, direction, _distance = _sight(view, home, i)
             if mirrors == 1:
                 found.mirror = _mirrored(world, air, lamps, home, i, direction)
                 found.shown = _displayed(air, found.mirror)
             if falls == 1:
                 found.open = _arrives(world, air, home, i)
-            if _glows(air, lamps):
-                found.glow = lamp_glow(world, air, lamps, eye, direction, distance)
         carried_out[k] = found
 
 
@@ -133,7 +124,6 @@ def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i:
     fx = wp.floor(gx)
     fy = wp.floor(gy)
     mirror = wp.vec3(0.0, 0.0, 0.0)
-    glow = wp.vec3(0.0, 0.0, 0.0)
     open = wp.float32(0.0)
     total = wp.float32(0.0)
     low = wp.vec2(1.0, 1.0)
@@ -148,7 +138,6 @@ def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i:
         weight = alike * (down * across + 1.0e-3)
         one = carried[row * grid.columns + column]
         mirror += one.mirror * weight
-        glow += one.glow * weight
         open += one.open * weight
         total += weight
         if alike > _ALONE:
@@ -156,7 +145,7 @@ def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i:
             low = wp.min(low, seen)
             high = wp.max(high, seen)
     share = 1.0 / wp.max(total, 1.0e-12)
-    return mirror * share, glow * share, open * share, total, high - low
+    return mirror * share, open * share, total, high - low
 
 
 @wp.func
@@ -178,6 +167,7 @@ def _fill_balls_kernel(
     mirrors: wp.int32,
     falls: wp.int32,
     carried: wp.array(dtype=Carried),
+    glow: wp.array(dtype=wp.vec3),  # of lamps in the air before it; empty where none glows
     arriving: wp.array(dtype=wp.vec3),  # irradiance
     curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     white_out: wp.array3d(dtype=wp.uint8),
@@ -202,15 +192,14 @@ def _fill_balls_kernel(
             if air.headlight > 0.0:
                 nv = wp.max(0.02, -wp.dot(home.normals[i], direction))
                 white += beam(air, view, direction, distance, nv) * (_WHITE / PI)
-            if mirrors == 1 or falls == 1 or _glows(air, lamps):
-                mirror, glow, open, near, apart = _carry(grid, carried, home, i)
+            if mirrors == 1 or falls == 1:
+                mirror, open, near, apart = _carry(grid, carried, home, i)
                 if mirrors == 1 and (near < _ALONE or apart[0] > _APART):
                     mirror = _mirrored(world, air, lamps, home, i, direction)
                 if falls == 1 and (near < _ALONE or apart[1] > _APART):
                     open = _arrives(world, air, home, i)
-                if near < _ALONE and _glows(air, lamps):
-                    glow = lamp_glow(world, air, lamps, eye, direction, distance)
-                between += glow
+            if glow.shape[0] > 0:
+                between += glow[i]
             white = white * clear + between
             mirror = (mirror * clear + between) * wp.float32(mirrors)
         elif wp.length_sq(home.positions[i]) > 0.0:  # the way to the sky; none outside the image circle of a fisheye
@@ -230,7 +219,7 @@ def _fill_balls_kernel(
 def fill_balls(
     bands: Bands,
     scene: list[Any],
-    arriving: wp.array,
+    light: list[wp.array],
     curve: wp.array,
     maps: LightMaps,
     *,
@@ -242,7 +231,8 @@ def fill_balls(
     Args:
         bands: Where to launch.
         scene: World, air, lamps, view, light grid and the surfaces at the pixel centres.
-        arriving: Irradiance at the pixel centres, headlights left out, vec3, shape [H W].
+        light: At the pixel centres the glow of lamps in the air before them, empty where none glows, and irradiance,
+            headlights left out; vec3, shape [H W].
         curve: Of ``srgb_table``.
         maps: What to fill; ``relit`` stays.
         mirrors: Whether there is a mirror ball; it costs a ray a cell.
@@ -252,8 +242,9 @@ def fill_balls(
     cells = grid.columns * grid.rows
     carried = wp.empty(cells, dtype=Carried, device=bands.device)
     wanted = [int(mirrors), int(falls)]
-    bands.launch_runs(_look_around_kernel, cells, [*scene, *wanted, carried], chunk=256)
-    inputs = [*scene, *wanted, carried, arriving, curve, maps.white, maps.mirror, maps.air, maps.open]
+    if mirrors or falls:
+        bands.launch_runs(_look_around_kernel, cells, [*scene, *wanted, carried], chunk=256)
+    inputs = [*scene, *wanted, carried, *light, curve, maps.white, maps.mirror, maps.air, maps.open]
     bands.launch_runs(_fill_balls_kernel, home.triangles.shape[0], inputs, chunk=512)
 
 

@@ -326,7 +326,7 @@ def find_sun_kernel(
             start = p + h * (1.0e-3 + 2.0e-4 * surfaces.depths[j])
             share = sun_at_once(world, air, surfaces.triangles[j], start, h)
             if share < 0.0:
-                share = sunlit(world, air, surfaces.triangles[j], p, start, h, n, 1)
+                share = sunlit(world, air, surfaces.triangles[j], p, start, h, n, 1, False)
             sun_out[cell] = share
 
 

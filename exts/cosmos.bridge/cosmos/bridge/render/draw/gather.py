@@ -45,6 +45,8 @@ class Effort:
     """Side of a cell in small pictures [px]."""
     middle: int = 2
     """Side of a cell in pictures between [px]."""
+    rim: bool = False
+    """Let three points of a broad sun's rim decide where they agree."""
     frugal: bool = False
     """Share rays between cells, and colours between samples."""
     steady: bool = False
@@ -53,7 +55,13 @@ class Effort:
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=3, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, frugal=True, steady=True)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, rim=True, frugal=True, steady=True)
+
+
+def grid_step(effort: Effort, size: tuple[int, int]) -> int:
+    """Return the side of a cell [px] in a picture of some height and width."""
+    pixels = size[0] * size[1]
+    return effort.finest if pixels <= _SMALL else effort.middle if pixels <= _MIDDLE else effort.coarsest
 
 
 class _Gathering:
@@ -61,18 +69,11 @@ class _Gathering:
 
     def __init__(self, bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort):
         """Lay the grid out; arguments as of ``gather_light``."""
-        height, width = size
-        step = (
-            effort.finest
-            if height * width <= _SMALL
-            else effort.middle
-            if height * width <= _MIDDLE
-            else effort.coarsest
-        )
+        width, step = size[1], grid_step(effort, size)
         self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[4]
         self.grid = LightGrid()
         self.grid.step, self.grid.width = step, width
-        self.grid.columns, self.grid.rows = math.ceil(width / step), math.ceil(height / step)
+        self.grid.columns, self.grid.rows = math.ceil(width / step), math.ceil(size[0] / step)
         self.grid.frugal = int(effort.frugal)
         self.layout = [width, step, self.grid.columns]
         self.cells = np.arange(self.grid.columns * self.grid.rows, dtype=np.int32)
@@ -171,4 +172,4 @@ def gather_light(bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], ef
     return grid
 
 
-__all__ = ["MAPS", "SIMULATION", "TEACHER", "Effort", "gather_light"]
+__all__ = ["MAPS", "SIMULATION", "TEACHER", "Effort", "gather_light", "grid_step"]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
@@ -16,6 +18,8 @@ RECT = wp.constant(1)
 SPHERE = wp.constant(2)
 CYLINDER = wp.constant(3)
 DISK = wp.constant(4)
+GLOWING = wp.constant(2.0e-3)
+"""Haze [1/m] from which on the glow of lamps in it shows."""
 
 
 @wp.struct
@@ -122,13 +126,20 @@ def lamp_point(lamps: Lamps, k: wp.int32, a: wp.float32, b: wp.float32):
     return lamps.places[k] + lamps.sides[k] * (2.0 * a - 1.0) + lamps.tops[k] * (2.0 * b - 1.0)
 
 
+def has_glow(air: Any, lamps: Any) -> bool:
+    """Return whether lamps glow in an air."""
+    return bool(air.haze > GLOWING and lamps.count > 0)
+
+
 __all__ = [
     "CYLINDER",
     "DISK",
     "DISTANT",
+    "GLOWING",
     "RECT",
     "SPHERE",
     "Lamps",
+    "has_glow",
     "lamp_irradiance",
     "lamp_light",
     "lamp_point",

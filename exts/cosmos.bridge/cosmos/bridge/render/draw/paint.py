@@ -20,7 +20,8 @@ from cosmos.bridge.render.draw.borrow import (
     put_back_kernel,
 )
 from cosmos.bridge.render.draw.daylight import plain_sky
-from cosmos.bridge.render.draw.gather import MAPS, SIMULATION, TEACHER, Effort, gather_light
+from cosmos.bridge.render.draw.gather import MAPS, SIMULATION, TEACHER, Effort, gather_light, grid_step
+from cosmos.bridge.render.draw.lamp import has_glow
 from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
@@ -153,7 +154,8 @@ class Painter:
         frame = self._frame(camera, pose, look, cameras, toned=not linear)
         count, canvas = camera.width * camera.height, frame.canvas
         if reference is None:
-            self._draw(frame, seen)
+            self._show(frame, seen)
+            self._draw(frame)
         else:
             self._trace(frame, seen, pose, look, reference, progress)
         if linear:
@@ -183,11 +185,19 @@ class Painter:
 
         frame = self._frame(camera, pose, look, cameras, bare=True)
         arriving = frame.canvas.room_for_light()
-        grid = self._draw(frame, seen, arriving)
+        self._show(frame, seen)
+        glow = wp.empty(0, dtype=wp.vec3, device=self._bands.device)
+        if has_glow(frame.air, frame.lamps):
+            from cosmos.bridge.render.draw.halo import carry_glow
+
+            around = [frame.world, frame.air, frame.lamps, frame.view, frame.canvas.home]
+            glow = carry_glow(self._bands, around, 2 * grid_step(frame.effort, (camera.height, camera.width)))
+        grid = self._draw(frame, arriving, glow)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         falls = look.rain > 0.0 or look.snow > 0.0
-        fill_balls(self._bands, scene, arriving, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
+        lit = [glow, arriving]
+        fill_balls(self._bands, scene, lit, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
         if falls:
             from cosmos.bridge.render.draw.falling import find_falling
 
@@ -227,13 +237,22 @@ class Painter:
             skin=skin,
         )
 
-    def _draw(self, frame: _Frame, seen: tuple[wp.array, wp.array], arriving: Optional[wp.array] = None) -> Any:
-        """Fill the canvas by quick shading, and ``arriving`` with the irradiance; return the slow light."""
+    def _show(self, frame: _Frame, seen: tuple[wp.array, wp.array]) -> None:
+        """Read the surfaces at the pixel centres."""
+        frame.canvas.show(seen)
+        self._read(frame, frame.canvas.home, frame.camera.width * frame.camera.height)
+
+    def _draw(self, frame: _Frame, arriving: Optional[wp.array] = None, glow: Optional[wp.array] = None) -> Any:
+        """Fill the canvas, which shows surfaces, by quick shading; return the slow light.
+
+        Args:
+            frame: What to draw.
+            arriving: Irradiance at the pixel centres to fill, if wanted.
+            glow: What lamps add there by the haze before it; found sample by sample where ``None`` or empty.
+        """
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas
-        canvas.show(seen)
-        self._read(frame, canvas.home, count)
         grid = self._gather(frame, canvas.home)
-        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving)
+        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving, glow=glow)
         self._refine_edges(frame, grid)
         return grid
 
@@ -287,11 +306,15 @@ class Painter:
         *,
         layer: bool = False,
         arriving: Optional[wp.array] = None,
+        glow: Optional[wp.array] = None,
     ) -> None:
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid]
         sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
-        light = wp.empty(0, dtype=wp.vec3, device=self._bands.device) if arriving is None else arriving
-        inputs = [*scene, surfaces, sun, int(layer), int(frame.toned), colors, light]
+        known, light = (
+            wp.empty(0, dtype=wp.vec3, device=self._bands.device) if array is None else array
+            for array in (glow, arriving)
+        )
+        inputs = [*scene, surfaces, sun, int(frame.effort.rim), int(layer), int(frame.toned), known, colors, light]
         self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:

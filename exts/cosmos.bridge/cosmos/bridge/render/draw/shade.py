@@ -11,7 +11,7 @@ from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobes, schlick
 from cosmos.bridge.render.draw.glow import lamp_glow
-from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
+from cosmos.bridge.render.draw.lamp import GLOWING, Lamps, lamp_light
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, tested_pixel
 from cosmos.bridge.render.draw.rays import any_hit, hit_along
@@ -63,19 +63,22 @@ def _gleam(f0: wp.vec3, roughness: wp.float32, nv: wp.float32, finish: wp.vec4):
 
 
 @wp.func
-def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.int32):
-    """Share of the sun's disk that is seen from ``p``."""
+def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.int32, rim: wp.bool):
+    """Share of the sun's disk that is seen from ``p``; if ``rim``, three points of that decide where they agree."""
     if rays <= 1:
         return sun_along(world, air, p, air.sun)
     tx = frame_x(air.sun)
     ty = wp.cross(air.sun, tx)
     seen = wp.float32(0.0)
-    for r in range(rays):
+    for k in range(rays):
+        r = rays - 1 - k  # from the rim inwards
         radius = air.sun_radius * wp.sqrt((wp.float32(r) + 0.5) / wp.float32(rays))
         angle = 2.3999632 * wp.float32(r)
         d = wp.normalize(air.sun + tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)))
         if wp.dot(d, g) > 0.0:
             seen += sun_along(world, air, p, d)
+        if rim and k == 2 and (seen <= 0.0 or seen >= 3.0):
+            return seen / 3.0
     return seen / wp.float32(rays)
 
 
@@ -92,8 +95,9 @@ def _is_flat(world: WorldArrays, f: wp.int32, g: wp.vec3):
 
 @wp.func
 def sunlit(
-    world: WorldArrays, air: Air, triangle: wp.int32, p: wp.vec3, start: wp.vec3, g: wp.vec3, n: wp.vec3, rays: wp.int32
-):
+    world: WorldArrays, air: Air, triangle: wp.int32, p: wp.vec3, start: wp.vec3, g: wp.vec3, n: wp.vec3,
+    rays: wp.int32, rim: wp.bool,
+):  # fmt: skip
     """Share of the sun that arrives at ``p``, with rays from ``start``, wherever it is."""
     lift = lift_of(world, triangle, p, g)
     guard = g
@@ -101,7 +105,7 @@ def sunlit(
         guard = n
     if wp.dot(guard, air.sun) <= 0.0:
         return wp.float32(0.0)
-    return _sun_share(world, air, start + lift, guard, rays)
+    return _sun_share(world, air, start + lift, guard, rays, rim)
 
 
 @wp.func
@@ -298,7 +302,7 @@ def _exposed(air: Air, view: View, uv: wp.vec2, color: wp.vec3):
 
 
 # With ``layer`` 1 a sample is one of several along its ray: its share of exposed light. It is not toned then, nor with
-# ``toned`` 0.
+# ``toned`` 0. Where there is a ``glow``, that of its lamps in haze is known.
 @wp.kernel
 def shade_kernel(
     first: wp.int32,
@@ -311,8 +315,10 @@ def shade_kernel(
     grid: LightGrid,
     surfaces: Surfaces,
     sun_rays: wp.int32,
+    rim: wp.int32,
     layer: wp.int32,
     toned: wp.int32,
+    glow: wp.array(dtype=wp.vec3),
     color_out: wp.array(dtype=wp.vec3),
     arriving_out: wp.array(dtype=wp.vec3),
 ):
@@ -345,7 +351,7 @@ def shade_kernel(
                 if share < 0.0 and sun_rays <= 1:
                     share = sun_at_once(world, air, triangle, start, g)
                 if share < 0.0:
-                    share = sunlit(world, air, triangle, p, start, g, n, sun_rays)
+                    share = sunlit(world, air, triangle, p, start, g, n, sun_rays, rim == 1)
                 sunny = sunny * share
             sunlight = air.sun_color * sunny
             if arriving_out.shape[0] > 0:
@@ -372,7 +378,9 @@ def shade_kernel(
         if distance > 0.0:
             if layer == 0 or triangle < 0:
                 color_out[i] = through_haze(air, color_out[i], eye, direction, distance)
-            if air.haze > 2.0e-3 and lamps.count > 0:
+            if glow.shape[0] > 0:
+                color_out[i] = color_out[i] + glow[i]
+            elif air.haze > GLOWING and lamps.count > 0:
                 hidden = _unveiled(surfaces.veil[i] * (solid * wp.float32(layer)))
                 color_out[i] = color_out[i] + wp.cw_mul(lamp_glow(world, air, lamps, eye, direction, distance), hidden)
             color_out[i] = _exposed(air, view, uv, color_out[i])
