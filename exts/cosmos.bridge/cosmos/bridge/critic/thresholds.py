@@ -127,14 +127,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "frame before or after do, with two standard errors in favour; below 0 the labels belong to that one.",
     ),
     "edges_kept": Threshold(
-        value=0.42,
+        value=0.37,
         better="higher",
         best=1.0,
         unit="",
         kind="geometry",
         severity="reject",
         reason="Share of visible boundary pixels with an edge of the right direction within 1 px, in the worst frame; "
-        "an unrelated picture of the same kind keeps 0.2 to 0.4 by chance.",
+        "an unrelated picture of the same kind keeps 0.2 to 0.35 by chance, and fog leaves 0.38.",
     ),
     "edge_f1": Threshold(
         value=0.15,
@@ -157,14 +157,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.38,
+        value=0.41,
         better="lower",
         best=-0.3,
         unit="",
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.35 by chance.",
+        "place, of the source's own agreement; crowded outlines and weather reach 0.4 by chance.",
     ),
     "instance_kept": Threshold(
         value=-0.27,
@@ -178,15 +178,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "all of them, only what is gone or stands elsewhere loses its own; good clips reach -0.27 once in a hundred.",
     ),
     "invented": Threshold(
-        value=4.5,
+        value=2.6,
         better="lower",
         best=0.0,
         unit="levels/px",
         kind="label",
         severity="reject",
         reason="Mean of the edges that neither picture, depth nor ids of the source explain, in the worst patch of a "
-        "twentieth of the width, in the median frame; those of light alone count half; shadows, "
-        "snow and lamps of another light reach 4.",
+        "twentieth of the width, in the median frame; those of light alone, whose colours keep their shares, count "
+        "0.15; shadows, snow and lamps of another light reach 2.5.",
     ),
     "duplicated": Threshold(
         value=0.7,
@@ -306,7 +306,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="prompt",
         severity="reject",
         reason="Brightness of the sky against the source's where night was understood (of all, without depth): lamps "
-        "may light a room or a street as bright as day, but no sky; good clips reach 0.75.",
+        "may light a room or a street as bright as day, but no sky; good clips reach 0.7.",
     ),
     "prompt_fog": Threshold(
         value=0.85,

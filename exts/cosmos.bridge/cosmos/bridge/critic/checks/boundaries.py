@@ -80,7 +80,7 @@ class BoundarySweep:
         bounds = _bounds(sites[:, 0], owners)
         edges = [self._edges(field) for field in (source, result)]
         flat = [_flatten(field, self._limits) for field in (source, result)]
-        shown = flat[1][1][tuple(sites.T)] >= self._limits.noise_gradient
+        shown = (flat[1][1][tuple(sites.T)] >= self._limits.noise_gradient) & ~self._beside_kept(sites, start)
         there, made = (_near_peak(field, sites, normals) for field, _ in flat)
 
         def total(values: np.ndarray) -> np.ndarray:
@@ -118,6 +118,19 @@ class BoundarySweep:
         sums = {name: np.add.reduceat(getattr(rows, name), starts) for name in ("sites", "source", "result")}
         self._totals.append(rows.take(starts).replace(**sums))
         self._outlines.append(rows)
+
+    def _beside_kept(self, sites: np.ndarray, start: int) -> np.ndarray:
+        """Whether a site is not kept itself but near what is, whose structure says nothing about weather here."""
+        if self._kept is None:
+            return np.zeros(len(sites), bool)
+        side = 2 * self._limits.search_radius + 5
+        beside = np.zeros(len(sites), bool)
+        for frame in np.unique(sites[:, 0]).tolist():
+            kept = (self._kept[start + frame] >= 0.5).astype(np.uint8)
+            near = (cv2.dilate(kept, np.ones((side, side), np.uint8)) > 0) & (kept == 0)
+            mine = sites[:, 0] == frame
+            beside[mine] = near[sites[mine, 1], sites[mine, 2]]
+        return beside
 
     def _edges(self, gradient: np.ndarray) -> np.ndarray:
         """Thin the edges of gradients, so that contrast drops out."""

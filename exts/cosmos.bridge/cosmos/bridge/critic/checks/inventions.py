@@ -15,8 +15,12 @@ from cosmos.bridge.critic.truth import Chunk, steepness
 from cosmos.bridge.kernels.boundary import color_gradient
 from cosmos.bridge.types import WHOLE_FRAME
 
-_TINTED = 0.4
+_TINTED = 0.6
 """Change of colour over change of light from which on an edge is one of colour."""
+_LIGHT = 0.15
+"""Weight of an edge at which only light changes."""
+_BLACK = 6.0
+"""Added to the sum of the channels before their shares are taken, for black has none [levels]."""
 _NEAR = np.ones((5, 5), np.uint8)
 _OPEN = np.ones((3, 3), np.uint8)
 
@@ -25,7 +29,7 @@ class InventionSweep:
     """Looks for patches of strong edges where neither source picture nor depth nor ids have any, and for movement.
 
     Edges count where they exceed twice the source's within 2 px, lie off every outline, and last for three frames
-    along true motion; those at which colour hardly changes, as where shadow or snow ends, count half. Movement is the
+    along true motion; those at which colour hardly changes, as where shadow or snow ends, count 0.15. Movement is the
     dynamic-pixel hallucination score of cosmos-evaluator: frame differences, smoothed (7 px), above 10 levels, opened
     (3 px); those of the result farther than 7 px from any of the source are invented. Falling snow and rain are
     invented in that sense, so it only warns; it is left out of the score.
@@ -145,7 +149,7 @@ class InventionSweep:
 
 
 def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
-    """Weight of edges, 0.5 where only light changes to 1 where colour does too, float32, shape [N, H, W].
+    """Weight of edges, 0.15 where only light changes to 1 where colour does too, float32, shape [N, H, W].
 
     Args:
         pictures: uint8, shape [N, H, W, 3].
@@ -153,11 +157,13 @@ def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
     """
     import warp as wp
 
-    red, green, blue = (pictures[..., channel].astype(np.int16) for channel in range(3))
-    opponents = np.stack([128 + (red - green) // 2, 128 + ((red + green) // 2 - blue) // 2], axis=-1).astype(np.uint8)
-    tint = steepness(color_gradient(wp.array(opponents, dtype=wp.uint8, device="cpu")).numpy())
+    red, green, blue = (pictures[..., channel].astype(np.float32) for channel in range(3))
+    total = red + green + blue + np.float32(_BLACK)
+    chroma = np.stack([red, green, blue], axis=-1) / total[..., None]
+    parts = (255.0 * chroma + 0.5).astype(np.uint8)
+    tint = steepness(color_gradient(wp.array(parts, dtype=wp.uint8, device="cpu")).numpy()) * (total / 255.0)
     share = np.minimum(tint / np.maximum(steep, 1.0) / _TINTED, 1.0)
-    weight: np.ndarray = (0.5 + 0.5 * share).astype(np.float32)
+    weight: np.ndarray = (_LIGHT + (1.0 - _LIGHT) * share).astype(np.float32)
     return weight
 
 

@@ -15,6 +15,8 @@ from cosmos.bridge.types import TransferRequest, TransferResult
 
 _NEUTRAL = {"overcast": 0.3, "fog": 0.2, "rain": 0.2, "snow": 0.2, "dust": 0.2}
 """Conditions up to these ask for little; a source may pass for them as it is."""
+_NIGHT = -10.0
+"""Elevation of the sun below which the sky must be dark [deg]; in twilight it may glow."""
 _FIELDS = ("sun_elevation", *_NEUTRAL)
 
 
@@ -117,7 +119,7 @@ class PromptSweep:
             values["prompt_change"] = value, text
         where, told = (5, "its sky") if self._depth else (0, "the result")
         glowing = not self._depth and (asked["snow"] >= 0.2 or asked["fog"] >= 0.2)  # lit, they may outshine the source
-        if asked["sun_elevation"] < -6.0 and samples[where] > 0.02 and mean[0, where] > 60.0 and not glowing:
+        if asked["sun_elevation"] < _NIGHT and samples[where] > 0.02 and mean[0, where] > 60.0 and not glowing:
             value = float(mean[1, where] / mean[0, where])
             text = f"Night was asked for, but {told} is {value:.2f} times as bright as in the source."
             values["prompt_night"] = value, text
