@@ -14,10 +14,11 @@ from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.kernels.finish import finish_pictures
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
+from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.embedded_view import SKY_OUTDOORS, finish_of, sky_share
-from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, sun_azimuth
+from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, steadied, sun_azimuth
 from cosmos.bridge.types import BUFFERS, Clip, Look, gather
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
@@ -141,6 +142,11 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
     seed, clip, conditions = stage.seed if seed is None else seed, stage.clip, CONDITIONS[condition]
     look = stage.look(condition, seed)
     maps = [light_maps(stage.renderer, stage.camera, time, size=stage.size, look=look) for time in stage.times]
+    steady = SteadyLight()
+    for frame, told in enumerate(maps):
+        joined = wp.array(told, dtype=wp.uint8, device=clip.rgb.device)
+        steadied(steady, clip, frame, joined)
+        maps[frame] = joined.numpy()
     hints = clip_hints(
         clip,
         range(clip.num_frames),

@@ -1,7 +1,7 @@
 """One view that the embedded model paints: what its frames are told, and what is carried from one to the next.
 
-Nothing is carried but a handful of numbers that the first frames decide and, where the net paints from noise, the
-places that the noise is drawn from, so frames may come in any pieces.
+What is carried is a handful of numbers that the first frames decide, the light of the last frame and, where the net
+paints from noise, the places that the noise is drawn from, so frames may come in any pieces.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
     import warp as wp
 
+    from cosmos.bridge.kernels.steady_light import SteadyLight
     from cosmos.models.embedded.conditions import Conditions
     from cosmos.models.embedded.sampling import PaintInputs
     from cosmos.models.spec import TransferNetConfig
@@ -85,6 +86,7 @@ class View:
         self._seed, self._fps = seed, fps
         self._draft = draft
         self._noise: Optional[AnchoredNoise] = None
+        self._light: Optional[SteadyLight] = None
         self._painted = 0
         self._fixed: Optional[tuple[float, float]] = None
         self._falls = max(conditions.snow, conditions.rain) > 0.0
@@ -103,6 +105,7 @@ class View:
         """
         import warp as wp
 
+        from cosmos.bridge.kernels.steady_light import SteadyLight
         from cosmos.models.embedded.sampling import PaintInputs
 
         clip, part = request.clip, slice(frames.start, frames.stop)
@@ -110,8 +113,17 @@ class View:
             self._fixed = sun_azimuth(clip, self.conditions), ground_height(clip)
         azimuth, ground = self._fixed
         weights = _capped_weights(request, frames)
+        if self._light is None:
+            self._light = SteadyLight()
         hints, maps, falling = light_inputs(
-            clip, frames, conditions=self.conditions, azimuth=azimuth, ground=ground, seed=self._seed, room=room
+            clip,
+            frames,
+            conditions=self.conditions,
+            azimuth=azimuth,
+            ground=ground,
+            seed=self._seed,
+            room=room,
+            steady=self._light,
         )
 
         def to_device(pictures: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     import warp as wp
 
+    from cosmos.bridge.kernels.steady_light import SteadyLight
     from cosmos.models.embedded.conditions import Conditions
 
 _MOST_INSTANCES = 1 << 16
@@ -93,6 +94,7 @@ def light_inputs(
     ground: float,
     seed: int,
     room: Optional[Room] = None,
+    steady: Optional[SteadyLight] = None,
 ) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor], Optional[torch.Tensor]]:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
@@ -104,6 +106,8 @@ def light_inputs(
         ground: Height of the ground along up [m], of ``ground_height``.
         seed: Seed of the request; decides wear and clouds.
         room: Memory for both; new memory where ``None``.
+        steady: The view's light so far, with which that of these frames is averaged where motion is known; each frame
+            is as found where ``None``.
 
     Returns:
         Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; light maps,
@@ -134,9 +138,19 @@ def light_inputs(
         falling = torch.empty((len(frames), *FALLING_SHAPE), dtype=torch.uint8, device=device)
         told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
         for index, light in enumerate(told):
-            join_channels(channels_of(light), wp.from_torch(maps[index]))
+            joined = wp.from_torch(maps[index])
+            join_channels(channels_of(light), joined)
+            if steady is not None:
+                steadied(steady, clip, frames[index], joined)
             falling[index] = wp.to_torch(light.falling)
     return hints, maps, falling
+
+
+def steadied(steady: SteadyLight, clip: Clip, frame: int, maps: wp.array) -> None:
+    """Average a frame's joined light maps, in place, with the view's light so far; needs motion and depth."""
+    if clip.motion is not None and clip.depth is not None:
+        ids = None if clip.instance_ids is None else clip.instance_ids[frame]
+        steady.add(maps, motion=clip.motion[frame], depth=clip.depth[frame], instance_ids=ids)
 
 
 def clip_hints(
@@ -272,6 +286,7 @@ __all__ = [
     "key_light",
     "light_inputs",
     "look_of",
+    "steadied",
     "sun_azimuth",
     "up_vector",
     "view_azimuth",
