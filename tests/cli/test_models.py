@@ -78,6 +78,7 @@ def test_plan_says_what_fits_and_on_what_basis(cli, home):
         (("plan", "cosmos3-sim-transfer", "--guidance", "3"), 2, "knows no --guidance; leave it out"),
         (("plan", "cosmos3", "--window", "3"), 2, "cosmos3 knows no --window"),
         (("plan", "cosmos3-sim-transfer", "--views", "0"), 2, "a window and a view or more, got 201, None, 0"),
+        (("plan", "cosmos3-sim-transfer", "--chunk-frames", "6"), 2, "a multiple of 4 frames together, got 6"),
         (("plan", "embedded"), 2, "no checkpoint for 'embedded' to plan; there is cosmos-transfer2.5, cosmos3"),
         ((), 2, "ACTION"),
     ],

@@ -165,6 +165,14 @@ def test_the_provenance_tells_what_ran(model, clip):
     assert provenance.dtype == "float32"
 
 
+def test_a_clip_longer_than_those_it_was_trained_on_is_told(model, chunkwise, monkeypatch):
+    monkeypatch.setattr("cosmos.bridge.transfer.cosmos3_sim._TRAINED_FRAMES", 5)
+    monkeypatch.setattr("cosmos.bridge.transfer.cosmos3_sim._TRAINED_CHUNKWISE", 6)
+    for backend, frames, told in ((model, 5, 0), (model, 6, 5), (chunkwise, 6, 0), (chunkwise, 7, 6)):
+        notes = " ".join(backend.transfer(ask(make_clip((36, 50), frames))).provenance.notes)
+        assert (f"trained on {told} frames; later ones may drift" in notes) if told else "may drift" not in notes
+
+
 def test_the_prompt_is_what_the_model_was_trained_to_read(folder, clip):
     """In words that SGLang's and vLLM-Omni's ports of NVIDIA's runtime write too."""
 

@@ -32,6 +32,9 @@ _HINTS = {
 }
 """Kind -> NVIDIA's name."""
 _TRAINED_FRAMES = 201
+"""Frames of the clips that framewise exports were trained on."""
+_TRAINED_CHUNKWISE = 601
+"""Frames of those that chunkwise exports were trained on."""
 _CANVASES = ((480, 832), (544, 736), (640, 640), (736, 544), (832, 480))
 
 
@@ -210,7 +213,7 @@ class CosmosSimTransfer(PublishedTransfer[SimTransferOptions, "Loaded3"]):
                 pictures = stream.finish(told)
             wp.copy(rgb[painted : painted + pictures.shape[0]], pictures)
             painted += pictures.shape[0]
-        notes = _notes(request)
+        notes = _notes(request, _TRAINED_FRAMES if export.chunk == 1 else _TRAINED_CHUNKWISE)
         if kept is not None:
             kept.drop()
             notes = (*kept.notes(kept.done, len(pieces), "pieces"), *notes)
@@ -256,14 +259,14 @@ def _within(progress: Optional[Progress], before: int, total: int) -> Optional[P
     return lambda stage, done, _: progress(stage, before + done, total)
 
 
-def _notes(request: TransferRequest) -> tuple[str, ...]:
+def _notes(request: TransferRequest, trained_frames: int) -> tuple[str, ...]:
     """Say what the user should know."""
     notes, size = [], (request.clip.height, request.clip.width)
     if size not in _CANVASES:
         told = ", ".join(f"{height} x {width}" for height, width in _CANVASES)
         notes.append(f"The model was trained on {told}; this clip is {size[0]} x {size[1]}.")
-    if request.clip.num_frames > _TRAINED_FRAMES:
-        notes.append(f"The model was trained on {_TRAINED_FRAMES} frames; later ones may drift.")
+    if request.clip.num_frames > trained_frames:
+        notes.append(f"The model was trained on {trained_frames} frames; later ones may drift.")
     return tuple(notes)
 
 
