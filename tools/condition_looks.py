@@ -1,6 +1,6 @@
 """Draw training stages under exactly the 12 conditions, for the judge of conditions to learn from.
 
-``tools/condition_looks.py --out training/looks --scenes 5000:5090``: an ``.npz`` a stage, with ``rgb``, ``hints``
+``tools/condition_looks.py --out training/looks --scenes 5003:5171``: an ``.npz`` a stage, with ``rgb``, ``hints``
 and a picture of each condition's name. Stages that lie under a roof are left out. Resumable.
 """
 
@@ -28,7 +28,7 @@ def draw(seed: int, out: Path, size: tuple[int, int], samples: int) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("training/looks"))
-    parser.add_argument("--scenes", default="5000:5090", help=f"first:last of the scene seeds, below {HELD_OUT}")
+    parser.add_argument("--scenes", default="5003:5171", help=f"first:last of the scene seeds, below {HELD_OUT}")
     parser.add_argument("--size", default="144x256", help="height x width [px]")
     parser.add_argument("--samples", type=int, default=4, help="paths a pixel")
     args = parser.parse_args()

@@ -137,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=Path, default=Path("training/data"))
     parser.add_argument("--looks", type=Path, default=Path("training/looks"))
-    parser.add_argument("--steps", type=int, default=800, help="of the eyes")
+    parser.add_argument("--steps", type=int, default=900, help="of the eyes")
     parser.add_argument("--mind-steps", type=int, default=3000)
     parser.add_argument("--eyes", type=Path, help="a judge whose eyes are taken as they are")
     parser.add_argument("--batch", type=int, default=24)
