@@ -122,10 +122,41 @@ def share_out(
                 helper.result()
 
 
+class Threads:
+    """Launches kernels whose first argument is the first item, over every core on a CPU.
+
+    Args:
+        device: Warp device of every launch.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.device = wp.get_device(device)
+        """Warp device."""
+
+    def launch(self, kernel: Any, count: int, inputs: list[Any], *, chunk: int = 256) -> None:
+        """Run ``kernel`` on ``count`` items.
+
+        Args:
+            kernel: Warp kernel whose first argument is the first item.
+            count: Number of items.
+            inputs: The other arguments.
+            chunk: Fewest items worth a launch of their own.
+        """
+        threads = min(_MOST_THREADS, os.cpu_count() or 1) if self.device.is_cpu else 1
+        pieces = max(1, min(4 * threads, count // max(1, chunk))) if threads > 1 else 1
+        edges = [count * piece // pieces for piece in range(pieces + 1)]
+        waiting = [(end - start, (start,)) for start, end in pairwise(edges)]
+        if kernel not in _begun:
+            share_out(kernel, waiting[:1], inputs, device=self.device)
+            _begun.add(kernel)
+            waiting = waiting[1:]
+        share_out(kernel, waiting, inputs, device=self.device, pool=_pool(threads) if threads > 1 else None)
+
+
 @lru_cache(maxsize=1)
 def _pool(threads: int) -> tuple[ThreadPoolExecutor, int]:
     """Return the threads that help the one that launches, kept for every launch, and their number for one of them."""
     return ThreadPoolExecutor(threads, "cosmos_bridge_kernels"), threads - 1
 
 
-__all__ = ["launch_runs", "quick_options", "share_out"]
+__all__ = ["Threads", "launch_runs", "quick_options", "share_out"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import aces, srgb_looked_up
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import Lamps
@@ -22,7 +23,6 @@ from cosmos.bridge.render.draw.light_grid import LightGrid, same_surface
 from cosmos.bridge.render.draw.shade import beam, reflected
 from cosmos.bridge.render.draw.sky import Air, haze_between, sky_radiance
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.tone import aces, srgb_looked_up
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.weather import sheltered
 from cosmos.bridge.render.draw.world import WorldArrays

@@ -13,9 +13,9 @@ from typing import Any
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.tone import luma
 
 wp.set_module_options({"enable_backward": False})
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.display import aces
 from cosmos.bridge.render.draw.atlas import OPACITY_SLOT
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells, pixel_of
 from cosmos.bridge.render.draw.matter import is_seen, opacity_at
 from cosmos.bridge.render.draw.rays import step_past
 from cosmos.bridge.render.draw.surface import Surfaces, make_surfaces
-from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 

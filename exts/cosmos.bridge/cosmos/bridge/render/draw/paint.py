@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.display import srgb_table
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.borrow import (
     fill_samples_kernel,
@@ -31,7 +32,6 @@ from cosmos.bridge.render.draw.picture import (
 )
 from cosmos.bridge.render.draw.shade import shade_kernel
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
-from cosmos.bridge.render.draw.tone import srgb_table
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
@@ -419,7 +419,7 @@ class Painter:
 
     def _dirty(self, frame: _Frame, pose: Pose, look: Look) -> wp.array:
         """Return the picture through the dirt of the look's lens; rain leaves drops on one under the open sky."""
-        from cosmos.bridge.render.draw.lens import dirty_lens
+        from cosmos.bridge.kernels.lens_dirt import dirty_lens
 
         camera = frame.camera
         drops = look.lens_dirt * look.rain * _outdoors(frame.air)

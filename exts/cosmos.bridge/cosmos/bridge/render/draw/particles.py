@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import aces
 from cosmos.bridge.kernels.surface_noise import lattice
 from cosmos.bridge.render.draw.rays import any_hit
-from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})

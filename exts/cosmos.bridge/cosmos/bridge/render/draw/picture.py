@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import srgb_looked_up
 from cosmos.bridge.kernels.surface_noise import lattice
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.tone import srgb_looked_up
 
 wp.set_module_options(fast_options())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import aces
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobes, schlick
@@ -18,7 +19,6 @@ from cosmos.bridge.render.draw.rays import any_hit, hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.terminator import lift_of
-from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 

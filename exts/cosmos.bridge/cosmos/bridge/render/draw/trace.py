@@ -13,12 +13,12 @@ from typing import Any, Optional
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import aces, luma
 from cosmos.bridge.kernels.surface_noise import mix_bits
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.sky import Air
-from cosmos.bridge.render.draw.tone import aces, luma
 from cosmos.bridge.render.draw.trace_body import highlight_table
 from cosmos.bridge.render.draw.trace_draws import draw_pair
 from cosmos.bridge.render.draw.trace_lights import make_sky_map

@@ -14,8 +14,8 @@ import functools
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.light import PI, frame_x
-from cosmos.bridge.render.draw.tone import luma
 
 wp.set_module_options({"enable_backward": False})
 

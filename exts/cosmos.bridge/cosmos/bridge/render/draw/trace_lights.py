@@ -10,6 +10,7 @@ from typing import Any, Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.atlas import Atlas, sample_texture, srgb_to_linear
 from cosmos.bridge.render.draw.lamp import (
     CYLINDER,
@@ -24,7 +25,6 @@ from cosmos.bridge.render.draw.lamp import (
 )
 from cosmos.bridge.render.draw.light import PI, frame_x
 from cosmos.bridge.render.draw.sky import Air, sky_radiance
-from cosmos.bridge.render.draw.tone import luma
 from cosmos.bridge.render.scene import Texture
 
 wp.set_module_options({"enable_backward": False})

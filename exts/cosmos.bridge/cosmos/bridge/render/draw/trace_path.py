@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.atlas import OPACITY_SLOT, Atlas
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import sun_along
@@ -18,7 +19,6 @@ from cosmos.bridge.render.draw.matter import is_seen, surface_at
 from cosmos.bridge.render.draw.rays import light_along, step_past
 from cosmos.bridge.render.draw.sky import Air, through_haze
 from cosmos.bridge.render.draw.surface import skin_of
-from cosmos.bridge.render.draw.tone import luma
 from cosmos.bridge.render.draw.trace_body import Body, make_body, scatter, scattered
 from cosmos.bridge.render.draw.trace_draws import draw_pair
 from cosmos.bridge.render.draw.trace_lights import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, height_of, z_up
-from cosmos.bridge.render.draw.tone import luma
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Protocol
 
 import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import lattice, octaves_of_noise, smooth_step
-from cosmos.bridge.render.draw.bands import Bands
 
 wp.set_module_options({"enable_backward": False})
 
@@ -18,6 +18,17 @@ _GLARE_ROWS = 18
 """Rows of the coarse picture whose light the dirt scatters."""
 _DROP_LIFE = wp.constant(wp.float32(2.5))
 """How long a drop stays on the lens [s]."""
+
+
+class Launcher(Protocol):
+    """Runs kernels whose first argument is the first item: the renderer's ``Bands``, or ``kernels.runs.Threads``."""
+
+    device: Any
+    """Warp device of every launch."""
+
+    def launch(self, kernel: Any, count: int, inputs: list[Any], *, chunk: int = 256) -> None:
+        """Run a kernel on ``count`` items, at least ``chunk`` at a time."""
+        ...
 
 
 @wp.func
@@ -172,7 +183,7 @@ def _dirty_lens_kernel(
 
 
 def dirty_lens(
-    bands: Bands,
+    bands: Launcher,
     size: tuple[int, int],
     colors: wp.array,
     *,
@@ -205,4 +216,4 @@ def dirty_lens(
     return seen
 
 
-__all__ = ["dirty_lens", "lens_dirt_at"]
+__all__ = ["Launcher", "dirty_lens", "lens_dirt_at"]

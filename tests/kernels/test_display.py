@@ -3,7 +3,7 @@
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.render.draw.tone import aces, srgb_looked_up, srgb_table
+from cosmos.bridge.kernels.display import aces, aces_inverse, srgb_looked_up, srgb_table
 
 wp.config.quiet = True
 
@@ -69,3 +69,23 @@ def test_a_broken_colour_reads_no_memory_of_others(device):
     wp.launch(_look_up_kernel, dim=1000, inputs=[srgb_table(device), given, out], device=device)
     found = out.numpy()
     assert (np.isnan(found) | ((found >= 0.0) & (found <= 1.0))).all()
+
+
+@wp.kernel
+def _undo_kernel(colors: wp.array(dtype=wp.vec3), out: wp.array(dtype=wp.vec3)):
+    i = wp.tid()
+    out[i] = aces_inverse(colors[i])
+
+
+def test_the_inverse_finds_the_light_again(device):
+    colors = np.exp(np.random.default_rng(1).uniform(np.log(0.01), np.log(3.0), (2000, 3)))
+    shown = published(colors)
+    shown, colors = (
+        shown[(shown > 0).all(1) & (shown < 0.93).all(1)],
+        colors[(shown > 0).all(1) & (shown < 0.93).all(1)],
+    )
+    given = wp.array(shown.astype(np.float32), dtype=wp.vec3, device=device)
+    out = wp.empty(len(given), dtype=wp.vec3, device=device)
+    wp.launch(_undo_kernel, dim=len(given), inputs=[given, out], device=device)
+    np.testing.assert_allclose(out.numpy(), colors, rtol=5e-3, atol=5e-4)
+    assert len(colors) > 500

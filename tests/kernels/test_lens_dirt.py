@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import warp as wp
 
+from cosmos.bridge.kernels.lens_dirt import dirty_lens
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.lens import dirty_lens
 
 wp.config.quiet = True
 SIZE = (45, 80)

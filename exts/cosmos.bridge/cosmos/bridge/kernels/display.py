@@ -36,6 +36,38 @@ def aces(color: wp.vec3):
 
 
 @wp.func
+def _unbent(value: wp.float32):
+    """Solve the curve's fraction for the value that it bends to ``value``."""
+    v = wp.clamp(value, 0.0, 0.98)
+    a = 1.0 - 0.983729 * v
+    b = 0.0245786 - 0.4329510 * v
+    c = -0.000090537 - 0.238081 * v
+    return (-b + wp.sqrt(wp.max(0.0, b * b - 4.0 * a * c))) / (2.0 * a)
+
+
+@wp.func
+def aces_inverse(color: wp.vec3):
+    """Display-linear to scene-linear: undoes ``aces``; what it clipped comes back at its edge, nothing below 0."""
+    r = _unbent(0.643038 * color[0] + 0.311187 * color[1] + 0.045775 * color[2])
+    g = _unbent(0.059269 * color[0] + 0.931436 * color[1] + 0.009295 * color[2])
+    b = _unbent(0.005962 * color[0] + 0.063929 * color[1] + 0.930118 * color[2])
+    return wp.vec3(
+        wp.max(0.0, 1.764741 * r - 0.675778 * g - 0.088963 * b),
+        wp.max(0.0, -0.147028 * r + 1.160252 * g - 0.013224 * b),
+        wp.max(0.0, -0.036337 * r - 0.162436 * g + 1.198773 * b),
+    )
+
+
+@wp.func
+def linear_of(level: wp.float32):
+    """Levels of sRGB to display-linear, both in [0, 1] (IEC 61966-2-1)."""
+    v = wp.clamp(level, 0.0, 1.0)
+    if v <= 0.04045:
+        return v / 12.92
+    return wp.pow((v + 0.055) / 1.055, 2.4)
+
+
+@wp.func
 def srgb_of(value: wp.float32):
     """Display-linear to sRGB, both in [0, 1] (IEC 61966-2-1)."""
     v = wp.clamp(value, 0.0, 1.0)
@@ -60,4 +92,4 @@ def srgb_looked_up(table: wp.array(dtype=wp.float32), value: wp.float32):
     return low + (table[step + 1] - low) * (place - wp.float32(step))
 
 
-__all__ = ["aces", "luma", "srgb_looked_up", "srgb_of", "srgb_table"]
+__all__ = ["aces", "aces_inverse", "linear_of", "luma", "srgb_looked_up", "srgb_of", "srgb_table"]
