@@ -172,6 +172,20 @@ def vocabulary() -> list[str]:
     return sorted({word for phrase in phrases for word in split_words(phrase)} | {str(hour) for hour in range(1, 13)})
 
 
+def condition_phrases() -> list[str]:
+    """Return every wording of light, weather and lens, and of the manner of a picture."""
+    phrases: list[str] = [*_CLEAR, *_STYLES]
+    for scale in (_HOURS, *_WEATHER.values(), *_LENS.values(), _BEARING):
+        phrases += [wording for _, _, wordings in scale for wording in wordings]
+    return [*phrases, *(wording for wordings in _ABSENT.values() for wording in wordings)]
+
+
+def split_clauses(text: str) -> list[str]:
+    """Return the words of a text as ``split_words`` does, with "," where a clause ends."""
+    clauses = [split_words(clause) for clause in re.split(r"[,.;:!?()\n]+", text)]
+    return [part for clause in clauses if clause for part in (*clause, ",")]
+
+
 def neutral_words() -> frozenset[str]:
     """Return the words that name things, places and manners, and never a condition."""
     return frozenset(word for phrase in (*_PLACES, *_THINGS, *_STYLES, _GLUE) for word in split_words(phrase))
@@ -248,4 +262,4 @@ def _drop_words(rng: np.random.Generator, text: str, keep: set[str]) -> str:
     return " ".join(word for word in split_words(text) if word in keep or rng.random() < 0.5)
 
 
-__all__ = ["neutral_words", "sample_conditions", "split_words", "vocabulary"]
+__all__ = ["condition_phrases", "neutral_words", "sample_conditions", "split_clauses", "split_words", "vocabulary"]

@@ -8,15 +8,16 @@ two different foggy days. Words outside of the vocabulary are reported, never gu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 
-from cosmos.models.embedded.captions import neutral_words, split_words
+from cosmos.models.embedded.captions import neutral_words, split_clauses, split_words
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, from_read_vector
+from cosmos.models.embedded.wishes import Wishes, WishReading, read_wishes
 from cosmos.models.spec import TextEncoderConfig
 
 _PAD, _UNKNOWN = 0, 1
@@ -73,6 +74,8 @@ class Reading:
     """Words taken for a known one, with that one."""
     cut: int
     """Words beyond the reader's length, not read."""
+    wishes: Wishes = field(default_factory=Wishes)
+    """What is wished of surfaces, things, lamps and the lens."""
 
 
 class PromptReader:
@@ -98,12 +101,17 @@ class PromptReader:
             seed: Draws from what the prompt leaves open.
         """
         rng = np.random.default_rng([seed, 0x5EED])
+        wished, prompt = _take_wishes(prompt)
         words, unknown, corrected, cut = self._look_up(prompt)
+        unknown, corrected = [*wished.not_understood, *unknown], [*wished.corrected, *corrected]
+        wishes = wished.wishes
         mean, std = self._encode(words)
         neutral, _ = self._encode([])
         vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
         vector = neutral + guidance * (vector - neutral)
         if negative.strip():
+            taken, negative = _take_wishes(negative)
+            wishes = wishes.without(taken.wishes)
             away, more_unknown, more_corrected, more_cut = self._look_up(negative)
             unknown, corrected, cut = unknown + more_unknown, corrected + more_corrected, cut + more_cut
             vector = self._steer_away(vector, away, neutral)
@@ -113,6 +121,7 @@ class PromptReader:
             unknown=tuple(dict.fromkeys(unknown)),
             corrected=tuple(dict.fromkeys(corrected)),
             cut=cut,
+            wishes=wishes.guided(guidance),
         )
 
     def ids(self, words: list[str]) -> list[int]:
@@ -154,15 +163,24 @@ class PromptReader:
         """Take back the conditions that the negative prompt names."""
         avoid, std = self._encode(words)
         vector = vector.copy()
-        for field, name in enumerate(READ_FIELDS):
+        for place, name in enumerate(READ_FIELDS):
             if name in _WEATHER:
-                vector[field] *= 1.0 - min(1.0, max(0.0, (avoid[field] - 0.1) / 0.3))
+                vector[place] *= 1.0 - min(1.0, max(0.0, (avoid[place] - 0.1) / 0.3))
             elif name in ("sun_elevation", "exposure"):
-                named = abs(avoid[field] - neutral[field]) > 0.3
-                close = abs(vector[field] - avoid[field]) < 0.35 + std[field]
+                named = abs(avoid[place] - neutral[place]) > 0.3
+                close = abs(vector[place] - avoid[place]) < 0.35 + std[place]
                 if named and close:
-                    vector[field] = neutral[field]
+                    vector[place] = neutral[place]
         return vector
+
+
+def _take_wishes(text: str) -> tuple[WishReading, str]:
+    """Read what a text wishes by rules; return that and the text that is left for the encoder."""
+    plain = text.translate(_PLAIN)
+    wished = read_wishes(split_clauses(_FOREIGN.sub(" ", plain)), nearest=_nearest)
+    if not wished.used:
+        return wished, text
+    return wished, " ".join((*wished.rest, *_FOREIGN.findall(plain)))
 
 
 @lru_cache(maxsize=4096)
