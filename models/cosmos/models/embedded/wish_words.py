@@ -76,6 +76,8 @@ WEAR = {
 }  # fmt: skip
 """Word -> factor on wear."""
 
+RUST = frozenset({"rusty", "rusted"})
+
 LAMP_NOUNS = frozenset({"lamp", "lamps", "light", "lights", "lighting", "bulb", "bulbs", "tubes", "tube", "glow",
                         "luminaires", "spotlights", "floodlights", "headlamps"})  # fmt: skip
 LAMP_MANNERS = {
@@ -227,6 +229,7 @@ __all__ = [
     "PLACES",
     "PLAIN",
     "PLURALS",
+    "RUST",
     "SHADES",
     "SIZES",
     "SPELLED",

@@ -43,6 +43,8 @@ class WearWish:
     """The words that asked for it."""
     wear: float
     """Factor on dirt, stains and scratches, in [0, 2]; 1 leaves them."""
+    rust: bool = False
+    """Whether the dirt is rust."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +54,7 @@ class Wishes:
     surfaces: tuple[SurfaceWish, ...] = ()
     """Materials and colours."""
     wear: tuple[WearWish, ...] = ()
-    """Wear, in the order of the prompt; a later one counts where both hold."""
+    """Wear, in the order of the prompt; what is said of a thing counts before what is said of everything."""
     lamps: float = 1.0
     """Strength of the stage's lamps, in [0, 4]; 0 switches them off."""
     lamp_warmth: float = 0.0
@@ -278,7 +280,7 @@ class _Parser:
             of = self._noun_after_manners(end)
             after = end  # the rest is a wish of its own
         said = " ".join(self._said[place : max(after, end)])
-        wish = WearWish(of=of, said=said, wear=min(2.0, max(0.0, wear)))
+        wish = WearWish(of=of, said=said, wear=min(2.0, max(0.0, wear)), rust=word in words.RUST)
         self._wishes = replace(self._wishes, wear=(*self._wishes.wear, wish))
         return after
 
@@ -383,7 +385,8 @@ class _Parser:
         if word in words.COLORS and last:
             return self._want(of, "", words.COLORS[word], said, end + 1)
         if word in words.WEAR and last:
-            wish = WearWish(of=of, said=said, wear=min(2.0, max(0.0, 1.0 + more * (words.WEAR[word] - 1.0))))
+            wear = min(2.0, max(0.0, 1.0 + more * (words.WEAR[word] - 1.0)))
+            wish = WearWish(of=of, said=said, wear=wear, rust=word in words.RUST)
             self._wishes = replace(self._wishes, wear=(*self._wishes.wear, wish))
             return end + 1
         return start

@@ -241,7 +241,8 @@ class EmbeddedTransfer:
     def _view(self, reading: Reading, *, steps: int, seed: int, fps: float) -> View:
         """Return a view, with what its steps begin with."""
         config = self._ready(steps).net.config
-        return View(reading.conditions, seed=seed, fps=fps, steps=steps, draft=config if config.draft else None)
+        draft = config if config.draft else None
+        return View(reading.conditions, seed=seed, fps=fps, steps=steps, draft=draft, wishes=reading.wishes)
 
     def _paint(self, jobs: Sequence[tuple[View, TransferRequest, wp.array]], progress: Optional[Progress]) -> None:
         """Paint the frames of some views, each into its array, a few at a time."""
@@ -322,6 +323,7 @@ class EmbeddedTransfer:
             "weights": view.used.means(),
             "light": "picture" if clip.probe is None else "stage",
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},
+            "wishes": view.dressing.effective(),
             "asked": {name: round(value, 4) for name, value in asdict(asked.conditions).items()},
         }
 
@@ -415,7 +417,7 @@ def reading_notes(reading: Reading) -> list[str]:
 
 def _notes(request: TransferRequest, reading: Reading, view: View) -> tuple[str, ...]:
     """Say what the user should know."""
-    notes, used = reading_notes(reading), view.used
+    notes, used = [*reading_notes(reading), *view.dressing.notes()], view.used
     if request.clip.depth is None:
         notes.append("The clip has no depth: fog by distance, shadows, snow cover and puddles could not be placed.")
     elif ControlKind.DEPTH not in used.least:

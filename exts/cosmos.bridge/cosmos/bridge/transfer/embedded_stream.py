@@ -52,8 +52,12 @@ class EmbeddedStream:
         """What is carried from frame to frame; the model's own."""
         self.watch = watch
         """Screens the pictures; the model's own."""
-        self.notes = notes
-        """What was not understood of the prompt, one sentence each."""
+        self._notes = notes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not understood of the prompt, or met nothing in the pictures so far, one sentence each."""
+        return self._notes if self._first is None else (*self._notes, *self.view.dressing.notes())
 
     @property
     def guard_reports(self) -> tuple[GuardReport, ...]:

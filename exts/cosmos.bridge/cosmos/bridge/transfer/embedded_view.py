@@ -15,6 +15,7 @@ import numpy as np
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.aside import Room
+from cosmos.bridge.transfer.dressing import Dressing
 from cosmos.bridge.transfer.light import ground_height, light_inputs, sun_azimuth, wear_seed
 from cosmos.bridge.types import Clip, ControlKind, TransferRequest
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cosmos.bridge.kernels.steady_light import SteadyLight
     from cosmos.models.embedded.conditions import Conditions
     from cosmos.models.embedded.sampling import PaintInputs
+    from cosmos.models.embedded.wishes import Wishes
     from cosmos.models.spec import TransferNetConfig
 
 SKY_OUTDOORS = 0.02
@@ -65,6 +67,7 @@ class View:
         fps: Frames a second, for what falls.
         steps: Steps a frame.
         draft: Shape of a net that paints from noise; ``None`` for one that does not.
+        wishes: What is wished of surfaces, things, lamps and the lens; ``None`` wishes nothing.
     """
 
     def __init__(
@@ -75,8 +78,11 @@ class View:
         fps: float,
         steps: int = 1,
         draft: Optional[TransferNetConfig] = None,
+        wishes: Optional[Wishes] = None,
     ) -> None:
         self.conditions = conditions
+        self.dressing = Dressing(wishes, seed=seed)
+        """What is wished of surfaces, things, lamps and the lens."""
         self.steps = steps
         """Steps a frame."""
         self.used = _UsedWeights()
@@ -125,12 +131,14 @@ class View:
             room=room,
             steady=self._light,
         )
+        kept = _kept(weights) if self.dressing.wishes.any else None
+        rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=hints, maps=maps)
 
         def to_device(pictures: torch.Tensor) -> torch.Tensor:
             return pictures.to(device).permute(3, 0, 1, 2)[None]
 
         inputs = PaintInputs(
-            rgb=to_device(wp.to_torch(clip.rgb[part])),
+            rgb=to_device(wp.to_torch(rgb)),
             controls={kind.value: to_device(wp.to_torch(request.controls[kind].video[part])) for kind in weights},
             weights={kind.value: wp.to_torch(weight).to(device)[None, None] for kind, weight in weights.items()},
             hints=None if hints is None else to_device(hints),
@@ -165,6 +173,8 @@ class View:
 
         clip, first = part.clip, part.frames.start
         pictures = tensor_to_video(painted.to(wp.device_to_torch(rgb.device)))
+        times = (self._painted + np.arange(len(part.frames))) / self._fps
+        self.dressing.finish(clip, part.frames, pictures, times)
         kept, outdoors = _kept(part.weights), [self._outdoors_in(part, frame) for frame in part.frames]
         for share, run in groupby(range(len(outdoors)), key=outdoors.__getitem__):
             same = list(run)
