@@ -13,13 +13,13 @@ from typing import Any
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import aces
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.tone import aces
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 
