@@ -47,7 +47,7 @@ def is_named(instance: Instance, noun: str) -> bool:
     meant = _KINDS.get(noun, frozenset()) | {noun}
     for label in instance.labels.values():
         words = words_of(label)
-        if " ".join(words) in meant or (words and (words[-1] in meant or words == wanted[: len(words)])):
+        if " ".join(words) in meant or (words and (words[-1] in meant or words in ([wanted[0]], [wanted[-1]]))):
             return True
     owner = words_of(instance.owner.rpartition("/")[2])
     # What has labels is what they say; a path tells of what has none, with all that stands above it.
