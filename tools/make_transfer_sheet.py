@@ -21,7 +21,7 @@ from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.sources import StageSource, read_clip
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.types import TransferRequest
-from make_look_sheet import PLACES, draw_tile, lay_out
+from make_look_sheet import CAPTION, GAP, PLACES, draw_tile, lay_out
 
 PROMPTS = (
     "clear day",
@@ -100,6 +100,9 @@ def main() -> None:
     sheet = lay_out(columns)
     write(args.out, sheet, args.quality)
     print(f"{args.out}: {sheet.shape[1]} x {sheet.shape[0]} px, {args.out.stat().st_size / 1000:.0f} kB")
+
+
+__all__ = ["CAPTION", "GAP", "PLACES", "PROMPTS", "paint_stage"]
 
 
 if __name__ == "__main__":
