@@ -157,14 +157,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.41,
+        value=0.38,
         better="lower",
         best=-0.3,
         unit="",
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.4 by chance.",
+        "place, of the source's own agreement; crowded outlines and weather reach 0.38 by chance.",
     ),
     "instance_kept": Threshold(
         value=-0.27,

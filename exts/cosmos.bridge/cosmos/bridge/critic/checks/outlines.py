@@ -248,7 +248,9 @@ class _Judge:
     def _presence(self, outlines: Outlines, rows: np.ndarray) -> tuple[float, float, float]:
         """Agreement of some rows in place, how much better elsewhere (0 for straight ones), and how far away [px]."""
         found = self._agree_sum(outlines, rows)
-        return float(found.presence[0]), max(float(found.margin[0]), 0.0), float(np.hypot(*found.shift[0]))
+        told = outlines.roundness[rows].mean() >= self._limits.min_roundness
+        better = max(float(found.margin[0]), 0.0) * told
+        return float(found.presence[0]), better, float(np.hypot(*found.shift[0]))
 
     @staticmethod
     def _elsewhere(better: float, away: float) -> str:
