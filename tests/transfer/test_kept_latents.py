@@ -1,12 +1,16 @@
 """A Sim-Transfer clip that was stopped goes on where it was, and its pictures are those of a run that was not."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch  # noqa: TID253
 
 pytest.importorskip("diffusers", reason="diffusers needs Python 3.11")
 
-from cosmos.bridge.errors import JobCancelled
+from cosmos.bridge.config import OffloadPolicy
+from cosmos.bridge.errors import JobCancelled, ModelError
 from cosmos.bridge.transfer.registry import create
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from cosmos.models.places import chunk_folder
@@ -96,4 +100,21 @@ def test_nothing_is_kept_where_it_is_not_wanted_or_cannot_be(made, monkeypatch, 
     monkeypatch.setattr("cosmos.models.places.chunk_folder", lambda name: tmp_path / "chunks" / name)
     got = create(NAME, options).transfer(ask())
     assert any(note.startswith("Finished pieces could not be kept while") for note in got.provenance.notes)
+    np.testing.assert_array_equal(got.rgb.numpy(), want.rgb.numpy())
+
+
+def test_a_clip_whose_worker_was_killed_goes_on_in_the_next_one(made):
+    options, pieces, want = made
+    worker, told = create(NAME, options, OffloadPolicy(placement="worker")), []
+    worker.load("cpu")
+
+    def kill(stage, done, total):
+        if done == 10:
+            os.kill(worker.pid, signal.SIGKILL)
+
+    with pytest.raises(ModelError, match=r"was killed .*the same one goes on from what it had kept on disk"):
+        worker.transfer(ask(), kill)
+    got = worker.transfer(ask(), lambda *step: told.append(step[1]))
+    worker.unload()
+    assert told == list(range(9, 4 * pieces + 1))
     np.testing.assert_array_equal(got.rgb.numpy(), want.rgb.numpy())

@@ -208,8 +208,8 @@ class WorkerTransfer:
         child, self._child = self._child, None
         fate = "ended" if child is None else child.fate()
         return ModelError(
-            f"The worker of {self._name} {fate} {when}; nothing of that request is kept, and the next one starts it "
-            "anew."
+            f"The worker of {self._name} {fate} {when}; the next request starts it anew, and the same one goes on from "
+            "what it had kept on disk, if anything."
         )
 
 
