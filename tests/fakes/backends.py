@@ -211,7 +211,7 @@ CASES = (
             ),
             "num_steps": replace(
                 FIELDS["num_steps"],
-                refused=r"paints in 4 steps, got num_steps=3; cosmos-transfer2\.5 or cosmos3 can take others",
+                refused=r"paints in 4 steps, got num_steps=3; .*cosmos-transfer2\.5 or cosmos3 can take others",
             ),
             "preserve": CANNOT_PRESERVE,
             "overlap": replace(FIELDS["overlap"], refused=r"cannot overlap chunks; cosmos-transfer2\.5 or cosmos3 can"),
