@@ -213,6 +213,24 @@ def test_flickering_instance_is_named(world):
     assert found[0].value == pytest.approx(25, abs=2.5)
 
 
+def test_a_shadow_that_moves_over_a_thing_is_no_flicker(world):
+    rgb = world.rgb.astype(int)
+    for frame in range(12):
+        rgb[frame][world.ids[frame] == ROBOT] -= 26 * min(max(frame - 4, 0), 3)  # darker in three frames, and stays
+    verdict = judge(world, np.clip(rgb, 0, 255).astype(np.uint8))
+    assert value(verdict, "instance_flicker") < 5.0
+
+
+def test_what_passes_close_by_may_change_its_look(draw_world, layer_type, layers_without):
+    """Its next side is seen in the next frame, which may well have another colour."""
+    close = layer_type(9, "/World/Pillar", 1.0, (-100, 0), (144, 240), (40.0, 0.0), (90, 90, 95))
+    passing = draw_world([*layers_without(), close], frames=5)
+    rgb = passing.rgb.astype(int)
+    rgb[2:] += np.where(passing.ids[2:, ..., None] == 9, 30, 0)
+    verdict = judge(passing, np.clip(rgb, 0, 255).astype(np.uint8))
+    assert value(verdict, "flicker_level") < 2.0 and value(verdict, "instance_flicker") < 5.0
+
+
 def test_boiling_texture_is_rejected(world):
     rng = np.random.default_rng(3)
     boil = np.stack([cv2.GaussianBlur(rng.standard_normal((144, 256)), (0, 0), 1.5) for _ in world.rgb])

@@ -241,14 +241,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "median leaves flakes and streaks out.",
     ),
     "instance_flicker": Threshold(
-        value=22.0,
+        value=14.0,
         better="lower",
         best=0.0,
         unit="levels",
         kind="flicker",
         severity="reject",
-        reason="The same change of colour in one thing, in its second worst frame; light that moves over a thing "
-        "reaches 20.",
+        reason="The same change of colour in one thing, as far as the frame before or after takes it back, in its "
+        "second worst frame; good clips reach 10.",
     ),
     "instance_texture": Threshold(
         value=12.0,
@@ -419,6 +419,8 @@ class Limits:
     """Fewest surface points that two cameras must share; of one thing, a quarter of that."""
     flicker_samples: int = 60_000
     """Pixels of a frame that flicker is measured on, about."""
+    flicker_motion: float = 0.125
+    """Share of the picture's width beyond which a surface, 5 to 10 degrees further, need not look the same."""
     min_flicker_samples: int = 100
     """Fewest of them in an instance that is judged."""
     min_texture_samples: int = 800

@@ -22,7 +22,9 @@ class FlickerSweep:
     """Fetches each frame's predecessor along true motion and compares what was in view in both.
 
     The residual of the result is held against that of the source, so that noise, shading and interpolation, which the
-    source shows as well, are not called flicker. Medians leave rain and snow out.
+    source shows as well, are not called flicker. Medians leave rain and snow out. What moves far from one frame to the
+    next is seen from another side in each, and left out. Single things flicker as far as the frame before or after
+    takes a change back: a shadow that moves over a thing does not return at once.
     """
 
     family = "motion"
@@ -30,7 +32,7 @@ class FlickerSweep:
     def __init__(self, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
         self._truth, self._thresholds, self._limits = truth, thresholds, limits
         self._has_motion = True
-        self._rows: list[tuple[int, int, float, float]] = []
+        self._rows: list[tuple[int, int, float, float, float]] = []
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in, each against the frame before it."""
@@ -48,6 +50,7 @@ class FlickerSweep:
         height, width = motion.shape[1:3]
         step = max(1, round((height * width / self._limits.flicker_samples) ** 0.5))
         seen = seen_before(motion, step=step, **pairs).numpy()
+        moved, farthest = motion.numpy()[:, ::step, ::step], self._limits.flicker_motion * width
         residuals = []
         for video in (chunk.source, chunk.result):
             video = video if video.device == motion.device else video.to(motion.device)
@@ -55,7 +58,7 @@ class FlickerSweep:
             residuals.append((video[1:].numpy(), fetched.numpy()))
         for pair in range(len(seen)):
             frame = chunk.first + pair + (1 - chunk.halo)
-            mask = seen[pair] != 0
+            mask = (seen[pair] != 0) & (np.hypot(moved[pair, ..., 0], moved[pair, ..., 1]) <= farthest)
             owner = np.zeros(int(mask.sum()), np.int64)
             if chunk.thing is not None:
                 owner = chunk.thing[1 + pair, ::step, ::step][mask].astype(np.int64)
@@ -69,13 +72,14 @@ class FlickerSweep:
         allowed = self._limits.source_flicker
         for mine, index in ((np.zeros(len(owner), np.int64), -1), (owner, 0)):
             if index < 0 or self._truth.things:
-                count, level, texture = _medians(result, mine)
-                _, level_source, texture_source = _medians(source, mine)
-                level = np.maximum(level - allowed * level_source, 0.0)
+                count, change, texture = _medians(result, mine)
+                _, change_source, texture_source = _medians(source, mine)
+                level = np.maximum(np.abs(change) - allowed * np.abs(change_source), 0.0)
                 texture = np.maximum(texture - allowed * texture_source, 0.0)
                 for i in np.flatnonzero(count >= self._limits.min_flicker_samples).tolist():
                     texture[i] *= count[i] >= self._limits.min_texture_samples or index < 0
-                    self._rows.append((frame, i if index == 0 else -1, float(level[i]), float(texture[i])))
+                    about = (float(level[i]), float(texture[i]), float(np.sign(change[i])))
+                    self._rows.append((frame, i if index == 0 else -1, *about))
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
@@ -89,6 +93,7 @@ class FlickerSweep:
         if len(whole):
             outcomes.append(self._seam(whole))
         if len(things):
+            things[:, 2] = _taken_back(things)
             outcomes += [self._things(check, things, 2 + i) for i, check in enumerate(_THING_CHECKS)]
         return Outcome.join(outcomes)
 
@@ -148,6 +153,21 @@ class FlickerSweep:
         return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
 
 
+def _taken_back(table: np.ndarray) -> np.ndarray:
+    """Level of each row as far as a neighbouring frame of its owner takes it back; all of it where there is none.
+
+    Args:
+        table: Frame, owner, level [levels], texture and sign of the change of each row, float64, shape [K, 5].
+    """
+    changes = {(owner, frame): level * sign for frame, owner, level, _, sign in table.tolist()}
+    levels = table[:, 2].copy()
+    for row, (frame, owner, level, _, sign) in enumerate(table.tolist()):
+        beside = [changes[key] for key in ((owner, frame - 1.0), (owner, frame + 1.0)) if key in changes]
+        if beside:
+            levels[row] = min(level, max(0.0, *(-sign * change for change in beside)))
+    return levels
+
+
 def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Median residual and median deviation from it, by owner, of the worst channel.
 
@@ -156,7 +176,7 @@ def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.nd
         owner: Dense owner of each, int64, shape [K].
 
     Returns:
-        Samples, absolute median and median deviation [levels] of each owner, shape [N].
+        Samples, median of the channel that changes most and median deviation [levels] of each owner, shape [N].
     """
     size = int(owner.max()) + 1 if len(owner) else 0
     count = np.bincount(owner, minlength=size)
@@ -164,7 +184,7 @@ def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.nd
     for channel in residual.T.astype(np.int64):
         middle = _histogram_median(owner, channel + 255, 511, size) - 255
         spread = _histogram_median(owner, np.abs(channel - middle[owner]), 511, size)
-        level, texture = np.maximum(level, np.abs(middle)), np.maximum(texture, spread)
+        level, texture = np.where(np.abs(middle) > np.abs(level), middle, level), np.maximum(texture, spread)
     return count, level, texture
 
 
