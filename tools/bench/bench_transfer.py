@@ -30,14 +30,14 @@ def model():
     return made
 
 
-def request(size, prompt=PROMPT):
+def request(size, prompt=PROMPT, frames=FRAMES):
     """Some frames of the warehouse with their controls."""
     from cosmos.bridge.bridge import default_weights
     from cosmos.bridge.controls import derive_controls
     from cosmos.bridge.sources import StageSource, read_clip
     from cosmos.bridge.types import TransferRequest
 
-    source = StageSource(warehouse(), camera=CAMERA, frames=range(FRAMES), size=size, device=bars.DEVICE)
+    source = StageSource(warehouse(), camera=CAMERA, frames=range(frames), size=size, device=bars.DEVICE)
     clip = read_clip(source)
     source.close()
     weights = default_weights(clip)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import bars
 import bench_annotators
 import bench_controls
+import bench_critic
 import bench_layout
 import bench_load
 import bench_reference
@@ -26,6 +27,7 @@ from contest import Contest, threads
 
 MODULES = (bench_controls, bench_layout, bench_weights)
 BAR_MODULES = (bench_render, bench_annotators, bench_load, bench_tiles, bench_reference, bench_transfer)
+CPU_BAR_MODULES = (bench_critic,)
 COPY_BYTES = 256 * 2**20
 
 
@@ -126,7 +128,7 @@ def main(arguments: list[str]) -> int:
     print(
         f"\nx bar: how many times over a bar is reached, below 1.00 is a loss.\n\n{bars.HEAD}\n{'-' * len(bars.HEAD)}"
     )
-    for module in BAR_MODULES:
+    for module in (*BAR_MODULES, *(CPU_BAR_MODULES if bars.DEVICE == "cpu" else ())):
         for kind in module.BARS:
             if options.only in kind.title:
                 print(kind().line(), flush=True)

@@ -161,20 +161,19 @@ def boundary_sites(index: Optional[np.ndarray], depth: Optional[np.ndarray], are
     if known is None:
         raise ValueError("boundary_sites needs ids or depth, got neither.")
     sites = np.zeros(known.shape, bool)
-    for axis in (1, 2):
+    flat = sites.reshape(-1)
+    _, height, width = known.shape
+    for axis, stride, line in ((1, width, (height - 1) * width), (2, 1, width - 1)):
         here = [slice(None)] * 3
         there = [slice(None)] * 3
         here[axis], there[axis] = slice(None, -1), slice(1, None)
         a, b = tuple(here), tuple(there)
-        if index is not None:
-            n, y, x = np.nonzero(index[a] != index[b])
-        else:
-            n, y, x = np.nonzero(_jump(depth[a], depth[b]))  # type: ignore[index]
-        step = (0, 1, 0) if axis == 1 else (0, 0, 1)
-        p, q = (n, y, x), (n + step[0], y + step[1], x + step[2])
+        ends = index[a] != index[b] if index is not None else _jump(depth[a], depth[b])  # type: ignore[index]
+        p = np.flatnonzero(ends)
+        p += p // max(line, 1) * stride  # of the whole array: each line of pairs is one pixel, or row, shorter
+        q = p + stride
         first = _owns(p, q, index, depth, areas)
-        for where, mine in ((p, first), (q, ~first)):
-            sites[where[0][mine], where[1][mine], where[2][mine]] = True
+        flat[p[first]] = flat[q[~first]] = True
     return sites
 
 
@@ -185,18 +184,15 @@ def _jump(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _owns(
-    p: tuple[np.ndarray, ...],
-    q: tuple[np.ndarray, ...],
-    index: Optional[np.ndarray],
-    depth: Optional[np.ndarray],
-    areas: np.ndarray,
+    p: np.ndarray, q: np.ndarray, index: Optional[np.ndarray], depth: Optional[np.ndarray], areas: np.ndarray
 ) -> np.ndarray:
-    """Whether the outline between pixels p and q belongs to p."""
-    smaller = areas[index[p]] <= areas[index[q]] if index is not None else np.ones(len(p[0]), bool)
+    """Whether the outline between pixels p and q, numbers in the flat arrays, belongs to p."""
+    smaller = np.ones(len(p), bool)
+    if index is not None:
+        smaller = areas[index.take(p)] <= areas[index.take(q)]
     if depth is None:
         return smaller
-    near_p = np.where(np.isfinite(depth[p]), depth[p], np.float32(1.0e6))
-    near_q = np.where(np.isfinite(depth[q]), depth[q], np.float32(1.0e6))
+    near_p, near_q = (np.where(np.isfinite(near), near, np.float32(1.0e6)) for near in (depth.take(p), depth.take(q)))
     alike = np.abs(near_p - near_q) <= 0.01 * np.minimum(near_p, near_q)
     return np.where(alike, smaller, near_p < near_q)
 
