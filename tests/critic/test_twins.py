@@ -88,3 +88,9 @@ def test_darkness_is_no_twin_of_a_dark_thing(world):
 def test_where_there_are_no_ids_it_is_said(world):
     verdict = ConsistencyCritic().judge(world.request(drop=("instance_ids",)), world.result(world.rgb))
     assert [finding.kind for finding in verdict.findings if finding.check == "duplicated"] == ["unchecked"]
+
+
+@pytest.mark.parametrize("size", [(32, 6000), (400, 33)])
+def test_strips_of_pictures_are_searched(draw_world, layers_without, size):
+    strip = draw_world(layers_without(), frames=3, height=size[0], width=size[1])
+    assert likeness(strip, strip.rgb) == (0.0, [])

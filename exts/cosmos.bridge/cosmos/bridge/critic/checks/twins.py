@@ -127,7 +127,7 @@ class TwinSweep:
     def _view(self, chunk: Chunk, number: int) -> _View:
         row = number - chunk.first + chunk.halo
         thing = chunk.thing[row]  # type: ignore[index]
-        scale = max(1, round(thing.shape[1] / self._limits.twin_width))
+        scale = max(1, min(round(thing.shape[1] / self._limits.twin_width), min(thing.shape) // _SMALLEST))
         small = thing[scale // 2 :: scale, scale // 2 :: scale]
         kept = np.zeros(thing.shape, np.float32) if self._kept is None else self._kept[number]
         return _View(
@@ -225,17 +225,10 @@ def _closely(view: _View, place: _Place, limits: Limits) -> Optional[_Twin]:
     own = view.result[top : top + high, left : left + wide]
     if not mask.any() or np.mean(highest(own)[mask] >= limits.dark_level) < _BRIGHT:
         return None
-    best: Optional[tuple[float, int, int]] = None
-    for y in range(top + place.away[0] - 2, top + place.away[0] + 3):
-        for x in range(left + place.away[1] - 2, left + place.away[1] + 3):
-            near = abs(y - top) <= _OWN * high and abs(x - left) <= _OWN * wide
-            if not near and 0 <= y <= view.thing.shape[0] - high and 0 <= x <= view.thing.shape[1] - wide:
-                error = trimmed(((view.result[y : y + high, x : x + wide][mask] - own[mask]) ** 2).sum(axis=1))
-                if best is None or error < best[0]:
-                    best = error, y, x
-    if best is None:
+    fit = _nearest(view, place, mask, own, (top, left))
+    if fit is None:
         return None
-    error, y, x = best
+    error, y, x = fit
     there = view.result[y : y + high, x : x + wide]
     again = min([error, *(trimmed(((there[mask] - half[mask]) ** 2).sum(axis=1)) for half in _halves(own))])
     side = 2 * round(view.thing.shape[1] / 16.0) + 1
@@ -256,6 +249,22 @@ def _closely(view: _View, place: _Place, limits: Limits) -> Optional[_Twin]:
         + 0.3 * float(np.log(min(int(mask.sum()), 800) / 250.0))
     )
     return _Twin(likeness=likeness, at=(view.scale * (y + high // 2), view.scale * (x + wide // 2)))
+
+
+def _nearest(
+    view: _View, place: _Place, mask: np.ndarray, own: np.ndarray, corner: tuple[int, int]
+) -> Optional[tuple[float, int, int]]:
+    """Least error of a thing's own pixels within 2 px of a place, and the corner ``(y, x)`` where that is."""
+    (top, left), (high, wide) = corner, mask.shape
+    best: Optional[tuple[float, int, int]] = None
+    for y in range(top + place.away[0] - 2, top + place.away[0] + 3):
+        for x in range(left + place.away[1] - 2, left + place.away[1] + 3):
+            near = abs(y - top) <= _OWN * high and abs(x - left) <= _OWN * wide
+            if not near and 0 <= y <= view.thing.shape[0] - high and 0 <= x <= view.thing.shape[1] - wide:
+                error = trimmed(((view.result[y : y + high, x : x + wide][mask] - own[mask]) ** 2).sum(axis=1))
+                if best is None or error < best[0]:
+                    best = error, y, x
+    return best
 
 
 def _outlined(source: np.ndarray, result: np.ndarray, inside: np.ndarray, visible: float) -> float:
