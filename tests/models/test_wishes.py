@@ -61,7 +61,7 @@ def test_wear_is_read_with_its_strength(text, of, low, high):
 @pytest.mark.parametrize(
     ("text", "name", "low", "high"),
     [
-        ("warm lamps", "lamp_warmth", 0.5, 1.0),
+        ("warm lamps", "lamp_warmth", 0.4, 0.6),
         ("cold neon light", "lamp_warmth", -1.0, -0.5),
         ("lamps off", "lamps", 0.0, 0.0),
         ("dimly lit hall", "lamps", 0.2, 0.6),
@@ -154,6 +154,14 @@ def test_words_without_a_wish_are_read_as_before(reader, monkeypatch):
 )
 def test_nouns_lose_their_plural(noun, one):
     assert singular(noun) == one
+
+
+def test_a_material_has_its_own_colour_or_a_muted_one():
+    paint, brick = wish_words.color_of("", "blue"), wish_words.color_of("brick", "blue")
+    assert paint == wish_words.ALBEDOS["blue"] and wish_words.color_of("brick", "red") is None
+    assert np.dot(paint, (0.2126, 0.7152, 0.0722)) == pytest.approx(np.dot(brick, (0.2126, 0.7152, 0.0722)))
+    assert np.ptp(brick) == pytest.approx(wish_words.MUTED * np.ptp(paint))
+    assert wish_words.color_of("wood", "") is None
 
 
 def test_lists_hold_together():

@@ -186,6 +186,17 @@ def test_motion_blurs_what_moves_only(clip, paint):
     assert changed[1:][motion[1:] > 1.0].mean() > 0.05 and not changed[motion == 0.0].any()
 
 
+def test_lamps_are_dimmed_and_warmed_at_night_and_not_by_day(clip, paint):
+    floor = where(clip, "Ground")
+    night, off, dim, warm, cold = (
+        paint(p)[0][floor]
+        for p in ("night", "night, lamps off", "night, dim lamps", "night, warm lamps", "night, cold neon light")
+    )
+    assert off.mean() < dim.mean() - 2.0 < night.mean() - 4.0
+    assert redness(warm) > redness(night) + 5.0 > redness(cold) + 7.0
+    np.testing.assert_array_equal(paint("clear day, lamps off")[0], paint("clear day")[0])
+
+
 def test_wishes_go_together(clip, paint):
     both = paint("clear day, brick walls, red cars, dirty lens")[0]
     plain = paint("clear day")[0]

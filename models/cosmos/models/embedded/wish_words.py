@@ -65,6 +65,16 @@ ALBEDOS = {
 }  # fmt: skip
 """Colour -> linear reflectance."""
 
+NATURAL = frozenset(
+    {("asphalt", "black"), ("asphalt", "grey"), ("brick", "red"), ("brick", "brown"), ("cobblestone", "grey"),
+     ("concrete", "grey"), ("corrugated metal", "grey"), ("corrugated metal", "silver"), ("dirt", "brown"),
+     ("grass", "green"), ("gravel", "grey"), ("plaster", "beige"), ("sand", "yellow"), ("sand", "beige"),
+     ("wood", "brown")}
+)  # fmt: skip
+"""Families with a colour that they have by themselves."""
+MUTED = 0.6
+"""How colourful other materials of a colour are, against paint of it."""
+
 SHADES = frozenset({"dark", "light", "bright", "deep", "pale", "shiny", "painted"})
 """Words before a colour that are passed over."""
 
@@ -81,16 +91,16 @@ RUST = frozenset({"rusty", "rusted"})
 LAMP_NOUNS = frozenset({"lamp", "lamps", "light", "lights", "lighting", "bulb", "bulbs", "tubes", "tube", "glow",
                         "luminaires", "spotlights", "floodlights", "headlamps"})  # fmt: skip
 LAMP_MANNERS = {
-    "warm": ("lamp_warmth", 0.8), "cold": ("lamp_warmth", -0.8), "cool": ("lamp_warmth", -0.6),
-    "cozy": ("lamp_warmth", 0.8), "amber": ("lamp_warmth", 1.0), "dim": ("lamps", 0.35), "dimmed": ("lamps", 0.35),
+    "warm": ("lamp_warmth", 0.5), "cold": ("lamp_warmth", -0.8), "cool": ("lamp_warmth", -0.6),
+    "cozy": ("lamp_warmth", 0.6), "amber": ("lamp_warmth", 0.8), "dim": ("lamps", 0.35), "dimmed": ("lamps", 0.35),
     "faint": ("lamps", 0.25), "weak": ("lamps", 0.35), "bright": ("lamps", 2.0), "brilliant": ("lamps", 2.5),
     "glaring": ("lamps", 3.0),
 }  # fmt: skip
 """Word before a lamp -> field of the wishes and its value."""
 LAMP_KINDS = {
     "neon": ("lamp_warmth", -0.4), "fluorescent": ("lamp_warmth", -0.4), "led": ("lamp_warmth", -0.3),
-    "daylight": ("lamp_warmth", -0.1), "tungsten": ("lamp_warmth", 0.8), "incandescent": ("lamp_warmth", 0.8),
-    "halogen": ("lamp_warmth", 0.5), "sodium": ("lamp_warmth", 1.0), "electric": ("lamp_warmth", 0.0),
+    "daylight": ("lamp_warmth", -0.1), "tungsten": ("lamp_warmth", 0.55), "incandescent": ("lamp_warmth", 0.55),
+    "halogen": ("lamp_warmth", 0.4), "sodium": ("lamp_warmth", 0.85), "electric": ("lamp_warmth", 0.0),
     "artificial": ("lamp_warmth", 0.0), "ceiling": ("lamp_warmth", 0.0), "overhead": ("lamp_warmth", 0.0),
     "indoor": ("lamp_warmth", 0.0), "hall": ("lamp_warmth", 0.0),
 }  # fmt: skip
@@ -104,7 +114,7 @@ LAMPS = {
         "power cut": ("lamps", 0.0), "power outage": ("lamps", 0.0), "dimly lit": ("lamps", 0.35),
         "poorly lit": ("lamps", 0.35), "badly lit": ("lamps", 0.35), "dim hall": ("lamps", 0.35),
         "dim warehouse": ("lamps", 0.35), "dim room": ("lamps", 0.35), "brightly lit": ("lamps", 2.0),
-        "well lit": ("lamps", 1.6), "warmly lit": ("lamp_warmth", 0.8), "coldly lit": ("lamp_warmth", -0.8),
+        "well lit": ("lamps", 1.6), "warmly lit": ("lamp_warmth", 0.5), "coldly lit": ("lamp_warmth", -0.8),
         "candlelit": ("lamp_warmth", 1.0), "half of the lamps": ("lamps", 0.5),
     }.items()
 }  # fmt: skip
@@ -205,6 +215,18 @@ _LONG = {
 SPELLED = tuple(sorted(word for word in _LONG if len(word) >= 5))
 """Words that are told behind a typing error."""
 
+
+def color_of(material: str, color: str) -> tuple[float, float, float] | None:
+    """Return the linear reflectance of a material in a colour; ``None`` for the material's own."""
+    if not color or (material, color) in NATURAL:
+        return None
+    red, green, blue = ALBEDOS[color]
+    if material in ("", "paint"):
+        return red, green, blue
+    grey = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return grey + MUTED * (red - grey), grey + MUTED * (green - grey), grey + MUTED * (blue - grey)
+
+
 __all__ = [
     "ALBEDOS",
     "BARE",
@@ -224,6 +246,8 @@ __all__ = [
     "MADE",
     "MATERIALS",
     "MATERIAL_WORDS",
+    "MUTED",
+    "NATURAL",
     "NEGATIONS",
     "NO_NOUN",
     "PLACES",
@@ -236,4 +260,5 @@ __all__ = [
     "STRENGTHS",
     "WALL_NOUNS",
     "WEAR",
+    "color_of",
 ]

@@ -211,7 +211,7 @@ class Dressing:
     def _styles(self) -> list[Optional[Style]]:
         """Return what each region becomes; the last is that of everything else."""
         from cosmos.bridge.kernels.restyle import Style
-        from cosmos.models.embedded.wish_words import ALBEDOS
+        from cosmos.models.embedded.wish_words import color_of
 
         wanted = {wish.of: wish for wish in self.wishes.surfaces}
         styles: list[Optional[Style]] = []
@@ -224,7 +224,7 @@ class Dressing:
             styles.append(
                 Style(
                     family="" if wish is None else wish.material or "paint",
-                    color=ALBEDOS[wish.color] if wish is not None and wish.color else None,
+                    color=None if wish is None else color_of(wish.material, wish.color),
                     patterned=wish is not None and wish.material in ("", "paint"),
                     soiled=soiled,
                     soil="rust" if worn is not None and worn.rust else "dirt",

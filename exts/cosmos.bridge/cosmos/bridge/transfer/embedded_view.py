@@ -121,6 +121,7 @@ class View:
         weights = _capped_weights(request, frames)
         if self._light is None:
             self._light = SteadyLight()
+        wishes = self.dressing.wishes
         hints, maps, falling = light_inputs(
             clip,
             frames,
@@ -130,8 +131,9 @@ class View:
             seed=self._seed,
             room=room,
             steady=self._light,
+            lamps=(wishes.lamps, wishes.lamp_warmth),
         )
-        kept = _kept(weights) if self.dressing.wishes.any else None
+        kept = _kept(weights) if wishes.any else None
         rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=hints, maps=maps)
 
         def to_device(pictures: torch.Tensor) -> torch.Tensor:

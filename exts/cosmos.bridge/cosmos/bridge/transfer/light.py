@@ -95,6 +95,7 @@ def light_inputs(
     seed: int,
     room: Optional[Room] = None,
     steady: Optional[SteadyLight] = None,
+    lamps: tuple[float, float] = (1.0, 0.0),
 ) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor], Optional[torch.Tensor]]:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
@@ -108,6 +109,7 @@ def light_inputs(
         room: Memory for both; new memory where ``None``.
         steady: The view's light so far, with which that of these frames is averaged where motion is known; each frame
             is as found where ``None``.
+        lamps: Strength and warmth of the stage's lamps, `Look.lamps` and `Look.lamp_warmth`.
 
     Returns:
         Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; light maps,
@@ -136,7 +138,7 @@ def light_inputs(
     if clip.probe is not None:
         maps = room.take("maps", (*size, _MAPS), dtype=torch.uint8, device=device)
         falling = torch.empty((len(frames), *FALLING_SHAPE), dtype=torch.uint8, device=device)
-        told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed))
+        told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed), lamps=lamps)
         for index, light in enumerate(told):
             joined = wp.from_torch(maps[index])
             join_channels(channels_of(light), joined)
@@ -217,7 +219,15 @@ def clip_hints(
     return light, wear
 
 
-def clip_maps(clip: Clip, frames: range, *, conditions: Conditions, azimuth: float, seed: int) -> Iterator[LightMaps]:
+def clip_maps(
+    clip: Clip,
+    frames: range,
+    *,
+    conditions: Conditions,
+    azimuth: float,
+    seed: int,
+    lamps: tuple[float, float] = (1.0, 0.0),
+) -> Iterator[LightMaps]:
     """Yield the light maps of some frames; each valid until the next are asked for.
 
     Args:
@@ -226,10 +236,11 @@ def clip_maps(clip: Clip, frames: range, *, conditions: Conditions, azimuth: flo
         conditions: The look.
         azimuth: Of the sun around up [deg].
         seed: Decides the clouds.
+        lamps: Strength and warmth of the stage's lamps.
     """
     if clip.probe is None:
         return
-    look = look_of(conditions, azimuth=azimuth, seed=seed)
+    look = look_of(conditions, azimuth=azimuth, seed=seed, lamps=lamps)
     for frame in frames:
         yield clip.probe.light(frame, look)
 
@@ -239,12 +250,12 @@ def channels_of(maps: LightMaps) -> tuple[wp.array, ...]:
     return maps.relit, maps.white, maps.mirror, maps.air, maps.open.reshape((*maps.open.shape, 1))
 
 
-def look_of(conditions: Conditions, *, azimuth: float, seed: int) -> Look:
+def look_of(conditions: Conditions, *, azimuth: float, seed: int, lamps: tuple[float, float] = (1.0, 0.0)) -> Look:
     """Return the renderer's look of some conditions; grain and vignette are left out, they are drawn after the net."""
     values = asdict(conditions)
     for name in ("sun_bearing", "noise", "vignette"):
         del values[name]
-    return Look(**values, sun_azimuth=azimuth, noise=0.0, vignette=0.0, seed=seed)
+    return Look(**values, sun_azimuth=azimuth, noise=0.0, vignette=0.0, lamps=lamps[0], lamp_warmth=lamps[1], seed=seed)
 
 
 def _tags(clip: Clip, count: int) -> Sequence[int]:

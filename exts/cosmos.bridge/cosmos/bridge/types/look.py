@@ -34,6 +34,11 @@ class Look:
     """Darkening towards the rim."""
     lens_dirt: float = 0.0
     """Smudges on the lens that veil what is behind them and glow in the light; drops as well when it rains."""
+    lamps: float = 1.0
+    """Strength of the stage's lamps and of what glows by itself, where they are lit, in [0, 4]; the exposure stays, so
+    less is darker."""
+    lamp_warmth: float = 0.0
+    """Colour of the stage's lamps, in [-1, 1]: 1 is warm as 2,500 K, -1 cold as 10,000 K; brightness stays."""
     seed: int = 0
     """Decides materials, flakes, streaks and smudges."""
 
@@ -44,8 +49,9 @@ class Look:
                 raise ValueError(f"Look.{item.name} must be a finite number, got {value!r}.")
             if item.name in ("sun_elevation", "sun_azimuth", "exposure", "seed"):
                 continue
-            if not 0.0 <= value <= 1.0:
-                raise ValueError(f"Look.{item.name} must lie in [0, 1], got {value!r}.")
+            least, most = {"lamps": (0.0, 4.0), "lamp_warmth": (-1.0, 1.0)}.get(item.name, (0.0, 1.0))
+            if not least <= value <= most:
+                raise ValueError(f"Look.{item.name} must lie in [{least:g}, {most:g}], got {value!r}.")
         if not -18.0 <= self.sun_elevation <= 90.0:
             raise ValueError(f"Look.sun_elevation must lie in [-18, 90] [deg], got {self.sun_elevation!r}.")
 

@@ -22,12 +22,33 @@ from cosmos.bridge.types import Camera, Look
 _MOST_READINGS = 256
 _VEIL_LEVEL = 0.48
 """Radiance at which a picture of nothing but haze is exposed, before the tone curve."""
+_WARM, _COLD = (2.0680, 0.7694, 0.1395), (0.8718, 0.9947, 1.4300)
+"""Light of a black body at 2,500 K and at 10,000 K, linear sRGB of luma 1."""
 ROOFED = 0.45
 """Below this openness lamps are lit by day, and slow light takes more care."""
 
 
 def _luma(color: Any) -> float:
     return float(0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2])
+
+
+def _tint(look: Look) -> np.ndarray:
+    """Return what the lamps of a look are multiplied by, linear RGB, shape [3]."""
+    if look.lamp_warmth == 0.0:
+        return np.full(3, look.lamps)
+    tint = np.array(_WARM if look.lamp_warmth > 0.0 else _COLD) ** abs(look.lamp_warmth)
+    return look.lamps * tint / _luma(tint)
+
+
+def _shone(lights: Sequence[Light], look: Look) -> Sequence[Light]:
+    """Return lights as strong and as warm as a look's lamps."""
+    if look.lamps == 1.0 and look.lamp_warmth == 0.0:
+        return lights
+    made = []
+    for light in lights:
+        red, green, blue = (float(level * share) for level, share in zip(light.color, _tint(look), strict=True))
+        made.append(replace(light, color=(red, green, blue)))
+    return made
 
 
 def _skipped(index: Optional[int]) -> tuple[int, ...]:
@@ -87,13 +108,28 @@ class Lighting:
         return self._readings[key]
 
     def _expose(
-        self, air: Any, brightest: Any, reading: Reading, lamp_gain: float, *, brightness: float, least: float
+        self,
+        air: Any,
+        brightest: Any,
+        reading: Reading,
+        lamp_gain: float,
+        *,
+        brightness: float,
+        least: float,
+        look: Optional[Look] = None,
     ) -> None:
-        """Set what depends on how much light there is; ``brightest`` is the air while every light is at its best."""
+        """Set what depends on how much light there is.
+
+        ``brightest`` is the air while every light is at its best; a ``look`` dims or tints lamps whose exposure stays.
+        """
         levels = (_luma(brightest.sun_color), _luma(brightest.sky_light), lamp_gain)
         key = max(reading.key(*levels, air.headlight), least)
         fill = 0.3 * reading.mean(*levels) * (1.0 - 0.6 * reading.openness)
         air.fill, air.limit = wp.vec3(fill, fill, fill), 0.8 * key
+        if look is not None and (look.lamps != 1.0 or look.lamp_warmth != 0.0):
+            unlit = 0.3 * reading.mean(*levels[:2], 0.0) * (1.0 - 0.6 * reading.openness)
+            air.fill = wp.vec3(*(unlit + (fill - unlit) * _tint(look)).tolist())
+            air.limit = air.limit * max(1.0, look.lamps)
         hidden = reading.veiled(air.haze, air.haze_height)
         veil = brightness * _luma(air.haze_color) / _VEIL_LEVEL
         air.exposure = brightness / max(key, (1.0 - hidden) * key + hidden * veil)
@@ -129,15 +165,14 @@ class Lighting:
         dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))
         dim += (1.0 - dim) * (1.0 - reading.openness) * 0.8
         brightness = (4.4 + 0.4 * (1.0 - reading.openness)) * dim * 2.0**look.exposure
-        self._expose(air, air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9)
-        air.emission = self._emission * (2.5 if night or roofed else 1.0) / air.exposure
-        return air, self._night_lamps(pose, skip, gain) if night else self._lamps(
-            pose.lights or lights, pose, skip, gain
-        )
+        self._expose(air, air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9, look=look)
+        air.emission = look.lamps * self._emission * (2.5 if night or roofed else 1.0) / air.exposure
+        shone = _shone(pose.lights or lights, look)
+        return air, self._night_lamps(shone, pose, skip, gain) if night else self._lamps(shone, pose, skip, gain)
 
-    def _night_lamps(self, pose: Pose, skip: tuple[int, ...], gain: float) -> Any:
+    def _night_lamps(self, lights: Sequence[Light], pose: Pose, skip: tuple[int, ...], gain: float) -> Any:
         """Return the lamps of the stage and the headlights of its vehicles, which no gain of the others changes."""
-        own = tuple(pose.lights or self._scene.lights)
+        own = tuple(lights)
         added, matrices = headlights(self._scene, pose, self._headlamps)
         if not added:
             return self._lamps(own, pose, skip, gain)
