@@ -84,7 +84,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--transfer-weights", metavar="DIR", help="folder of the backend's weights, e.g. those models finetune wrote"
     )
-    parser.add_argument("--num-steps", type=int, metavar="N", help="denoising steps")
+    parser.add_argument("--num-steps", type=int, metavar="N", help="denoising steps; embedded takes 1 to 16")
     parser.add_argument("--guidance", type=float, metavar="X", help="prompt guidance")
     parser.add_argument("--guard", metavar="NAME", help="guard (default: what the licence of the weights asks for)")
     parser.add_argument("--critic", metavar="NAME", help="critic, or several joined by + (default: consistency)")
