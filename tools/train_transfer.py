@@ -189,7 +189,7 @@ def main() -> None:
             "pairs": len(pairs.files),
             "seed": args.seed,
         },
-        name=f"transfer-{args.size}{'-steps' if args.draft else ''}",
+        name=f"transfer-{args.size}{'-steps' if args.draft else '' if args.teacher is None else '-distilled'}",
         most_steps=_MOST_STEPS if args.draft else 1,
     )
 

@@ -84,7 +84,7 @@ def test_the_wheel_owns_only_its_leaves(wheel):
 
 def test_the_wheel_carries_the_shipped_weights(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for shipped in ("transfer-small", "transfer-small-steps", "reason-small"):
+    for shipped in ("transfer-small", "transfer-small-steps", "transfer-small-distilled", "reason-small"):
         weights = [name for name in names if f"/share/cosmos-bridge/weights/{shipped}/" in name]
         assert any(name.endswith(".safetensors") for name in weights), names
         assert any(name.endswith("config.json") for name in weights)

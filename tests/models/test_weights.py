@@ -10,7 +10,9 @@ from cosmos.models.weights import WeightsError, check_files, find_weights, read_
 LIMIT = 16 * 1024 * 1024
 
 
-@pytest.mark.parametrize(("name", "most_steps"), [("transfer-small", 1), ("transfer-small-steps", 16)])
+@pytest.mark.parametrize(
+    ("name", "most_steps"), [("transfer-small", 1), ("transfer-small-steps", 16), ("transfer-small-distilled", 1)]
+)
 def test_the_shipped_weights_are_found_whole_and_small_enough(name, most_steps):
     folder = find_weights(name)
     config = read_weights_config(folder)

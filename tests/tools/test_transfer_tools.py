@@ -148,7 +148,7 @@ def test_a_teacher_and_its_student_are_trained_exported_and_load(folder, tmp_pat
     assert config["name"] == "transfer-tiny-steps" and config["max_steps"] == 16 and teacher.net.config.draft
     taught = ("--teacher", tmp_path / "teacher" / "last.pt", "--teacher-steps", 2, "--answers", 3, "--seed", 1)
     config, student = command("student", 0.02, *taught, "--warm", tmp_path / "teacher" / "last.pt")
-    assert config["name"] == "transfer-tiny" and config["max_steps"] == 1 and student.net.config.draft
+    assert config["name"] == "transfer-tiny-distilled" and config["max_steps"] == 1 and student.net.config.draft
     kept = sorted((tmp_path / "student" / "answers").iterdir())
     assert len(kept) == 3 and np.load(kept[0]).shape == (2, 3, *SIZE)
     before = [path.stat().st_mtime_ns for path in kept]

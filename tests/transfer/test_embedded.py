@@ -50,7 +50,7 @@ def test_every_field_of_a_request_and_every_option_is_changed_or_refused_here(mo
     assert named | {"clip", "controls", "num_steps", "overlap", "preserve"} == {
         item.name for item in fields(TransferRequest)
     }
-    assert {item.name for item in fields(model.Options)} == {"weights", "dtype"}
+    assert {item.name for item in fields(model.Options)} == {"weights", "dtype", "distilled"}
 
 
 @pytest.mark.parametrize(

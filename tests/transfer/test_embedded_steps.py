@@ -9,11 +9,12 @@ import warp as wp
 from cosmos.bridge.config import BridgeConfig, Prompt
 from cosmos.bridge.errors import ModelError, ModelWeightsError
 from cosmos.bridge.runs.fit import check_spec
-from cosmos.bridge.transfer.embedded import EmbeddedTransfer
+from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from cosmos.bridge.types.control import ControlSignals
 from cosmos.models import weights as shipped
 from fake_clips import make_clip, make_controls
+from tiny_transfer import write_tiny_transfer
 
 WEIGHTS = ControlWeights(edge=0.4, depth=0.4)
 
@@ -147,6 +148,20 @@ def test_weights_follow_the_number_of_steps_and_come_when_asked_for(tiny_folder,
     np.testing.assert_array_equal(thrice.rgb.numpy(), pixels(given, clip, num_steps=3))
     model.unload()
     assert not model._nets._loaded
+
+
+def test_the_student_paints_one_step_where_it_is_asked_for(tiny_folder, stepping_folder, clip, tmp_path, monkeypatch):
+    student = write_tiny_transfer(tmp_path, seed=2, most_steps=2)
+    folders = {"transfer-small": tiny_folder, "transfer-small-steps": stepping_folder}
+    monkeypatch.setattr(shipped, "find_weights", lambda name: {**folders, "transfer-small-distilled": student}[name])
+    model = EmbeddedTransfer(EmbeddedOptions(distilled=True))
+    assert model.spec.revision == "tiny-2" and model.spec.max_steps == 6
+    once = model.transfer(request(clip))
+    assert once.provenance.revision == "tiny-2"
+    np.testing.assert_array_equal(once.rgb.numpy(), pixels(EmbeddedTransfer(student), clip))
+    assert model.transfer(request(clip, num_steps=2)).provenance.revision == "tiny-1"
+    with pytest.raises(ValueError, match="distilled takes shipped weights, got other weights too"):
+        EmbeddedOptions(distilled=True, weights=str(student))
 
 
 def test_a_stream_goes_on_after_its_weights_were_freed(stepping_folder, moving):

@@ -55,8 +55,13 @@ class EmbeddedOptions:
     dtype: Optional[str] = None
     """Of the net's features, "float32" or, on a CPU, "bfloat16"; ``None`` takes bfloat16 where the processor multiplies
     it, which is faster and differs by a level here and there, and float32 elsewhere."""
+    distilled: bool = False
+    """Whether one step is painted by the student of the many-step teacher, whose pictures differ more with the seed;
+    else by the net that was trained to paint at once."""
 
     def __post_init__(self) -> None:
+        if self.distilled and self.weights is not None:
+            raise ValueError("EmbeddedOptions.distilled takes shipped weights, got other weights too; leave one out.")
         if self.dtype not in (None, "float32", "bfloat16"):
             raise ValueError(f'EmbeddedOptions.dtype must be "float32" or "bfloat16", got {self.dtype!r}.')
 
@@ -72,8 +77,8 @@ class EmbeddedTransfer:
 
     def __init__(self, options: Union[EmbeddedOptions, Path, None] = None) -> None:
         given = options.weights if isinstance(options, EmbeddedOptions) else options
-        dtype = options.dtype if isinstance(options, EmbeddedOptions) else None
-        self._nets = Nets(None if given is None else Path(given), dtype)
+        more = options if isinstance(options, EmbeddedOptions) else EmbeddedOptions()
+        self._nets = Nets(None if given is None else Path(given), more.dtype, distilled=more.distilled)
         self._spec: Optional[TransferSpec] = None
         self._painted = False
 

@@ -1,4 +1,4 @@
-"""The embedded model's nets: the one that paints at once, and the one that paints in steps, loaded when asked for."""
+"""The embedded model's nets: those that paint at once, and the one that paints in steps, loaded when asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosmos.bridge.types import ControlKind
 if TYPE_CHECKING:
     from cosmos.models.embedded.sampling import EmbeddedModel
 
-_AT_ONCE, _IN_STEPS = "transfer-small", "transfer-small-steps"
+_AT_ONCE, _IN_STEPS, _DISTILLED = "transfer-small", "transfer-small-steps", "transfer-small-distilled"
 
 
 class Nets:
@@ -21,10 +21,11 @@ class Nets:
         given: Folder of other weights, which then paint at any number of steps that they take; ``None`` takes the
             shipped ones, of which one paints in 1 step and another in more.
         dtype: Of the features, a name of torch's; ``None`` lets the processor decide.
+        distilled: Whether the teacher's student paints in 1 step, not the net that was trained to.
     """
 
-    def __init__(self, given: Optional[Path], dtype: Optional[str]) -> None:
-        self._given, self._dtype = given, dtype
+    def __init__(self, given: Optional[Path], dtype: Optional[str], *, distilled: bool = False) -> None:
+        self._given, self._dtype, self._once = given, dtype, _DISTILLED if distilled else _AT_ONCE
         self._loaded: dict[Path, EmbeddedModel] = {}
         self._configs: dict[Path, dict[str, Any]] = {}
         self.device = ""
@@ -127,7 +128,7 @@ class Nets:
         from cosmos.models.weights import WeightsError, find_weights
 
         try:
-            return self._given or find_weights(_AT_ONCE if steps == 1 else _IN_STEPS)
+            return self._given or find_weights(self._once if steps == 1 else _IN_STEPS)
         except WeightsError as error:
             raise ModelWeightsError(str(error)) from error
 
