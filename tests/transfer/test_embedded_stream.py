@@ -14,7 +14,7 @@ from cosmos.bridge.controls import DepthSpec, EdgeSpec, derive_controls
 from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.transfer.registry import create
-from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, TransferRequest, gather
+from cosmos.bridge.types import BUFFERS, ControlKind, ControlWeights, LightMaps, TransferRequest, gather
 from cosmos.bridge.types.control import ControlSignals
 from cosmos.bridge.types.probe import FALLING_SHAPE
 from fake_clips import make_clip, make_controls
@@ -77,13 +77,15 @@ def indoors_first():
         moved = camera.cam_to_world.copy()
         moved[0, 3] += 0.2 * frame
         cameras.append(replace(camera, cam_to_world=moved))
-    clip = replace(clip, depth=wp.array(depth, dtype=wp.float32, device="cpu"), cameras=tuple(cameras))
+    motion = wp.array(np.full((*depth.shape, 2), (1.3, -0.4)), dtype=wp.float32, device="cpu")
+    depth = wp.array(depth, dtype=wp.float32, device="cpu")
+    clip = replace(clip, depth=depth, motion=motion, cameras=tuple(cameras))
     return replace(clip, probe=Lamp(clip))
 
 
 def piece(clip, controls, first, stop):
     """Frames of a clip as a clip of their own, in memory of their own."""
-    names = ("rgb", "depth", "normals", "instance_ids")
+    names = [name for name in BUFFERS if getattr(clip, name) is not None]
     part = replace(
         clip,
         cameras=clip.cameras[first:stop],
@@ -115,6 +117,15 @@ def test_pieces_of_any_length_give_the_whole_clip_to_the_bit(model, sizes):
     later, fields = piece(clip, controls, 4, FRAMES)
     fresh = model.open("snow", weights=WEIGHTS, seed=3, fps=clip.fps).push(later, fields).numpy()
     assert (fresh != want[4:]).mean() > 0.01  # so something is carried
+
+
+def test_light_is_averaged_where_motion_is_known(model):
+    clip = indoors_first()
+    controls = make_controls(clip)
+    unknown = replace(clip, motion=None)
+    steady, raw = (whole(model, each, controls, seed=3).astype(int) for each in (clip, unknown))
+    np.testing.assert_array_equal(steady[0], raw[0])
+    assert (np.abs(steady[1:] - raw[1:]) > 0).mean() > 0.1
 
 
 def test_controls_may_be_derived_piece_by_piece(model):
