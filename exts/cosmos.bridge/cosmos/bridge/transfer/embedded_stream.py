@@ -39,10 +39,9 @@ class Wish:
 class EmbeddedStream:
     """One camera, painted frame by frame; streams of one model do not know of each other.
 
-    Made by `EmbeddedTransfer.open`. What is carried from piece to piece is a few numbers (in
-    several steps also where noise was drawn), so memory does not grow, and
-    on a CPU the pictures are those of the whole clip, bit for bit; in float32 on three cores or more, to rounding, as
-    torch sums in another order on fewer threads.
+    Made by `EmbeddedTransfer.open`. What is carried from piece to piece is a few numbers and the light of one frame (in
+    several steps also where noise was drawn), so memory does not grow, and on a CPU the pictures are those of the whole
+    clip, bit for bit; in float32 on three cores or more, to rounding, as torch sums in another order on fewer threads.
     """
 
     def __init__(self, model: EmbeddedTransfer, view: View, wish: Wish, watch: Watch, notes: tuple[str, ...]) -> None:
