@@ -94,3 +94,19 @@ def test_where_there_are_no_ids_it_is_said(world):
 def test_strips_of_pictures_are_searched(draw_world, layers_without, size):
     strip = draw_world(layers_without(), frames=3, height=size[0], width=size[1])
     assert likeness(strip, strip.rgb) == (0.0, [])
+
+
+def test_a_crate_in_place_of_another_crate_is_no_twin(world):
+    """Where the labels say that one of its kind stands, another look of that one is no invention."""
+    rgb = lit(world.rgb)
+    for t in range(len(rgb)):
+        ys, xs = np.nonzero(world.ids[t] == CRATE)
+        other = np.argwhere(world.ids[t] == 4).min(axis=0) - (ys.min(), xs.min())
+        rgb[t, ys + other[0], xs + other[1]] = rgb[t, ys, xs]
+    request = world.request()
+    for kinds, found in ((("crate", "crate"), False), (("crate", "barrel"), True)):
+        labels = {3: {"class": kinds[0]}, 4: {"class": kinds[1]}}
+        instances = {key: replace(one, labels=labels.get(key, {})) for key, one in request.clip.instances.items()}
+        labelled = replace(request, clip=replace(request.clip, instances=instances))
+        verdict = ConsistencyCritic().judge(labelled, world.result(rgb))
+        assert any(f.check == "duplicated" and f.instance == CRATE for f in verdict.findings) == found

@@ -82,6 +82,8 @@ class _Twin:
     """Evidence [nats]; 0 where nothing speaks for it."""
     at: tuple[int, int]
     """Middle of the place ``(y, x)`` [px of the clip]."""
+    other: int
+    """The thing that ought to be seen there, on most of it."""
 
 
 class TwinSweep:
@@ -108,6 +110,7 @@ class TwinSweep:
         self._first = min(2, num_frames - 1)
         self._before: Optional[tuple[_View, list[_Place]]] = None
         self._found: dict[int, dict[int, _Twin]] = {}
+        self._kinds = [tuple(sorted(thing.labels.items())) for thing in truth.things]
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in; one in ``twin_step`` is searched."""
@@ -175,8 +178,14 @@ class TwinSweep:
         for place in places:
             twin = _closely(view, place, self._limits)
             found = self._found.setdefault(place.owner, {})
-            if twin is not None and (view.number not in found or twin.likeness > found[view.number].likeness):
+            if twin is None or self._alike(place.owner, twin.other):
+                continue
+            if view.number not in found or twin.likeness > found[view.number].likeness:
                 found[view.number] = twin
+
+    def _alike(self, owner: int, other: int) -> bool:
+        """Whether two things are of one kind, by their labels: a crate beside a crate is no twin."""
+        return owner != other and bool(self._kinds[owner]) and self._kinds[owner] == self._kinds[other]
 
     def conclude(self) -> Outcome:
         """Hold the thing that is seen again most clearly, in the mean of the frames searched, against the bar."""
@@ -248,7 +257,8 @@ def _closely(view: _View, place: _Place, limits: Limits) -> Optional[_Twin]:
         + (outlined - _BY_CHANCE)
         + 0.3 * float(np.log(min(int(mask.sum()), 800) / 250.0))
     )
-    return _Twin(likeness=likeness, at=(view.scale * (y + high // 2), view.scale * (x + wide // 2)))
+    other = int(np.bincount(view.thing[y : y + high, x : x + wide][mask]).argmax())
+    return _Twin(likeness=likeness, at=(view.scale * (y + high // 2), view.scale * (x + wide // 2)), other=other)
 
 
 def _nearest(
