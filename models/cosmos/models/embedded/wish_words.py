@@ -41,10 +41,8 @@ MATERIAL_WORDS = {
 """Word -> family; one that is not in ``MATERIALS`` cannot be made and is said to be not understood."""
 
 BARE = {
-    word: "walls" if family in ("brick", "plaster") else "ground"
-    for word, family in MATERIAL_WORDS.items()
-    if family in ("asphalt", "brick", "cobblestone", "concrete", "dirt", "grass", "gravel", "sand")
-    and word not in ("earth", "brick", "cobble", "cobbled", "muddy", "sandy", "grassy", "unpaved", "pebble")
+    word: "walls" if word == "brickwork" else "ground"
+    for word in split_words("asphalt tarmac brickwork cobblestone cobblestones cobbles setts concrete gravel mud sand")
 }
 """Material that may stand alone -> what shall be made of it."""
 
@@ -123,10 +121,9 @@ LAMPS = {
 LENS = {
     tuple(phrase.split()): value
     for phrase, value in {
-        "strong motion blur": ("motion_blur", 1.0), "heavy motion blur": ("motion_blur", 1.0),
-        "slight motion blur": ("motion_blur", 0.25), "motion blur": ("motion_blur", 0.5),
+        "motion blur": ("motion_blur", 0.5),
         "motion blurred": ("motion_blur", 0.5), "long shutter": ("motion_blur", 1.0),
-        "out of focus": ("defocus", 0.6), "out of focus camera": ("defocus", 0.6), "unfocused": ("defocus", 0.6),
+        "out of focus": ("defocus", 0.6), "unfocused": ("defocus", 0.6),
         "defocused": ("defocus", 0.6), "soft focus": ("defocus", 0.3), "blurry": ("defocus", 0.5),
         "blurred": ("defocus", 0.5), "unsharp": ("defocus", 0.4), "blur": ("defocus", 0.4),
         "dirty lens": ("lens_dirt", 0.8), "filthy lens": ("lens_dirt", 1.0), "smudged lens": ("lens_dirt", 0.7),

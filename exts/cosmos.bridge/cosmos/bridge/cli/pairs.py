@@ -181,7 +181,10 @@ def conditions_of(pair: Pair, reader: Optional[PromptReader], where: str) -> tup
         return known, []
     reading = reader.read(pair.prompt, seed=pair.seed)
     values = {name: getattr(known, name) for name in pair.conditions}
-    return replace(reading.conditions, **values), reading_notes(reading)
+    notes = reading_notes(reading)
+    if reading.wishes.any:
+        notes.append("Materials, colours, wear, lamps and lens are done around the net, so it does not learn them.")
+    return replace(reading.conditions, **values), notes
 
 
 def write_pairs(
