@@ -167,15 +167,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "place, of the source's own agreement; crowded outlines and weather reach 0.38 by chance.",
     ),
     "instance_kept": Threshold(
-        value=-0.27,
+        value=-0.31,
         better="higher",
         best=0.4,
         unit="",
         kind="label",
         severity="reject",
         reason="Agreement of an instance's outline with the source's (1 the source's own, 0 chance), less half of what "
-        "the others of the clip reach and less 0.6 of what it agrees better elsewhere: fog, snow and night weaken "
-        "all of them, only what is gone or stands elsewhere loses its own; good clips reach -0.27 once in a hundred.",
+        "the others of the clip reach and less what it agrees better elsewhere: fog, snow and night weaken "
+        "all of them, only what is gone or stands elsewhere loses its own; good clips reach -0.3 twice in a hundred.",
     ),
     "invented": Threshold(
         value=2.6,
@@ -378,7 +378,7 @@ class Limits:
     """Share of a boundary at which depth must jump before its absence is a fault: snow may cover a flat marking."""
     min_others: float = 0.4
     """Where even the others agree less with the source, a thing that does not proves nothing."""
-    elsewhere: float = 0.6
+    elsewhere: float = 1.0
     """Weight of a better place of an outline beside its weakness in place."""
     min_distinct: float = 0.3
     """Share of the source's own score that its place must explain; crowded outlines agree with anything."""
