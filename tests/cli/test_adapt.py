@@ -30,7 +30,7 @@ LIST = """
 [[pairs]]
 source = "sim"
 target = "real"
-prompt = "a dull day in Schnee"
+prompt = "a dull day in Schnee, dirty lens"
 
 [[pairs]]
 source = "sim"
@@ -107,6 +107,7 @@ def test_finetune_learns_its_pairs_and_what_it_writes_paints_them(cli, tiny, rec
     out = tmp_path / "adapted"
     code, told, err = cli("models", "finetune", *options(tiny, recorded, out))
     assert code == 0, err
+    assert "wear, lamps and lens are done around the net, so it does not learn them" in err
     assert "Not understood: 'schnee'" in err and "step 60/60: loss" in err
     assert "learnt    3 pictures, PSNR" in told and "held out  3 pictures, PSNR" in told
     assert f"--transfer-weights {out}" in told

@@ -212,11 +212,13 @@ class Dressing:
         """Return what each region becomes; the last is that of everything else."""
         from cosmos.bridge.kernels.restyle import Style
         from cosmos.models.embedded.wish_words import color_of
+        from cosmos.models.embedded.wishes import EVERYTHING, GROUND
 
         wanted = {wish.of: wish for wish in self.wishes.surfaces}
         styles: list[Optional[Style]] = []
         for of in (*self._slots, ""):
             wish, worn = wanted.get(of), self._worn.get(of, self._rest)
+            rusts = () if of == GROUND else (EVERYTHING,)
             soiled = 0.0 if worn is None else 0.7 * max(0.0, worn.wear - 1.0)
             if wish is None and soiled == 0.0:
                 styles.append(None)
@@ -227,7 +229,8 @@ class Dressing:
                     color=None if wish is None else color_of(wish.material, wish.color),
                     patterned=wish is not None and wish.material in ("", "paint"),
                     soiled=soiled,
-                    soil="rust" if worn is not None and worn.rust else "dirt",
+                    # A rusty world has rust on its things, and mud on its ground.
+                    soil="rust" if worn is not None and worn.rust and worn.of in (of, *rusts) else "dirt",
                 )
             )
         return styles
