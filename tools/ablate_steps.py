@@ -44,21 +44,26 @@ class Row:
     name: str
     folder: Path
     steps: int
+    lit: bool = True
+    """Whether the stage is asked for its light, as none can be behind an mp4."""
 
 
 def rows_of(direct: Path, teacher: Path, student: Path | None) -> list[Row]:
     """Return what is compared."""
-    rows = [Row(name="trained to paint at once", folder=direct, steps=1)]
-    rows += [Row(name="teacher", folder=teacher, steps=steps) for steps in COUNTS]
-    if student is not None:
-        rows.append(Row(name="student, distilled", folder=student, steps=1))
+    rows = []
+    for lit, more in ((True, ""), (False, ", no stage to ask")):
+        rows.append(Row(name=f"trained to paint at once{more}", folder=direct, steps=1, lit=lit))
+        counts = COUNTS if lit else COUNTS[:-1]
+        rows += [Row(name=f"teacher{more}", folder=teacher, steps=steps, lit=lit) for steps in counts]
+        if student is not None:
+            rows.append(Row(name=f"student, distilled{more}", folder=student, steps=1, lit=lit))
     return rows
 
 
-def measure(model: EmbeddedModel, judge: ConditionJudge, sample: Sample, steps: int) -> dict[str, float]:
-    """Return every metric of a sample painted in some steps."""
+def measure(model: EmbeddedModel, judge: ConditionJudge, sample: Sample, row: Row) -> dict[str, float]:
+    """Return every metric of a sample as a row paints it."""
     conditions = CONDITIONS[sample.condition]
-    out, other = (paint(model, sample, conditions, GIVEN, steps=steps, seed=seed) for seed in (0, 1))
+    out, other = (paint(model, sample, conditions, GIVEN, maps=row.lit, steps=row.steps, seed=seed) for seed in (0, 1))
     ids, motion, frame = sample.clip.instance_ids.numpy(), sample.clip.motion.numpy(), sample.clip.rgb.numpy()[0]
     residual, wanted = (
         np.mean([motion_residual(p[t], p[t - 1], motion[t], (ids[t], ids[t - 1])) for t in range(1, FRAMES)])
@@ -94,7 +99,8 @@ def seconds_of(rows: list[Row], clip: Clip) -> list[float]:
         found.append([])
         for row in rows:
             start = time.process_time()
-            models[row.folder].transfer(replace(asked, num_steps=row.steps))
+            shown = clip if row.lit else replace(clip, probe=None)
+            models[row.folder].transfer(replace(asked, clip=shown, num_steps=row.steps))
             found[-1].append((time.process_time() - start) / clip.num_frames)
     return [min(times) for times in zip(*found, strict=True)]
 
@@ -125,7 +131,7 @@ def ablate(rows: list[Row], seeds: range, size: tuple[int, int], samples: int, k
                 for row in rows:
                     about = {**about_of(row, models), "scene": seed, "condition": condition}
                     if not any(about.items() <= each.items() for each in found):
-                        found.append(about | measure(models[row.folder], judge, sample, row.steps))
+                        found.append(about | measure(models[row.folder], judge, sample, row))
             if rows and seed == lit:
                 found = [each for each in found if "seconds" not in each]  # times of one call are alike
                 for row, seconds in zip(rows, seconds_of(rows, stage.clip), strict=True):

@@ -34,8 +34,9 @@ def test_the_table_has_means_of_the_latest_weights_and_the_cost_of_each_row():
 
 def test_rows_name_the_steps_of_the_teacher_and_a_student_where_there_is_one():
     rows = rows_of(Path("a"), Path("b"), None)
-    assert [(row.name, row.steps) for row in rows][1:] == [("teacher", steps) for steps in (1, 2, 4, 8, 16)]
-    assert len(rows_of(Path("a"), Path("b"), Path("c"))) == len(rows) + 1
+    assert [(row.name, row.steps) for row in rows][1:6] == [("teacher", steps) for steps in (1, 2, 4, 8, 16)]
+    assert [row.steps for row in rows if not row.lit] == [1, 1, 2, 4, 8]
+    assert len(rows_of(Path("a"), Path("b"), Path("c"))) == len(rows) + 2
 
 
 def test_what_is_kept_is_not_measured_again(tmp_path, monkeypatch):
@@ -54,7 +55,7 @@ def test_what_is_kept_is_not_measured_again(tmp_path, monkeypatch):
     monkeypatch.setattr(ablate_steps, "ConditionJudge", lambda: None)
     monkeypatch.setattr(ablate_steps, "seconds_of", lambda rows, clip: [0.5] * len(rows))
     monkeypatch.setattr(
-        ablate_steps, "measure", lambda model, judge, sample, steps: calls.append(sample) or {"psnr": 1.0}
+        ablate_steps, "measure", lambda model, judge, sample, row: calls.append(sample) or {"psnr": 1.0}
     )
 
     def run():
@@ -73,13 +74,13 @@ def test_two_seeds_are_measured_by_their_noise_alone(monkeypatch):
     """Spread: the deviation of one seed's pictures from another's, by square root of two."""
     painted = {0: np.full((3, 4, 6, 3), 100, np.uint8), 1: np.full((3, 4, 6, 3), 100, np.uint8)}
     painted[1][:, :, ::2] = 120
-    monkeypatch.setattr(ablate_steps, "paint", lambda *given, steps, seed=0: painted[seed])
+    monkeypatch.setattr(ablate_steps, "paint", lambda *given, maps, steps, seed: painted[seed])
     buffer = SimpleNamespace(numpy=lambda: np.zeros((3, 4, 6, 2), np.float32))
     ids = SimpleNamespace(numpy=lambda: np.ones((3, 4, 6), np.uint32))
     rgb = SimpleNamespace(numpy=lambda: painted[0])
     clip = SimpleNamespace(instance_ids=ids, motion=buffer, rgb=rgb)
     sample = SimpleNamespace(condition="snow", clip=clip, target=painted[0])
     judge = SimpleNamespace(distance=lambda frame, a, b: float(np.abs(a.astype(float) - b).mean()))
-    told = ablate_steps.measure(None, judge, sample, 4)
+    told = ablate_steps.measure(None, judge, sample, ROWS[1])
     assert told["psnr"] == 60.0 and told["residual"] == 0.0 and told["apart"] == pytest.approx(10.0)
     assert told["spread"] == pytest.approx(10.0 / np.sqrt(2.0) / 255.0)

@@ -118,7 +118,7 @@ def test_steps_out_of_range_are_refused_in_a_sentence(model, clip):
     for steps in (0, 7):
         with pytest.raises(ModelError, match=rf"1 to 6 steps with these weights, got num_steps={steps}"):
             model.open("snow", num_steps=steps)
-    with pytest.raises(ModelError, match="takes at most 6 num_steps, got 9"):
+    with pytest.raises(ModelError, match=r"at most 6 num_steps, got 9; ask for fewer, or take --transfer cosmos-tr"):
         check_spec(model.spec, asked(9))
     check_spec(model.spec, asked(6))
 

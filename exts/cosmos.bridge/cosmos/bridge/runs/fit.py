@@ -39,9 +39,10 @@ def check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
         other = f"take --transfer {' or '.join(able_names)}" if able_names else "no transfer does"
         raise ModelError(f"{spec.name} does not use {' and '.join(unused)}; leave it out, or {other}.")
     if config.num_steps is not None and config.num_steps > spec.max_steps:
+        others = [name for name in able("num_steps") if name != spec.name]
         raise ModelError(
             f"{spec.name} takes at most {spec.max_steps} num_steps, got {config.num_steps}; ask for fewer, or take "
-            f"--transfer {' or '.join(able('num_steps'))}."
+            f"--transfer {' or '.join(others)}."
         )
 
 
