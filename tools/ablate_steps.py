@@ -20,10 +20,12 @@ import numpy as np
 import torch  # noqa: TID253
 
 from condition_judge import ConditionJudge
+from cosmos.bridge import scenes
 from cosmos.bridge.bridge import default_weights
 from cosmos.bridge.controls import derive_controls
+from cosmos.bridge.sources import StageSource, read_clip
 from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
-from cosmos.bridge.types import Clip, TransferRequest
+from cosmos.bridge.types import TransferRequest
 from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
 from evaluate_transfer import FRAMES, put_into_card
 from transfer_checks import GIVEN
@@ -81,11 +83,14 @@ def measure(model: EmbeddedModel, judge: ConditionJudge, sample: Sample, row: Ro
     }
 
 
-def seconds_of(rows: list[Row], clip: Clip) -> list[float]:
+def seconds_of(rows: list[Row], scene: int, size: tuple[int, int]) -> list[float]:
     """Return the processor time of a frame of each row's transfer [s]: light maps, hints, net and last pass.
 
     Rows take turns, and the least of three counts.
     """
+    source = StageSource(scenes.random(scene, num_frames=8), frames=range(FRAMES), size=size, device="cpu")
+    clip = read_clip(source)
+    source.close()
     weights = default_weights(clip)
     asked = TransferRequest(
         clip=clip, controls=derive_controls(clip, kinds=weights.kinds), weights=weights, prompt="overcast"
@@ -102,6 +107,7 @@ def seconds_of(rows: list[Row], clip: Clip) -> list[float]:
             shown = clip if row.lit else replace(clip, probe=None)
             models[row.folder].transfer(replace(asked, clip=shown, num_steps=row.steps))
             found[-1].append((time.process_time() - start) / clip.num_frames)
+    clip.close()
     return [min(times) for times in zip(*found, strict=True)]
 
 
@@ -134,7 +140,7 @@ def ablate(rows: list[Row], seeds: range, size: tuple[int, int], samples: int, k
                         found.append(about | measure(models[row.folder], judge, sample, row))
             if rows and seed == lit:
                 found = [each for each in found if "seconds" not in each]  # times of one call are alike
-                for row, seconds in zip(rows, seconds_of(rows, stage.clip), strict=True):
+                for row, seconds in zip(rows, seconds_of(rows, seed, size), strict=True):
                     found.append({**about_of(row, models), "scene": seed, "seconds": seconds})
         if rows:
             log.write_text(json.dumps(found) + "\n", encoding="utf-8")

@@ -53,7 +53,7 @@ def test_what_is_kept_is_not_measured_again(tmp_path, monkeypatch):
     monkeypatch.setattr(ablate_steps, "load_embedded", lambda folder, device: SimpleNamespace(sha256=sha[str(folder)]))
     monkeypatch.setattr(ablate_steps, "sample_of", lambda stage, condition, target: condition)
     monkeypatch.setattr(ablate_steps, "ConditionJudge", lambda: None)
-    monkeypatch.setattr(ablate_steps, "seconds_of", lambda rows, clip: [0.5] * len(rows))
+    monkeypatch.setattr(ablate_steps, "seconds_of", lambda rows, scene, size: [0.5] * len(rows))
     monkeypatch.setattr(
         ablate_steps, "measure", lambda model, judge, sample, row: calls.append(sample) or {"psnr": 1.0}
     )

@@ -56,8 +56,8 @@ class EmbeddedOptions:
     """Of the net's features, "float32" or, on a CPU, "bfloat16"; ``None`` takes bfloat16 where the processor multiplies
     it, which is faster and differs by a level here and there, and float32 elsewhere."""
     distilled: bool = False
-    """Whether one step is painted by the student of the many-step teacher, a little steadier over time and a little
-    further from the targets than the net that was trained to paint at once, which paints it else."""
+    """Whether one step is painted by the student of the many-step teacher, else by the net that was trained to paint
+    at once; the student is a little behind where the stage can be asked for its light, a little ahead where not."""
 
     def __post_init__(self) -> None:
         if self.distilled and self.weights is not None:
