@@ -140,6 +140,7 @@ def test_the_reader_hands_wishes_on_and_reads_the_rest(reader):
     assert reader.read("dirty lens", negative="dirty lens").wishes == Wishes()
     assert not reader.read("dirty lens", guidance=0.0).wishes.any
     assert "marble walls" in reader.read("marble walls").unknown
+    assert "marble walls" in reader.read("fog", negative="marble walls").unknown
 
 
 def test_words_without_a_wish_are_read_as_before(reader, monkeypatch):

@@ -14,6 +14,7 @@ from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.transfer.embedded_view import View
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from cosmos.models.embedded.conditions import Conditions
+from cosmos.models.embedded.wishes import read_wishes
 
 SIZE = (96, 160)
 FRAMES = 3
@@ -212,6 +213,12 @@ def test_what_meets_nothing_is_said(paint, clip):
     still = replace(clip, motion=None, probe=None)
     notes = " ".join(paint("warm lamps, motion blur", clip=still)[1].notes)
     assert "no motion vectors" in notes and "lamps stay as they are" in notes
+    assert "no light of lamps" in " ".join(paint("clear day, lamps off")[1].notes)
+    assert not paint("night, lamps off")[1].notes
+    flat = Dressing(read_wishes(["worn", ",", "brick", "walls"], nearest=lambda *_: None).wishes, seed=1)
+    flat.prepare(replace(clip, depth=None), range(1), ground=0.0, kept=None, hints=None, maps=None)
+    notes = " ".join(flat.notes())
+    assert "no depth, so wear stays" in notes and "No wall was seen here, so it was not made brick" in notes
 
 
 def test_what_is_protected_stays_to_the_bit(clip, controls, model):

@@ -111,7 +111,7 @@ class PromptReader:
         vector = neutral + guidance * (vector - neutral)
         if negative.strip():
             taken, negative = _take_wishes(negative)
-            wishes = wishes.without(taken.wishes)
+            wishes, unknown = wishes.without(taken.wishes), [*unknown, *taken.not_understood]
             away, more_unknown, more_corrected, more_cut = self._look_up(negative)
             unknown, corrected, cut = unknown + more_unknown, corrected + more_corrected, cut + more_cut
             vector = self._steer_away(vector, away, neutral)

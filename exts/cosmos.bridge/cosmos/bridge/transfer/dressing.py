@@ -6,6 +6,7 @@ is carried from frame to frame but what each instance looked like when it was fi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from cosmos.bridge.transfer.light import up_vector, wear_seed
 from cosmos.bridge.transfer.naming import has_openings, instance_kinds
-from cosmos.bridge.types import Clip
+from cosmos.bridge.types import Clip, LightMaps
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +61,8 @@ class Dressing:
         self._absent: tuple[str, ...] = tuple(self._nouns)
         self._own = np.full((1, 3), np.nan)
         self._lit: Optional[bool] = None
+        self._shown: Optional[bool] = None
+        self._deep: Optional[bool] = None
         self._moving: Optional[bool] = None
 
     def prepare(
@@ -88,7 +91,7 @@ class Dressing:
         import warp as wp
 
         rgb = clip.rgb[frames.start : frames.stop]
-        self._lit, self._moving = maps is not None, clip.motion is not None
+        self._lit, self._moving, self._deep = maps is not None, clip.motion is not None, hints is not None
         if not (self.wishes.surfaces or self.wishes.wear):
             return rgb
         share = None if kept is None else wp.array(1.0 - kept.numpy(), dtype=wp.float32, device=kept.device)
@@ -101,6 +104,24 @@ class Dressing:
         changed = wp.clone(rgb)
         self._restyle(clip, frames, regions, styles, changed, hints, maps, share)
         return changed
+
+    @property
+    def lamps(self) -> tuple[float, float]:
+        """Strength and warmth of the stage's lamps."""
+        return self.wishes.lamps, self.wishes.lamp_warmth
+
+    def watch_lamps(self, light: Callable[[tuple[float, float]], Iterator[LightMaps]]) -> None:
+        """Find out once whether a wish of lamps shows.
+
+        Args:
+            light: Returns the light maps of the first frame, if any, under lamps of a strength and warmth.
+        """
+        if self._shown is not None or self.lamps == (1.0, 0.0):
+            return
+        with_wish, without = (
+            [maps.relit.numpy().copy() for maps in light(lamps)] for lamps in (self.lamps, (1.0, 0.0))
+        )
+        self._shown = not with_wish or bool((with_wish[0] != without[0]).any())
 
     def finish(self, clip: Clip, frames: range, pictures: wp.array, times: np.ndarray) -> None:
         """Draw blur and dirt into painted pictures of some frames, in place."""
@@ -149,12 +170,18 @@ class Dressing:
                 notes.append(f"{self._nothing(worn.of)}, so {worn.said!r} changed nothing.")
         if self._lit is False and (self.wishes.lamps != 1.0 or self.wishes.lamp_warmth != 0.0):
             notes.append("The light of the stage is not known, so its lamps stay as they are.")
+        elif self._shown is False:
+            notes.append("The first frame shows no light of lamps (lit at night and under a roof), so they stay.")
+        if self._deep is False and self.wishes.wear:
+            notes.append("The clip has no depth, so wear stays as it is.")
         if self._moving is False and self.wishes.motion_blur > 0.0:
             notes.append("The clip has no motion vectors, so nothing is blurred by motion.")
         return notes
 
     def _nothing(self, of: str) -> str:
-        return f"Nothing here is a {of!r}" if of in self._nouns else f"No {of} was seen here"
+        if of in self._absent:
+            return f"Nothing here is a {of!r}"
+        return f"No {'wall' if of == self._slots[1] else of} was seen here"
 
     def _regions(self, clip: Clip, frames: range, ground: float) -> Optional[wp.array]:
         """Return where the ground, the walls and the named things are; ``None`` where nobody can know."""

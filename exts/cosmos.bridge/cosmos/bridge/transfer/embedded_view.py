@@ -16,7 +16,7 @@ from cosmos.bridge.errors import ModelError
 from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.aside import Room
 from cosmos.bridge.transfer.dressing import Dressing
-from cosmos.bridge.transfer.light import ground_height, light_inputs, sun_azimuth, wear_seed
+from cosmos.bridge.transfer.light import clip_maps, ground_height, light_inputs, sun_azimuth, wear_seed
 from cosmos.bridge.types import Clip, ControlKind, TransferRequest
 
 if TYPE_CHECKING:
@@ -122,6 +122,16 @@ class View:
         if self._light is None:
             self._light = SteadyLight()
         wishes = self.dressing.wishes
+        self.dressing.watch_lamps(
+            lambda lamps: clip_maps(
+                clip,
+                frames[:1],
+                conditions=self.conditions,
+                azimuth=azimuth,
+                seed=wear_seed(self._seed),
+                lamps=lamps,
+            )
+        )
         hints, maps, falling = light_inputs(
             clip,
             frames,
@@ -131,7 +141,7 @@ class View:
             seed=self._seed,
             room=room,
             steady=self._light,
-            lamps=(wishes.lamps, wishes.lamp_warmth),
+            lamps=self.dressing.lamps,
         )
         kept = _kept(weights) if wishes.any else None
         rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=hints, maps=maps)
