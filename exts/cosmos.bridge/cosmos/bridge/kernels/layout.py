@@ -217,7 +217,7 @@ def join_channels(parts: Sequence[wp.array], out: wp.array) -> None:
     filled = out.reshape((pixels, out.shape[2]))
     for part, shape in zip(parts, shapes, strict=True):
         flat = part.contiguous().reshape((pixels, shape[2]))
-        launch_runs(_put_channels_kernel, pixels, [flat, offset, filled], device=out.device, run=1024)
+        launch_runs(_put_channels_kernel, pixels, [flat, offset, filled], device=out.device, run=1024, fewest=1 << 17)
         offset += shape[2]
 
 

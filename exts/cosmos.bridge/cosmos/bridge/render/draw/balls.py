@@ -34,7 +34,7 @@ _WHITE = wp.constant(wp.float32(0.8))
 """Albedo of the white ball."""
 _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the cells around a pixel, below which none of them lies on its surface."""
-_APART = wp.constant(wp.float32(0.12))
+_APART = wp.constant(wp.float32(0.2))
 """Most that display-linear mirrors, or shelters, of the cells around a pixel may differ, to be carried to it."""
 
 
