@@ -279,13 +279,13 @@ class EmbeddedTransfer:
                         # Who is told may not be asked from another thread: there whole frames are counted here.
                         work = partial(self._groups, waiting, None if beside else tell)
                         waiting, pixels, piece = [], 0, piece + 1
-                        if coming == 0 and piece == 1:
-                            _finish(work())  # nothing beside it: with all of torch's threads
+                        if coming == 0 or not self._painted:
+                            # With all of torch's threads: nothing is beside the last, and the first loads kernels.
+                            aside.wait()
+                            _finish(work())
+                            self._painted = True
                         else:
                             aside.begin(work, _finish)
-                        if coming == 0 or not self._painted:  # the very first loads kernels, best alone
-                            aside.wait()
-                            self._painted = True
                     if beside:
                         tell(len(frames) * view.steps)
         except (MemoryError, RuntimeError) as error:
