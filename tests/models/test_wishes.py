@@ -6,7 +6,8 @@ import pytest
 from cosmos.models.embedded import wish_words
 from cosmos.models.embedded.captions import condition_phrases, sample_conditions, split_clauses, split_words
 from cosmos.models.embedded.text import PromptReader, TextEncoder, _nearest
-from cosmos.models.embedded.wishes import EVERYTHING, GROUND, WALLS, Wishes, read_wishes, singular
+from cosmos.models.embedded.wish_reading import read_wishes, singular
+from cosmos.models.embedded.wishes import EVERYTHING, GROUND, WALLS, Wishes
 from cosmos.models.spec import TextEncoderConfig
 
 

@@ -14,7 +14,7 @@ from cosmos.bridge.transfer.embedded import EmbeddedTransfer
 from cosmos.bridge.transfer.embedded_view import View
 from cosmos.bridge.types import ControlWeights, TransferRequest
 from cosmos.models.embedded.conditions import Conditions
-from cosmos.models.embedded.wishes import read_wishes
+from cosmos.models.embedded.wish_reading import read_wishes
 
 SIZE = (96, 160)
 FRAMES = 3
@@ -66,19 +66,36 @@ def Xform "World" {
         double xformOp:rotateX = 85
         uniform token[] xformOpOrder = ["xformOp:translate", "xformOp:rotateX"]
     }
+    def Camera "Other" {
+        float focalLength = 18
+        float horizontalAperture = 20.955
+        float2 clippingRange = (0.1, 1000)
+        double3 xformOp:translate = (0.8, -2, 1.5)
+        double xformOp:rotateX = 85
+        uniform token[] xformOpOrder = ["xformOp:translate", "xformOp:rotateX"]
+    }
 }
 """
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
+def seen_by(camera):
     from pxr import Sdf, Usd
 
     layer = Sdf.Layer.CreateAnonymous(".usda")
     assert layer.ImportFromString(STAGE)
-    source = StageSource(Usd.Stage.Open(layer), frames=range(FRAMES), size=SIZE)
+    source = StageSource(Usd.Stage.Open(layer), camera=f"/World/{camera}", frames=range(FRAMES), size=SIZE)
     yield read_clip(source)
     source.close()
+
+
+@pytest.fixture(scope="module")
+def clip():
+    yield from seen_by("Camera")
+
+
+@pytest.fixture(scope="module")
+def other():
+    yield from seen_by("Other")
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +278,24 @@ def test_a_stream_and_two_views_are_the_whole_clip(clip, model, paint):
             pictures.append(rgb.numpy())
     for pictures in painted:
         np.testing.assert_array_equal(np.concatenate(pictures), whole)
+
+
+def test_two_cameras_together_are_each_alone(clip, other, model):
+    prompt, weights = "brick walls, red cars, worn, dirty lens", ControlWeights(edge=0.5, depth=0.5)
+    told = [derive_controls(each, specs=SPECS) for each in (clip, other)]
+    alone = [
+        model.transfer(
+            TransferRequest(clip=each, controls=controls, weights=weights, prompt=prompt, seed=2)
+        ).rgb.numpy()
+        for each, controls in zip((clip, other), told, strict=True)
+    ]
+    streams = [model.open(prompt, weights=weights, seed=2, fps=clip.fps) for _ in range(2)]
+    pushed = model.push_all(
+        [(stream, each, controls, None) for stream, each, controls in zip(streams, (clip, other), told, strict=True)]
+    )
+    for together, picture in zip(pushed, alone, strict=True):
+        np.testing.assert_array_equal(together.numpy(), picture)
+    assert (alone[0] != alone[1]).mean() > 0.5
 
 
 class _From:

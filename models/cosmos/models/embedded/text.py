@@ -17,7 +17,8 @@ from torch import Tensor, nn  # noqa: TID253
 
 from cosmos.models.embedded.captions import neutral_words, split_clauses, split_words
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, from_read_vector
-from cosmos.models.embedded.wishes import Wishes, WishReading, read_wishes
+from cosmos.models.embedded.wish_reading import WishReading, read_wishes
+from cosmos.models.embedded.wishes import Wishes
 from cosmos.models.spec import TextEncoderConfig
 
 _PAD, _UNKNOWN = 0, 1

@@ -59,6 +59,14 @@ def _light_at(pictures: wp.array(dtype=wp.uint8, ndim=4), t: wp.int32, y: wp.int
 
 
 @wp.func
+def _show(pictures_out: wp.array(dtype=wp.uint8, ndim=4), t: wp.int32, y: wp.int32, x: wp.int32, light: wp.vec3):
+    """Write scene light as the first three channels of a picture."""
+    shown = aces(light)
+    for c in range(3):
+        pictures_out[t, y, x, c] = wp.uint8(srgb_of(shown[c]) * 255.0 + 0.5)
+
+
+@wp.func
 def _above(light: wp.vec3, air: wp.vec3) -> wp.vec3:
     return wp.vec3(wp.max(light[0] - air[0], 0.0), wp.max(light[1] - air[1], 0.0), wp.max(light[2] - air[2], 0.0))
 
@@ -177,10 +185,24 @@ def _material(
 @wp.func
 def _stains(hints: wp.array(dtype=wp.float32, ndim=4), t: wp.int32, y: wp.int32, x: wp.int32, rise: wp.float32):
     """How much of a place is soiled: patches, streaks down upright faces, and grains."""
+    if hints.shape[0] == 0:
+        return wp.float32(0.0)
     patches = smooth_step(-0.5, 1.1, hints[t, y, x, 16])
     streaks = smooth_step(-0.1, 0.9, hints[t, y, x, 18]) * (1.0 - smooth_step(0.3, 0.7, wp.abs(rise)))
     grains = smooth_step(-0.2, 0.9, hints[t, y, x, 17])
     return wp.clamp(0.6 * patches + 0.45 * streaks + 0.35 * grains * (0.4 + patches), 0.0, 1.0)
+
+
+@wp.func
+def _own_at(
+    own: wp.array(dtype=wp.vec3, ndim=1), ids: wp.array(dtype=wp.uint32, ndim=3), t: wp.int32, y: wp.int32, x: wp.int32
+) -> wp.vec3:
+    index = wp.int32(0)
+    if ids.shape[0] > 0:
+        index = wp.int32(ids[t, y, x])
+    if index >= 0 and index < own.shape[0]:
+        return own[index]
+    return wp.vec3(0.3, 1.0, 0.0)
 
 
 @wp.kernel
@@ -228,30 +250,23 @@ def _restyle_kernel(
             free = share[t, y, x]
         if (family < 0 and soil[3] <= 0.0) or free <= 0.0:
             continue
-        index = wp.int32(0)
-        if ids.shape[0] > 0:
-            index = wp.int32(ids[t, y, x])
-        mean = wp.vec3(0.3, 1.0, 0.0)
-        if index < own.shape[0]:
-            mean = own[index]
+        mean = _own_at(own, ids, t, y, x)
         normal = world_normal(depth, normals, t, y, x, lenses[t], cam_to_world[t])
         rise = wp.dot(normal, up)
         here = estimates[t, y, x]
         if here <= 0.0:
             here = wp.max(mean[0], 1.0e-4)
         ratio = here / wp.max(mean[0], 1.0e-4)
-        cover = wp.float32(0.0)
         color = bases[slot]
-        if family >= 0:
-            cover = free * amount
+        cover = free * amount
+        if family < 0:
+            cover = wp.float32(0.0)
         if family > 0:
             wall = wp.int32(0)
             if wp.abs(rise) < 0.5:
                 wall = wp.int32(1)
             color = _material(family, color, x, y, depth[t, y, x], lenses[t], cam_to_world[t], normal, up, wall, seed)
-        dirty = wp.float32(0.0)
-        if soil[3] > 0.0 and hints.shape[0] > 0:
-            dirty = free * soil[3] * _stains(hints, t, y, x, rise)
+        dirty = free * soil[3] * _stains(hints, t, y, x, rise)
         filth = wp.vec3(soil[0], soil[1], soil[2])
         if maps_out.shape[0] > 0:
             if manners[slot] != 0:
@@ -261,20 +276,31 @@ def _restyle_kernel(
             air = _light_at(maps_out, t, y, x, 9)
             white = _above(_light_at(maps_out, t, y, x, 3), air) / _WHITE
             relit = wp.lerp(_light_at(maps_out, t, y, x, 0), wp.cw_mul(white, color) + air, cover)
-            shown = aces(wp.lerp(relit, wp.cw_mul(white, filth) + air, dirty))
-            for c in range(3):
-                maps_out[t, y, x, c] = wp.uint8(srgb_of(shown[c]) * 255.0 + 0.5)
+            _show(maps_out, t, y, x, wp.lerp(relit, wp.cw_mul(white, filth) + air, dirty))
         before = _light_at(source_out, t, y, x, 0)
         light = luma(before) / here
         if maps_out.shape[0] == 0:
             light = mean[1] * ratio
-        after = aces(wp.lerp(wp.lerp(before, color * light, cover), filth * light, dirty))
-        for c in range(3):
-            source_out[t, y, x, c] = wp.uint8(srgb_of(after[c]) * 255.0 + 0.5)
+        _show(source_out, t, y, x, wp.lerp(wp.lerp(before, color * light, cover), filth * light, dirty))
 
 
 def _none(ndim: int, dtype: type, device: wp.Device) -> wp.array:
     return wp.empty((0,) * ndim, dtype=dtype, device=device)
+
+
+def _rows(styles: list[Optional[Style]], device: wp.Device) -> list[wp.array]:
+    """Return what the kernel is told of each style: family, reflectance, whether patterned, and soil."""
+    given = [Style() if style is None else style for style in styles]
+    families = [FAMILIES[style.family][0] if style.family else -1 for style in given]
+    bases = [style.color or (FAMILIES[style.family][1] if style.family else (0.0, 0.0, 0.0)) for style in given]
+    manners = [int(style.patterned) for style in given]
+    soils = [(*SOILS[style.soil], style.soiled) for style in given]
+    return [
+        wp.array(np.array(families, dtype=np.int32), dtype=wp.int32, device=device),
+        wp.array(np.array(bases, dtype=np.float32).reshape(-1, 3), dtype=wp.vec3, device=device),
+        wp.array(np.array(manners, dtype=np.int32), dtype=wp.int32, device=device),
+        wp.array(np.array(soils, dtype=np.float32).reshape(-1, 4), dtype=wp.vec4, device=device),
+    ]
 
 
 def estimate_reflectance(source: wp.array, regions: wp.array, maps: Optional[wp.array] = None) -> wp.array:
@@ -349,11 +375,6 @@ def restyle_pictures(
     unknown = [style.family for style in styles if style is not None and style.family not in (*FAMILIES, "")]
     if unknown:
         raise ValueError(f"restyle_pictures knows the families {', '.join(FAMILIES)}, got {', '.join(unknown)}.")
-    given = [Style() if style is None else style for style in styles]
-    families = [FAMILIES[style.family][0] if style.family else -1 for style in given]
-    bases = [style.color or (FAMILIES[style.family][1] if style.family else (0.0, 0.0, 0.0)) for style in given]
-    manners = [int(style.patterned) for style in given]
-    soils = [(*SOILS[style.soil], style.soiled) for style in given]
     launch_runs(
         _restyle_kernel,
         regions.size,
@@ -365,10 +386,7 @@ def restyle_pictures(
             estimates,
             _none(3, wp.float32, device) if share is None else share,
             wp.array(np.asarray(own, dtype=np.float32), dtype=wp.vec3, device=device),
-            wp.array(np.array(families, dtype=np.int32), dtype=wp.int32, device=device),
-            wp.array(np.array(bases, dtype=np.float32).reshape(-1, 3), dtype=wp.vec3, device=device),
-            wp.array(np.array(manners, dtype=np.int32), dtype=wp.int32, device=device),
-            wp.array(np.array(soils, dtype=np.float32).reshape(-1, 4), dtype=wp.vec4, device=device),
+            *_rows(styles, device),
             _none(4, wp.float32, device) if hints is None else hints,
             lens_rows(intrinsics, device),
             wp.array(np.asarray(cam_to_world, dtype=np.float32), dtype=wp.mat44, device=device),

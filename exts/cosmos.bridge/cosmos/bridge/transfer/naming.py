@@ -31,7 +31,7 @@ _LARGE = 2.2
 
 def words_of(name: str) -> list[str]:
     """Return the words of a label or a prim's name, in lower case and in the singular."""
-    from cosmos.models.embedded.wishes import singular
+    from cosmos.models.embedded.wish_reading import singular
 
     return [singular(word.lower()) for word in _WORD.findall(name)]
 
