@@ -238,6 +238,21 @@ def test_what_meets_nothing_is_said(paint, clip):
     assert "no depth, so wear stays" in notes and "No wall was seen here, so it was not made brick" in notes
 
 
+def test_hundreds_of_nouns_and_strange_ids_are_borne(clip):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [part for a in letters for b in letters[:12] for part in ("red", f"q{a}{b}x", ",")]
+    wishes = read_wishes([*words, "worn"], nearest=lambda *_: None).wishes
+    assert len(wishes.surfaces) == 312
+    ids = clip.instance_ids.numpy().astype(np.int64)
+    ids[:, :4], ids[:, 4:8] = 2**32 - 1, 5_000_000
+    strange = replace(clip, instance_ids=wp.array(ids.astype(np.uint32), dtype=wp.uint32, device="cpu"))
+    dressed = Dressing(wishes, seed=1)
+    changed = dressed.prepare(strange, range(2), ground=0.0, kept=None, hints=None, maps=None)
+    assert changed.shape == (2, *SIZE, 3)
+    notes = dressed.notes()
+    assert sum("200 kinds of things" in note for note in notes) == 112 and "Nothing here is a 'qaax'" in notes[0]
+
+
 def test_what_is_protected_stays_to_the_bit(clip, controls, model):
     kept = where(clip, "Car").astype(np.float32)
     weights = ControlWeights(

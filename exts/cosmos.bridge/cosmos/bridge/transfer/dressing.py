@@ -30,6 +30,8 @@ _SOILED = 2
 _FEW = 24
 """Pixels from which on an instance is seen well enough to know its own colour."""
 _MOST_INSTANCES = 1 << 20
+_MOST_NOUNS = 200
+"""Kinds of things that one prompt may name."""
 _GREY = 0.3
 """Reflectance of an ordinary thing, where nothing tells it."""
 
@@ -48,7 +50,8 @@ class Dressing:
         wishes = Wishes() if wishes is None else wishes
         self.wishes, self._seed = wishes, wear_seed(seed)
         named = dict.fromkeys([wish.of for wish in wishes.surfaces] + [wish.of for wish in wishes.wear])
-        self._nouns = [of for of in named if of not in (GROUND, WALLS, EVERYTHING)]
+        nouns = [of for of in named if of not in (GROUND, WALLS, EVERYTHING)]
+        self._nouns, self._beyond = nouns[:_MOST_NOUNS], frozenset(nouns[_MOST_NOUNS:])
         self._slots = [GROUND, WALLS, *self._nouns]  # as `kernels.regions` counts them
         self._worn: dict[str, WearWish] = {}
         for wish in wishes.wear:
@@ -179,6 +182,8 @@ class Dressing:
         return notes
 
     def _nothing(self, of: str) -> str:
+        if of in self._beyond:
+            return f"A prompt may name {_MOST_NOUNS} kinds of things and {of!r} is beyond them"
         if of in self._absent:
             return f"Nothing here is a {of!r}"
         return f"No {'wall' if of == self._slots[1] else of} was seen here"
@@ -309,7 +314,10 @@ class Dressing:
 
         for frame, (estimate, region) in enumerate(zip(estimates, regions, strict=True)):
             inside = (region != NOWHERE) & (estimate > 0.0)
-            owners = np.zeros(region.shape, dtype=np.int64) if ids is None else ids[frame].astype(np.int64)
+            owners = np.zeros(region.shape, dtype=np.int64)
+            if ids is not None:
+                owners += ids[frame].view(np.uint32)
+                owners[owners >= _MOST_INSTANCES] = 0  # of no known instance
             counts = np.bincount(owners[inside])
             if len(counts) > len(self._own):
                 grown = np.full((len(counts), 3), np.nan)
