@@ -170,6 +170,14 @@ def test_a_material_reaches_its_surface_with_its_reflectance(clip, paint):
     assert np.abs(grass - plain)[away_from(clip, "Ground")].mean() < 3.0
 
 
+def test_without_a_stage_the_picture_tells_the_light(clip, paint):
+    flat = replace(clip, probe=None)
+    plain, red = paint("clear day", clip=flat)[0], paint("clear day, red cars, brick walls", clip=flat)[0]
+    for name in ("Car", "Back"):
+        assert redness(red[where(clip, name)]) > redness(plain[where(clip, name)]) + 15.0
+    assert np.abs(red - plain)[where(clip, "Box")].mean() < 4.0
+
+
 def test_wear_grows_with_its_word_and_keeps_to_its_thing(clip, paint):
     floor = where(clip, "Ground")
     plain, new, worn, dirty = (
@@ -266,6 +274,14 @@ def test_what_is_protected_stays_to_the_bit(clip, controls, model):
     painted = model.transfer(asked).rgb.numpy()
     np.testing.assert_array_equal(painted[kept > 0], clip.rgb.numpy()[kept > 0])
     assert (painted != clip.rgb.numpy())[kept == 0].mean() > 0.5
+    wishes = read_wishes(["red", "cars", ",", "very", "dirty"], nearest=lambda *_: None).wishes
+    told = View(Conditions(), seed=2, fps=24.0, wishes=wishes).prepare(asked, range(FRAMES), "cpu").inputs
+    for pictures in (told.rgb, told.maps[:, :3]):
+        plain = View(Conditions(), seed=2, fps=24.0).prepare(asked, range(FRAMES), "cpu").inputs
+        before = (plain.rgb if pictures is told.rgb else plain.maps[:, :3])[0].permute(1, 2, 3, 0).numpy()
+        after = pictures[0].permute(1, 2, 3, 0).numpy()
+        np.testing.assert_array_equal(after[kept > 0], before[kept > 0])
+        assert (after != before)[kept == 0].mean() > 0.2
 
 
 def test_a_stream_and_two_views_are_the_whole_clip(clip, model, paint):
