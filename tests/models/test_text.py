@@ -7,7 +7,7 @@ import pytest
 import torch  # noqa: TID253
 from safetensors.torch import load_file
 
-from cosmos.models.embedded.captions import neutral_words, sample_conditions, split_words, vocabulary
+from cosmos.models.embedded.captions import named_ranges, neutral_words, sample_conditions, split_words, vocabulary
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, from_mapping
 from cosmos.models.weights import find_weights
@@ -37,6 +37,39 @@ def test_the_demo_prompts_are_read_as_what_they_say(reader):
     assert snow.snow > 0.6 and snow.overcast > 0.5 and snow.fog < 0.2
     assert rain.rain > 0.35 and rain.sun_elevation < -7
     assert 0 < golden.sun_elevation < 12
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "low", "high"),
+    [
+        ("dusk", "sun_elevation", -6.0, -1.0),
+        ("the twilight", "sun_elevation", -6.0, -1.0),
+        ("Dawn, photorealistic", "sun_elevation", -6.0, -1.0),
+        ("noon", "sun_elevation", 60.0, 82.0),
+        ("twiligth", "sun_elevation", -6.0, -1.0),  # a typing error
+        ("dusk, shortly after sunset", "sun_elevation", -6.0, -1.0),
+        ("fog", "fog", 0.2, 0.4),
+        ("thick fog, night", "fog", 0.45, 0.75),
+        ("film grain", "noise", 0.15, 0.35),
+    ],
+)
+def test_a_wording_by_itself_means_what_its_captions_meant(reader, prompt, name, low, high):
+    values = [getattr(look(reader, prompt, seed=seed), name) for seed in range(8)]
+    assert low <= min(values) and max(values) <= high and len(set(values)) > 1
+
+
+def test_every_wording_by_itself_lies_in_its_range(reader):
+    for words, meant in named_ranges().items():
+        read = look(reader, " ".join(words), seed=3)
+        for name, low, high in meant if len({(one[1], one[2]) for one in meant}) == 1 else ():
+            assert low - 1e-6 <= getattr(read, name) <= high + 1e-6, words
+
+
+def test_clauses_that_say_different_things_hold_nothing(reader, monkeypatch):
+    prompts = ("rain at dusk, wet ground", "light fog, dense fog", "heavy snow at dusk")
+    held = [look(reader, prompt, seed=1) for prompt in prompts]
+    monkeypatch.setattr(PromptReader, "_hold", lambda self, vector, prompt, seed: (vector, set()))
+    assert [look(reader, prompt, seed=1) for prompt in prompts] == held
 
 
 def test_stronger_words_mean_more(reader):

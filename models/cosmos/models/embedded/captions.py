@@ -145,6 +145,11 @@ _GLUE = (
     "i we you please want should be being show shows"
 )
 
+CLAUSE_END = re.compile(r"[,.;:!?()\n]+")
+"""What ends a clause of a prompt."""
+LEADING = frozenset(("a", "an", "the", "in", "at", "on", "by", "with", "under", "it", "is", "during"))
+"""Words that only lead to the next one."""
+
 _PATTERNS = (
     "{style} {place}, {hour}, {weather}", "{hour}, {weather}, {place}", "{place} {hour} with {weather}",
     "{weather} {hour}", "{place} with {thing}, {weather}, {hour}", "{hour}: {thing} in a {place}, {weather}",
@@ -182,8 +187,25 @@ def condition_phrases() -> list[str]:
 
 def split_clauses(text: str) -> list[str]:
     """Return the words of a text as ``split_words`` does, with "," where a clause ends."""
-    clauses = [split_words(clause) for clause in re.split(r"[,.;:!?()\n]+", text)]
+    clauses = [split_words(clause) for clause in CLAUSE_END.split(text)]
     return [part for clause in clauses if clause for part in (*clause, ",")]
+
+
+def bare(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a clause without those that only lead to the next one."""
+    return tuple(word for word in words if word not in LEADING)
+
+
+def named_ranges() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]]:
+    """Return what each wording means by itself: its bare words -> attribute, lowest and highest value, of each."""
+    found: dict[tuple[str, ...], tuple[tuple[str, float, float], ...]] = {}
+    for name, scale in {"sun_elevation": _HOURS, **_WEATHER, **_LENS}.items():
+        for low, high, wordings in scale:
+            for wording in wordings:
+                words = bare(split_words(wording))
+                if (name, low, high) not in found.get(words, ()):
+                    found[words] = (*found.get(words, ()), (name, low, high))
+    return found
 
 
 def neutral_words() -> frozenset[str]:
@@ -262,4 +284,15 @@ def _drop_words(rng: np.random.Generator, text: str, keep: set[str]) -> str:
     return " ".join(word for word in split_words(text) if word in keep or rng.random() < 0.5)
 
 
-__all__ = ["condition_phrases", "neutral_words", "sample_conditions", "split_clauses", "split_words", "vocabulary"]
+__all__ = [
+    "CLAUSE_END",
+    "LEADING",
+    "bare",
+    "condition_phrases",
+    "named_ranges",
+    "neutral_words",
+    "sample_conditions",
+    "split_clauses",
+    "split_words",
+    "vocabulary",
+]

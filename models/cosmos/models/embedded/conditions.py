@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -67,12 +68,13 @@ def to_read_vector(conditions: Conditions, *, bearing_said: bool) -> np.ndarray:
     return np.array([values[name] for name in READ_FIELDS], dtype=np.float32)
 
 
-def from_read_vector(vector: np.ndarray, *, bearing: float) -> Conditions:
+def from_read_vector(vector: np.ndarray, *, bearing: float, named: Collection[str] = ()) -> Conditions:
     """Return the conditions of a read vector, clamped to their ranges.
 
     Args:
         vector: Numbers in the order of ``READ_FIELDS``.
         bearing: Sun bearing [deg] where the vector leaves it unsaid.
+        named: Attributes that the prompt names by themselves: a little of them is meant.
     """
     values = {name: float(value) for name, value in zip(READ_FIELDS, vector, strict=True)}
     along, across = values.pop("bearing_cos"), values.pop("bearing_sin")
@@ -82,7 +84,7 @@ def from_read_vector(vector: np.ndarray, *, bearing: float) -> Conditions:
     values["exposure"] = min(2.0, max(-2.0, values["exposure"]))
     for name in STRENGTHS:
         # The encoder's residue around zero is no weather: a few flakes in a golden hour would be seen.
-        least = 0.15 if name in ("fog", "rain", "snow", "dust") else 0.04
+        least = 0.15 if name in ("fog", "rain", "snow", "dust") and name not in named else 0.04
         values[name] = 0.0 if values[name] < least else min(1.0, values[name])
     return Conditions(sun_bearing=bearing % 360.0, **values)
 

@@ -8,14 +8,24 @@ two different foggy days. Words outside of the vocabulary are reported, never gu
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 
-from cosmos.models.embedded.captions import neutral_words, split_clauses, split_words
+from cosmos.models.embedded.captions import (
+    CLAUSE_END,
+    LEADING,
+    bare,
+    named_ranges,
+    neutral_words,
+    split_clauses,
+    split_words,
+)
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, from_read_vector
 from cosmos.models.embedded.wish_reading import WishReading, read_wishes
 from cosmos.models.embedded.wishes import Wishes
@@ -109,21 +119,53 @@ class PromptReader:
         mean, std = self._encode(words)
         neutral, _ = self._encode([])
         vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
+        vector, named = self._hold(vector, prompt, seed)
         vector = neutral + guidance * (vector - neutral)
         if negative.strip():
             taken, negative = _take_wishes(negative)
             wishes, unknown = wishes.without(taken.wishes), [*unknown, *taken.not_understood]
             away, more_unknown, more_corrected, more_cut = self._look_up(negative)
             unknown, corrected, cut = unknown + more_unknown, corrected + more_corrected, cut + more_cut
-            vector = self._steer_away(vector, away, neutral)
+            avoid, spread = self._encode(away)
+            vector = _steer_away(vector, self._hold(avoid, negative, seed)[0], spread, neutral)
         bearing = float(rng.uniform(60.0, 300.0))
         return Reading(
-            conditions=from_read_vector(vector, bearing=bearing),
+            conditions=from_read_vector(vector, bearing=bearing, named=named),
             unknown=tuple(dict.fromkeys(unknown)),
             corrected=tuple(dict.fromkeys(corrected)),
             cut=cut,
             wishes=wishes.guided(guidance),
         )
+
+    def _hold(self, vector: np.ndarray, prompt: str, seed: int) -> tuple[np.ndarray, set[str]]:
+        """Hold each attribute that a clause names by itself to what that wording means; return which were named.
+
+        The encoder learnt whole captions; of a word alone it makes too much ("dusk" became night). What it reads
+        outside is drawn anew from the wording's range, as in its captions; clauses that contradict hold nothing.
+        """
+        rng, named = np.random.default_rng([seed, 0x401D]), _named()
+        alone: dict[str, set[tuple[float, float]]] = {}
+        among: dict[str, set[tuple[float, float]]] = {}
+        for clause in CLAUSE_END.split(prompt.translate(_PLAIN)):
+            words = [
+                word if word in self._rows else _nearest(word, tuple(self._rows)) or word
+                for word in split_words(clause)
+            ]
+            parts = _longest_named(words, named)
+            said = alone if parts == [bare(words)] else among
+            for name, low, high in (one for part in parts for one in named[part]):
+                said.setdefault(name, set()).add((low, high))
+        held, names = vector.copy(), set()
+        for name, ranges in alone.items():
+            field, scale = READ_FIELDS.index(name), 45.0 if name == "sun_elevation" else 1.0
+            agreed = ranges | among.get(name, set())
+            low, high = (value / scale for value in next(iter(ranges)))
+            if len(agreed) != 1:
+                continue
+            names.add(name)
+            if not low <= held[field] <= high:
+                held[field] = rng.uniform(low, high)
+        return held, names
 
     def ids(self, words: list[str]) -> list[int]:
         """Return the row of each word; unknown words have row 1."""
@@ -160,20 +202,6 @@ class PromptReader:
         mean, log_std = self._encoder(ids)
         return mean[0].double().numpy(), log_std[0].exp().double().numpy()
 
-    def _steer_away(self, vector: np.ndarray, words: list[str], neutral: np.ndarray) -> np.ndarray:
-        """Take back the conditions that the negative prompt names."""
-        avoid, std = self._encode(words)
-        vector = vector.copy()
-        for place, name in enumerate(READ_FIELDS):
-            if name in _WEATHER:
-                vector[place] *= 1.0 - min(1.0, max(0.0, (avoid[place] - 0.1) / 0.3))
-            elif name in ("sun_elevation", "exposure"):
-                named = abs(avoid[place] - neutral[place]) > 0.3
-                close = abs(vector[place] - avoid[place]) < 0.35 + std[place]
-                if named and close:
-                    vector[place] = neutral[place]
-        return vector
-
 
 def _take_wishes(text: str) -> tuple[WishReading, str]:
     """Read what a text wishes by rules; return that and the text that is left for the encoder."""
@@ -182,6 +210,37 @@ def _take_wishes(text: str) -> tuple[WishReading, str]:
     if not wished.used:
         return wished, text
     return wished, " ".join((*wished.rest, *_FOREIGN.findall(plain)))
+
+
+def _steer_away(vector: np.ndarray, avoid: np.ndarray, std: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """Take back the conditions that a negative prompt names, read as ``avoid`` with a spread of ``std``."""
+    vector = vector.copy()
+    for place, name in enumerate(READ_FIELDS):
+        if name in _WEATHER:
+            vector[place] *= 1.0 - min(1.0, max(0.0, (avoid[place] - 0.1) / 0.3))
+        elif name in ("sun_elevation", "exposure"):
+            named = abs(avoid[place] - neutral[place]) > 0.3
+            close = abs(vector[place] - avoid[place]) < 0.35 + std[place]
+            if named and close:
+                vector[place] = neutral[place]
+    return vector
+
+
+def _longest_named(words: list[str], named: Mapping[tuple[str, ...], Any]) -> list[tuple[str, ...]]:
+    """Return the wordings in a clause, bare, from left to right; each takes as many words as it can."""
+    found, first = [], 0
+    while first < len(words):
+        ends = range(len(words), first, -1)
+        stop = next((end for end in ends if words[first] not in LEADING and bare(words[first:end]) in named), first)
+        if stop > first:
+            found.append(bare(words[first:stop]))
+        first = max(stop, first + 1)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _named() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]]:
+    return named_ranges()
 
 
 @lru_cache(maxsize=4096)
