@@ -188,7 +188,8 @@ def test_the_shipped_model_reads_every_preset_of_weather_and_light(reader, group
         if isinstance(want, tuple):
             assert want[0] <= reading.conditions.sun_elevation <= want[1]
         elif want is not None:
-            assert abs(getattr(reading.conditions, want) - getattr(neutral, want)) > 0.1
+            # Mist is the least of all: captions mean 0.06 to 0.17 of fog by it.
+            assert abs(getattr(reading.conditions, want) - getattr(neutral, want)) > 0.055
 
 
 def run_of(state=JobState.RUNNING, summary=None, **progress):

@@ -75,6 +75,7 @@ def test_the_seed_acts_where_nothing_else_is_drawn(model, tiny_folder, clip, ste
 
     read, clear = text.PromptReader.read, np.zeros(len(text.READ_FIELDS))
     monkeypatch.setattr(text.PromptReader, "_encode", lambda self, words: (clear, clear))
+    monkeypatch.setattr(text.PromptReader, "_hold", lambda self, vector, prompt, seed: (vector, set()))
     monkeypatch.setattr(text.PromptReader, "read", lambda self, prompt, **named: read(self, prompt))
     bare = replace(clip, depth=None, normals=None)
     given = {"weights": ControlWeights(edge=1.0), "num_steps": steps}
