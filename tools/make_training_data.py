@@ -22,6 +22,7 @@ import numpy as np
 
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
+from cosmos.bridge.errors import BridgeError
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
@@ -146,7 +147,7 @@ def main() -> None:
             pairs += render_scene(
                 seed, args.out, size=size, crop=crop, views=args.views, looks=args.looks, samples=args.samples
             )
-        except Exception as error:  # (one broken random stage must not end hours of rendering)
+        except (BridgeError, RuntimeError, ValueError) as error:  # one broken stage must not end hours of rendering
             failed += 1
             print(f"scene {seed} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             if failed > 20 and failed > 0.2 * (seed - first + 1):

@@ -301,6 +301,27 @@ def _exposed(air: Air, view: View, uv: wp.vec2, color: wp.vec3):
     return color * (air.exposure * rim)
 
 
+@wp.func
+def _traced_sun(
+    world: WorldArrays,
+    air: Air,
+    triangle: wp.int32,
+    p: wp.vec3,
+    start: wp.vec3,
+    g: wp.vec3,
+    n: wp.vec3,
+    sun_rays: wp.int32,
+    rim: wp.int32,
+):
+    """Share of the sun that a point sees, by one ray where that decides."""
+    share = wp.float32(-1.0)
+    if sun_rays <= 1:
+        share = sun_at_once(world, air, triangle, start, g)
+    if share < 0.0:
+        share = sunlit(world, air, triangle, p, start, g, n, sun_rays, rim == 1)
+    return share
+
+
 # With ``layer`` 1 a sample is one of several along its ray: its share of exposed light. It is not toned then, nor with
 # ``toned`` 0. Where there is a ``glow``, that of its lamps in haze is known.
 @wp.kernel
@@ -348,10 +369,8 @@ def shade_kernel(
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
                 share = _known_sun(grid, cell, close, uv, sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0)
-                if share < 0.0 and sun_rays <= 1:
-                    share = sun_at_once(world, air, triangle, start, g)
                 if share < 0.0:
-                    share = sunlit(world, air, triangle, p, start, g, n, sun_rays, rim == 1)
+                    share = _traced_sun(world, air, triangle, p, start, g, n, sun_rays, rim)
                 sunny = sunny * share
             sunlight = air.sun_color * sunny
             if arriving_out.shape[0] > 0:
@@ -363,8 +382,7 @@ def shade_kernel(
             mirrored = wp.normalize(direction + n * (2.0 * nv))
             open = gathered[3] * gathered[3] * air.open
             met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
-            sharp = _sharpness(gloss[0], finish) * air.bounce
-            gleam = _gleam(f0, gloss[0], nv, finish)
+            sharp, gleam = _sharpness(gloss[0], finish) * air.bounce, _gleam(f0, gloss[0], nv, finish)
             color_out[i] = color + wp.cw_mul(gleam, met * (1.0 - sharp))
             if sharp > 0.0:
                 color_out[i] = color_out[i] + wp.cw_mul(gleam, reflected(world, air, lamps, start, mirrored, g) * sharp)
