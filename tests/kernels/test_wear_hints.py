@@ -6,7 +6,7 @@ import warp as wp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos.bridge.kernels.surface_noise import octaves_of_noise, path_tag, path_tags, value_noise
+from cosmos.bridge.kernels.surface_noise import STAIN, octaves_of_noise, path_tag, path_tags, value_noise
 from cosmos.bridge.kernels.wear_hints import WEAR_HINTS, rigid_inverse, wear_hints
 
 LENS = np.array([[40.0, 0.0, 16.0], [0.0, 40.0, 12.0], [0.0, 0.0, 1.0]])
@@ -79,6 +79,11 @@ def test_wear_moves_with_its_instance(device):
     # Not to the bit: a pixel is a little larger towards the rim, so fine octaves fade a little more.
     np.testing.assert_allclose(after[:, 4:, wear], before[:, :-4, wear], atol=0.03)
     assert before[..., WEAR_HINTS.index("grain")].std() > 0.05
+
+
+def test_stains_are_told_as_faint_as_they_are_drawn(device):
+    coarse = np.stack([hints_of(device, seed=seed)[..., WEAR_HINTS.index("coarse")] for seed in range(16)])
+    assert 0.5 * STAIN < np.abs(coarse).max() <= STAIN + 1e-6
 
 
 def test_drifts_and_puddles_stay_with_the_world(device):

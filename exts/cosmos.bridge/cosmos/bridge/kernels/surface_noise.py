@@ -11,6 +11,9 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False})
 
+STAIN = wp.constant(0.4)
+"""Share that is used of the contrast of the noise that stains follow: all of it blotches what is large and plain."""
+
 
 @wp.func
 def mix_bits(x: wp.uint32) -> wp.uint32:
@@ -101,4 +104,14 @@ def path_tags(paths: Sequence[str]) -> np.ndarray:
     return values
 
 
-__all__ = ["lattice", "mix_bits", "octaves_of_noise", "path_tag", "path_tags", "smooth_step", "unit_of", "value_noise"]
+__all__ = [
+    "STAIN",
+    "lattice",
+    "mix_bits",
+    "octaves_of_noise",
+    "path_tag",
+    "path_tags",
+    "smooth_step",
+    "unit_of",
+    "value_noise",
+]

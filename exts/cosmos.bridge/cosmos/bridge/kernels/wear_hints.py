@@ -15,6 +15,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.light_hints import normal_from_depth
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
+from cosmos.bridge.kernels.surface_noise import STAIN
 from cosmos.bridge.kernels.wear_noise import wear_noise
 
 wp.set_module_options(quick_options())
@@ -110,7 +111,7 @@ def _wear_hints_kernel(
             anchor,
             hints_out,
         )
-    wear_noise(begin, wp.min(begin + run, count), ids, has_ids, tags, y_up, wet, snow, seed, hints_out)
+    wear_noise(begin, wp.min(begin + run, count), ids, has_ids, tags, y_up, wet, snow, seed, STAIN, hints_out)
 
 
 def rigid_inverse(poses: np.ndarray) -> np.ndarray:

@@ -100,6 +100,7 @@ import warp as wp
         };
         const float up = y_up ? 0.35f : 5.0f, along = y_up ? 5.0f : 0.35f;
         noise(2, p, 0.9f, 0.9f, 0.9f, 0.9f, 4, tag, 0u);
+        for (int k = 0; k < lanes; ++k) found[2][k] *= stain;
         noise(3, p, 11.0f, 11.0f, 11.0f, 11.0f, 4, tag, 5u);
         noise(4, p, 5.0f, up, along, 5.0f, 3, tag, 9u);
         if (snow) {
@@ -126,6 +127,7 @@ def wear_noise(
     wet: wp.int32,
     snow: wp.int32,
     seed: wp.uint32,
+    stain: wp.float32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
     """Fill the wear hints of some pixels, which hold where their noise lies.
@@ -140,6 +142,7 @@ def wear_noise(
         wet: Whether puddles are wanted.
         snow: Whether drifts are wanted.
         seed: Moves everything.
+        stain: Contrast of the coarse noise (``STAIN`` of ``surface_noise``).
         hints_out: Hints, shape [T, H, W, 8]. On the way in, channels 0 to 2 are the point on its instance [m], 3 the
             side of the pixel there [m], below 0 where there is no surface, 4 to 6 the point in the world [m].
     """

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _WEAR = slice(14, 19)
 """Channels of the hints that show wear: luck, tint, coarse, grain and streaks."""
+_STAINS = 2
+"""That of these which tells stains."""
 _SOILED = 2
 """Of these, from which on more means dirt and not only contrast."""
 _FEW = 24
@@ -237,6 +239,7 @@ class Dressing:
             factor = 1.0 + (factor - 1.0) * wp.to_torch(share)
         worn = hints[..., _WEAR]
         worn.mul_(factor[..., None])
+        worn[..., _STAINS].mul_(factor.clamp(min=1.0))  # they are faint as long as nothing is said
         worn[..., _SOILED:] += 0.3 * (factor - 1.0)[..., None]
         worn.clamp_(-1.0, 1.0)
 

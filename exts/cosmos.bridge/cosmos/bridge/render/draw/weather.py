@@ -5,7 +5,7 @@ from __future__ import annotations
 import warp as wp
 
 from cosmos.bridge.kernels.display import luma
-from cosmos.bridge.kernels.surface_noise import mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
+from cosmos.bridge.kernels.surface_noise import STAIN, mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, height_of, z_up
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -39,7 +39,7 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
     p = q + wp.vec3(luck * 37.0, tint * 53.0, luck * 11.0)
     base = out.base * (1.0 + amount * 0.28 * (luck - 0.5))
     base = wp.cw_mul(base, wp.vec3(1.0 + 0.10 * amount * tint, 1.0, 1.0 - 0.10 * amount * tint))
-    coarse = octaves_of_noise(p * 0.9, side * 0.9, 4, seed)
+    coarse = 0.5 + STAIN * (octaves_of_noise(p * 0.9, side * 0.9, 4, seed) - 0.5)
     grain = octaves_of_noise(p * 11.0, side * 11.0, 4, seed + wp.uint32(5))
     dirt = smooth_step(0.5, 0.72, coarse) * amount
     if up < 0.6 and up > -0.6:
