@@ -121,6 +121,12 @@ def test_other_scripts_and_pictographs_are_reported(reader, prompt):
     assert reader.read(prompt).unknown
 
 
+def test_what_would_take_other_things_is_not_claimed(reader):
+    """The stage decides how busy a street is; a picture of the same stage cannot."""
+    assert reader.read("a busy street at night").unknown == ("busy",)
+    assert reader.read("a rainy street, empty and quiet").unknown == ("empty", "quiet")
+
+
 def test_long_prompts_are_cut_and_counted(reader):
     reading = reader.read("night, snow, " + "fog and dust, " * 500)
     assert reading.cut > 100

@@ -145,6 +145,8 @@ _GLUE = (
     "i we you please want should be being show shows"
 )
 
+UNHEEDED = frozenset(("busy", "empty", "quiet"))
+"""Of these, words that ask for more or fewer things than the stage has, which no picture of the same stage can show."""
 CLAUSE_END = re.compile(r"[,.;:!?()\n]+")
 """What ends a clause of a prompt."""
 LEADING = frozenset(("a", "an", "the", "in", "at", "on", "by", "with", "under", "it", "is", "during"))
@@ -287,6 +289,7 @@ def _drop_words(rng: np.random.Generator, text: str, keep: set[str]) -> str:
 __all__ = [
     "CLAUSE_END",
     "LEADING",
+    "UNHEEDED",
     "bare",
     "condition_phrases",
     "named_ranges",

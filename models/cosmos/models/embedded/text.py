@@ -20,6 +20,7 @@ from torch import Tensor, nn  # noqa: TID253
 from cosmos.models.embedded.captions import (
     CLAUSE_END,
     LEADING,
+    UNHEEDED,
     bare,
     named_ranges,
     neutral_words,
@@ -182,6 +183,8 @@ class PromptReader:
         for word in split_words(_FOREIGN.sub(" ", text)):
             if word in self._rows:
                 known.append(word)
+                if word in UNHEEDED:
+                    unknown.append(word)
                 continue
             near = _nearest(word, tuple(self._rows))
             if near is None:
