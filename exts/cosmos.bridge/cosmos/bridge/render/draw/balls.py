@@ -1,8 +1,9 @@
 """Light maps: what a white and a mirror ball would show at every pixel, and the air before it.
 
-The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror and shelter are found in the
-middle of each cell of the light grid, carried to the pixels of its surface, and found anew only where the cells around
-a pixel disagree or none lies on its surface.
+The light that arrives at a pixel is that which lit its picture. Rays are dear: shelter is found in the middle of each
+cell of the light grid, the mirror in that of every other one, and between these where they disagree. Both are carried
+to the pixels of a cell's surface, and found anew where none of the cells around a pixel lies on its surface, or where
+these disagree on the shelter.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -21,7 +22,7 @@ from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import PI
 from cosmos.bridge.render.draw.light_grid import LightGrid, same_surface
 from cosmos.bridge.render.draw.shade import beam, reflected
-from cosmos.bridge.render.draw.sky import Air, haze_between, sky_radiance
+from cosmos.bridge.render.draw.sky import Air, haze_between
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.weather import sheltered
@@ -35,7 +36,9 @@ _WHITE = wp.constant(wp.float32(0.8))
 _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the cells around a pixel, below which none of them lies on its surface."""
 _APART = wp.constant(wp.float32(0.2))
-"""Most that display-linear mirrors, or shelters, of the cells around a pixel may differ, to be carried to it."""
+"""Most that display-linear mirrors, or shelters, of the cells around a place may differ, to be carried to it."""
+_STRIDE = wp.constant(2)
+"""Way from one cell that is looked around from at first to the next."""
 
 
 @wp.struct
@@ -77,50 +80,19 @@ def _displayed(air: Air, color: wp.vec3):
     return 0.2126 * shown[0] + 0.7152 * shown[1] + 0.0722 * shown[2]
 
 
-@wp.kernel
-def _look_around_kernel(
-    first: wp.int32,
-    run: wp.int32,
-    count: wp.int32,
-    world: WorldArrays,
-    air: Air,
-    lamps: Lamps,
-    view: View,
-    grid: LightGrid,
-    home: Surfaces,
-    mirrors: wp.int32,
-    falls: wp.int32,
-    carried_out: wp.array(dtype=Carried),
-):
-    """Find what is carried, in the middle of each cell of ``grid``."""
-    begin = (first + wp.tid()) * run
-    height = home.triangles.shape[0] // grid.width
-    for k in range(begin, wp.min(begin + run, count)):
-        row = k // grid.columns
-        y = wp.min(row * grid.step + grid.step // 2, height - 1)
-        x = wp.min((k - row * grid.columns) * grid.step + grid.step // 2, grid.width - 1)
-        i = y * grid.width + x
-        found = Carried()
-        if home.triangles[i] >= 0:
-            _eye, direction, _distance = _sight(view, home, i)
-            if mirrors == 1:
-                found.mirror = _mirrored(world, air, lamps, home, i, direction)
-                found.shown = _displayed(air, found.mirror)
-            if falls == 1:
-                found.open = _arrives(world, air, home, i)
-        carried_out[k] = found
-
-
 @wp.func
-def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i: wp.int32):
-    """What the four cells around pixel centre ``i`` say of it, how much they lie on its surface, how far apart."""
+def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i: wp.int32, stride: wp.int32):
+    """What four cells around pixel centre ``i`` say of it, how much they lie on its surface, how far apart they are.
+
+    Of the cells every ``stride``-th a side is asked.
+    """
     uv = home.image[i]
     p = home.positions[i]
     n = home.normals[i]
     step = wp.float32(grid.step)
     tolerance = 1.0 / (0.02 + 4.0 * home.gloss[i][3] * step)
-    gx = (uv[0] - 0.5 - wp.float32(grid.step // 2)) / step
-    gy = (uv[1] - 0.5 - wp.float32(grid.step // 2)) / step
+    gx = (uv[0] - 0.5 - wp.float32(grid.step // 2)) / (step * wp.float32(stride))
+    gy = (uv[1] - 0.5 - wp.float32(grid.step // 2)) / (step * wp.float32(stride))
     fx = wp.floor(gx)
     fy = wp.floor(gy)
     mirror = wp.vec3(0.0, 0.0, 0.0)
@@ -129,8 +101,8 @@ def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i:
     low = wp.vec2(1.0, 1.0)
     high = wp.vec2(0.0, 0.0)
     for k in range(4):
-        row = wp.clamp(wp.int32(fy) + k // 2, 0, grid.rows - 1)
-        column = wp.clamp(wp.int32(fx) + k % 2, 0, grid.columns - 1)
+        row = stride * wp.clamp(wp.int32(fy) + k // 2, 0, (grid.rows - 1) // stride)
+        column = stride * wp.clamp(wp.int32(fx) + k % 2, 0, (grid.columns - 1) // stride)
         down = wp.abs(wp.float32(1 - k // 2) - (gy - fy))
         across = wp.abs(wp.float32(1 - k % 2) - (gx - fx))
         cell = grid.cells[row * grid.columns + column]
@@ -146,6 +118,60 @@ def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i:
             high = wp.max(high, seen)
     share = 1.0 / wp.max(total, 1.0e-12)
     return mirror * share, open * share, total, high - low
+
+
+@wp.kernel
+def _look_around_kernel(
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    world: WorldArrays,
+    air: Air,
+    lamps: Lamps,
+    view: View,
+    grid: LightGrid,
+    home: Surfaces,
+    mirrors: wp.int32,
+    falls: wp.int32,
+    between: wp.int32,
+    carried: wp.array(dtype=Carried),
+):
+    """Find what is carried, in the middle of every ``_STRIDE``-th cell of ``grid`` a side, or ``between`` these.
+
+    Between, mirrors are those of the cells around where they agree: what a wet thing shows of them is dim and rough.
+    """
+    begin = (first + wp.tid()) * run
+    height = home.triangles.shape[0] // grid.width
+    columns = grid.columns
+    if between == 0:
+        columns = (grid.columns + _STRIDE - 1) // _STRIDE
+    for k in range(begin, wp.min(begin + run, count)):
+        row = k // columns
+        column = k - row * columns
+        if between == 0:
+            row = row * _STRIDE
+            column = column * _STRIDE
+        elif row % _STRIDE == 0 and column % _STRIDE == 0:
+            continue
+        y = wp.min(row * grid.step + grid.step // 2, height - 1)
+        x = wp.min(column * grid.step + grid.step // 2, grid.width - 1)
+        i = y * grid.width + x
+        found = Carried()
+        if home.triangles[i] >= 0:
+            mirror = wp.vec3(0.0, 0.0, 0.0)
+            near = wp.float32(0.0)
+            apart = wp.vec2(0.0, 0.0)
+            if mirrors == 1:
+                if between == 1:
+                    mirror, _open, near, apart = _carry(grid, carried, home, i, _STRIDE)
+                if near < _ALONE or apart[0] > _APART:
+                    _eye, direction, _distance = _sight(view, home, i)
+                    mirror = _mirrored(world, air, lamps, home, i, direction)
+                found.mirror = mirror
+                found.shown = _displayed(air, mirror)
+            if falls == 1:
+                found.open = _arrives(world, air, home, i)
+        carried[row * grid.columns + column] = found
 
 
 @wp.func
@@ -168,7 +194,7 @@ def _fill_balls_kernel(
     falls: wp.int32,
     carried: wp.array(dtype=Carried),
     glow: wp.array(dtype=wp.vec3),  # of lamps in the air before it; empty where none glows
-    arriving: wp.array(dtype=wp.vec3),  # irradiance
+    arriving: wp.array(dtype=wp.vec3),  # irradiance; radiance of the sky
     curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     white_out: wp.array3d(dtype=wp.uint8),
     mirror_out: wp.array3d(dtype=wp.uint8),
@@ -193,8 +219,8 @@ def _fill_balls_kernel(
                 nv = wp.max(0.02, -wp.dot(home.normals[i], direction))
                 white += beam(air, view, direction, distance, nv) * (_WHITE / PI)
             if mirrors == 1 or falls == 1:
-                mirror, open, near, apart = _carry(grid, carried, home, i)
-                if mirrors == 1 and (near < _ALONE or apart[0] > _APART):
+                mirror, open, near, apart = _carry(grid, carried, home, i, 1)
+                if mirrors == 1 and near < _ALONE:
                     mirror = _mirrored(world, air, lamps, home, i, direction)
                 if falls == 1 and (near < _ALONE or apart[1] > _APART):
                     open = _arrives(world, air, home, i)
@@ -203,8 +229,7 @@ def _fill_balls_kernel(
             white = white * clear + between
             mirror = (mirror * clear + between) * wp.float32(mirrors)
         elif wp.length_sq(home.positions[i]) > 0.0:  # the way to the sky; none outside the image circle of a fisheye
-            added, passed = haze_between(air, eye, home.positions[i], 1.0e5)
-            between = sky_radiance(air, world.atlas, home.positions[i], 1.0) * passed + added
+            between = arriving[i]
         white = aces(white * air.exposure)
         mirror = aces(mirror * air.exposure)
         between = aces(between * air.exposure)
@@ -232,7 +257,7 @@ def fill_balls(
         bands: Where to launch.
         scene: World, air, lamps, view, light grid and the surfaces at the pixel centres.
         light: At the pixel centres the glow of lamps in the air before them, empty where none glows, and irradiance,
-            headlights left out; vec3, shape [H W].
+            headlights left out, or where nothing is met what the sky and the air send; vec3, shape [H W].
         curve: Of ``srgb_table``.
         maps: What to fill; ``relit`` stays.
         mirrors: Whether there is a mirror ball; it costs a ray a cell.
@@ -243,7 +268,9 @@ def fill_balls(
     carried = wp.empty(cells, dtype=Carried, device=bands.device)
     wanted = [int(mirrors), int(falls)]
     if mirrors or falls:
-        bands.launch_runs(_look_around_kernel, cells, [*scene, *wanted, carried], chunk=256)
+        some = -(-grid.columns // _STRIDE) * -(-grid.rows // _STRIDE)
+        for between, count in ((0, some), (1, cells)):
+            bands.launch_runs(_look_around_kernel, count, [*scene, *wanted, between, carried], chunk=256)
     inputs = [*scene, *wanted, carried, *light, curve, maps.white, maps.mirror, maps.air, maps.open]
     bands.launch_runs(_fill_balls_kernel, home.triangles.shape[0], inputs, chunk=512)
 

@@ -247,7 +247,7 @@ class Painter:
 
         Args:
             frame: What to draw.
-            arriving: Irradiance at the pixel centres to fill, if wanted.
+            arriving: Irradiance at the pixel centres to fill, if wanted; where the sky is seen, its radiance.
             glow: What lamps add there by the haze before it; found sample by sample where ``None`` or empty.
         """
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas

@@ -173,7 +173,10 @@ def _highlights(
     glint = wp.vec3(0.0, 0.0, 0.0)
     full = wp.float32(0.0)
     day = wp.float32(1.0)
-    for m in range(0, wp.max(count, 1), 2):  # two lamps, and the sun with the first of them
+    lanes = wp.max(count, 1)
+    if count == 0 and sunlight[0] + sunlight[2] <= 0.0:
+        lanes = wp.int32(0)
+    for m in range(0, lanes, 2):  # two lamps, and the sun with the first of them
         if not few:
             first = wp.min(m, count - 1)
             second = m + 1
@@ -343,7 +346,10 @@ def shade_kernel(
     color_out: wp.array(dtype=wp.vec3),
     arriving_out: wp.array(dtype=wp.vec3),
 ):
-    """Display-linear colour in [0, 1] of each sample, and where there is room for it the irradiance that arrives."""
+    """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
+
+    That is irradiance on surfaces, and where the sky is seen its radiance behind the air.
+    """
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
         # What few samples need is added to the array: vectors that branches set would go through memory for all.
@@ -396,6 +402,8 @@ def shade_kernel(
         if distance > 0.0:
             if layer == 0 or triangle < 0:
                 color_out[i] = through_haze(air, color_out[i], eye, direction, distance)
+            if triangle < 0 and arriving_out.shape[0] > 0:
+                arriving_out[i] = color_out[i]
             if glow.shape[0] > 0:
                 color_out[i] = color_out[i] + glow[i]
             elif air.haze > GLOWING and lamps.count > 0:
