@@ -12,9 +12,17 @@ from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.errors import ConfigError
 
 NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow", "views_agree"}
-NEEDS_MORE |= {"instance_views", "paper_blur_ssim", "paper_edge_f1"}
-"""Checks that need a protected thing, a backend that records what it understood, or another camera."""
-UNSEEN = {"boundary_shift", "duplicated", "flicker_level", "label_moment", "prompt_change"}
+NEEDS_MORE |= {"instance_views", "paper_blur_ssim", "paper_edge_f1", "instance_shown", "depth_order"}
+"""Checks that need a protected thing, normals, a backend that records what it understood, or another camera."""
+UNSEEN = {
+    "boundary_shift",
+    "instance_shown",
+    "depth_order",
+    "duplicated",
+    "flicker_level",
+    "label_moment",
+    "prompt_change",
+}
 """What a video without truth leaves unchecked."""
 CRATE_A, CRATE_B, ROBOT, TANK, BOLT = 3, 4, 5, 7, 6
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmos.bridge.render.draw.daylight import _haze
-from cosmos.bridge.types import Look
+from cosmos.bridge.types.look import haze_extinction
 from cosmos.models.embedded.conditions import (
     READ_FIELDS,
     STRENGTHS,
@@ -87,5 +86,5 @@ def test_numbers_out_of_range_are_refused_by_name(field, value):
 def test_the_extinction_is_that_of_the_renderers_teacher(fog, rain, snow, dust):
     ours = extinction(Conditions(fog=fog, rain=rain, snow=snow, dust=dust))
     # Under open sky. As a power the teacher's own law, 3.9 / (8 f ** -1.9), loses nothing but divisions by zero.
-    its = sum(_haze(Look(fog=max(fog, 1e-9), rain=rain, snow=snow, dust=max(dust, 1e-9)), openness=1.0))
+    its = sum(haze_extinction(fog=max(fog, 1e-9), rain=rain, snow=snow, dust=max(dust, 1e-9)))
     assert ours == pytest.approx(its, rel=1e-6, abs=1e-9)

@@ -30,6 +30,7 @@ _FRAME = (
     "frame_shift",
 )
 _PLACE = ("boundary_shift", "instance_kept")
+_SEEN = (*_PLACE, "instance_shown", "depth_order")
 SURE: Mapping[str, tuple[float, float]] = {
     "instance_kept": (0.0, float("inf")),
     "boundary_shift": (-0.99, -0.05),
@@ -68,28 +69,28 @@ class Rule:
 
 RULES: Mapping[str, Rule] = {
     "box_2d": Rule(
-        scope="instance", files="boxes.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        scope="instance", files="boxes.json", frame=_FRAME, instance=_SEEN, proof=_PLACE,
         reason="The outline of the thing was found where the box claims it.",
     ),
     "mask": Rule(
-        scope="instance", files="instance_ids/ semantic_ids/ labels.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        scope="instance", files="instance_ids/ semantic_ids/ labels.json", frame=_FRAME, instance=_SEEN, proof=_PLACE,
         reason="The outline of the thing was found where the mask ends.",
     ),
     "depth": Rule(
-        scope="instance", files="depth/", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        scope="instance", files="depth/", frame=_FRAME, instance=_SEEN, proof=_PLACE,
         reason="Depth belongs to pixels; it holds where the thing is still on its pixels.",
     ),
     "flow": Rule(
         scope="instance", files="(motion of the source)", frame=_FRAME,
-        instance=(*_PLACE, "instance_flicker", "instance_texture"), proof=_PLACE, both=True,
+        instance=(*_SEEN, "instance_flicker", "instance_texture"), proof=_PLACE, both=True,
         reason="Motion joins two frames: the thing must be in place in both and its surface must go along.",
     ),
     "box_3d": Rule(
-        scope="instance", files="boxes.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        scope="instance", files="boxes.json", frame=_FRAME, instance=_SEEN, proof=_PLACE,
         reason="The solid box is where its picture is; the camera did not change.",
     ),
     "pose": Rule(
-        scope="instance", files="boxes.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        scope="instance", files="boxes.json", frame=_FRAME, instance=_SEEN, proof=_PLACE,
         reason="As the solid box.",
     ),
     "action": Rule(
@@ -101,11 +102,11 @@ RULES: Mapping[str, Rule] = {
         reason="Lens and pose hold where the picture as a whole lies on the source's outlines.",
     ),
     "class": Rule(
-        scope="instance", files="labels.json", frame=_FRAME, instance=_PLACE, proof=_PLACE,
+        scope="instance", files="labels.json", frame=_FRAME, instance=_SEEN, proof=_PLACE,
         reason="A thing that kept its outline is taken for the same thing.",
     ),
     "occlusion": Rule(
-        scope="instance", files="(occlusion of the source)", frame=(*_FRAME, "invented"), instance=_PLACE, proof=_PLACE,
+        scope="instance", files="(occlusion of the source)", frame=(*_FRAME, "invented"), instance=_SEEN, proof=_PLACE,
         failed="unknown", reason="What is invented may hide what the labels call visible.",
     ),
     "color": Rule(

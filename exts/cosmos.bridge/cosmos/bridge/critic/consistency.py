@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Optional
 
 from cosmos.bridge.critic.carry_over import carry_over, thing_ids
+from cosmos.bridge.critic.checks.borders import BorderSweep
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep
 from cosmos.bridge.critic.checks.colors import ColorSweep, kept_share
 from cosmos.bridge.critic.checks.flicker import FlickerSweep
@@ -20,6 +21,7 @@ from cosmos.bridge.critic.checks.prompt import PromptSweep, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
 from cosmos.bridge.critic.checks.twins import TwinSweep
 from cosmos.bridge.critic.checks.views import Memory, ViewSweep
+from cosmos.bridge.critic.checks.visible import VisibleSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
@@ -125,9 +127,12 @@ class ConsistencyCritic:
 
     def _sweeps(self, request: TransferRequest, result: TransferResult, truth: Truth) -> tuple[Sweep, ...]:
         bars, limits, kept = self._thresholds, self._limits, kept_share(request)
+        snow = snowed(request, result)
         return (
             PictureSweep(bars, limits),
-            BoundarySweep(truth, bars, limits, kept=kept, snowed=snowed(request, result)),
+            BoundarySweep(truth, bars, limits, kept=kept, snowed=snow),
+            VisibleSweep(result, truth, bars, limits),
+            BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
             InventionSweep(request.clip.num_frames, bars, limits),
             TwinSweep(truth, kept, request.clip.num_frames, bars, limits),
             ColorSweep(request, truth, bars, limits, self._options.protect),

@@ -177,6 +177,27 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "the others of the clip reach and less what it agrees better elsewhere: fog, snow and night weaken "
         "all of them, only what is gone or stands elsewhere loses its own; good clips reach -0.3 twice in a hundred.",
     ),
+    "instance_shown": Threshold(
+        value=0.12,
+        better="higher",
+        best=1.0,
+        unit="",
+        kind="label",
+        severity="reject",
+        reason="Contrast that the edges of an instance keep of the source's, over what haze that was asked for leaves "
+        "of it at its true depth; good clips keep 0.18 and more.",
+    ),
+    "depth_order": Threshold(
+        value=0.3,
+        better="lower",
+        best=0.0,
+        unit="",
+        kind="geometry",
+        severity="reject",
+        reason="How surely a far surface covers the rim of what stands in front of it: the share that the rim has of "
+        "its look, times that of one step within the thing in their contrast, times that which the border lacks; "
+        "unusual light and snow reach 0.21.",
+    ),
     "invented": Threshold(
         value=2.6,
         better="lower",
@@ -409,6 +430,8 @@ class Limits:
     """Fewest pixels of a thing whose colour is judged."""
     fog_depth: float = 8.0
     """How far away what is far must be at least before fog is looked for there [m]; a room is too small for it."""
+    border_step: int = 2
+    """One frame in so many is looked at for what covers the rims of near things."""
     prompt_samples: int = 20_000
     """Pixels of a frame that the prompt is checked on, about."""
     min_rim: int = 200

@@ -13,6 +13,7 @@ from cosmos.bridge.render.draw.atlas import mean_color
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.scene import Light, Pose, Scene
 from cosmos.bridge.types import Look
+from cosmos.bridge.types.look import haze_extinction
 
 _ELEVATIONS = (-18.0, -12.0, -6.0, -2.0, 0.0, 3.0, 8.0, 20.0, 45.0, 90.0)
 _KEYS = {
@@ -101,14 +102,6 @@ def _mix(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return np.asarray(a) * (1.0 - share) + np.asarray(b) * share
 
 
-def _haze(look: Look, openness: float) -> tuple[float, float]:
-    """Return the extinction of fog (with the veil of falling rain and snow) and of dust [1/m]."""
-    fog = 3.9 / (8.0 * look.fog**-1.9) if look.fog > 0.0 else 0.0
-    fog += (0.010 * look.rain + 0.012 * look.snow) * openness + 0.0002
-    dust = 3.9 / (30.0 * look.dust**-1.4) if look.dust > 0.0 else 0.0
-    return fog, dust
-
-
 def _haze_height(look: Look) -> float:
     """Return the scale height of the haze [m]: thick fog lies low, thin haze reaches high."""
     return 30.0 + 44.0 * (1.0 - look.fog)
@@ -146,7 +139,7 @@ def teacher_air(look: Look, *, y_up: bool, floor: float, openness: float) -> Any
     elevation = look.sun_elevation
     cover = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow + 0.55 * look.fog)
     clouds = min(1.0, look.overcast + 0.75 * look.rain + 0.7 * look.snow)
-    fog, dust = _haze(look, openness)
+    fog, dust = haze_extinction(fog=look.fog, rain=look.rain, snow=look.snow, dust=look.dust, openness=openness)
     height = _haze_height(look)
     zenith, horizon, glow, sun = (_key(name, elevation) for name in ("zenith", "horizon", "glow", "sun"))
     moonlit = elevation < NIGHT_ELEVATION

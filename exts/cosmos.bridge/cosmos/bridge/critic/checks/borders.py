@@ -1,0 +1,180 @@
+"""Does what stands in front stay in front: which surface is seen just within the border of a near thing?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Optional
+
+import numpy as np
+
+from cosmos.bridge.critic.checks.crossings import Crossings
+from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk, Truth
+from cosmos.bridge.types import Clip
+
+_STRIP, _INNER, _OUTER = (1, 2, 3), (7, 8, 9, 10), (-2, -3)
+"""Where the rim of a near thing, its inside and the far surface are looked at, from its last pixel (0) on inwards [px];
+that and the first beyond are mixtures of both."""
+_STEPS = (3, 4, 5, 6, 7, 8)
+"""Where the edge of a far surface that covers the rim would lie [px]."""
+_LEVEL, _TURN = 0.1, 0.95
+"""Rim and inside are of one face where their depths differ by at most this share, and the cosine between their normals
+is at least this."""
+_SNOWY = 0.5
+"""Upward part of a normal from which on snow may lie on a face."""
+_ALIKE = 0.25
+"""By so much rim and inside must be more alike in the source than rim and far surface (squares of differences)."""
+_DISTINCT = 100.0
+"""Square of the difference between these from which on the source tells them apart [levels^2], all channels."""
+_NOISE = 70.0
+"""Variance of what nobody sees [levels^2], all channels."""
+_PRIOR = 100.0
+"""What speaks for the near thing before anything is seen, in units of contrast over noise."""
+_SHARP, _OPEN = 0.8, 0.7
+"""Share of the contrast that is found in one step within the thing, and missed at the border, where a far surface
+covers the rim."""
+_PER_PAIR = 40
+"""Lines across the border of a pair that are looked at in a frame."""
+_LEAST = 25
+"""Lines across the border of a pair, in all frames, that prove something."""
+
+
+class BorderSweep:
+    """Looks along short lines across the borders at which depth jumps, a pair of near thing and far surface at a time.
+
+    Where the far surface covers the rim of the near thing, the result goes on across the border as it is outside, and
+    changes to the thing's own colours a few pixels inside, where the source changes nothing. A line speaks where the
+    thing's face goes on inwards in depth, normal and colour of the source; it speaks as loud as the result's inside
+    differs from the far surface. Snow may cover what faces up.
+    """
+
+    family = "borders"
+
+    def __init__(
+        self,
+        clip: Clip,
+        truth: Truth,
+        thresholds: Mapping[str, Threshold],
+        limits: Limits,
+        *,
+        kept: Optional[np.ndarray] = None,
+        snowed: Optional[np.ndarray] = None,
+    ) -> None:
+        self._truth, self._thresholds, self._limits = truth, thresholds, limits
+        self._kept, self._snow = kept, snowed is not None
+        self._normals, self._up = clip.normals, 1 if clip.up_axis == "Y" else 2
+        self._ids = np.array([thing.id for thing in truth.things], np.int64)
+        self._frames: list[int] = []
+        self._pairs: dict[tuple[int, int], dict[int, np.ndarray]] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in; one in ``border_step`` is looked at."""
+        if chunk.thing is None or chunk.depth is None or self._normals is None:
+            return
+        for number in chunk.frames:
+            if number % self._limits.border_step:
+                continue
+            row = number - chunk.first + chunk.halo
+            depth = chunk.depth[row].numpy()
+            lines = self._lines(number, chunk.thing[row], np.where(depth > 0.0, depth, np.float32(np.inf)))
+            self._frames.append(number)
+            self._gather(number, lines, *(video[row].numpy().astype(np.float32)
+                                          for video in (chunk.source, chunk.result)))  # fmt: skip
+
+    def _lines(self, number: int, thing: np.ndarray, depth: np.ndarray) -> Crossings:
+        """Find lines across borders along which the near thing's face goes on."""
+        areas = np.bincount(thing.ravel(), minlength=len(self._ids))
+        judged = (self._ids != 0) & (areas >= self._limits.min_area) & (areas < self._limits.max_share * thing.size)
+        lines = Crossings.of(thing, depth, judged).thinned(_PER_PAIR)
+        lines = lines.take(np.flatnonzero(lines.inside(_INNER[0]) & lines.inside(_OUTER[0])))
+        normals = self._normals[number].numpy()  # type: ignore[index]
+        here, there = lines.mean(normals, _STRIP), lines.mean(normals, _INNER)
+        rim, inner = lines.at(_STRIP[1]), lines.at(_INNER[0])
+        face = (here * there).sum(axis=1) >= _TURN
+        with np.errstate(invalid="ignore"):
+            face &= np.abs(depth[inner] - depth[rim]) <= _LEVEL * depth[rim]
+        if self._kept is not None:
+            face &= self._kept[number][rim] < 0.5
+        if self._snow:
+            face &= np.maximum(here[:, self._up], there[:, self._up]) < _SNOWY
+        return lines.take(np.flatnonzero(face))
+
+    def _gather(self, number: int, lines: Crossings, source: np.ndarray, result: np.ndarray) -> None:
+        """Sum what the lines of each pair say in a frame."""
+        own, rim, outer = (lines.mean(source, steps) for steps in (_INNER, _STRIP, _OUTER))
+        change, apart = _square(rim - own), _square(rim - outer)
+        speaks = (change <= _ALIKE * apart) & (apart >= _DISTINCT)
+        weight = speaks / (_NOISE + change)
+        inner, rim, outer = (lines.mean(result, steps) for steps in (_INNER, _STRIP, _OUTER))
+        contrast = inner - outer
+
+        def toward(after: int, before: int) -> np.ndarray:
+            step: np.ndarray = ((result[lines.at(after)] - result[lines.at(before)]) * contrast).sum(axis=1)
+            return step
+
+        full = _square(contrast)
+        steepest = np.max([np.where(lines.inside(k + 1), toward(k + 1, k - 1), -np.inf) for k in _STEPS], axis=0)
+        terms = (
+            speaks,
+            weight * full,
+            weight * (full - _square(rim - outer)),
+            weight * np.minimum(steepest, 1.2 * full),
+            weight * toward(1, _OUTER[0]),
+        )
+        pair = np.stack([lines.near, lines.far], axis=1)
+        pairs, which = np.unique(pair, axis=0, return_inverse=True)
+        sums = np.stack([np.bincount(which.ravel(), term, len(pairs)) for term in terms], axis=1)
+        for (near, far), row in zip(pairs.tolist(), sums, strict=True):
+            if row[0]:
+                self._pairs.setdefault((near, far), {})[number] = row
+
+    def conclude(self) -> Outcome:
+        """Hold the far surface that covers each thing's rim most clearly against the bar."""
+        least = min(2, len(self._frames))
+        values: dict[int, tuple[float, int]] = {}
+        for (near, far), frames in self._pairs.items():
+            total = np.sum(list(frames.values()), axis=0)
+            if len(frames) >= least and total[0] >= _LEAST:
+                values[near] = max(values.get(near, (-1.0, 0)), (_covered(total), far))
+        if not values:
+            text = (
+                "The order in depth could not be checked: no ids, depth or normals, or nothing in front tells itself "
+                "from what lies behind it."
+            )
+            return Outcome(findings=(unchecked("depth_order", text),))
+        bar, findings = self._thresholds["depth_order"], []
+        for near, (value, far) in values.items():
+            if not bar.passes(value):
+                seen = self._pairs[near, far]
+                worst = [number for number, row in seen.items() if not bar.passes(_covered(row))]
+                text = (
+                    f"{self._truth.name(far)} lies behind {self._truth.name(near)}, but is seen in front of its rim "
+                    f"in frames {spans(worst or seen)}: an evidence of {value:.2f}; {bar.value:.2f} is allowed."
+                )
+                findings.append(bar.finding("depth_order", text, value, worst or [*seen], self._truth.things[near]))
+        found = measured(self._thresholds, "depth_order", max(value for value, _ in values.values()))
+        return Outcome(measurements=(found,), findings=tuple(findings))
+
+
+def _covered(sums: np.ndarray) -> float:
+    """How surely the far surface covers the rim, in [0, 1].
+
+    Three shares of the contrast between inside and far surface are multiplied: what the rim has of the far surface
+    (with a prior against it), what one step within the thing makes up, and what is missed at the border.
+    """
+    _, full, grown, step, border = sums.tolist()
+    alike = max(grown / (full + _PRIOR), 0.0)
+    share = max(full, 1e-9)
+    sharp = min(max(step / share / _SHARP, 0.0), 1.0)
+    closed = min(max((1.0 - abs(border / share)) / _OPEN, 0.0), 1.0)
+    return alike * sharp * closed
+
+
+def _square(colors: np.ndarray) -> np.ndarray:
+    """Sum of the squares of the channels, shape [N] of [N, 3]."""
+    squares: np.ndarray = (colors * colors).sum(axis=1)
+    return squares
+
+
+__all__ = ["BorderSweep"]

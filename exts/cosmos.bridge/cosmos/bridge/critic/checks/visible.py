@@ -1,0 +1,123 @@
+"""Can what the labels call visible be seen, or does haze hide it that nobody asked for?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Optional
+
+import cv2
+import numpy as np
+
+from cosmos.bridge.critic.checks.prompt import understood
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk, Truth, highest, steepness
+from cosmos.bridge.types import TransferResult
+from cosmos.bridge.types.look import haze_extinction
+
+_AROUND = (5, 5)
+"""Window whose brightness an edge is held against [px]."""
+_FLOOR = 10.0
+"""Added to that: contrast of what is nearly black is noise [levels]."""
+_ROWS = 2
+"""One row of the picture in so many is looked at."""
+_CLEAREST = 0.3
+"""Where haze that was asked for lets less through than this, nobody can say how much a thing should show."""
+
+
+class VisibleSweep:
+    """Holds the contrast that each thing shows in the result against that of the source.
+
+    Contrast is Weber's and Koschmieder's (1924), by which visibility is defined: the step of an edge over the
+    brightness around it, at the pixels of a thing where the source has one. Light and shadow change steps and
+    brightness alike; haze takes from the step what it does not let through, and adds its own light to the brightness.
+    So haze that lets through ``t`` leaves about ``t`` squared, and that much may be missing where the prompt was
+    understood to ask for it, by true depth.
+    """
+
+    family = "visible"
+
+    def __init__(
+        self, result: TransferResult, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits
+    ) -> None:
+        asked = understood(result)
+        self._extinction: Optional[float] = None
+        if asked is not None:
+            amounts = {name: min(max(asked[name], 0.0), 1.0) for name in ("fog", "rain", "snow", "dust")}
+            self._extinction = sum(haze_extinction(**amounts))
+        self._truth, self._thresholds, self._limits = truth, thresholds, limits
+        self._ids = np.array([thing.id for thing in truth.things], np.int64)
+        self._rows: list[np.ndarray] = []
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in."""
+        if chunk.thing is None:
+            return
+        for number in chunk.frames:
+            row = number - chunk.first + chunk.halo
+            thing = chunk.thing[row, ::_ROWS]
+            source, result = (steepness(field[row, ::_ROWS]) for field in chunk.gradients)
+            y, x = np.nonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
+            levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[_ROWS * y, x]
+                      for video in (chunk.source, chunk.result)]  # fmt: skip
+            weber = source[y, x] / (levels[0] + _FLOOR)
+            through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[_ROWS * y, x])
+            columns = (
+                np.ones(len(y)), weber, weber * through**2, result[y, x] / (levels[1] + _FLOOR), levels[1], through
+            )  # fmt: skip
+            sums = np.stack([np.bincount(thing[y, x], np.broadcast_to(column, len(y)), len(self._ids))
+                             for column in columns])  # fmt: skip
+            area = np.bincount(thing.ravel(), minlength=len(self._ids))
+            seen = _ROWS * sums[0] >= self._limits.min_sites
+            seen = np.flatnonzero(seen & (_ROWS * area >= self._limits.min_area))
+            means = sums[1:, seen] / sums[0, seen]
+            self._rows.append(np.concatenate([np.full((1, len(seen)), number), seen[None], means]))
+
+    def _through(self, depth: Optional[np.ndarray]) -> np.ndarray:
+        """Share of the light that the haze which was asked for lets through; 1 without depth."""
+        if depth is None or self._extinction is None:
+            return np.ones(1)
+        known = np.where(np.isfinite(depth) & (depth > 0.0), depth, 0.0)
+        share: np.ndarray = np.exp(-self._extinction * known)
+        return share
+
+    def conclude(self) -> Outcome:
+        """Hold what each thing shows, in the median of its frames, against the bar."""
+        bar = self._thresholds["instance_shown"]
+        rows = np.concatenate(self._rows, axis=1) if self._rows else np.zeros((7, 0))
+        rows = rows[:, rows[5] >= self._limits.dark_level]
+        if not rows.shape[1]:
+            text = (
+                "What haze hides was not looked for: no instance ids, or the result is dark, or no thing is distinct."
+            )
+            return Outcome(findings=(unchecked("instance_shown", text),))
+        frame, owner = rows[:2].astype(np.int64)
+        left = rows[4] / rows[2]
+        scores = ScoreRows.of(bar, "instance_shown", frame, self._ids[owner], left)
+        if self._extinction is None:
+            text = (
+                "Whether haze hides what nobody asked it to hide could not be checked: the backend does not record "
+                "which conditions it understood."
+            )
+            return Outcome(findings=(unchecked("instance_shown", text),), scores=(scores,))
+        share, clear = rows[4] / rows[3], rows[6] >= _CLEAREST
+        worst, findings = 1.0, []
+        for thing in np.unique(owner).tolist():
+            mine = np.flatnonzero((owner == thing) & clear)
+            if not len(mine):
+                continue
+            value = float(np.median(share[mine]))
+            worst = min(worst, value)
+            if not bar.passes(value):
+                frames = frame[mine][share[mine] < bar.value].tolist()
+                text = (
+                    f"{self._truth.name(thing)} is hidden in {len(frames)} frames ({spans(frames)}): it keeps "
+                    f"{float(np.median(left[mine])):.2f} of its contrast, where the haze that was asked for would "
+                    f"leave {float(np.median(rows[3, mine] / rows[2, mine])):.2f}."
+                )
+                findings.append(bar.finding("instance_shown", text, value, frames, self._truth.things[thing]))
+        found = measured(self._thresholds, "instance_shown", worst)
+        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
+
+
+__all__ = ["VisibleSweep"]
