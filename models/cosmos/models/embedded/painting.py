@@ -238,14 +238,22 @@ class StyledPainter:
         x = self._start + self._picture(rgb) + self._fallen(falls)
         for kind in config.controls:
             if kind in frame.controls:
-                weight = self._coarse_map(frame.weights[kind][..., None], size)
-                x += self._branches[kind](self._coarse_map(frame.controls[kind], size)) * weight
+                said = self._branches[kind](self._coarse_map(frame.controls[kind], size))
+                self._add(x, said, frame.weights[kind])
         depth = frame.weights.get("depth")
         if depth is not None:
-            x += self._hints(hints) * self._coarse_map(_present(depth)[..., None], size)
+            self._add(x, self._hints(hints), _present(depth))
         if frame.maps is not None:
             x += self._light(maps)
         return x
+
+    def _add(self, x: Tensor, said: Tensor, weight: Tensor) -> None:
+        """Add what a branch says to ``x`` [1, C, h, w], as loudly as its weight map [H, W]."""
+        least, most = (float(bound) for bound in weight.aminmax())
+        if least == most:  # mostly: a number costs less than a map
+            x.add_(said, alpha=least)
+        else:
+            x.add_(said.mul_(self._coarse_map(weight[..., None], (x.shape[2], x.shape[3]))))
 
     def _coarse_map(self, picture: Tensor, size: tuple[int, int]) -> Tensor:
         """Average a picture or map down to the trunk's size, shape [1, C, h, w]."""
@@ -371,8 +379,8 @@ def _pictured(rows: Tensor) -> Tensor:
 
 def _level(x: Tensor) -> Tensor:
     """Divide each pixel's channels by their root mean square, as the net does."""
-    square = (x * x).mean(dim=1, keepdim=True)
-    return x * square.add_(1e-4).rsqrt_()
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)  # in one pass, where squares and their mean take three
+    return x * length.square_().mul_(1.0 / x.shape[1]).add_(1e-4).rsqrt_()
 
 
 def _averaged(picture: Tensor, ratio: int) -> Tensor:
