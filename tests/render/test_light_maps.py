@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
 
+from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.types import Camera, Look
 from cosmos.bridge.types.probe import FALLING_FIRST, FALLING_RATIO, FALLING_SHAPE
@@ -66,13 +67,14 @@ def draw(stage, device, look):
     frame = renderer.render(camera(), 0.0)
     depth, ids = frame.depth.numpy().copy(), frame.instance_ids.numpy().copy()
     names = {i: item.prim_path for i, item in frame.instances.items()}
-    maps = renderer.light(camera(), 0.0, look)
-    maps = {
-        name: getattr(maps, name).numpy().astype(int).copy()
-        for name in ("relit", "white", "mirror", "air", "open", "falling")
-    }
+    maps = {name: values.astype(int) for name, values in kept(renderer.light(camera(), 0.0, look)).items()}
     ground = np.isin(ids, [i for i, path in names.items() if path.endswith("Ground")])
     return renderer, depth, ground, maps
+
+
+def kept(maps):
+    """A copy of light maps."""
+    return {name: getattr(maps, name).numpy().copy() for name in ("relit", "white", "mirror", "air", "open", "falling")}
 
 
 def inner(mask):
@@ -220,3 +222,25 @@ def test_light_on_a_small_thing_holds_still(device):
     renderer.close()
     assert 30.0 < np.mean(levels) < 220.0
     assert np.ptp(levels) < 0.12 * np.mean(levels), np.round(levels, 1)
+
+
+def test_what_a_frame_saw_is_used_for_its_light_until_something_moves(yard, device, monkeypatch):
+    """Light maps are those of a renderer that drew nothing before, though what is seen is found once."""
+    block = UsdGeom.Xformable(yard.GetPrimAtPath("/World/Block")).AddTranslateOp(opSuffix="slide")
+    for time, x in ((0.0, 0.0), (1.0, 1.0)):
+        block.Set(Gf.Vec3d(x, 0.0, 0.0), time)
+    yard.SetStartTimeCode(0.0)
+    yard.SetEndTimeCode(1.0)
+    look = Look(detail=0.0, vignette=0.0, sun_elevation=30.0, rain=0.5)
+    fresh, used = Renderer(yard, device=device, threads=1), Renderer(yard, device=device, threads=1)
+    wanted = [kept(fresh.light(camera(), time, look)) for time in (0.0, 1.0)]
+    for time in (0.0, 1.0):
+        used.render(camera(), time)
+    found, sizes = Visibility.find, []
+    monkeypatch.setattr(Visibility, "find", lambda own, view, *out: (sizes.append(view.width), found(own, view, *out)))
+    for time in (0.0, 1.0):
+        for name, values in kept(used.light(camera(), time, look)).items():
+            np.testing.assert_array_equal(values, wanted[int(time)][name], err_msg=name)
+    assert sizes == [2 * SIZE[1]] * 2  # only the finer samples of edges
+    used.light(camera(height=2.0), 0.0, look)
+    assert sizes[2:] == [SIZE[1], 2 * SIZE[1]]  # seen from elsewhere

@@ -189,6 +189,8 @@ class Renderer:
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
+        if rgb and look is None:  # such a frame's light may be asked for
+            self._targets.remember(camera, pose, target.seen)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
         if painter is not None:
             metered = self._meter(camera, time_code, exposure_of)
@@ -242,8 +244,9 @@ class Renderer:
         camera = self._camera_of(camera, time_code, size)
         pose, painter = self._pose(time_code), self._painter
         seen, maps = self._targets.maps(camera)
-        self._world.place(pose)
-        self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
+        self._world.place(pose, rays=True)
+        if not self._targets.recall(camera, pose, seen):
+            self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
         painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps)
         return maps
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import warp as wp
 
+from cosmos.bridge.render.scene import Pose
 from cosmos.bridge.types import BUFFERS, Camera, LightMaps
 from cosmos.bridge.types.probe import FALLING_SHAPE
 
@@ -15,6 +18,8 @@ _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
 _MAPS = {"relit": 3, "white": 3, "mirror": 3, "air": 4}
 _Seen = tuple[wp.array, wp.array]
 """Triangles and depths at pixel centres."""
+_SIGHT_BYTES = 1 << 25
+"""Most memory for what frames saw: some hundred small pictures, a few large ones."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -36,6 +41,8 @@ class Targets:
         self._device = device
         self._frames: dict[tuple[int, int, int], Target] = {}
         self._maps: dict[tuple[int, int], tuple[_Seen, LightMaps]] = {}
+        self._sights: dict[bytes, _Seen] = {}
+        self._sight_bytes = 0
 
     def frame(self, camera: Camera, slot: int) -> Target:
         """Return the memory of a frame; frames of different slots live side by side."""
@@ -57,16 +64,48 @@ class Targets:
             self._maps[size] = (self._seen(size), LightMaps(**maps))
         return self._maps[size]
 
+    def remember(self, camera: Camera, pose: Pose, seen: _Seen) -> None:
+        """Keep what a camera sees of a pose, for light maps of it; the oldest are forgotten."""
+        key, size = _sight_of(camera, pose), 8 * camera.height * camera.width
+        if size > _SIGHT_BYTES or key in self._sights:
+            return
+        self._sight_bytes += size
+        while self._sight_bytes > _SIGHT_BYTES:
+            self._sight_bytes -= 8 * self._sights.pop(next(iter(self._sights)))[0].size
+        self._sights[key] = (wp.clone(seen[0]), wp.clone(seen[1]))
+
+    def recall(self, camera: Camera, pose: Pose, seen: _Seen) -> bool:
+        """Fill ``seen`` with what was remembered of a camera and a pose; return whether anything was."""
+        kept = self._sights.get(_sight_of(camera, pose))
+        if kept is None:
+            return False
+        for source, target in zip(kept, seen, strict=True):
+            wp.copy(target, source)
+        return True
+
     def clear(self) -> None:
         """Let go of everything."""
         self._frames.clear()
         self._maps.clear()
+        self._sights.clear()
+        self._sight_bytes = 0
 
     def _seen(self, size: tuple[int, int]) -> _Seen:
         return self._empty(size, wp.int32), self._empty(size, wp.float32)
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> wp.array:
         return wp.empty(shape, dtype=dtype, device=self._device)
+
+
+def _sight_of(camera: Camera, pose: Pose) -> bytes:
+    """Return what decides what a camera sees of a pose: where all is, and how the camera looks at it."""
+    told = hashlib.sha256(repr((camera.height, camera.width, camera.near, camera.far, camera.lens)).encode())
+    for array in (camera.intrinsics, camera.cam_to_world, pose.local_to_world, pose.visible):
+        told.update(np.asarray(array).tobytes())
+    for mesh, points in pose.points.items():
+        told.update(str(mesh).encode())
+        told.update(np.asarray(points).tobytes())
+    return told.digest()
 
 
 __all__ = ["Target", "Targets"]
