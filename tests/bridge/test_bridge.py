@@ -197,7 +197,7 @@ def test_an_ignored_prompt_is_urged(config, make_bridge):
     requests, remedies = tried(config, make_bridge, scripted("prompt"))
     asked = [(request.guidance, request.num_steps) for request in requests]
     assert asked == [(None, None), (2.0, 2), (4.0, 4)]
-    assert remedies[1] == "scripted rejected it. The guidance from 1 to 2 and steps from 1 to 2 rises."
+    assert remedies[1] == "scripted rejected it. Guidance rises from 1 to 2 and the steps rise from 1 to 2."
 
 
 def test_what_no_setting_helps_gets_another_seed(config, make_bridge):

@@ -90,6 +90,22 @@ def test_wrong_asks_are_one_sentence(run):
     assert main(["explain", str(run), "clip_0000/x"]) == 2
 
 
+def test_the_list_tells_what_each_attempt_changed_and_what_comes_next(run, capsys):
+    assert main(["quarantine", "list", str(run)]) == 0
+    said = capsys.readouterr()
+    assert "clip_0000  2 attempts  It rains." in said.out and "1 clip rejected" in said.out
+    second = next(line for line in said.out.splitlines() if "attempt2" in line)
+    assert "score 0.30" in second and "the seed changes to" in second
+    assert f"cosmos-bridge explain {run} clip_0000" in said.err
+    assert f"cosmos-bridge quarantine retry {run}" in said.err
+
+
+def test_explain_says_a_finding_once(run, capsys):
+    assert main(["explain", str(run), "clip_0000/1"]) == 0
+    body = capsys.readouterr().out.split("\n", 1)[1]
+    assert body.count("It rains.") == 1
+
+
 def test_explain_tells_findings_numbers_and_what_changed(run, capsys):
     assert main(["explain", str(run), "clip_0000"]) == 0
     out = capsys.readouterr().out

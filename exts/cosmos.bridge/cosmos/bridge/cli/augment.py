@@ -171,6 +171,8 @@ def print_summary(summary: RunSummary, *, as_json: bool) -> None:
     for label, path in (("report", summary.report), ("stage", summary.stage), ("manifest", summary.manifest)):
         if path is not None:
             emit(f"{label:9} {path}")
+    if summary.rejected:
+        log(f"Why clips were rejected, and what to do: cosmos-bridge quarantine list {summary.out}")
     if summary.remaining:
         log(f"Finish the rest with: cosmos-bridge resume {summary.out}")
 

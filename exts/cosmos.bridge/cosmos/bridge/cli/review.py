@@ -64,7 +64,8 @@ def judge(args: argparse.Namespace) -> int:
     if args.json:
         emit_json({"critic": config.critic, "changed": changed, "verdicts": rows})
     else:
-        emit(f"{len(rows)} attempts judged, {changed} verdicts differ from the run's")
+        differ = f"{_count(changed, 'verdict')} differ{'s' if changed == 1 else ''} from the run's"
+        emit(f"{_count(len(rows), 'attempt')} judged, {differ}")
     return EXIT_PARTIAL if changed else EXIT_OK
 
 
@@ -108,10 +109,11 @@ def _tell_attempt(entry: dict[str, Any], record: dict[str, Any]) -> None:
     verdict = record["verdict"]
     outcome = f"{_word(entry['accepted'])}, score {verdict['score']:.2f} by {verdict['critic']}"
     emit(f"\nattempt {entry['attempt']}: {outcome}")
+    told = [finding["text"] for finding in verdict["findings"]]
     for label, text in (
         ("changed", record.get("remedy", "")),
         ("released", (record.get("released") or {}).get("why", "")),
-        ("because", verdict["rationale"]),
+        ("because", "" if any(map(verdict["rationale"].startswith, told)) else verdict["rationale"]),
         ("folder", entry["folder"]),
     ):
         if text:
@@ -160,10 +162,13 @@ def _list(args: argparse.Namespace) -> int:
         emit_json({"clips": [{"name": c.name, "reason": c.reason, "attempts": list(c.attempts)} for c in clips]})
         return EXIT_OK
     for clip in clips:
-        emit(f"{clip.name}  {len(clip.attempts)} attempts  {clip.reason}")
+        emit(f"{clip.name}  {_count(len(clip.attempts), 'attempt')}  {clip.reason}")
         for entry in clip.attempts:
-            emit(f"  {entry['folder']}  score {entry['score']:.2f}")
-    emit(f"{len(clips)} clips rejected")
+            emit(f"  {entry['folder']}  score {entry['score']:.2f}  {entry.get('remedy', '')}".rstrip())
+    emit(f"{_count(len(clips), 'clip')} rejected")
+    if clips:
+        log(f"See why with: cosmos-bridge explain {shlex.quote(args.out)} {clips[0].name}")
+        log(f"Try again with: cosmos-bridge quarantine retry {shlex.quote(args.out)}")
     return EXIT_OK
 
 
@@ -194,6 +199,10 @@ def _item(text: str) -> tuple[str, Optional[int]]:
     if slash and not number.isdigit():
         raise ConfigError(f"ITEM is a clip, or a clip and an attempt, e.g. clip_0003/2, got {text!r}.")
     return name, int(number) if slash else None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _word(accepted: bool) -> str:

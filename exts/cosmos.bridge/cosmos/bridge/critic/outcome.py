@@ -131,7 +131,8 @@ def conclude(
     findings = [finding for outcome in outcomes for finding in outcome.findings]
     if not any(outcome.proof for outcome in outcomes) and not any(f.severity == "reject" for f in findings):
         text = (
-            "Nothing could be held against the labels (no visible boundary or usable buffer), so the clip is refused."
+            "Nothing could be held against the labels (no visible boundary or usable buffer), so the clip is refused; "
+            "look at something that is labelled, in light, and read ids and depth."
         )
         findings.append(unchecked("proof", text, severity="reject"))
 
@@ -156,7 +157,8 @@ def conclude(
     score = min((thresholds[m.check].quality(m.value) for m in deciding), default=0.0)
     if not accepted:
         score = min(score, 0.49)
-        more = f" ({len(rejecting) - 1} more rejecting findings)" if len(rejecting) > 1 else ""
+        others = len(rejecting) - 1
+        more = f" ({others} more rejecting finding{'s' if others > 1 else ''})" if others else ""
         rationale = f"{rejecting[0].text}{more}"
     else:
         skipped = sorted({finding.check for finding in findings if finding.kind == "unchecked"})

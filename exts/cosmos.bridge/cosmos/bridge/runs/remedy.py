@@ -157,13 +157,14 @@ def _urge_prompt(
         more = round(min(guidance * gain if guidance > 0.1 else 1.0, spec.most_guidance), 4)
         if more > guidance:
             changes["guidance"] = more
-            told.append(f"guidance from {guidance:g} to {more:g}")
+            told.append(f"guidance rises from {guidance:g} to {more:g}")
     steps = request.num_steps or spec.num_steps
     further = min(max(steps + 1, round(steps * gain)), spec.max_steps)
     if spec.steps_help and further > steps:
         changes["num_steps"] = further
-        told.append(f"steps from {steps} to {further}")
-    return (replace(request, **changes), f"The {' and '.join(told)} rises.") if changes else None
+        told.append(f"the steps rise from {steps} to {further}")
+    text = " and ".join(told)
+    return (replace(request, **changes), f"{text[0].upper()}{text[1:]}.") if changes else None
 
 
 def _overlap_more(

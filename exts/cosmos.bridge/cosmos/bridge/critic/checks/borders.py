@@ -91,7 +91,8 @@ class BorderSweep:
         normals = self._normals[number].numpy()  # type: ignore[index]
         here, there = lines.mean(normals, _STRIP), lines.mean(normals, _INNER)
         rim, inner = lines.at(_STRIP[1]), lines.at(_INNER[0])
-        face = (here * there).sum(axis=1) >= _TURN
+        cosine = (here * there).sum(axis=1)
+        face = (cosine >= _TURN) & np.isfinite(cosine)
         with np.errstate(invalid="ignore"):
             face &= np.abs(depth[inner] - depth[rim]) <= _LEVEL * depth[rim]
         if self._kept is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -142,7 +143,7 @@ class PromptSweep:
 
 
 def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
-    """Conditions that a backend read from the prompt; ``None`` where it records none of the kind.
+    """Conditions that a backend read from the prompt; ``None`` where it records none of the kind, or no numbers.
 
     ``asked`` is what the prompt says, ``conditions`` what guidance made of it.
     """
@@ -150,7 +151,8 @@ def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
     given: Any = effective.get("asked", effective.get("conditions"))
     if not isinstance(given, Mapping) or not all(isinstance(given.get(name), (int, float)) for name in _FIELDS):
         return None
-    return {name: float(given[name]) for name in _FIELDS}
+    numbers = {name: float(given[name]) for name in _FIELDS}
+    return numbers if all(map(math.isfinite, numbers.values())) else None
 
 
 def snowed(request: TransferRequest, result: TransferResult) -> Optional[np.ndarray]:

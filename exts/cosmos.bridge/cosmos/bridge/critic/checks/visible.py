@@ -101,13 +101,13 @@ class VisibleSweep:
             )
             return Outcome(findings=(unchecked("instance_shown", text),), scores=(scores,))
         share, clear = rows[4] / rows[3], rows[6] >= _CLEAREST
-        worst, findings = 1.0, []
+        values, findings = [], []
         for thing in np.unique(owner).tolist():
             mine = np.flatnonzero((owner == thing) & clear)
             if not len(mine):
                 continue
             value = float(np.median(share[mine]))
-            worst = min(worst, value)
+            values.append(value)
             if not bar.passes(value):
                 frames = frame[mine][share[mine] < bar.value].tolist()
                 text = (
@@ -116,7 +116,10 @@ class VisibleSweep:
                     f"leave {float(np.median(rows[3, mine] / rows[2, mine])):.2f}."
                 )
                 findings.append(bar.finding("instance_shown", text, value, frames, self._truth.things[thing]))
-        found = measured(self._thresholds, "instance_shown", worst)
+        if not values:
+            text = "What haze hides was not looked for: the haze that was asked for rightly hides all that is distinct."
+            return Outcome(findings=(unchecked("instance_shown", text),), scores=(scores,))
+        found = measured(self._thresholds, "instance_shown", min(values))
         return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
 
 
