@@ -32,7 +32,7 @@ _FRAME = (
 _PLACE = ("boundary_shift", "instance_kept")
 _SEEN = (*_PLACE, "instance_shown", "depth_order")
 SURE: Mapping[str, tuple[float, float]] = {
-    "instance_kept": (0.0, float("inf")),
+    "instance_kept": (3.0, float("inf")),
     "boundary_shift": (-0.99, -0.05),
     "edges_kept": (0.6, 1.0),
     "protected_color": (0.0, 10.0),

@@ -167,15 +167,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "place, of the source's own agreement; crowded outlines and weather reach 0.38 by chance.",
     ),
     "instance_kept": Threshold(
-        value=-0.31,
+        value=-0.6,
         better="higher",
-        best=0.4,
-        unit="",
+        best=6.0,
+        unit="nats",
         kind="label",
         severity="reject",
-        reason="Agreement of an instance's outline with the source's (1 the source's own, 0 chance), less half of what "
-        "the others of the clip reach and less what it agrees better elsewhere: fog, snow and night weaken "
-        "all of them, only what is gone or stands elsewhere loses its own; good clips reach -0.3 twice in a hundred.",
+        reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
+        "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
+        "weaken all of them, only what is gone or stands elsewhere loses its own; one good clip in 240 falls below.",
     ),
     "instance_shown": Threshold(
         value=0.12,
@@ -386,6 +386,8 @@ class Limits:
     """Smallest share of the picture of a thing that is judged by its outline."""
     min_piece: float = 0.75
     """Share of a thing that one piece must hold; what is seen in scraps has the outlines of what stands before it."""
+    one_piece: float = 0.8
+    """The same where colours are looked at, on average over the clip."""
     max_share: float = 0.2
     """Share of the picture from which on a thing is the scene itself: it cannot be gone, and fog may hide it while
     others show."""
@@ -395,12 +397,18 @@ class Limits:
     """... at least this share shows of something that is farther away."""
     min_roundness: float = 0.1
     """Boundaries straighter than this tell no displacement along themselves; 0 is a line, 0.5 a circle."""
-    min_relief: float = 0.1
-    """Share of a boundary at which depth must jump before its absence is a fault: snow may cover a flat marking."""
+    few_sites: int = 8
+    """Fewest visible boundary pixels of an instance that say something beside its colours [px]."""
+    min_sight: int = 60
+    """Fewest pixels of an instance that must speak by their colours [px]."""
+    max_snowed: float = 0.8
+    """Share of an instance under the snow that was asked for, from which on its absence proves nothing."""
+    clear_evidence: float = 2.0
+    """Evidence from which on an instance clearly shows, and tells what haze leaves of the others [nats]."""
+    part_evidence: float = 1.0
+    """What the evidence is raised by where some frames alone speak against an instance [nats]."""
     min_others: float = 0.4
     """Where even the others agree less with the source, a thing that does not proves nothing."""
-    elsewhere: float = 1.0
-    """Weight of a better place of an outline beside its weakness in place."""
     min_distinct: float = 0.3
     """Share of the source's own score that its place must explain; crowded outlines agree with anything."""
     chance_shift: float = 4.0

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.critic.checks.outlines import Outlines, conclude_outlines
+from cosmos.bridge.critic.checks.presence import Sight, Sights
 from cosmos.bridge.critic.outcome import Outcome, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest, steepness
@@ -39,6 +40,7 @@ class BoundarySweep:
     ) -> None:
         self._truth, self._thresholds, self._limits = truth, thresholds, limits
         self._kept, self._snowed = kept, snowed
+        self._sights = Sights(truth, limits, kept, snowed)
         self._outlines: list[Outlines] = []
         self._totals: list[Outlines] = []
 
@@ -48,6 +50,11 @@ class BoundarySweep:
         source, result = (field[new] for field in chunk.gradients)
         index = None if chunk.index is None else chunk.index[new]
         depth = None if chunk.depth is None else chunk.depth[new].numpy()
+        areas = (
+            None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things), self._limits.min_area)
+        )
+        if areas is not None:
+            self._sights.add(chunk, areas)
         sites, owners = self._sites(source, index, depth)
         gradient = source[tuple(sites.T)]
         magnitude = steepness(gradient)
@@ -58,9 +65,6 @@ class BoundarySweep:
             return
         normals = (gradient / magnitude[:, None]).astype(np.float32)
         weight = np.minimum(magnitude, 10.0 * self._limits.visible_gradient)
-        areas = (
-            None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things), self._limits.min_area)
-        )
         self._gather(chunk.first, sites, owners, normals, weight, depth, areas, source, result)
 
     def _gather(
@@ -105,7 +109,6 @@ class BoundarySweep:
             shown=total(shown),
             weight=total(weight * shown),
             found=total(weight * shown * (made >= 0.5 * there)),
-            relief=_relief(depth, sites, bounds),
             roundness=roundness,
             across=across,
             kept=share(self._kept),
@@ -180,13 +183,18 @@ class BoundarySweep:
         keep = rank % np.repeat(steps, counts) == 0
         return sites[keep], owners[keep]
 
+    def seen(self) -> tuple[Optional[Outlines], dict[int, Sight]]:
+        """Return what was seen of outlines, ``None`` where there were none, and of each thing in colours."""
+        return Outlines.join(self._outlines) if self._outlines else None, self._sights.all()
+
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
-        if not self._outlines:
+        outlines, sights = self.seen()
+        if outlines is None:
             text = "No boundary could be checked: the source shows none, or the result hides all of them in darkness."
             return Outcome(findings=(unchecked("edges_kept", text),))
-        outlines, totals = Outlines.join(self._outlines), Outlines.join(self._totals)
-        return conclude_outlines(outlines, totals, self._truth, self._thresholds, self._limits)
+        totals = Outlines.join(self._totals)
+        return conclude_outlines(outlines, totals, sights, self._truth, self._thresholds, self._limits)
 
 
 def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
@@ -273,27 +281,6 @@ def _depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -
     near = depth[tuple(sites.T)]
     inverse = np.where(np.isfinite(near) & (near > 0.0), 1.0 / np.maximum(near, 1e-6), 0.0)
     return 1.0 / np.maximum(np.add.reduceat(inverse.astype(np.float64), bounds[:-1]) / np.diff(bounds), 1e-9)
-
-
-def _relief(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Share of the sites of each segment at which depth jumps; NaN without depth.
-
-    The inverse of depth is linear over a plane, however steep, so a jump is where its second difference exceeds 2 %.
-    """
-    if depth is None:
-        return np.full(len(bounds) - 1, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = np.where(np.isfinite(depth) & (depth > 0.0), 1.0 / depth, np.float32(0.0))
-    frame, y, x = sites.T
-    here, bend = inverse[frame, y, x], np.zeros(len(sites), np.float32)
-    for dy, dx in ((1, 0), (0, 1)):
-        ends = [
-            inverse[frame, np.clip(y + s * dy, 0, depth.shape[1] - 1), np.clip(x + s * dx, 0, depth.shape[2] - 1)]
-            for s in (-1, 1)
-        ]
-        bend = np.maximum(bend, np.abs(ends[0] + ends[1] - 2.0 * here))
-    jumps = bend > 0.02 * np.maximum(here, 1.0e-6)
-    return np.add.reduceat(jumps, bounds[:-1], dtype=np.float64) / np.diff(bounds)
 
 
 def _roundness(normals: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

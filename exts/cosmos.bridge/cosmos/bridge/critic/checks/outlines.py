@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from cosmos.bridge.critic.checks.agreement import Agreement, agree
+from cosmos.bridge.critic.checks.kept import OutlineLead, conclude_kept
+from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Truth
@@ -41,8 +43,6 @@ class Outlines:
     """Weight of the sites shown."""
     found: np.ndarray
     """Weight of those that have an edge of the right direction in place."""
-    relief: np.ndarray
-    """Share of the outline at which depth jumps; NaN without depth."""
     roundness: np.ndarray
     """0 for a straight line, 0.5 for a circle."""
     across: np.ndarray
@@ -71,13 +71,19 @@ class Outlines:
 
 
 def conclude_outlines(
-    outlines: Outlines, totals: Outlines, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits
+    outlines: Outlines,
+    totals: Outlines,
+    sights: Mapping[int, Sight],
+    truth: Truth,
+    thresholds: Mapping[str, Threshold],
+    limits: Limits,
 ) -> Outcome:
     """Hold everything seen against the bars.
 
     Args:
         outlines: One row a frame and owner.
         totals: One row a frame: the scores of all owners together.
+        sights: What was seen of each thing in colours.
         truth: The instances of the clip.
         thresholds: The bars.
         limits: How to measure.
@@ -86,7 +92,8 @@ def conclude_outlines(
     outcomes = [judge.edges(outlines), judge.frames_moved(totals)]
     if truth.things:
         judged = outlines.take(_judged(outlines, truth, limits))
-        outcomes += [judge.moved(judged), judge.vanished(judged), judge.left_out(outlines, judged)]
+        kept = conclude_kept(sights, leads_of(outlines, truth, limits), truth, thresholds, limits)
+        outcomes += [judge.moved(judged), kept, judge.left_out(judged, kept)]
     else:
         text = "Instances could not be checked one by one: the source gives no instance ids."
         outcomes.append(Outcome(findings=(unchecked("boundary_shift", text),)))
@@ -168,7 +175,7 @@ class _Judge:
         outlines = self._distinct(outlines)
         if not len(outlines.frame):
             return Outcome()
-        row = self._agree(outlines)
+        row = _agree(outlines, self._limits)
         scores = self._rows("boundary_shift", outlines, row.margin)
         worst, findings = -1.0, []
         for owner in np.unique(outlines.owner).tolist():
@@ -189,7 +196,7 @@ class _Judge:
     def _displaced(self, outlines: Outlines, row: Agreement, mine: np.ndarray) -> tuple[float, float, np.ndarray]:
         """Margin, shift [px] and rows of an instance's displacement: over the clip, or a run of frames that agree."""
         bar, limits = self._thresholds["boundary_shift"], self._limits
-        whole = self._agree_sum(outlines, mine)
+        whole = _agree_sum(outlines, mine, self._limits)
         off = mine[row.margin[mine] > bar.value]
         if len(off):
             off = off[
@@ -198,92 +205,25 @@ class _Judge:
         best = float(whole.margin[0]), float(np.hypot(*whole.shift[0])), off if len(off) else mine
         off = _longest_run(off, outlines.frame)
         if len(off) >= max(min(2, len(mine)), limits.run_share * len(mine)):
-            part = self._agree_sum(outlines, off)
+            part = _agree_sum(outlines, off, self._limits)
             worst_of = (len(off) < len(mine)) + (2 * len(off) < len(mine))
             margin = float(part.margin[0]) - limits.part_margin * worst_of
             if margin > best[0]:
                 best = margin, float(np.hypot(*part.shift[0])), off
         return best
 
-    def vanished(self, outlines: Outlines) -> Outcome:
-        """Whether an instance lost its outline while the others kept theirs."""
-        bar = self._thresholds["instance_kept"]
-        flat = (outlines.relief < self._limits.min_relief) | (outlines.snowed * (1.0 - outlines.kept) > 0.5)
-        outlines = outlines.take(np.flatnonzero(~flat & (outlines.share < self._limits.max_share)))
-        outlines = self._distinct(outlines)
-        owners = np.unique(outlines.owner)
-        if len(owners) < 2:
-            text = "Vanished instances could not be looked for: fewer than two show an outline of their own."
-            return Outcome(findings=(unchecked("instance_kept", text),))
-        row = self._agree(outlines)
-        presence = {owner: self._presence(outlines, np.flatnonzero(outlines.owner == owner))
-                    for owner in owners.tolist()}  # fmt: skip
-        free = {owner: found[0] for owner, found in presence.items()
-                if outlines.kept[outlines.owner == owner].mean() < 0.5}  # fmt: skip
-        others = {owner: [found for other, found in free.items() if other != owner] for owner in presence}
-        expected = {owner: 0.5 * float(np.median(found)) if found else 0.0 for owner, found in others.items()}
-        told = [owner for owner in owners.tolist() if 2.0 * expected[owner] >= self._limits.min_others]
-        if not told:
-            text = "Vanished instances could not be looked for: hardly any outline of the source shows in the result."
-            return Outcome(findings=(unchecked("instance_kept", text),))
-        lead = row.presence - np.array([expected[owner] for owner in outlines.owner.tolist()])
-        sure = np.flatnonzero(np.isin(outlines.owner, told))
-        scores = self._rows("instance_kept", outlines.take(sure), lead[sure])
-        worst, findings = 1.0, []
-        for owner in told:
-            mine = np.flatnonzero(outlines.owner == owner)
-            value, gone = self._missing(outlines, lead, mine, presence[owner], expected[owner])
-            worst = min(worst, value)
-            if not bar.passes(value):
-                frames = outlines.frame[gone].tolist()
-                text = (
-                    f"{self._truth.name(owner)} is not where its label says in {len(gone)} of {len(mine)} frames "
-                    f"({spans(frames)}): its outline agrees by {presence[owner][0]:.2f} with the source's in place, "
-                    f"that of others by {2.0 * expected[owner]:.2f}{self._elsewhere(*presence[owner][1:])}."
-                )
-                findings.append(bar.finding("instance_kept", text, value, frames, self._truth.things[owner]))
-        found = measured(self._thresholds, "instance_kept", worst)
-        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,), proof=True)
-
-    def _presence(self, outlines: Outlines, rows: np.ndarray) -> tuple[float, float, float]:
-        """Agreement of some rows in place, how much better elsewhere (0 for straight ones), and how far away [px]."""
-        found = self._agree_sum(outlines, rows)
-        told = outlines.roundness[rows].mean() >= self._limits.min_roundness
-        better = max(float(found.margin[0]), 0.0) * told
-        return float(found.presence[0]), better, float(np.hypot(*found.shift[0]))
-
-    @staticmethod
-    def _elsewhere(better: float, away: float) -> str:
-        return f", and better by {better:.2f} {away:.1f} px away" if better > 0.0 else ""
-
-    def _missing(
-        self,
-        outlines: Outlines,
-        lead: np.ndarray,
-        mine: np.ndarray,
-        presence: tuple[float, float, float],
-        expected: float,
-    ) -> tuple[float, np.ndarray]:
-        """Lead over what is expected and rows where one instance is missing: over the clip, or where it shows least."""
-        bar, limits = self._thresholds["instance_kept"], self._limits
-        gone = mine[lead[mine] < bar.value]
-        value, rows = presence[0] - expected - limits.elsewhere * presence[1], gone if len(gone) else mine
-        if max(min(2, len(mine)), limits.gone_share * len(mine)) <= len(gone) < len(mine):
-            least, better, _ = self._presence(outlines, gone)
-            value = min(value, least - expected - limits.elsewhere * better + 2.0 * limits.part_margin)
-        return value, rows
-
-    def left_out(self, outlines: Outlines, judged: Outlines) -> Outcome:
-        """Name the instances that no frame shows well enough to judge."""
+    def left_out(self, judged: Outlines, kept: Outcome) -> Outcome:
+        """Name the things that no frame shows well enough to judge, by their outline or by their colours."""
         known = {i for i, instance in enumerate(self._truth.things) if instance.id != 0}
-        named = sorted(known - set(judged.owner.tolist()))
+        told = {int(instance) for rows in kept.scores for instance in rows.instance[:1]}
+        told = {i for i in known if self._truth.things[i].id in told}
+        named = sorted(known - set(judged.owner.tolist()) - told)
         if not named:
             return Outcome()
         names = ", ".join(self._truth.name(owner) for owner in named[:5]) + (", ..." if len(named) > 5 else "")
         text = (
-            f"{len(named)} of {len(known)} things could not be judged one by one, each with fewer than "
-            f"{self._limits.min_sites} visible boundary pixels, too small, seen in scraps or hidden by the result: "
-            f"{names}."
+            f"{len(named)} of {len(known)} things could not be judged one by one, each too small, seen in scraps, "
+            f"without {self._limits.min_sites} visible boundary pixels, under snow or hidden by the result: {names}."
         )
         return Outcome(findings=(unchecked("instances", text),))
 
@@ -292,30 +232,68 @@ class _Judge:
         keep = [
             mine
             for mine in (np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist())
-            if self._agree_sum(outlines, mine).distinct[0] >= self._limits.min_distinct
+            if _agree_sum(outlines, mine, self._limits).distinct[0] >= self._limits.min_distinct
         ]
         return outlines.take(np.sort(np.concatenate(keep))) if keep else outlines.take(np.zeros(0, np.int64))
-
-    def _agree(self, outlines: Outlines) -> Agreement:
-        limits = self._limits
-        return agree(
-            outlines.source, outlines.result, limits=limits, near=IN_PLACE, away=limits.instance_away,
-            across=outlines.across * (outlines.roundness < limits.min_roundness)[:, None],
-        )  # fmt: skip
-
-    def _agree_sum(self, outlines: Outlines, rows: np.ndarray) -> Agreement:
-        """Agreement of some rows taken together."""
-        limits = self._limits
-        source, result = (scores[rows].sum(axis=0, keepdims=True) for scores in (outlines.source, outlines.result))
-        straight = outlines.roundness[rows].mean() < limits.min_roundness
-        x, y = outlines.across[rows].T
-        turn = 0.5 * np.arctan2((2.0 * x * y).sum(), (x * x - y * y).sum())
-        across = np.array([[np.cos(turn), np.sin(turn)]]) * straight
-        return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away, across=across)
 
     def _rows(self, check: str, outlines: Outlines, values: np.ndarray) -> ScoreRows:
         ids = np.array([self._truth.things[owner].id for owner in outlines.owner.tolist()], np.int64)
         return ScoreRows.of(self._thresholds[check], check, outlines.frame, ids, values)
+
+
+def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, OutlineLead]:
+    """What the outline of each thing says of its being there, against those of the others; empty if they say little.
+
+    Straight outlines tell nothing of elsewhere, and those on which snow was asked to lie nothing at all.
+    """
+    rows = {owner: np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist()}
+    rows = {owner: mine for owner, mine in rows.items() if _speaks(outlines, mine, truth, limits)}
+    whole = {owner: _agree_sum(outlines, mine, limits) for owner, mine in rows.items()}
+    free = {owner: float(whole[owner].presence[0]) for owner, mine in rows.items()
+            if outlines.kept[mine].mean() < 0.5 and outlines.sites[mine].mean() >= limits.min_sites}  # fmt: skip
+    found = {}
+    for owner, mine in rows.items():
+        others = [presence for other, presence in free.items() if other != owner]
+        expected = float(np.median(others)) if others else 0.0
+        if expected < limits.min_others:
+            continue
+        told = outlines.roundness[mine].mean() >= limits.min_roundness
+        less = 0.5 * expected + max(float(whole[owner].margin[0]), 0.0) * told
+        found[owner] = OutlineLead(
+            frames=outlines.frame[mine],
+            leads=_agree(outlines.take(mine), limits).presence - less,
+            lead=float(whole[owner].presence[0]) - less,
+            agreement=float(whole[owner].presence[0]),
+            expected=expected,
+            sites=float(outlines.sites[mine].mean()),
+        )
+    return found
+
+
+def _speaks(outlines: Outlines, mine: np.ndarray, truth: Truth, limits: Limits) -> bool:
+    """Whether some rows are of one thing, seen in one piece, with a few outline pixels and no snow upon them."""
+    area = outlines.area[mine].mean()
+    large = outlines.sites[mine].mean() >= limits.few_sites and outlines.share[mine].mean() < limits.max_share
+    snowed = (outlines.snowed * (1.0 - outlines.kept))[mine].mean() > 0.5
+    whole = not np.isfinite(area) or outlines.piece[mine].mean() >= limits.min_piece * area
+    return bool(truth.things[outlines.owner[mine[0]]].id != 0 and large and whole and not snowed)
+
+
+def _agree(outlines: Outlines, limits: Limits) -> Agreement:
+    return agree(
+        outlines.source, outlines.result, limits=limits, near=IN_PLACE, away=limits.instance_away,
+        across=outlines.across * (outlines.roundness < limits.min_roundness)[:, None],
+    )  # fmt: skip
+
+
+def _agree_sum(outlines: Outlines, rows: np.ndarray, limits: Limits) -> Agreement:
+    """Agreement of some rows taken together."""
+    source, result = (scores[rows].sum(axis=0, keepdims=True) for scores in (outlines.source, outlines.result))
+    straight = outlines.roundness[rows].mean() < limits.min_roundness
+    x, y = outlines.across[rows].T
+    turn = 0.5 * np.arctan2((2.0 * x * y).sum(), (x * x - y * y).sum())
+    across = np.array([[np.cos(turn), np.sin(turn)]]) * straight
+    return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away, across=across)
 
 
 def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -324,4 +302,4 @@ def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return max(runs, key=len)
 
 
-__all__ = ["Outlines", "conclude_outlines"]
+__all__ = ["Outlines", "conclude_outlines", "leads_of"]

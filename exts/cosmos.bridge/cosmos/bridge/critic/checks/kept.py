@@ -1,0 +1,164 @@
+"""Is each thing still where its label says? Outlines and colours, joined into one evidence a thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cosmos.bridge.critic.checks.presence import Sight
+from cosmos.bridge.critic.evidence import PRESENCE
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Truth
+
+_CHECK = "instance_kept"
+_FAINT = 0.3
+"""Added to gradients before their ratio is taken [levels/px]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OutlineLead:
+    """What the outline of one thing says of its being there."""
+
+    frames: np.ndarray
+    """Frames in which it was seen, int64, shape [K]."""
+    leads: np.ndarray
+    """Agreement in each, less half of the others' in the clip and less what it agrees better elsewhere, shape [K]."""
+    lead: float
+    """The same of all frames together."""
+    agreement: float
+    """Agreement alone: 1 is the source's own, 0 chance."""
+    expected: float
+    """Median of the others'."""
+    sites: float
+    """Visible outline pixels a frame [px]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Presence:
+    """What speaks for one thing being there; the features of the regression."""
+
+    structure: float
+    """Fisher's z of the correlation of its gradients with the source's."""
+    others: float
+    """Median of that of the other things whose light is free."""
+    outline: float
+    """Lead of its outline, by how many pixels tell it; 0 without."""
+
+    @property
+    def evidence(self) -> float:
+        """Log of the odds that it is there [nats]."""
+        parts = PRESENCE.structure * self.structure + PRESENCE.others * self.others + PRESENCE.outline * self.outline
+        return PRESENCE.base + parts
+
+
+def presences(sights: Mapping[int, Sight], leads: Mapping[int, OutlineLead], limits: Limits) -> dict[int, Presence]:
+    """Return the features of each thing that enough pixels speak of, and that snow was not asked to lie on."""
+    told = {
+        owner: float(np.arctanh(min(sight.explained, 0.97) ** 0.5))
+        for owner, sight in sights.items()
+        if sight.pixels >= limits.min_sight and sight.snowed * (1.0 - sight.kept) <= limits.max_snowed
+    }
+    free = {owner for owner in told if sights[owner].kept < 0.5}
+    found = {}
+    for owner, structure in told.items():
+        others = [told[other] for other in free if other != owner]
+        lead = leads.get(owner)
+        found[owner] = Presence(
+            structure=structure,
+            others=float(np.median(others)) if others else 0.0,
+            outline=0.0 if lead is None else _weighed(lead.lead, lead.sites),
+        )
+    return found
+
+
+def _weighed(lead: float, sites: float) -> float:
+    """Lead of an outline, the less the fewer pixels tell it."""
+    return min(max(lead, -1.5), 1.0) * sites / (sites + 20.0)
+
+
+def conclude_kept(
+    sights: Mapping[int, Sight],
+    leads: Mapping[int, OutlineLead],
+    truth: Truth,
+    thresholds: Mapping[str, Threshold],
+    limits: Limits,
+) -> Outcome:
+    """Hold the evidence of every thing that is seen well enough against the bar.
+
+    What snow was asked to lie on proves nothing, nor does what haze may hide, by what it leaves of the others.
+
+    Args:
+        sights: What was seen of each thing in colours.
+        leads: What the outlines say, of those that have one.
+        truth: The instances of the clip.
+        thresholds: The bars.
+        limits: How to measure.
+    """
+    bar = thresholds[_CHECK]
+    found = presences(sights, leads, limits)
+    told = [owner for owner in found if _ought(owner, sights, found, limits)]
+    if not told:
+        text = "Vanished instances could not be looked for: hardly any structure of the source shows in the result."
+        return Outcome(findings=(unchecked(_CHECK, text),))
+    worst, findings, rows = float("inf"), [], []
+    for owner in sorted(told):
+        sight, presence, lead = sights[owner], found[owner], leads.get(owner)
+        value, frames, values = _over_time(presence, lead, sight, bar, limits)
+        worst = min(worst, value)
+        rows.append(ScoreRows.of(bar, _CHECK, frames, truth.things[owner].id, values))
+        if bar.passes(value):
+            continue
+        gone = frames if rows[-1].passed.all() else frames[~rows[-1].passed]
+        text = (
+            f"{truth.name(owner)} is not where its label says in {len(gone)} of {len(frames)} frames "
+            f"({spans(gone.tolist())}): the source's structure explains {100.0 * sight.explained:.0f} % of what is "
+            f"seen there{_outline(lead)}; an evidence of {value:.1f} nats, at least {bar.value:.1f} are needed."
+        )
+        findings.append(bar.finding(_CHECK, text, value, gone.tolist(), truth.things[owner]))
+    value = measured(thresholds, _CHECK, worst)
+    return Outcome(measurements=(value,), findings=tuple(findings), scores=tuple(rows), proof=True)
+
+
+def _ought(owner: int, sights: Mapping[int, Sight], found: Mapping[int, Presence], limits: Limits) -> bool:
+    """Whether a thing ought to show: what is kept does, and what lies as near as haze leaves its edges visible.
+
+    The logarithm of the contrast (gradient over brightness) that haze leaves falls linearly with depth (Koschmieder
+    1924): a line through the others that clearly show, and through all contrast at no depth.
+    """
+    sight = sights[owner]
+    clear = [sights[other] for other, presence in found.items()
+             if other != owner and presence.evidence >= limits.clear_evidence and sights[other].kept < 0.5]  # fmt: skip
+    if sight.kept >= 0.5 or not clear:
+        return sight.kept >= 0.5
+    depth = np.array([0.0, *(other.depth for other in clear)])
+    left = np.array([0.0, *(np.log((other.result + _FAINT) / (other.source + _FAINT) / other.lit) for other in clear)])
+    off = depth - depth.mean()
+    slope = min(float(off @ (left - left.mean())) / max(float(off @ off), 1e-6), 0.0)
+    expected = float(left.mean()) + slope * (sight.depth - float(depth.mean()))
+    return float(np.exp(expected)) * sight.lit * sight.source >= limits.visible_gradient
+
+
+def _over_time(
+    presence: Presence, lead: OutlineLead | None, sight: Sight, bar: Threshold, limits: Limits
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Evidence over the clip, or where it is least in half of it; frames; and the evidence of each of these."""
+    if lead is None:
+        return presence.evidence, sight.frames, np.full(len(sight.frames), presence.evidence)
+    single = [replace(presence, outline=_weighed(float(value), lead.sites)).evidence for value in lead.leads]
+    values, value = np.array(single), presence.evidence
+    gone = values < bar.value
+    if max(min(2, len(gone)), limits.gone_share * len(gone)) <= gone.sum() < len(gone):
+        value = min(value, float(np.median(values[gone])) + limits.part_evidence)
+    return value, lead.frames, values
+
+
+def _outline(lead: OutlineLead | None) -> str:
+    if lead is None:
+        return ""
+    return f", its outline agrees by {lead.agreement:.2f} with the source's, that of others by {lead.expected:.2f}"
+
+
+__all__ = ["OutlineLead", "Presence", "conclude_kept", "presences"]

@@ -1,0 +1,190 @@
+"""How far the source's structure explains what the result shows on each thing, whatever its light and paint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+import cv2
+import numpy as np
+
+from cosmos.bridge.critic.thresholds import Limits
+from cosmos.bridge.critic.truth import Chunk, Truth, highest, lowest
+
+_NOISE = 0.05
+"""Square of a gradient that nobody sees, each channel [levels^2/px^2]."""
+_NEAR, _AROUND = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
+_FAR = np.float32(1e6)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sight:
+    """What was seen of one thing in the frames that were looked at."""
+
+    frames: np.ndarray
+    """Frames in which it was seen well enough, int64."""
+    explained: float
+    """Share of the result's gradients on the thing that one linear function of the source's explains, in [0, 1]."""
+    source: float
+    """Root mean square of the source's gradients on it [levels/px]."""
+    result: float
+    """That of the result's."""
+    lit: float
+    """Brightness of the result on it over that of the source."""
+    pixels: float
+    """Pixels that speak in a frame, on average [px of the view]."""
+    depth: float
+    """Median depth, on average [m]; 0 without depth."""
+    kept: float
+    """Share of them at which the request keeps the source's look."""
+    snowed: float
+    """Share of them that snow was asked to lie on."""
+
+
+class Sights:
+    """Adds up, in one frame of ``twin_step``, products of the gradients of source and result on every thing.
+
+    A gradient of the result is held against a linear function of those of the source's three channels, one function a
+    thing: light, haze, wear and another paint change that function, but where something else is seen there is none. A
+    pixel speaks where nothing nearer is within 2 px and the result is neither dark nor overexposed all around.
+
+    Args:
+        truth: The instances of the clip.
+        limits: How to measure.
+        kept: How much of the source's look the request keeps, float32 in [0, 1], shape [T, H, W].
+        snowed: Where snow was asked to lie, bool, shape [T, H, W].
+    """
+
+    def __init__(
+        self, truth: Truth, limits: Limits, kept: Optional[np.ndarray] = None, snowed: Optional[np.ndarray] = None
+    ) -> None:
+        count = len(truth.things)
+        self._limits, self._kept, self._snowed = limits, kept, snowed
+        self._things = np.array([thing.id != 0 for thing in truth.things], bool)
+        self._products = np.zeros((count, 6, 6))
+        self._pixels, self._frames = np.zeros(count), np.zeros(count)
+        self._sums, self._areas = np.zeros((5, count)), np.zeros((2, count))
+        self._seen: list[tuple[int, np.ndarray]] = []
+        self._first: Optional[int] = None
+
+    def add(self, chunk: Chunk, areas: np.ndarray) -> None:
+        """Take the new frames of a chunk in.
+
+        Args:
+            chunk: The frames, with things.
+            areas: Pixels of each thing and of its largest piece in each new frame, shape [2, N, count].
+        """
+        first = min(2, chunk.frames.stop - 1) if self._first is None else self._first
+        self._first = first
+        for row, number in enumerate(chunk.frames):
+            large = self._large(areas[0, row], chunk.thing[0].size)  # type: ignore[index]
+            self._seen.append((number, large))
+            self._areas += areas[:, row] * large
+            if number >= first and (number - first) % self._limits.twin_step == 0:
+                self._look(chunk, row + chunk.halo, number, large)
+
+    def _large(self, area: np.ndarray, size: int) -> np.ndarray:
+        """Tell which things are large enough in a frame, and not the scene itself, bool."""
+        limits = self._limits
+        least = max(limits.min_area, limits.min_share * size)
+        return np.asarray(self._things & (area >= least) & (area < limits.max_share * size))
+
+    def _look(self, chunk: Chunk, row: int, number: int, judged: np.ndarray) -> None:
+        """Add one frame."""
+        thing = chunk.thing[row]  # type: ignore[index]
+        scale = max(1, round(thing.shape[1] / self._limits.twin_width))
+        cut = (slice(scale // 2, None, scale),) * 2
+        thing = thing[cut]
+        source, result = (_reduced(video[row].numpy(), thing.shape) for video in (chunk.source, chunk.result))
+        depth = None if chunk.depth is None else _known(chunk.depth[row].numpy()[cut])
+        speaks = judged[thing] & ~_hidden(result, self._limits)
+        if depth is not None:
+            speaks &= cv2.erode(depth, _NEAR) >= 0.95 * depth
+        where = np.flatnonzero(speaks)
+        where = where[np.argsort(thing.reshape(-1)[where], kind="stable")]
+        if not len(where):
+            return
+        gradients = np.concatenate(
+            [_gradient(picture, axis).reshape(-1, 3)[where] for axis in (0, 1) for picture in (source, result)], axis=1
+        )
+        owners = thing.reshape(-1)[where]
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(where)], strict=True):
+            part = gradients[begin:end]
+            product = part.T @ part
+            self._products[owners[begin]] += product[:6, :6] + product[6:, 6:]
+        kept, snowed = (None if maps is None else maps[number][cut] for maps in (self._kept, self._snowed))
+        self._count(owners, starts, where, (depth, kept, snowed, source.mean(axis=-1), result.mean(axis=-1)))
+
+    def _count(
+        self, owners: np.ndarray, starts: np.ndarray, where: np.ndarray, maps: tuple[Optional[np.ndarray], ...]
+    ) -> None:
+        """Add how many pixels spoke of each thing, and the means of some maps over them."""
+        found, counts = owners[starts], np.diff(np.append(starts, len(owners)))
+        self._pixels[found] += counts
+        self._frames[found] += 1
+        for sums, values in zip(self._sums, maps, strict=True):
+            if values is not None:
+                sums[found] += np.add.reduceat(values.reshape(-1)[where], starts, dtype=np.float64) / counts
+
+    def all(self) -> dict[int, Sight]:
+        """Return what was seen of each thing that is seen in one piece."""
+        area, piece = self._areas
+        whole = (self._frames > 0) & (piece >= self._limits.one_piece * area)
+        return {owner: self._of(owner) for owner in np.flatnonzero(whole).tolist()}
+
+    def _of(self, owner: int) -> Sight:
+        frames, products, pixels = self._frames[owner], self._products[owner], self._pixels[owner]
+        source, result = (float(np.sqrt(np.trace(part) / pixels)) for part in (products[:3, :3], products[3:, 3:]))
+        depth, kept, snowed, before, after = (self._sums[:, owner] / frames).tolist()
+        return Sight(
+            frames=np.array([number for number, large in self._seen if large[owner]], np.int64),
+            explained=_explained(products, pixels),
+            source=source,
+            result=result,
+            lit=(after + 1.0) / (before + 1.0),
+            pixels=float(pixels / frames),
+            depth=depth,
+            kept=kept,
+            snowed=snowed,
+        )
+
+
+def _explained(products: np.ndarray, pixels: float) -> float:
+    """Share of the result's gradients that the best linear function of the source's explains (least squares, ridge).
+
+    Args:
+        products: Sums of products of gradients: three channels of the source, then three of the result, [6, 6].
+        pixels: Number of pixels in the sums.
+    """
+    ridge = _NOISE * max(pixels, 1.0)
+    shared = products[:3, 3:]
+    slopes = np.linalg.solve(products[:3, :3] + ridge * np.eye(3), shared)
+    return float(np.trace(shared.T @ slopes) / (np.trace(products[3:, 3:]) + 3.0 * ridge))
+
+
+def _reduced(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Average a picture down to a size, float32."""
+    if picture.shape[:2] != size:
+        picture = cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return picture.astype(np.float32)
+
+
+def _known(depth: np.ndarray) -> np.ndarray:
+    """Depth with what was not hit far away [m]."""
+    return np.where(np.isfinite(depth) & (depth > 0.0), depth, _FAR).astype(np.float32)
+
+
+def _hidden(result: np.ndarray, limits: Limits) -> np.ndarray:
+    """Whether the result is dark all around a pixel, or overexposed."""
+    dark = cv2.dilate(highest(result), _AROUND) < limits.dark_level
+    return np.asarray(dark | (cv2.erode(lowest(result), _AROUND) > limits.white_level))
+
+
+def _gradient(picture: np.ndarray, axis: int) -> np.ndarray:
+    """Gradient of each channel along one axis (Sobel 3 x 3 divided by 8) [levels/px]."""
+    steep: np.ndarray = cv2.Sobel(picture, cv2.CV_32F, 1 - axis, axis, scale=0.125)
+    return steep
+
+
+__all__ = ["Sight", "Sights"]
