@@ -118,8 +118,9 @@ def conclude_kept(
             f"seen there{_outline(lead)}; an evidence of {value:.1f} nats, at least {bar.value:.1f} are needed."
         )
         findings.append(bar.finding(_CHECK, text, value, gone.tolist(), truth.things[owner]))
-    value = measured(thresholds, _CHECK, worst)
-    return Outcome(measurements=(value,), findings=tuple(findings), scores=tuple(rows), proof=True)
+    return Outcome(
+        measurements=(measured(thresholds, _CHECK, worst),), findings=tuple(findings), scores=tuple(rows), proof=True
+    )
 
 
 def _ought(owner: int, sights: Mapping[int, Sight], found: Mapping[int, Presence], limits: Limits) -> bool:
