@@ -261,6 +261,8 @@ class StyledPainter:
         whole = (size[0] * self._coarse, size[1] * self._coarse)
         if whole == (height, width) and picture.dtype == torch.float32:
             return _averaged(picture, self._coarse).to(self._dtype)
+        if whole == (height, width) and picture.dtype == torch.uint8:
+            return _averaged(picture.float(), self._coarse).mul_(1.0 / 127.5).sub_(1.0).to(self._dtype)
         padded = torch.empty((*whole, channels), dtype=torch.float32, device=picture.device)
         _put(padded[:height, :width], picture)
         padded[:height, width:] = padded[:height, width - 1 : width]

@@ -14,6 +14,8 @@ from typing import Optional
 
 import warp as wp
 
+from cosmos.bridge.kernels.runs import launch_runs
+
 wp.set_module_options({"enable_backward": False})
 
 _MOST_OFF = wp.constant(wp.float32(12.0))
@@ -42,20 +44,19 @@ def _averaged(old: wp.float32, new: wp.float32, share: wp.float32):
     return kept + (new - kept) * share
 
 
-@wp.kernel
-def _steady_light_kernel(
-    # in
+@wp.func
+def _add_pixel(
+    y: wp.int32,
+    x: wp.int32,
     motion: wp.array3d(dtype=wp.float32),
     depth: wp.array2d(dtype=wp.float32),
     ids: wp.array2d(dtype=wp.uint32),
     before: Remembered,
     use_ids: wp.int32,
     use_before: wp.int32,
-    # out
     maps_out: wp.array3d(dtype=wp.uint8),
     now: Remembered,
 ):
-    y, x = wp.tid()
     far = depth[y, x]
     id = wp.uint32(0)
     if use_ids == 1:
@@ -116,6 +117,29 @@ def _steady_light_kernel(
     now.age[y, x] = wp.min(age + 1.0, _MOST_AGE)
 
 
+@wp.kernel
+def _steady_light_kernel(
+    # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    motion: wp.array3d(dtype=wp.float32),
+    depth: wp.array2d(dtype=wp.float32),
+    ids: wp.array2d(dtype=wp.uint32),
+    before: Remembered,
+    use_ids: wp.int32,
+    use_before: wp.int32,
+    # out
+    maps_out: wp.array3d(dtype=wp.uint8),
+    now: Remembered,
+):
+    begin = (first + wp.tid()) * run
+    width = depth.shape[1]
+    for i in range(begin, wp.min(begin + run, count)):
+        y = i // width
+        _add_pixel(y, i - y * width, motion, depth, ids, before, use_ids, use_before, maps_out, now)
+
+
 class SteadyLight:
     """The light of one view so far; memory of one frame, whatever their number."""
 
@@ -142,13 +166,8 @@ class SteadyLight:
         now.ids = wp.empty(size, dtype=wp.uint32, device=device)
         ids = now.ids if instance_ids is None else instance_ids
         before = self._before if used and self._before is not None else now
-        wp.launch(
-            _steady_light_kernel,
-            dim=size,
-            inputs=[motion, depth, ids, before, int(instance_ids is not None), int(used)],
-            outputs=[maps, now],
-            device=device,
-        )
+        inputs = [motion, depth, ids, before, int(instance_ids is not None), int(used), maps, now]
+        launch_runs(_steady_light_kernel, size[0] * size[1], inputs, device=device)
         self._before, self._size = now, size
 
 

@@ -29,6 +29,8 @@ NO_MAP = "Nothing of the stage is labelled as a lane, pole or box of an HD map, 
 """What is said where ``hdmap`` is asked of a stage without a map."""
 STILL_FRAMES = 24
 """How many frames are drawn of a stage that has no time range."""
+_MOST_CAMERAS = 4096
+"""Frames whose cameras are kept for their light."""
 
 
 class StageSource:
@@ -95,6 +97,7 @@ class StageSource:
             raise SourceError(f"A picture needs at least 1 x 1 pixels, got {height} x {width} (height x width).")
         self._size = (int(height), int(width))
         self._look, self._rgb, self._closed = look, rgb, False
+        self._cameras: dict[float, Camera] = {}
         self._path = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
         self._renderer: Any = Renderer(self._path or path, device=device, untrusted=untrusted, progress=progress)
         self._sharers = [1]
@@ -205,8 +208,10 @@ class StageSource:
             if self._closed:
                 raise SourceError(f"The source of {self._name} is closed; open it again.")
             before = max(time - step, self._origin) if self._ranged else time - step
+            camera = self._camera_at(time)
+            self._remember(time, camera)
             frame = self._renderer.render(
-                self._camera_at(time),
+                camera,
                 time,
                 size=self._size,
                 look=self._look,
@@ -215,6 +220,13 @@ class StageSource:
                 previous=(self._camera_at(before), before),
             )
             yield replace(frame, **self._draw_extras(frame)) if self._extras else frame
+
+    def _remember(self, time: float, camera: Camera) -> None:
+        """Keep the camera of a frame for its light; the oldest are forgotten."""
+        self._cameras.pop(time, None)
+        while len(self._cameras) >= _MOST_CAMERAS:
+            self._cameras.pop(next(iter(self._cameras)))
+        self._cameras[time] = camera
 
     def _draw_extras(self, frame: Frame) -> dict[str, Any]:
         """Return the pictures that were asked for besides, on the frame's device."""
@@ -245,7 +257,7 @@ class StageSource:
         if self._closed:
             raise SourceError(f"The source of {self._name} is closed; open it again.")
         other = copy(self)
-        other._notes = self._notes[: self._common]
+        other._notes, other._cameras = self._notes[: self._common], {}
         other._still = other._choose_camera(camera)
         self._sharers[0] += 1
         return other
@@ -278,7 +290,8 @@ class _StageProbe:
         if source._closed:
             raise SourceError(f"The light probe of {source._name} is closed; read the clip again.")
         time = source._times[frame]
-        maps: LightMaps = source._renderer.light(source._camera_at(time), time, look)
+        camera = source._cameras.get(time) or source._camera_at(time)
+        maps: LightMaps = source._renderer.light(camera, time, look)
         return maps
 
     def close(self) -> None:

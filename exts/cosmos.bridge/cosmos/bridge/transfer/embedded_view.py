@@ -93,6 +93,7 @@ class View:
         self._draft = draft
         self._noise: Optional[AnchoredNoise] = None
         self._light: Optional[SteadyLight] = None
+        self._even: tuple[Any, dict[ControlKind, wp.array]] = (None, {})
         self._painted = 0
         self._fixed: Optional[tuple[float, float]] = None
         self._falls = max(conditions.snow, conditions.rain) > 0.0
@@ -118,7 +119,7 @@ class View:
         if self._fixed is None:
             self._fixed = sun_azimuth(clip, self.conditions), ground_height(clip)
         azimuth, ground = self._fixed
-        weights = _capped_weights(request, frames)
+        weights = self._weights(request, frames)
         if self._light is None:
             self._light = SteadyLight()
         wishes = self.dressing.wishes
@@ -159,6 +160,16 @@ class View:
         )
         told = None if falling is None or not self._falls else wp.from_torch(falling)
         return Part(view=self, clip=clip, frames=frames, inputs=inputs, weights=weights, falling=told)
+
+    def _weights(self, request: TransferRequest, frames: range) -> dict[ControlKind, wp.array]:
+        """Return the capped weights of some frames; those that are numbers are made once, and nobody writes them."""
+        clip, asked = request.clip, {kind: request.weights[kind] for kind in request.weights.kinds}
+        if not all(isinstance(weight, (int, float)) for weight in asked.values()):
+            return _capped_weights(request, frames)
+        wanted = (asked, len(frames), clip.height, clip.width, clip.rgb.device)
+        if self._even[0] != wanted:
+            self._even = (wanted, _capped_weights(request, frames))
+        return self._even[1]
 
     def _drawn(self, clip: Clip, frames: range, device: str) -> Optional[torch.Tensor]:
         """Return the noise that the net paints some frames from, shape [1, 3, F, h, w]; ``None`` if from none."""
