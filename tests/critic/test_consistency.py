@@ -22,6 +22,7 @@ UNSEEN = {
     "flicker_level",
     "label_moment",
     "prompt_change",
+    "texture_swims",
 }
 """What a video without truth leaves unchecked."""
 CRATE_A, CRATE_B, ROBOT, TANK, BOLT = 3, 4, 5, 7, 6

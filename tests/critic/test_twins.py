@@ -67,13 +67,13 @@ def test_any_affine_change_of_colour_explains_all_and_a_plane_is_plain():
 def test_a_twin_is_found_under_another_light(world, thing, by):
     value, found = likeness(world, with_twin(world, lit(world.rgb), thing, by))
     assert found and found[0].instance == thing and value > 1.0
-    assert likeness(world, lit(world.rgb))[0] < 0.5
+    assert likeness(world, lit(world.rgb))[0] < -2.0
 
 
 def test_a_thing_that_the_source_shows_twice_is_no_twin(world):
     twice = replace(world, rgb=with_twin(world, world.rgb, ROBOT, 70))
     value, found = likeness(twice, lit(twice.rgb))
-    assert not found and value < 0.5
+    assert not found and value < -2.0
 
 
 def test_darkness_is_no_twin_of_a_dark_thing(world):
@@ -82,7 +82,7 @@ def test_darkness_is_no_twin_of_a_dark_thing(world):
     for t in range(len(black)):
         black[t][world.ids[t] == ROBOT] = 4
         cv2.ellipse(black[t], (60, 100), (17, 22), 0, 0, 360, (5, 4, 4), -1)
-    assert likeness(world, black)[0] < 0.7
+    assert likeness(world, black)[0] < -2.0
 
 
 def test_where_there_are_no_ids_it_is_said(world):
@@ -93,7 +93,8 @@ def test_where_there_are_no_ids_it_is_said(world):
 @pytest.mark.parametrize("size", [(32, 6000), (400, 33)])
 def test_strips_of_pictures_are_searched(draw_world, layers_without, size):
     strip = draw_world(layers_without(), frames=3, height=size[0], width=size[1])
-    assert likeness(strip, strip.rgb) == (0.0, [])
+    value, found = likeness(strip, strip.rgb)
+    assert value < -2.0 and not found
 
 
 def test_a_crate_in_place_of_another_crate_is_no_twin(world):

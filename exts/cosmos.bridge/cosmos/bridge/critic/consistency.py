@@ -19,6 +19,7 @@ from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.prompt import PromptSweep, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
+from cosmos.bridge.critic.checks.slides import SlideSweep
 from cosmos.bridge.critic.checks.twins import TwinSweep
 from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.checks.visible import VisibleSweep
@@ -133,10 +134,11 @@ class ConsistencyCritic:
             BoundarySweep(truth, bars, limits, kept=kept, snowed=snow),
             VisibleSweep(result, truth, bars, limits),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
-            InventionSweep(request.clip.num_frames, bars, limits),
+            InventionSweep(request.clip.num_frames, kept, bars, limits),
             TwinSweep(truth, kept, request.clip.num_frames, bars, limits),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),
+            SlideSweep(truth, bars, limits),
             OrderSweep(bars, limits),
             MomentSweep(bars, limits),
             PromptSweep(request, result, bars, limits),

@@ -2,7 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """A logistic regression: the logarithm of the odds of a fault is a weighted sum of what was measured."""
+
+    weights: Mapping[str, float]
+    """Name of what was measured -> its weight [nats per unit of it]."""
+    offset: float
+    """Log odds where all of it is 0 [nats]; without any preference for either side."""
+    limit: float
+    """Beyond so much for or against, nothing more is learnt from the same sums [nats]."""
+    reason: str
+    """What it was learnt from, and with what."""
+
+    def log_odds(self, measured: Mapping[str, float]) -> float:
+        """Weigh what was measured [nats]; above 0 the fault is the likelier explanation.
+
+        Raises:
+            KeyError: If a value is missing.
+        """
+        total = self.offset + sum(weight * measured[name] for name, weight in self.weights.items())
+        return min(max(total, -self.limit), self.limit) if math.isfinite(total) else -self.limit
+
+
+EVIDENCE: Mapping[str, Evidence] = {
+    "duplicated": Evidence(
+        weights={"source": 2.46, "repainted": 1.42, "plain": 1.81, "rim": 2.77, "size": 0.97, "lit": 2.23},
+        offset=-6.31,
+        limit=12.0,
+        reason="Learnt by tools/learn_evidence.py from places of good design clips and from planted twins.",
+    ),
+    "invented": Evidence(
+        weights={
+            "tint": 3.51,
+            "hue": 6.09,
+            "edges": 2.61,
+            "usual_tint": -0.38,
+            "usual_hue": -1.26,
+            "usual_edges": -3.11,
+        },
+        offset=-28.65,
+        limit=20.0,
+        reason="Learnt by tools/learn_evidence.py from the strangest patches of good design clips and planted things.",
+    ),
+}
+"""Check -> how its evidence is weighed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,4 +76,4 @@ PRESENCE = PresenceWeights(base=-0.42, structure=6.4, others=-0.93, outline=8.88
 """As ``tools/learn_presence.py`` printed them."""
 
 
-__all__ = ["PRESENCE", "PresenceWeights"]
+__all__ = ["EVIDENCE", "PRESENCE", "Evidence", "PresenceWeights"]

@@ -199,26 +199,28 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "unusual light and snow reach 0.21.",
     ),
     "invented": Threshold(
-        value=2.6,
+        value=0.5,
         better="lower",
-        best=0.0,
-        unit="levels/px",
-        kind="label",
-        severity="reject",
-        reason="Mean of the edges that neither picture, depth nor ids of the source explain, in the worst patch of a "
-        "twentieth of the width, in the median frame; those of light alone, whose colours keep their shares, count "
-        "0.15; shadows, snow and lamps of another light reach 2.5.",
-    ),
-    "duplicated": Threshold(
-        value=0.7,
-        better="lower",
-        best=0.0,
+        best=-8.0,
         unit="nats",
         kind="label",
         severity="reject",
-        reason="How much better a thing's own pixels explain another place than the source does under any new light or "
-        "a plain surface, and than any function of the colours there (0.7 of it), how much of that place's rim is new "
-        "(over 0.4), and how large it is; good clips reach 0.7 once in a hundred.",
+        reason="Log odds that a patch of a twentieth of the width shows what the source does not have: colours that no "
+        "other light, haze or snow makes of the source's, and edges that neither its picture, depth nor ids have, "
+        "against what is usual in that frame, weighed as learnt (tools/learn_evidence.py), in the median frame; good "
+        "clips reach -0.3.",
+    ),
+    "duplicated": Threshold(
+        value=0.0,
+        better="lower",
+        best=-6.0,
+        unit="nats",
+        kind="label",
+        severity="reject",
+        reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
+        "better its own pixels explain another place than the source does under any light, any change of colour or a "
+        "plain surface, how much of that place's rim is new, its size and light, weighed as learnt "
+        "(tools/learn_evidence.py); good clips reach -1.",
     ),
     "protected_color": Threshold(
         value=12.0,
@@ -279,6 +281,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="flicker",
         severity="reject",
         reason="The same deviation in one thing, in its second worst frame.",
+    ),
+    "texture_swims": Threshold(
+        value=0.45,
+        better="lower",
+        best=0.0,
+        unit="px",
+        kind="flicker",
+        severity="reject",
+        reason="Median slide of one thing's picture from frame to frame, once true motion and the source's own slide "
+        "are taken out, times the root of the share of its change that this explains; good clips reach 0.36.",
     ),
     "seam_level": Threshold(
         value=10.0,
@@ -430,6 +442,8 @@ class Limits:
     where they are less than half."""
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
+    invention_width: int = 128
+    """Width at which unexplained colours are measured [px], about."""
     twin_step: int = 4
     """One frame in so many is searched for twins."""
     twin_width: int = 256
@@ -456,6 +470,16 @@ class Limits:
     """Fewest of them in an instance that is judged."""
     min_texture_samples: int = 800
     """Fewest of them for texture: streaks and flakes cover a small instance for a moment."""
+    slide_width: int = 256
+    """Width at which textures are followed [px], about; slides are told in its pixels."""
+    slide_window: int = 8
+    """Pairs of frames in which a texture is followed at a time."""
+    min_slide_samples: int = 75
+    """Fewest pixels of a thing, off its outline and in every other line, whose texture is followed."""
+    min_slide_texture: float = 0.7
+    """Least mean square of a thing's gradients, along the axis along which it is plainest [levels^2/px^2]."""
+    source_slide: float = 0.5
+    """Where the source itself slides by more along true motion, as a sky does, nothing is proven [px]."""
     source_flicker: float = 1.5
     """So many times the source's own residual is allowed before anything counts as flicker."""
     min_moving: float = 0.002

@@ -7,7 +7,20 @@ import numpy as np
 
 
 def unexplained(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, side: int, noise: float) -> np.ndarray:
-    """Square of what the source's colours leave unexplained around each pixel.
+    """Square of what the source's colours leave unexplained around each pixel; see `residual`.
+
+    Returns:
+        Sum over the channels [levels^2], float32, shape [H, W]; 0 where nothing counts.
+    """
+    (red, green, blue), _ = residual(source, result, weight, side=side, noise=noise)
+    square: np.ndarray = (red * red + green * green + blue * blue) * weight
+    return square
+
+
+def residual(
+    source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, side: int, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the source's colours leave unexplained around each pixel, and the mean colour there.
 
     Each channel of the result is fitted by an affine function of the source's three, by least squares over a window
     (the guided filter of He, Sun and Tang 2013, before its second average): new light, haze and grading are such
@@ -21,41 +34,40 @@ def unexplained(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, s
         noise: Variance of the source below which its structure explains nothing [levels^2], > 0.
 
     Returns:
-        Sum over the channels [levels^2], float32, shape [H, W]; 0 where nothing counts.
+        Error and mean of the result [levels], float32, shape [3, H, W] each.
     """
 
     def mean(values: np.ndarray) -> np.ndarray:
         return cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REFLECT)
 
-    total = np.maximum(mean(weight), 1e-3)
-    source_mean = [mean(source[..., i] * weight) / total for i in range(3)]
-    off = [source[..., i] - source_mean[i] for i in range(3)]
+    share = 1.0 / np.maximum(mean(weight), np.float32(1e-3))
+    old, new = ([np.ascontiguousarray(picture[..., i]) for i in range(3)] for picture in (source, result))
+    weighted = [channel * weight for channel in old]
+    old_mean = [mean(channel) * share for channel in weighted]
+    new_mean = np.stack([mean(channel * weight) * share for channel in new])
     spread = {
-        (i, j): mean(source[..., i] * source[..., j] * weight) / total
-        - source_mean[i] * source_mean[j]
-        + np.float32(noise * (i == j))
+        (i, j): mean(weighted[i] * old[j]) * share - old_mean[i] * old_mean[j] + np.float32(noise * (i == j))
         for i in range(3) for j in range(i, 3)
     }  # fmt: skip
     spread |= {(j, i): values for (i, j), values in spread.items()}
     inverse, determinant = _adjugate(spread)
-    left = np.zeros(weight.shape, np.float32)
+    off = [(old[i] - old_mean[i]) / determinant for i in range(3)]
+    along = [inverse[0, j] * off[0] + inverse[1, j] * off[1] + inverse[2, j] * off[2] for j in range(3)]
+    error = np.stack(new) - new_mean
     for channel in range(3):
-        picture = result[..., channel]
-        picture_mean = mean(picture * weight) / total
-        shared = [mean(source[..., i] * picture * weight) / total - source_mean[i] * picture_mean for i in range(3)]
-        error = picture - picture_mean
-        for i in range(3):
-            slope = sum(inverse[i, j] * shared[j] for j in range(3)) / determinant
-            error = error - off[i] * slope
-        left += error * error
-    return left * weight
+        for j in range(3):
+            error[channel] -= along[j] * (mean(weighted[j] * new[channel]) * share - old_mean[j] * new_mean[channel])
+    return error, new_mean
 
 
 def _adjugate(matrix: dict[tuple[int, int], np.ndarray]) -> tuple[dict[tuple[int, int], np.ndarray], np.ndarray]:
     """Adjugate and determinant of symmetric 3 x 3 matrices."""
-    adjugate = {}
+    adjugate: dict[tuple[int, int], np.ndarray] = {}
     for i in range(3):
         for j in range(3):
+            if j < i:
+                adjugate[i, j] = adjugate[j, i]
+                continue
             a, b, c, d = (i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3
             adjugate[i, j] = matrix[a, c] * matrix[b, d] - matrix[a, d] * matrix[b, c]
     determinant = sum(matrix[0, i] * adjugate[0, i] for i in range(3))
@@ -64,7 +76,8 @@ def _adjugate(matrix: dict[tuple[int, int], np.ndarray]) -> tuple[dict[tuple[int
 
 def trimmed(values: np.ndarray) -> float:
     """Mean of all but the largest tenth: what hides a small part of a thing does not count."""
-    return float(np.sort(values)[: max(1, int(0.9 * len(values)))].mean())
+    count = max(1, int(0.9 * len(values)))
+    return float(np.partition(values, count - 1)[:count].mean())
 
 
 def unplain(picture: np.ndarray, mask: np.ndarray) -> float:
@@ -95,4 +108,4 @@ def _left(columns: np.ndarray, values: np.ndarray) -> float:
     return trimmed(((values - columns @ fit) ** 2).sum(axis=1))
 
 
-__all__ = ["trimmed", "unexplained", "unlike", "unplain"]
+__all__ = ["residual", "trimmed", "unexplained", "unlike", "unplain"]

@@ -9,6 +9,9 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.checks.likeness import reduced
+from cosmos.bridge.critic.checks.tints import tints
+from cosmos.bridge.critic.evidence import EVIDENCE
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Chunk, steepness
@@ -19,6 +22,8 @@ _TINTED = 0.6
 """Change of colour over change of light from which on an edge is one of colour."""
 _LIGHT = 0.15
 """Weight of an edge at which only light changes."""
+_DIM, _FAINT = 3.0, 0.3
+"""Added to unexplained colours [levels] and edges [levels/px] before the logarithm: less than that is nothing."""
 _BLACK = 6.0
 """Added to the sum of the channels before their shares are taken, for black has none [levels]."""
 _NEAR = np.ones((5, 5), np.uint8)
@@ -26,10 +31,12 @@ _OPEN = np.ones((3, 3), np.uint8)
 
 
 class InventionSweep:
-    """Looks for patches of strong edges where neither source picture nor depth nor ids have any, and for movement.
+    """Looks for patches that neither source picture nor depth nor ids explain, and for movement.
 
-    Edges count where they exceed twice the source's within 2 px, lie off every outline, and last for three frames
-    along true motion; those at which colour hardly changes, as where shadow or snow ends, count 0.15. Movement is the
+    Two things speak for a patch, where they last for three frames along true motion: edges, and colours that no other
+    light makes of the source's (`tints`). Edges count where they exceed twice the source's within 2 px and lie off
+    every outline; those at which colour hardly changes, as where shadow or snow ends, count 0.15. Both are held
+    against what the rest of the frame shows, and weighed together (`EVIDENCE`). Movement is the
     dynamic-pixel hallucination score of cosmos-evaluator: frame differences, smoothed (7 px), above 10 levels, opened
     (3 px); those of the result farther than 7 px from any of the source are invented. Falling snow and rain are
     invented in that sense, so it only warns; it is left out of the score.
@@ -37,12 +44,13 @@ class InventionSweep:
 
     family = "inventions"
 
-    def __init__(self, num_frames: int, thresholds: Mapping[str, Threshold], limits: Limits) -> None:
-        self._num_frames, self._thresholds, self._limits = num_frames, thresholds, limits
+    def __init__(
+        self, num_frames: int, kept: Optional[np.ndarray], thresholds: Mapping[str, Threshold], limits: Limits
+    ) -> None:
+        self._num_frames, self._kept, self._thresholds, self._limits = num_frames, kept, thresholds, limits
         self._before: list[np.ndarray] = []
-        self._frames: list[int] = []
-        self._patches: list[float] = []
-        self._places: list[tuple[int, int]] = []
+        self.seen: list[tuple[int, tuple[int, int], dict[str, float]]] = []
+        """Frame, place ``(y, x)`` [px] and measurements of the strangest patch of every frame."""
         self._moving = [0, 0]
         self._pairs = 0
 
@@ -53,16 +61,11 @@ class InventionSweep:
         weight = _coloured(chunk.result.numpy(), result)
         for i in range(chunk.halo, len(source)):
             outlines = _outlines(None if chunk.index is None else chunk.index[i], None if depth is None else depth[i])
-            lasting = self._lasting(
-                self._patch(source[i], result[i], weight[i], outlines), None if motion is None else motion[i]
-            )
+            edges = self._patch(source[i], result[i], weight[i], outlines)
+            lasting = self._lasting(self._strange(chunk, i, edges), None if motion is None else motion[i])
             frame = chunk.first + i - chunk.halo
-            if frame < min(2, self._num_frames - 1):
-                continue
-            y, x = np.unravel_index(int(lasting.argmax()), lasting.shape)
-            self._frames.append(frame)
-            self._patches.append(float(lasting[y, x]))
-            self._places.append((int(y), int(x)))
+            if frame >= min(2, self._num_frames - 1):
+                self.seen.append((frame, *_strangest(lasting, self._limits, source.shape[2])))
         self._add_movement(chunk)
 
     def _patch(
@@ -75,22 +78,38 @@ class InventionSweep:
         extra = result - 2.0 * max(gain, 0.5) * cv2.dilate(source, _NEAR) - limits.visible_gradient
         if outlines is not None:
             extra[outlines] = 0.0
-        side = 2 * round(limits.patch_width * source.shape[1] / 2.0) + 1
+        side = _side(limits.patch_width * source.shape[1])
         extra = np.clip(extra, 0.0, 20.0).astype(np.float32) * weight
         return cv2.boxFilter(extra, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
 
-    def _lasting(self, patch: np.ndarray, motion: Optional[np.ndarray]) -> np.ndarray:
+    def _strange(self, chunk: Chunk, row: int, edges: np.ndarray) -> np.ndarray:
+        """Unexplained colours and edges of a frame, at about ``invention_width``, float32, shape [3, h, w]."""
+        height, width = edges.shape
+        scale = max(1, min(round(width / self._limits.invention_width), height // 8))
+        size = -(-height // scale), -(-width // scale)
+        frame = chunk.first + row - chunk.halo
+        free = np.ones(edges.shape, np.float32) if self._kept is None else 1.0 - self._kept[frame]
+        source, result = (
+            reduced(video[row].numpy(), size).astype(np.float32) for video in (chunk.source, chunk.result)
+        )
+        free = reduced(np.ascontiguousarray(free, np.float32), size)
+        colors = tints(source, result, free, patch=_side(self._limits.patch_width * size[1]))
+        return np.concatenate([colors, reduced(edges, size)[None]])
+
+    def _lasting(self, strange: np.ndarray, motion: Optional[np.ndarray]) -> np.ndarray:
         """Least value along true motion of this frame and the two before it: flakes and drops do not last."""
         if motion is not None and self._before:
-            height, width = patch.shape[:2]
-            motion = np.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0)
-            x = (np.arange(width, dtype=np.float32) + motion[..., 0]).astype(np.float32)
-            y = (np.arange(height, dtype=np.float32)[:, None] + motion[..., 1]).astype(np.float32)
+            height, width = strange.shape[1:]
+            motion = np.nan_to_num(motion, nan=0.0, posinf=0.0, neginf=0.0) * np.float32(width / motion.shape[1])
+            motion = reduced(np.ascontiguousarray(motion, np.float32), (height, width))
+            x = np.arange(width, dtype=np.float32) + motion[..., 0]
+            y = np.arange(height, dtype=np.float32)[:, None] + motion[..., 1]
             self._before = [
-                cv2.remap(old, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for old in self._before
+                np.stack([cv2.remap(one, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for one in old])
+                for old in self._before
             ]
-        least = np.minimum.reduce([patch, *self._before])
-        self._before = [*self._before, patch][-2:]
+        least: np.ndarray = np.minimum.reduce([strange, *self._before])
+        self._before = [*self._before, strange][-2:]
         return least
 
     def _add_movement(self, chunk: Chunk) -> None:
@@ -113,20 +132,21 @@ class InventionSweep:
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
-        bar, values = self._thresholds["invented"], np.array(self._patches)
-        frames = np.array(self._frames)
+        bar = self._thresholds["invented"]
+        frames = np.array([frame for frame, _, _ in self.seen])
+        values = np.array([EVIDENCE["invented"].log_odds(found) for _, _, found in self.seen])
         scores = ScoreRows.of(bar, "invented", frames, WHOLE_FRAME, values)
         worst, findings = float(np.median(values)), []
         if (~scores.passed).sum() >= max(min(2, len(values)), 0.5 * len(values)):
-            frame = int(values.argmax())
-            y, x = self._places[frame]
+            frame, (y, x), found = self.seen[int(values.argmax())]
             failing = frames[~scores.passed].tolist()
-            text = (
-                f"Edges that nothing in the simulation explains fill a patch around x {x}, y {y} of frame "
-                f"{frames[frame]} with {values.max():.1f} levels/px on average, in {len(failing)} frames "
-                f"({spans(failing)}); {bar.value:.1f} are allowed."
-            )
             worst = float(np.median(values[~scores.passed]))
+            text = (
+                f"What is seen around x {x}, y {y} of frame {frame} is explained by nothing in the simulation: its "
+                f"colours are off by {np.exp(found['tint']) - _DIM:.0f} levels from any other light or weather, its "
+                f"edges by {np.exp(found['edges']) - _FAINT:.1f} levels/px, in {len(failing)} frames "
+                f"({spans(failing)}); log odds of {worst:.1f}, {bar.value:.1f} are allowed."
+            )
             findings.append(bar.finding("invented", text, worst, failing))
         value = measured(self._thresholds, "invented", worst)
         edges = Outcome(measurements=(value,), findings=tuple(findings), scores=(scores,))
@@ -146,6 +166,32 @@ class InventionSweep:
             f"{100 * (1 - bar.value):.0f} % are usual (falling snow and rain count as well)."
         )
         return Outcome(measurements=(value,), findings=(bar.finding("hallucination", text, score),))
+
+
+def _strangest(lasting: np.ndarray, limits: Limits, width: int) -> tuple[tuple[int, int], dict[str, float]]:
+    """Place ``(y, x)`` [px of the clip] and measurements of the patch with most evidence.
+
+    Args:
+        lasting: What `InventionSweep` finds in three frames, shape [3, h, w].
+        limits: How checks measure.
+        width: Width of the clip [px].
+    """
+    weights = EVIDENCE["invented"].weights
+    logs = np.log(lasting + np.array([_DIM, _DIM, _FAINT], np.float32)[:, None, None])
+    names = ("tint", "hue", "edges")
+    odds = sum(np.float32(weights[name]) * log for name, log in zip(names, logs, strict=True))
+    y, x = np.unravel_index(int(np.argmax(odds)), logs.shape[1:])
+    found = {name: float(log[y, x]) for name, log in zip(names, logs, strict=True)}
+    flat = logs.reshape(3, -1)
+    usual = [np.percentile(values, share) for values, share in zip(flat, (80, 80, 95), strict=True)]
+    found |= {f"usual_{name}": float(value) for name, value in zip(names, usual, strict=True)}
+    scale = width / lasting.shape[2]
+    return (int((y + 0.5) * scale), int((x + 0.5) * scale)), found
+
+
+def _side(width: float) -> int:
+    """Odd side of a window of about this width [px]."""
+    return 2 * round(width / 2.0) + 1
 
 
 def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:

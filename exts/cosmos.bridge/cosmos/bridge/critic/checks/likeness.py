@@ -1,0 +1,241 @@
+"""How well a thing's own pixels explain another place of the picture, against all else that could explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+import cv2
+import numpy as np
+
+from cosmos.bridge.critic.checks.explained import trimmed, unexplained, unlike, unplain
+from cosmos.bridge.critic.truth import highest
+
+FLAT = 4.0
+"""Variance below which a source explains nothing [levels^2]."""
+_NOISE = 10.0
+"""Variance of a pixel that nobody sees, all channels together [levels^2]: 1.8 levels each."""
+_RIM = np.ones((7, 7), np.uint8)
+_NEAR, _FAR = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+_OWN = 0.7
+"""Of its own size: nearer to itself a thing is no twin."""
+_CORE = 0.12
+"""Share of a thing that must be left when its rim, in which colours mix, is taken off; else the rim stays on."""
+_LEAST = 40
+"""Fewest pixels of such a core [px]."""
+_LARGE = 800
+"""Size from which on more pixels are no further evidence [px]."""
+_USUAL = 250
+"""Size at which it speaks neither for nor against a twin [px]."""
+_LIT = 0.05
+"""Share of a thing that must not be dark, for darkness may lie anywhere."""
+_LOOK = 300
+"""Pixels of a thing that the search for its corner looks at, at most [px]."""
+_PLAIN = -0.8
+"""Where a plain surface explains either place so much better [nats], nothing else is asked."""
+_STEPS = 3
+"""Steps towards the best displacement by fractions of a pixel."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class View:
+    """A frame, reduced to about the width at which twins are looked for."""
+
+    number: int
+    """Frame number."""
+    scale: int
+    """How many pixels of the clip make one of it, along each axis."""
+    source: np.ndarray
+    """float32 [levels], shape [H, W, 3]."""
+    result: np.ndarray
+    """float32 [levels], shape [H, W, 3]."""
+    thing: np.ndarray
+    """Things, shape [H, W]."""
+    weight: np.ndarray
+    """1 where light and weather are free, 0 where the request keeps the source's look, float32, shape [H, W]."""
+
+    def halved(self) -> View:
+        """Return the view at half its size."""
+        small = self.thing[1::2, 1::2]
+        return View(
+            number=self.number,
+            scale=2 * self.scale,
+            source=reduced(self.source, small.shape),
+            result=reduced(self.result, small.shape),
+            thing=small,
+            weight=reduced(self.weight, small.shape),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Place:
+    """Where a thing might be seen again."""
+
+    owner: int
+    """The thing."""
+    away: tuple[int, int]
+    """How far from itself ``(down, right)`` [px of the view]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Likeness:
+    """What was measured of a thing at another place."""
+
+    measured: Mapping[str, float]
+    """What `EVIDENCE` weighs: ``source``, ``repainted``, ``plain`` [nats], ``rim``, ``lit`` in [0, 1] and ``size``."""
+    at: tuple[int, int]
+    """Middle of the place ``(y, x)`` [px of the clip]."""
+    others: np.ndarray
+    """Things that ought to be seen there, one for each pixel of the thing."""
+
+
+def reduced(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Average a picture down to a size ``(height, width)``."""
+    if picture.shape[:2] == size[:2]:
+        return picture
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+
+
+def cut(thing: np.ndarray, owner: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Mask of a thing within its box, bool, and the corner ``(y, x)`` of that."""
+    mask = (thing == owner).astype(np.uint8)
+    x, y, wide, high = cv2.boundingRect(mask)
+    return mask[y : y + high, x : x + wide] > 0, (y, x)
+
+
+def own_box(mask: np.ndarray) -> tuple[int, int]:
+    """How far ``(down, right)`` from itself a thing of this mask is no twin yet [px]."""
+    return int(_OWN * mask.shape[0]), int(_OWN * mask.shape[1])
+
+
+def measure(view: View, place: Place, *, visible: float, dark: float) -> Optional[Likeness]:
+    """Measure how much better a thing explains a place than all else does.
+
+    Evidence is half the logarithm of how many times smaller the error of the thing's own pixels is (displaced by
+    fractions of a pixel to fit best) than that of the source's colours under any smooth change of light (``source``),
+    under any one change of colour (``repainted``), and of a plain surface (``plain``).
+
+    Args:
+        view: Frame.
+        place: Thing and place.
+        visible: Least gradient of an edge [levels/px].
+        dark: Level above which a pixel is lit [levels].
+
+    Returns:
+        ``None`` where the thing is not seen or dark, where the place is outside the picture or too near to it, or where
+        plain surfaces explain both.
+    """
+    mask, (top, left) = cut(view.thing, place.owner)
+    high, wide = mask.shape
+    own = view.result[top : top + high, left : left + wide]
+    corner = None if not mask.any() else _nearest(view, place, mask, own, (top, left))
+    if corner is None:
+        return None
+    y, x = corner
+    there = view.result[y : y + high, x : x + wide]
+    lit = min(float(np.mean(highest(picture)[mask] >= dark)) for picture in (own, there))
+    if lit < _LIT:
+        return None
+    core = _core(mask)
+    again = _again(there, own, core)
+    plain = _nats(min(unplain(own, core), unplain(there, core)), again)
+    if plain < _PLAIN:
+        return None
+    side = light_window(view.thing.shape[1])
+    reach = side // 2 + _RIM.shape[0] // 2
+    part = slice(max(0, y - reach), y + high + reach), slice(max(0, x - reach), x + wide + reach)
+    source, result, weight = view.source[part], view.result[part], view.weight[part]
+    inside, within = np.zeros(weight.shape, bool), np.zeros(weight.shape, bool)
+    for full, small in ((inside, mask), (within, core)):
+        full[y - part[0].start :, x - part[1].start :][:high, :wide] = small
+    known = trimmed(unexplained(source, result, weight, side=side, noise=FLAT)[within])
+    return Likeness(
+        measured={
+            "source": _nats(known, again),
+            "repainted": _nats(unlike(source, result, within), again),
+            "plain": plain,
+            "rim": _outlined(source, result, inside, visible),
+            "size": float(np.log(min(int(mask.sum()), _LARGE) / _USUAL)),
+            "lit": lit,
+        },
+        at=(view.scale * (y + high // 2), view.scale * (x + wide // 2)),
+        others=view.thing[y : y + high, x : x + wide][mask],
+    )
+
+
+def light_window(width: int) -> int:
+    """Side of the window in which light changes smoothly, for a picture of a width [px]; odd."""
+    return 2 * round(width / 16.0) + 1
+
+
+def _core(mask: np.ndarray) -> np.ndarray:
+    """Mask without its rim, in which colours of two things mix; the whole of a thin one."""
+    core = cv2.erode(mask.astype(np.uint8), _NEAR, borderValue=0) > 0
+    return core if core.sum() >= max(_LEAST, _CORE * mask.sum()) else mask
+
+
+def _nearest(
+    view: View, place: Place, mask: np.ndarray, own: np.ndarray, corner: tuple[int, int]
+) -> Optional[tuple[int, int]]:
+    """Corner ``(y, x)`` within 2 px of a place where a thing's own pixels fit best."""
+    (top, left), (high, wide) = corner, mask.shape
+    down, right = own_box(mask)
+    best, least = None, np.inf
+    rows, columns = (where[:: -(-len(where) // _LOOK)] for where in np.nonzero(mask))
+    mine, colors, width = own[rows, columns], view.result.reshape(-1, 3), view.thing.shape[1]
+    for y in range(top + place.away[0] - 2, top + place.away[0] + 3):
+        for x in range(left + place.away[1] - 2, left + place.away[1] + 3):
+            near = abs(y - top) <= down and abs(x - left) <= right
+            if not near and 0 <= y <= view.thing.shape[0] - high and 0 <= x <= width - wide:
+                off = colors.take((rows + y) * width + columns + x, axis=0) - mine
+                error = trimmed(np.einsum("ij,ij->i", off, off))
+                if error < least:
+                    best, least = (y, x), error
+    return best
+
+
+def _again(there: np.ndarray, own: np.ndarray, core: np.ndarray) -> float:
+    """Least error of a thing's own pixels, displaced by fractions of a pixel [levels^2], trimmed.
+
+    Gauss-Newton steps on the displacement (Lucas and Kanade 1981); what hides a tenth of the thing is left out.
+    """
+    by, least = np.zeros(2), np.inf
+    for step in range(_STEPS + 1):
+        matrix = np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]])
+        moved = cv2.warpAffine(own, matrix, own.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        off = (there - moved)[core]
+        error = np.einsum("ij,ij->i", off, off)
+        least = min(least, trimmed(error))
+        if step == _STEPS:
+            break
+        fits = error <= np.partition(error, int(0.9 * (len(error) - 1)))[int(0.9 * (len(error) - 1))]
+        right, down = (cv2.Sobel(moved, cv2.CV_32F, dx, 1 - dx, scale=0.125)[core][fits].ravel() for dx in (1, 0))
+        off = off[fits].ravel()
+        normal = np.array([[right @ right + 1.0, right @ down], [right @ down, down @ down + 1.0]], np.float64)
+        by = np.clip(by - np.linalg.solve(normal, np.array([right @ off, down @ off], np.float64)), -1.5, 1.5)
+    return float(least)
+
+
+def _outlined(source: np.ndarray, result: np.ndarray, inside: np.ndarray, visible: float) -> float:
+    """Share of the rim of a place at which the result has an edge, and a stronger one than the source."""
+    was, now = (steepest(picture) for picture in (source, result))
+    mask = inside.astype(np.uint8)
+    rim = cv2.dilate(mask, _NEAR) != cv2.erode(mask, _NEAR, borderValue=0)
+    now = cv2.dilate(now, _NEAR)
+    return float(np.mean((now >= visible) & (now > cv2.dilate(was, _FAR)), where=rim))
+
+
+def steepest(picture: np.ndarray) -> np.ndarray:
+    """Length of the gradient of all channels together (Sobel 3 x 3 divided by 8) [levels/px], shape [H, W]."""
+    across, down = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
+    steep: np.ndarray = np.sqrt((across * across + down * down).sum(axis=-1)) / np.float32(8.0)
+    return steep
+
+
+def _nats(left: float, error: float) -> float:
+    """Logarithm of how many times smaller an error is than what is left otherwise, above the noise."""
+    return 0.5 * float(np.log((left + _NOISE) / (error + _NOISE)))
+
+
+__all__ = ["FLAT", "Likeness", "Place", "View", "cut", "light_window", "measure", "own_box", "reduced", "steepest"]

@@ -1,0 +1,224 @@
+"""Learn how the consistency critic weighs its evidence: logistic regressions on good clips and on planted faults.
+
+``python tools/learn_evidence.py duplicated --clips 240`` plants the fault in those clips of tools/plant_faults.py on
+which bars may be chosen (one scene in three), gathers what the check measures of every candidate, fits the log odds that
+it shows the fault, and prints them as they stand in critic/evidence.py. Five folds over the scenes tell what that is
+worth on clips that the fit has not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.calibrate.making import make_suite
+from cosmos.bridge.calibrate.store import load_pair
+from cosmos.bridge.calibrate.suite import plan_suite
+from cosmos.bridge.critic.checks.colors import kept_share
+from cosmos.bridge.critic.checks.inventions import InventionSweep
+from cosmos.bridge.critic.checks.twins import TwinSweep, clearest
+from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.faults import Planted, Subject, plant
+from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.critic.truth import Truth, chunks
+from cosmos.bridge.errors import PlantError
+from cosmos.bridge.transfer.registry import create as create_transfer
+from cosmos.bridge.types import TransferRequest, TransferResult
+from plant_faults import SIZE
+
+LIMIT = 12.0
+"""Beyond so much for or against, a candidate counts no more [nats]."""
+SEARCHED = 2
+"""Frames of a clip of the suite that are searched for twins."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One candidate."""
+
+    fault: bool
+    """Whether it is the planted fault."""
+    frame: int
+    """Frame it is seen in."""
+    thing: int = 0
+    """Thing it belongs to; 0 for patches."""
+    seen: Mapping[str, float]
+    """What was measured of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """Candidates of one clip, good or with a planted fault."""
+
+    scene: str
+    """Clips of one scene share it."""
+    planted: bool
+    """Whether the fault is there."""
+    rows: tuple[Row, ...]
+    """Candidates; of a planted clip, those that are not the fault are left out of the fit."""
+
+
+def changed(subject: Subject, planted: Planted | None) -> np.ndarray:
+    """Where a fault changed the picture visibly, bool [T, H, W]; nowhere in a good clip."""
+    if planted is None:
+        return np.zeros(subject.ids.shape, bool)
+    difference: np.ndarray = np.abs(planted.result.rgb.numpy().astype(np.int16) - subject.rgb).max(axis=-1)
+    return difference > 6
+
+
+def twins(request: TransferRequest, result: TransferResult, subject: Subject, planted: Planted | None) -> Iterator[Row]:
+    """Yield every place that was looked at; the fault is where the planted thing covers most of what changed."""
+    truth, where = Truth.of(request.clip), changed(subject, planted)
+    sweep = TwinSweep(truth, kept_share(request), request.clip.num_frames, THRESHOLDS, Limits())
+    for chunk in chunks(request.clip, result.rgb, truth, Limits().chunk):
+        sweep.add(chunk)
+    for owner, frame, seen in sweep.seen:
+        there = np.argwhere(where[frame])
+        middle = 0.5 * (there.min(axis=0) + there.max(axis=0)) if len(there) else np.full(2, np.inf)
+        near = np.abs(middle - seen.at).max() <= 6.0
+        fault = bool(near and planted and planted.prim_path == truth.things[owner].prim_path)
+        yield Row(fault=fault, frame=frame, thing=owner, seen=seen.measured)
+
+
+def inventions(
+    request: TransferRequest, result: TransferResult, subject: Subject, planted: Planted | None
+) -> Iterator[Row]:
+    """Yield the strangest patch of every frame; the fault is where the picture was changed."""
+    truth, where = Truth.of(request.clip), changed(subject, planted)
+    sweep = InventionSweep(request.clip.num_frames, kept_share(request), THRESHOLDS, Limits())
+    for chunk in chunks(request.clip, result.rgb, truth, Limits().chunk):
+        sweep.add(chunk)
+    for frame, (y, x), seen in sweep.seen:
+        fault = bool(where[frame, max(0, y - 6) : y + 7, max(0, x - 6) : x + 7].mean() > 0.3)
+        yield Row(fault=fault, frame=frame, seen=seen)
+
+
+def of_twins(rows: Sequence[Row], odds: Sequence[float]) -> float:
+    """Log odds of a clip that a thing is seen twice, as the check takes them."""
+    best: dict[int, dict[int, float]] = {}
+    for row, value in zip(rows, odds, strict=True):
+        frames = best.setdefault(row.thing, {})
+        frames[row.frame] = max(value, frames.get(row.frame, -np.inf))
+    return max((clearest(list(frames.values()), SEARCHED) for frames in best.values()), default=clearest([], SEARCHED))
+
+
+def of_inventions(rows: Sequence[Row], odds: Sequence[float]) -> float:
+    """Log odds of a clip that something is invented, as the check takes them."""
+    return median(odds)
+
+
+OF_CLIP: Mapping[str, Callable[[Sequence[Row], Sequence[float]], float]] = {
+    "duplicated": of_twins,
+    "invented": of_inventions,
+}
+"""Check -> log odds of a clip, of those of its candidates."""
+
+GATHER: Mapping[str, Callable[[TransferRequest, TransferResult, Subject, Planted | None], Iterator[Row]]] = {
+    "duplicated": twins,
+    "invented": inventions,
+}
+
+
+def gather(check: str, clips: int, seeds: int, work: Path) -> list[Sample]:
+    """Measure candidates of all tuning clips, good and with the fault planted ``seeds`` times."""
+    plans = [plan for plan in plan_suite(clips) if plan.part == "tune"]
+    made = make_suite(plans, work / "clips", create_transfer("embedded"), size=SIZE, device="cpu")
+    samples = []
+    for plan, path in made:
+        request, result = load_pair(path)
+        subject = Subject.of(request, result)
+        samples.append(
+            Sample(scene=plan.scene, planted=False, rows=tuple(GATHER[check](request, result, subject, None)))
+        )
+        for turn in range(seeds):
+            try:
+                planted = plant(check, subject, seed=zlib.crc32(plan.name.encode()) + turn)
+            except PlantError:
+                break
+            rows = tuple(GATHER[check](request, planted.result, subject, planted))
+            samples.append(Sample(scene=plan.scene, planted=True, rows=rows))
+        print(plan.name, flush=True)
+    return samples
+
+
+def fit(columns: np.ndarray, faulty: np.ndarray, ridge: float = 1.0) -> tuple[np.ndarray, float]:
+    """Logistic regression by Newton's method, both classes of equal weight, weights shrunk by ``ridge``.
+
+    Args:
+        columns: What was measured, float64, shape [K, N].
+        faulty: bool, shape [K].
+        ridge: Weight of the sum of squares of the weights, each in units of its column's spread.
+
+    Returns:
+        Weights, shape [N], and offset.
+    """
+    mean, spread = columns.mean(axis=0), columns.std(axis=0) + 1e-9
+    design = np.concatenate([(columns - mean) / spread, np.ones((len(columns), 1))], axis=1)
+    share = np.where(faulty, 0.5 / faulty.mean(), 0.5 / (1.0 - faulty.mean()))
+    shrink = np.diag([ridge] * columns.shape[1] + [0.0])
+    beta = np.zeros(design.shape[1])
+    for _ in range(60):
+        odds = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -40.0, 40.0)))
+        weight = share * odds * (1.0 - odds) + 1e-9
+        step = np.linalg.solve((design * weight[:, None]).T @ design + shrink,
+                               design.T @ (share * (faulty - odds)) - shrink @ beta)  # fmt: skip
+        beta += np.clip(step, -3.0, 3.0)
+        if np.abs(step).max() < 1e-9:
+            break
+    weights = beta[:-1] / spread
+    return weights, float(beta[-1] - weights @ mean)
+
+
+def table(samples: list[Sample], names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Stack the candidates to learn from: all of good clips, the fault itself of the others."""
+    rows = [row for sample in samples for row in sample.rows if row.fault == sample.planted]
+    return np.array([[row.seen[name] for name in names] for row in rows]), np.array([row.fault for row in rows])
+
+
+def folds(
+    samples: list[Sample], names: list[str], of_clip: Callable[[Sequence[Row], Sequence[float]], float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log odds of each good and each planted clip, by weights learnt on the other four fifths of the scenes."""
+    scenes = sorted({sample.scene for sample in samples})
+    best: dict[bool, list[float]] = {False: [], True: []}
+    for turn in range(5):
+        mine = set(scenes[turn::5])
+        weights, offset = fit(*table([sample for sample in samples if sample.scene not in mine], names))
+        for sample in samples:
+            if sample.scene in mine:
+                odds = [float(np.dot(weights, [row.seen[name] for name in names])) + offset for row in sample.rows]
+                best[sample.planted].append(of_clip(sample.rows, np.clip(odds, -LIMIT, LIMIT).tolist()))
+    return np.array(best[False]), np.array(best[True])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("check", choices=sorted(GATHER), help="whose evidence")
+    parser.add_argument(
+        "--clips", type=int, default=240, help="clips of the suite, of which one scene in three is used"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="how often the fault is planted in each clip")
+    parser.add_argument("--work", type=Path, default=Path("training/faults"), help="folder of the clips")
+    args = parser.parse_args()
+    wp.config.quiet = True
+    samples = gather(args.check, args.clips, args.seeds, args.work)
+    names = list(EVIDENCE[args.check].weights)
+    good, bad = folds(samples, names, OF_CLIP[args.check])
+    area = np.mean((bad[:, None] > good) + 0.5 * (bad[:, None] == good))
+    found = ", ".join(f"{100 * np.mean(bad > bar):.1f} % above {bar:.2f}" for bar in np.sort(good)[::-1][:3])
+    print(
+        f"{len(good)} good clips, {len(bad)} planted; five folds: area under the ROC of clips {area:.4f}, found {found}"
+    )
+    weights, offset = fit(*table(samples, names))
+    print({name: round(float(weight), 2) for name, weight in zip(names, weights, strict=True)}, round(offset, 2))
+
+
+if __name__ == "__main__":
+    main()
