@@ -211,7 +211,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "clips reach -0.3.",
     ),
     "duplicated": Threshold(
-        value=0.0,
+        value=0.6,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -220,7 +220,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, how much of that place's rim is new, its size and light, weighed as learnt "
-        "(tools/learn_evidence.py); good clips reach -1.",
+        "(tools/learn_evidence.py); good clips reach 0.3.",
     ),
     "protected_color": Threshold(
         value=12.0,
