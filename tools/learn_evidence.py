@@ -1,7 +1,7 @@
 """Learn how the consistency critic weighs its evidence: logistic regressions on good clips and on planted faults.
 
 ``python tools/learn_evidence.py duplicated --clips 240`` plants the fault in those clips of tools/plant_faults.py on
-which bars may be chosen (one scene in three), gathers what the check measures of every candidate, fits the log odds that
+which bars may be chosen (one scene in three), gathers what the check measures of every candidate, fits log odds that
 it shows the fault, and prints them as they stand in critic/evidence.py. Five folds over the scenes tell what that is
 worth on clips that the fit has not seen.
 """
@@ -31,6 +31,7 @@ from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import PlantError
 from cosmos.bridge.transfer.registry import create as create_transfer
 from cosmos.bridge.types import TransferRequest, TransferResult
+from learn_presence import regress
 from plant_faults import SIZE
 
 LIMIT = 12.0
@@ -148,32 +149,18 @@ def gather(check: str, clips: int, seeds: int, work: Path) -> list[Sample]:
     return samples
 
 
-def fit(columns: np.ndarray, faulty: np.ndarray, ridge: float = 1.0) -> tuple[np.ndarray, float]:
-    """Logistic regression by Newton's method, both classes of equal weight, weights shrunk by ``ridge``.
+def fit(columns: np.ndarray, faulty: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit the log odds of a fault, without any preference for the kind that occurs more often.
 
     Args:
         columns: What was measured, float64, shape [K, N].
-        faulty: bool, shape [K].
-        ridge: Weight of the sum of squares of the weights, each in units of its column's spread.
+        faulty: bool, shape [K]; both kinds occur.
 
     Returns:
         Weights, shape [N], and offset.
     """
-    mean, spread = columns.mean(axis=0), columns.std(axis=0) + 1e-9
-    design = np.concatenate([(columns - mean) / spread, np.ones((len(columns), 1))], axis=1)
-    share = np.where(faulty, 0.5 / faulty.mean(), 0.5 / (1.0 - faulty.mean()))
-    shrink = np.diag([ridge] * columns.shape[1] + [0.0])
-    beta = np.zeros(design.shape[1])
-    for _ in range(60):
-        odds = 1.0 / (1.0 + np.exp(-np.clip(design @ beta, -40.0, 40.0)))
-        weight = share * odds * (1.0 - odds) + 1e-9
-        step = np.linalg.solve((design * weight[:, None]).T @ design + shrink,
-                               design.T @ (share * (faulty - odds)) - shrink @ beta)  # fmt: skip
-        beta += np.clip(step, -3.0, 3.0)
-        if np.abs(step).max() < 1e-9:
-            break
-    weights = beta[:-1] / spread
-    return weights, float(beta[-1] - weights @ mean)
+    base, *weights = regress(columns, ~faulty)
+    return np.array(weights), float(base - np.log(faulty.sum() / (~faulty).sum()))
 
 
 def table(samples: list[Sample], names: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -208,10 +208,10 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a patch of a twentieth of the width shows what the source does not have: colours that no "
         "other light, haze or snow makes of the source's, and edges that neither its picture, depth nor ids have, "
         "against what is usual in that frame, weighed as learnt (tools/learn_evidence.py), in the median frame; good "
-        "clips reach -0.3.",
+        "clips reach -0.35.",
     ),
     "duplicated": Threshold(
-        value=0.6,
+        value=1.0,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -220,7 +220,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, how much of that place's rim is new, its size and light, weighed as learnt "
-        "(tools/learn_evidence.py); good clips reach 0.3.",
+        "(tools/learn_evidence.py); good clips reach 0.8.",
     ),
     "protected_color": Threshold(
         value=12.0,
