@@ -50,6 +50,18 @@ def test_a_far_surface_over_the_rim_of_a_near_thing_is_named(world, thing, by):
     assert findings[0].severity == "reject" and findings[0].kind == "geometry" and "lies behind" in findings[0].text
 
 
+def test_round_faces_count_half_and_edges_of_a_thing_prove_nothing(world):
+    def turned(angle):
+        return request_of(world, np.stack([np.sin(angle), 0.0 * angle, np.cos(angle)], axis=-1))
+
+    rgb, (y, x) = covered(world, CRATE, 5), np.mgrid[: world.rgb.shape[1], : world.rgb.shape[2]]
+    flat, _ = order(world, rgb)
+    value, findings = order(world, rgb, turned(0.1 * (x + y)))
+    assert 0.4 * flat < value <= 0.5 and {finding.instance for finding in findings} == {CRATE}
+    value, findings = order(world, rgb, turned(1.5 * ((x // 4 + y // 4) % 2)))
+    assert value is None and findings[0].kind == "unchecked"
+
+
 def test_only_the_frames_that_show_it_are_named_and_lose_their_labels(world):
     rgb = covered(world, CRATE, 5, frames=range(4, 12))
     verdict = ConsistencyCritic().judge(request_of(world), world.result(rgb))

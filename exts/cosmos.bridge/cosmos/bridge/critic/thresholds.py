@@ -196,7 +196,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="How surely a far surface covers the rim of what stands in front of it: the share that the rim has of "
         "its look, times that of one step within the thing in their contrast, times that which the border lacks; "
-        "unusual light and snow reach 0.21.",
+        "unusual light and snow reach 0.24.",
     ),
     "invented": Threshold(
         value=0.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Optional
 
 import numpy as np
@@ -18,9 +19,14 @@ _STRIP, _INNER, _OUTER = (1, 2, 3), (7, 8, 9, 10), (-2, -3)
 that and the first beyond are mixtures of both."""
 _STEPS = (3, 4, 5, 6, 7, 8)
 """Where the edge of a far surface that covers the rim would lie [px]."""
-_LEVEL, _TURN = 0.1, 0.95
-"""Rim and inside are of one face where their depths differ by at most this share, and the cosine between their normals
-is at least this."""
+_LEVEL = 0.1
+"""Rim and inside are of one face where their depths differ by at most this share, ..."""
+_FLAT = 0.95
+"""... and the cosine between their normals is at least this where the face is flat, ..."""
+_ALONG, _BEND = (1, 3, 5, 7, 9), 0.85
+"""... or that between these places, one after the other, where it is round."""
+_ROUND = 0.5
+"""What round faces count: light falls off towards their rims."""
 _SNOWY = 0.5
 """Upward part of a normal from which on snow may lie on a face."""
 _ALIKE = 0.25
@@ -77,31 +83,33 @@ class BorderSweep:
                 continue
             row = number - chunk.first + chunk.halo
             depth = chunk.depth[row].numpy()
-            lines = self._lines(number, chunk.thing[row], np.where(depth > 0.0, depth, np.float32(np.inf)))
+            lines, faces = self._lines(number, chunk.thing[row], np.where(depth > 0.0, depth, np.float32(np.inf)))
             self._frames.append(number)
-            self._gather(number, lines, *(video[row].numpy().astype(np.float32)
-                                          for video in (chunk.source, chunk.result)))  # fmt: skip
+            self._gather(number, lines, faces, *(video[row].numpy().astype(np.float32)
+                                                 for video in (chunk.source, chunk.result)))  # fmt: skip
 
-    def _lines(self, number: int, thing: np.ndarray, depth: np.ndarray) -> Crossings:
-        """Find lines across borders along which the near thing's face goes on."""
+    def _lines(self, number: int, thing: np.ndarray, depth: np.ndarray) -> tuple[Crossings, np.ndarray]:
+        """Find lines across borders along which the near thing's face goes on, and whether it is flat and is round."""
         areas = np.bincount(thing.ravel(), minlength=len(self._ids))
         judged = (self._ids != 0) & (areas >= self._limits.min_area) & (areas < self._limits.max_share * thing.size)
         lines = Crossings.of(thing, depth, judged).thinned(_PER_PAIR)
         lines = lines.take(np.flatnonzero(lines.inside(_INNER[0]) & lines.inside(_OUTER[0])))
         normals = self._normals[number].numpy()  # type: ignore[index]
-        here, there = lines.mean(normals, _STRIP), lines.mean(normals, _INNER)
-        rim, inner = lines.at(_STRIP[1]), lines.at(_INNER[0])
-        cosine = (here * there).sum(axis=1)
-        face = (cosine >= _TURN) & np.isfinite(cosine)
+        along = [normals[lines.at(step)] for step in _ALONG]
+        bends = [(here * there).sum(axis=1) for here, there in pairwise(along)]
+        across = (lines.mean(normals, _STRIP) * lines.mean(normals, _INNER)).sum(axis=1)
+        faces = np.stack([across, np.min(bends, axis=0)]) >= np.array([[_FLAT], [_BEND]])
         with np.errstate(invalid="ignore"):
-            face &= np.abs(depth[inner] - depth[rim]) <= _LEVEL * depth[rim]
+            rim, inner = (depth[lines.at(step)] for step in (_STRIP[1], _INNER[0]))
+            faces &= np.isfinite(across) & (np.abs(inner - rim) <= _LEVEL * rim)
         if self._kept is not None:
-            face &= self._kept[number][rim] < 0.5
+            faces &= self._kept[number][lines.at(_STRIP[1])] < 0.5
         if self._snow:
-            face &= np.maximum(here[:, self._up], there[:, self._up]) < _SNOWY
-        return lines.take(np.flatnonzero(face))
+            faces &= np.max([normal[:, self._up] for normal in along], axis=0) < _SNOWY
+        going = np.flatnonzero(faces.any(axis=0))
+        return lines.take(going), faces[:, going]
 
-    def _gather(self, number: int, lines: Crossings, source: np.ndarray, result: np.ndarray) -> None:
+    def _gather(self, number: int, lines: Crossings, faces: np.ndarray, source: np.ndarray, result: np.ndarray) -> None:
         """Sum what the lines of each pair say in a frame."""
         own, rim, outer = (lines.mean(source, steps) for steps in (_INNER, _STRIP, _OUTER))
         change, apart = _square(rim - own), _square(rim - outer)
@@ -125,9 +133,10 @@ class BorderSweep:
         )
         pair = np.stack([lines.near, lines.far], axis=1)
         pairs, which = np.unique(pair, axis=0, return_inverse=True)
-        sums = np.stack([np.bincount(which.ravel(), term, len(pairs)) for term in terms], axis=1)
-        for (near, far), row in zip(pairs.tolist(), sums, strict=True):
-            if row[0]:
+        sums = np.array([[np.bincount(which.ravel(), term * face, len(pairs)) for term in terms] for face in faces])
+        for index, (near, far) in enumerate(pairs.tolist()):
+            row = sums[..., index]
+            if row[:, 0].any():
                 self._pairs.setdefault((near, far), {})[number] = row
 
     def conclude(self) -> Outcome:
@@ -135,8 +144,10 @@ class BorderSweep:
         least = min(2, len(self._frames))
         values: dict[int, tuple[float, int]] = {}
         for (near, far), frames in self._pairs.items():
-            total = np.sum(list(frames.values()), axis=0)
-            if len(frames) >= least and total[0] >= _LEAST:
+            sums = np.array(list(frames.values()))
+            enough = ((sums[..., 0] > 0).sum(axis=0) >= least) & (sums[..., 0].sum(axis=0) >= _LEAST)
+            if enough.any():
+                total = sums.sum(axis=0) * enough[:, None]
                 values[near] = max(values.get(near, (-1.0, 0)), (_covered(total), far))
         if not values:
             text = (
@@ -159,7 +170,12 @@ class BorderSweep:
 
 
 def _covered(sums: np.ndarray) -> float:
-    """How surely the far surface covers the rim, in [0, 1].
+    """How surely the far surface covers the rim, in [0, 1], from sums over lines of flat and of round faces."""
+    return max(_evidence(sums[0]), _ROUND * _evidence(sums[1]))
+
+
+def _evidence(sums: np.ndarray) -> float:
+    """How surely some lines show the far surface on the rim, in [0, 1].
 
     Three shares of the contrast between inside and far surface are multiplied: what the rim has of the far surface
     (with a prior against it), what one step within the thing makes up, and what is missed at the border.
