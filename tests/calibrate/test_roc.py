@@ -102,6 +102,13 @@ def test_spare_alarms_raise_the_least_score():
     assert not bars.thresholds and bars.min_score == pytest.approx(0.62) and bars.after.hits == 5
 
 
+def test_a_critic_that_says_nothing_alarms_and_finds_nothing():
+    trials = [trial(i, fault, 0.0, accepted=False, mute=True) for i in range(4) for fault in (GOOD, "moved")]
+    assert false_alarms(trials).hits == 4
+    (row,) = fault_rows(trials, draws=10)
+    assert row.found.hits == 0 and row.found.count == 4
+
+
 def test_bars_that_cannot_hold_are_refused():
     good = [trial(i) for i in range(30)]
     with pytest.raises(ConfigError, match="at least 20 good clips to be chosen on, got 5"):

@@ -155,6 +155,7 @@ def test_trials_ask_about_the_good_clip_and_each_fault_once(tmp_path, suite):
 def test_no_verdict_is_never_a_pass(tmp_path, suite):
     trials = run_trials(Watcher(VerdictParseError("Gibberish.")), suite[2][:1], tmp_path, faults=("frame_blank",))
     assert [(trial.accepted, trial.mute, trial.score) for trial in trials] == [(False, True, 0.0)] * 2
+    assert not any(trial.found for trial in trials)
 
 
 def test_unknown_faults_and_damaged_answers_are_refused(tmp_path, suite):

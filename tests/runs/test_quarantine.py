@@ -100,6 +100,15 @@ def test_the_list_tells_what_each_attempt_changed_and_what_comes_next(run, capsy
     assert f"cosmos-bridge quarantine retry {run}" in said.err
 
 
+def test_explain_takes_the_folder_of_a_clip(run, capsys):
+    for folder, said in (("clip_0001", "attempt 1: accepted"), ("rejected/clip_0000_attempt2", "attempt 2: rejected")):
+        assert main(["explain", str(run / folder)]) == 0
+        out = capsys.readouterr().out
+        assert said in out and out.count("attempt ") == 1
+    assert main(["explain", str(run)]) == 2
+    assert "is no folder of a clip; give it, or a run and ITEM" in capsys.readouterr().err
+
+
 def test_explain_says_a_finding_once(run, capsys):
     assert main(["explain", str(run), "clip_0000/1"]) == 0
     body = capsys.readouterr().out.split("\n", 1)[1]

@@ -77,7 +77,7 @@ def _panel(kind: str, good: Sequence[Trial], mine: Sequence[Trial], alarms: Rate
             f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="{1.3 if check else 2.2}" '
             f'stroke-opacity="{0.9 if check else 0.75}"/>'
         )
-    found = Rate(hits=sum(not trial.accepted for trial in mine), count=len(mine))
+    found = Rate(hits=sum(trial.found for trial in mine), count=len(mine))
     at, up = _across(alarms.share), _PANEL * (1.0 - found.share)
     low, high = (_PANEL * (1.0 - end) for end in found.interval)
     left, right = (_across(end) for end in alarms.interval)

@@ -71,7 +71,7 @@ def fault_rows(trials: Sequence[Trial], *, seed: int = 0, draws: int = 300) -> l
     rows = []
     for fault, strength in kinds:
         mine = [trial for trial in trials if (trial.fault, trial.strength) == (fault, strength)]
-        caught = [trial for trial in mine if not trial.accepted]
+        caught = [trial for trial in mine if trial.found]
         befalling = [trial for trial in mine if trial.named is not None]
         failed = sorted({check for trial in mine for check in trial.failed})
         rows.append(

@@ -46,7 +46,10 @@ def summary(trials: Sequence[Trial], *, goals: bool) -> str:
     ]
     mute = sum(trial.mute for trial in trials)
     if mute:
-        lines.append(f"{mute} of {len(trials)} answers were no verdict; they count as rejections that found nothing.")
+        lines.append(
+            f"{mute} of {len(trials)} answers were no verdict: on a good clip that counts as a false alarm, on a "
+            "faulty one as nothing found."
+        )
     lines += [
         "",
         "| fault | strength | clips | found [95 %] |" + (" goal |" if goals else "") + " named | ROC area [95 %] |",
@@ -100,7 +103,7 @@ def by_size(trials: Sequence[Trial]) -> str:
         rates = []
         for low, high in bins:
             sized = [trial for trial in mine if low <= trial.area < high]
-            rates.append(Rate(hits=sum(not trial.accepted for trial in sized), count=len(sized)))
+            rates.append(Rate(hits=sum(trial.found for trial in sized), count=len(sized)))
         told = " | ".join(f"{rate_text(rate, interval=False)} of {rate.count}" if rate.count else "" for rate in rates)
         lines.append(f"| `{fault.kind}` | {told} |")
     return "\n".join(lines)

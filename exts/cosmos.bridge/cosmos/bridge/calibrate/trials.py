@@ -55,7 +55,12 @@ class Trial:
     seconds: float = 0.0
     """CPU time of the verdict [s]."""
     mute: bool = False
-    """Whether the critic gave no verdict at all; that is never a pass."""
+    """Whether the critic gave no verdict at all; that is never a pass, and never a find."""
+
+    @property
+    def found(self) -> bool:
+        """Whether the critic said no; a critic that says nothing finds nothing."""
+        return not self.accepted and not self.mute
 
 
 def run_trials(
@@ -103,7 +108,7 @@ def run_trials(
         done += 1
         if tell is not None:
             left = (time.perf_counter() - began) / done * (len(todo) - todo.index(index) - 1)
-            found = sum(not trial.accepted for trial in trials[1:])
+            found = sum(trial.found for trial in trials[1:])
             tell(f"tried {plan.name}: {found} of {len(trials) - 1} faults found, about {left:.0f} s left")
     return [trial for file in files if file.exists() for trial in read_trials(file)]
 

@@ -77,8 +77,8 @@ def add_explain(commands: Any) -> argparse.ArgumentParser:
         description="Print every finding and number of the verdict on each attempt at a clip, and what was changed "
         "from attempt to attempt.",
     )
-    parser.add_argument("out", metavar="DIR", help="out folder of the run")
-    parser.add_argument("item", metavar="ITEM", help=_ITEM)
+    parser.add_argument("out", metavar="DIR", help="out folder of the run, or of a clip in it")
+    parser.add_argument("item", metavar="ITEM", nargs="?", help=_ITEM + "; needed where DIR is a run")
     parser.add_argument("--json", action="store_true", help="print the records as one JSON object")
     return parser
 
@@ -87,15 +87,16 @@ def explain(args: argparse.Namespace) -> int:
     """Run ``explain``."""
     from cosmos.bridge.sinks.manifest import read_clip_record, read_manifest
 
-    name, wanted = _item(args.item)
-    clips = {clip["name"]: clip for clip in read_manifest(args.out)["clips"]}
+    out, item = (Path(args.out), args.item) if args.item is not None else _folder(Path(args.out))
+    name, wanted = _item(item)
+    clips = {clip["name"]: clip for clip in read_manifest(out)["clips"]}
     if name not in clips:
-        raise ConfigError(f"There is no clip {name!r} in {args.out}; there is {', '.join(clips) or 'none'}.")
+        raise ConfigError(f"There is no clip {name!r} in {out}; there is {', '.join(clips) or 'none'}.")
     entries = [entry for entry in clips[name]["attempts"] if wanted in (None, entry["attempt"])]
     if wanted is not None and not entries:
         known = ", ".join(str(entry["attempt"]) for entry in clips[name]["attempts"])
         raise ConfigError(f"{name} has the attempts {known or 'none'}, got {wanted}; name one of them.")
-    records = [read_clip_record(Path(args.out) / entry["folder"]) for entry in entries]
+    records = [read_clip_record(out / entry["folder"]) for entry in entries]
     if args.json:
         emit_json({"clip": name, "status": clips[name]["status"], "reason": clips[name]["reason"], "attempts": records})
         return EXIT_OK
@@ -191,6 +192,20 @@ def _release(args: argparse.Namespace) -> int:
     if (Path(args.out) / "stage.usda").exists():
         log("note: The stage layer is as it was; what was released is in the dataset and the report.")
     return EXIT_OK
+
+
+def _folder(folder: Path) -> tuple[Path, str]:
+    """Return the run that a clip's folder lies in, and which attempt that is."""
+    from cosmos.bridge.sinks.manifest import MANIFEST_NAME, read_manifest
+
+    whole = folder.resolve()
+    for out in (whole.parent, whole.parent.parent):
+        if (out / MANIFEST_NAME).exists():
+            for clip in read_manifest(out)["clips"]:
+                for entry in clip["attempts"]:
+                    if out / entry["folder"] == whole:
+                        return out, f"{clip['name']}/{entry['attempt']}"
+    raise ConfigError(f"{folder} is no folder of a clip; give it, or a run and ITEM, {_ITEM}.")
 
 
 def _item(text: str) -> tuple[str, Optional[int]]:

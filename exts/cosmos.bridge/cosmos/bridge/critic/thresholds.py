@@ -180,7 +180,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
     "instance_shown": Threshold(
         value=0.12,
         better="higher",
-        best=1.0,
+        best=0.5,
         unit="",
         kind="label",
         severity="reject",
