@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import warp as wp
@@ -86,12 +87,20 @@ def examples(plan: ClipPlan, path: Path, most: int) -> Iterator[Example]:
             yield example(presence, True)
 
 
-def regress(features: np.ndarray, gone: np.ndarray, *, ridge: float = 1.0, rounds: int = 40) -> np.ndarray:
+def regress(
+    features: np.ndarray,
+    gone: np.ndarray,
+    *,
+    counts: Optional[np.ndarray] = None,
+    ridge: float = 1.0,
+    rounds: int = 40,
+) -> np.ndarray:
     """Fit the log of the odds of being there by Newton's method; returns base and weights, shape [1 + N].
 
     Args:
         features: float64, shape [K, N].
         gone: Whether each was taken away, bool, shape [K]; both kinds occur.
+        counts: How much each counts, float64, shape [K]; ``None`` is 1.
         ridge: Draws the weights of standardised features to 0.
         rounds: Steps of the method.
     """
@@ -99,11 +108,11 @@ def regress(features: np.ndarray, gone: np.ndarray, *, ridge: float = 1.0, round
     columns = np.column_stack([np.ones(len(features)), (features - mean) / spread])
     there, draw = (~gone).astype(np.float64), ridge * np.eye(columns.shape[1])
     draw[0, 0] = 1e-6
-    weights = np.zeros(columns.shape[1])
+    weights, counts = np.zeros(columns.shape[1]), np.ones(len(gone)) if counts is None else counts
     for _ in range(rounds):
         chance = 1.0 / (1.0 + np.exp(-np.clip(columns @ weights, -30.0, 30.0)))
-        slope = columns.T @ (chance - there) + draw @ weights
-        bend = (columns * (chance * (1.0 - chance))[:, None]).T @ columns + draw
+        slope = columns.T @ (counts * (chance - there)) + draw @ weights
+        bend = (columns * (counts * chance * (1.0 - chance))[:, None]).T @ columns + draw
         weights = weights - np.linalg.solve(bend, slope)
     scaled = weights[1:] / spread
     return np.concatenate([[weights[0] - float(scaled @ mean)], scaled])

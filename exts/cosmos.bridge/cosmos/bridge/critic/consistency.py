@@ -17,6 +17,7 @@ from cosmos.bridge.critic.checks.inventions import InventionSweep
 from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
+from cosmos.bridge.critic.checks.placement import PlacementSweep
 from cosmos.bridge.critic.checks.prompt import PromptSweep, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
 from cosmos.bridge.critic.checks.slides import SlideSweep
@@ -129,9 +130,11 @@ class ConsistencyCritic:
     def _sweeps(self, request: TransferRequest, result: TransferResult, truth: Truth) -> tuple[Sweep, ...]:
         bars, limits, kept = self._thresholds, self._limits, kept_share(request)
         snow = snowed(request, result)
+        boundaries = BoundarySweep(truth, bars, limits, kept=kept, snowed=snow)
         return (
             PictureSweep(bars, limits),
-            BoundarySweep(truth, bars, limits, kept=kept, snowed=snow),
+            boundaries,
+            PlacementSweep(truth, boundaries, request.clip.num_frames, bars, limits),
             VisibleSweep(result, truth, bars, limits),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
             InventionSweep(request.clip.num_frames, kept, bars, limits),

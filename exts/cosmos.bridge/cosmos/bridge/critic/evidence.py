@@ -31,6 +31,21 @@ class Evidence:
 
 
 EVIDENCE: Mapping[str, Evidence] = {
+    "instance_placed": Evidence(
+        weights={
+            "outline": -4.76,
+            "expected": 1.27,
+            "displaced": 0.7,
+            "away": 3.86,
+            "mirrored": 7.23,
+            "best": 8.74,
+            "usual": 6.02,
+        },
+        offset=0.26,
+        limit=20.0,
+        reason="Learnt by tools/learn_placement.py from things of good design clips and from those that were moved, "
+        "scaled, mirrored, taken away or swapped.",
+    ),
     "duplicated": Evidence(
         weights={"source": 3.02, "repainted": 0.98, "plain": 2.0, "rim": 3.25, "size": 2.89, "lit": 1.33},
         offset=-6.62,

@@ -198,6 +198,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "its look, times that of one step within the thing in their contrast, times that which the border lacks; "
         "unusual light and snow reach 0.24.",
     ),
+    "instance_placed": Threshold(
+        value=3.0,
+        better="lower",
+        best=-4.0,
+        unit="nats",
+        kind="geometry",
+        severity="reject",
+        reason="Log odds that a thing is displaced, mirrored or of another size, by its outline and its pattern "
+        "together (`critic/evidence.py` has the weights); good clips reach 2.6 once in a hundred.",
+    ),
     "invented": Threshold(
         value=0.5,
         better="lower",
@@ -445,7 +455,9 @@ class Limits:
     invention_width: int = 128
     """Width at which unexplained colours are measured [px], about."""
     twin_step: int = 4
-    """One frame in so many is searched for twins."""
+    """One frame in so many is searched for twins, and compared with the patterns of its source."""
+    pattern_sites: int = 300
+    """Pixels of a thing that are looked at where its pattern is compared, about [px]; a third where there are many."""
     twin_width: int = 256
     """Width at which twins are measured [px], about; the whole picture is searched at half of it."""
     min_color_samples: int = 20

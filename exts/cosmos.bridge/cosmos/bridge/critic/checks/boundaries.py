@@ -263,15 +263,18 @@ def _near_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray) -> np.
     return peak
 
 
+def unseen(picture: np.ndarray, limits: Limits) -> np.ndarray:
+    """Where a result is dark all around, or overexposed, bool, shape [H, W] of uint8 [H, W, 3]."""
+    kernel = np.ones((7, 7), np.uint8)
+    dark = cv2.dilate(highest(picture), kernel) < limits.dark_level
+    white = cv2.erode(lowest(picture), kernel) > limits.white_level
+    return np.asarray(dark | white)
+
+
 def _hidden(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarray:
     """Whether the result is dark all around a site, or overexposed."""
-    kernel = np.ones((7, 7), np.uint8)
-    hidden = np.empty(pictures.shape[:3], bool)
-    for frame, picture in enumerate(pictures):
-        dark = cv2.dilate(highest(picture), kernel) < limits.dark_level
-        white = cv2.erode(lowest(picture), kernel) > limits.white_level
-        hidden[frame] = dark | white
-    return hidden[tuple(sites.T)]
+    hidden = np.stack([unseen(picture, limits) for picture in pictures])
+    return np.asarray(hidden[tuple(sites.T)])
 
 
 def _depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -298,4 +301,4 @@ def _roundness(normals: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.
     return 0.5 * (xx + yy - np.hypot(xx - yy, 2.0 * xy)), across
 
 
-__all__ = ["BoundarySweep"]
+__all__ = ["BoundarySweep", "unseen"]

@@ -196,7 +196,7 @@ class _Judge:
     def _displaced(self, outlines: Outlines, row: Agreement, mine: np.ndarray) -> tuple[float, float, np.ndarray]:
         """Margin, shift [px] and rows of an instance's displacement: over the clip, or a run of frames that agree."""
         bar, limits = self._thresholds["boundary_shift"], self._limits
-        whole = _agree_sum(outlines, mine, self._limits)
+        whole = agree_over(outlines, mine, self._limits)
         off = mine[row.margin[mine] > bar.value]
         if len(off):
             off = off[
@@ -205,7 +205,7 @@ class _Judge:
         best = float(whole.margin[0]), float(np.hypot(*whole.shift[0])), off if len(off) else mine
         off = _longest_run(off, outlines.frame)
         if len(off) >= max(min(2, len(mine)), limits.run_share * len(mine)):
-            part = _agree_sum(outlines, off, self._limits)
+            part = agree_over(outlines, off, self._limits)
             worst_of = (len(off) < len(mine)) + (2 * len(off) < len(mine))
             margin = float(part.margin[0]) - limits.part_margin * worst_of
             if margin > best[0]:
@@ -232,7 +232,7 @@ class _Judge:
         keep = [
             mine
             for mine in (np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist())
-            if _agree_sum(outlines, mine, self._limits).distinct[0] >= self._limits.min_distinct
+            if agree_over(outlines, mine, self._limits).distinct[0] >= self._limits.min_distinct
         ]
         return outlines.take(np.sort(np.concatenate(keep))) if keep else outlines.take(np.zeros(0, np.int64))
 
@@ -248,7 +248,7 @@ def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, Outl
     """
     rows = {owner: np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist()}
     rows = {owner: mine for owner, mine in rows.items() if _speaks(outlines, mine, truth, limits)}
-    whole = {owner: _agree_sum(outlines, mine, limits) for owner, mine in rows.items()}
+    whole = {owner: agree_over(outlines, mine, limits) for owner, mine in rows.items()}
     free = {owner: float(whole[owner].presence[0]) for owner, mine in rows.items()
             if outlines.kept[mine].mean() < 0.5 and outlines.sites[mine].mean() >= limits.min_sites}  # fmt: skip
     found = {}
@@ -286,8 +286,8 @@ def _agree(outlines: Outlines, limits: Limits) -> Agreement:
     )  # fmt: skip
 
 
-def _agree_sum(outlines: Outlines, rows: np.ndarray, limits: Limits) -> Agreement:
-    """Agreement of some rows taken together."""
+def agree_over(outlines: Outlines, rows: np.ndarray, limits: Limits) -> Agreement:
+    """Agreement of some rows of one thing, taken together; what is straight tells displacement across itself alone."""
     source, result = (scores[rows].sum(axis=0, keepdims=True) for scores in (outlines.source, outlines.result))
     straight = outlines.roundness[rows].mean() < limits.min_roundness
     x, y = outlines.across[rows].T
@@ -302,4 +302,4 @@ def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return max(runs, key=len)
 
 
-__all__ = ["Outlines", "conclude_outlines", "leads_of"]
+__all__ = ["Outlines", "agree_over", "conclude_outlines", "leads_of"]

@@ -1,0 +1,254 @@
+"""Is each thing where, and as, its label says: not displaced, mirrored, or of another size?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosmos.bridge.critic.checks.boundaries import BoundarySweep, unseen
+from cosmos.bridge.critic.checks.outlines import agree_over
+from cosmos.bridge.critic.checks.patterns import (
+    DISTANCES,
+    FULL,
+    IN_PLACE,
+    MIRRORED,
+    SIZES,
+    Ground,
+    pattern,
+    reaching,
+)
+from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
+from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.truth import Chunk, Truth
+
+_SMALLEST = 32
+"""Least height and width of a picture in which patterns are compared [px]."""
+_RIM = 0.2
+"""Share of a thing's box that may lie on the rim of the picture: what is cut may rightly look like another part."""
+_WHOLE = 0.5
+"""Share of the pixels at which a thing is expected that must be its own before another size of it is told."""
+_SCRAPS = 0.5
+"""Share of a thing that its largest piece must hold."""
+_FAINTEST = 0.25
+"""Weakest pattern in which something can be looked for, of the strongest: dense fog leaves less."""
+_MOST = 0.6
+"""Beyond so much for or against, shares of a pattern say no more."""
+_UNTOLD = {"outline": 0.2, "displaced": -0.35}
+"""What stands for an outline that tells nothing; its agreement comes on top of half of what is expected."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Look:
+    """What one frame shows of one thing."""
+
+    frame: int
+    """Frame number."""
+    gains: np.ndarray
+    """What its pattern explains at every shift [pattern^2], float64, shape [K]."""
+    changed: np.ndarray
+    """What it explains in place when changed, shape [5]."""
+    energy: float
+    """All that there is to explain in place."""
+    area: int
+    """Its own pixels."""
+    size: int
+    """Pixels at which it is expected: with its outline."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fit:
+    """How a thing's pattern fits the result over the clip; shares of the pattern in place."""
+
+    kept: float
+    """Share explained in place."""
+    away: float
+    """What it explains more at least 2.5 px away, best shift."""
+    shift: float
+    """Length of that shift [px]."""
+    changed: tuple[float, ...]
+    """What it explains more in place for each change."""
+    shown: float
+    """How strong the result's pattern is there, of the strongest."""
+
+    @property
+    def best(self) -> float:
+        """What the best of all explains more."""
+        return max(self.away, *self.changed)
+
+
+class PlacementSweep:
+    """Weighs, thing by thing, how source and result fit in place against how they fit elsewhere or changed.
+
+    Two kinds of evidence are joined by a logistic regression (`EVIDENCE`): the outline, as `BoundarySweep` saw it in
+    every frame, and the pattern inside, which is compared in one frame of ``twin_step`` under shifts of up to 6 px,
+    mirrored, and up to 1.4 times larger or smaller. What other things of the clip keep of theirs is what may be
+    expected.
+    """
+
+    family = "placement"
+
+    def __init__(
+        self,
+        truth: Truth,
+        boundaries: BoundarySweep,
+        num_frames: int,
+        thresholds: Mapping[str, Threshold],
+        limits: Limits,
+    ) -> None:
+        self._truth, self._boundaries, self._thresholds, self._limits = truth, boundaries, thresholds, limits
+        self._first = min(2, num_frames - 1)
+        self._searched = 0
+        self._looks: dict[int, list[_Look]] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the new frames of a chunk in; one in ``twin_step`` is compared."""
+        if chunk.thing is None or min(chunk.thing.shape[1:]) < _SMALLEST:
+            return
+        for number in chunk.frames:
+            if number >= self._first and (number - self._first) % self._limits.twin_step == 0:
+                self._look(chunk, number)
+                self._searched += 1
+
+    def _look(self, chunk: Chunk, number: int) -> None:
+        """Compare one frame."""
+        row, limits, count = number - chunk.first + chunk.halo, self._limits, len(self._truth.things)
+        thing = chunk.thing[row]  # type: ignore[index]
+        areas = np.bincount(thing.ravel(), minlength=count)
+        labelled = np.array([item.id != 0 for item in self._truth.things])
+        single = labelled & (areas < limits.max_share * thing.size)
+        owner = reaching(thing, None if chunk.depth is None else chunk.depth[row].numpy(), single)
+        hidden = np.bincount(thing[unseen(chunk.result[row].numpy(), limits)], minlength=count)
+        judged = np.flatnonzero(
+            single & (areas >= limits.min_area) & (2 * hidden < areas) & (_cut_off(thing, count) <= _RIM)
+        )
+        if not len(judged):
+            return
+        ground = Ground(pattern(chunk.source[row].numpy()), pattern(chunk.result[row].numpy()), owner, count)
+        sites = max(limits.pattern_sites // 3, min(limits.pattern_sites, limits.frame_sites // len(judged)))
+        for one in judged.tolist():
+            if ground.size(one) < limits.min_area:  # all but covered by the outlines of what is nearer
+                continue
+            gains, changed = ground.gains(one, sites)
+            look = _Look(
+                frame=number, gains=gains, changed=changed, energy=ground.energy(one), area=int(areas[one]),
+                size=ground.size(one),
+            )  # fmt: skip
+            self._looks.setdefault(one, []).append(look)
+
+    def measured(self) -> dict[int, tuple[dict[str, float], _Fit]]:
+        """Return what was measured of each thing that can be judged, as `EVIDENCE` weighs it, and its fit."""
+        told = {thing: looks for thing, looks in self._looks.items() if 2 * len(looks) > self._searched}
+        fits = {thing: _fit(looks) for thing, looks in told.items()}
+        outlines, scraps = self._outlines()
+        fits = {thing: fit for thing, fit in fits.items() if fit.shown >= _FAINTEST and thing not in scraps}
+        rows: dict[int, tuple[dict[str, float], _Fit]] = {}
+        for thing, fit in fits.items():
+            usual = [other.kept for key, other in fits.items() if key != thing]
+            free = [there for key, (there, _, kept) in outlines.items() if key != thing and kept < 0.5]
+            expected = float(np.median(free)) if free else 0.0
+            there, displaced = _UNTOLD["outline"] + 0.5 * expected, _UNTOLD["displaced"]
+            if thing in outlines:
+                there, displaced, _ = outlines[thing]
+            rows[thing] = (
+                {
+                    "outline": float(np.clip(there, -0.5, 1.5)),
+                    "expected": expected,
+                    "displaced": float(np.clip(displaced, -1.0, 1.0)),
+                    "away": float(np.clip(fit.away, -_MOST, _MOST)),
+                    "mirrored": float(np.clip(fit.changed[MIRRORED], -_MOST, _MOST)),
+                    "best": float(np.clip(fit.best, -_MOST, _MOST)),
+                    "usual": float(np.median(usual)) if usual else 0.5,
+                },
+                fit,
+            )
+        return rows
+
+    def _outlines(self) -> tuple[dict[int, tuple[float, float, float]], set[int]]:
+        """What outlines tell: agreement in place, how much better elsewhere, and share kept; and what is in scraps."""
+        (seen, _), limits = self._boundaries.seen(), self._limits
+        found: dict[int, tuple[float, float, float]] = {}
+        scraps: set[int] = set()
+        if seen is None:
+            return found, scraps
+        for thing in sorted(set(seen.owner.tolist()) - {-1}):
+            if self._truth.things[thing].id == 0:
+                continue
+            rows = np.flatnonzero(seen.owner == thing)
+            area = seen.area[rows].mean()
+            if seen.piece[rows].mean() < _SCRAPS * area:
+                scraps.add(thing)
+            if area >= limits.min_area and seen.sites[rows].mean() >= limits.min_sites:
+                both = agree_over(seen, rows, limits)
+                found[thing] = float(both.presence[0]), float(both.margin[0]), float(seen.kept[rows].mean())
+        return found, scraps
+
+    def conclude(self) -> Outcome:
+        """Hold the log odds of every thing against the bar."""
+        bar = self._thresholds["instance_placed"]
+        odds = {
+            thing: (EVIDENCE["instance_placed"].log_odds(row), fit) for thing, (row, fit) in self.measured().items()
+        }
+        if not odds:
+            text = (
+                "Things that are displaced, mirrored or of another size were not looked for: there are no instance "
+                "ids, or no thing is seen whole, large and bright enough."
+            )
+            return Outcome(findings=(unchecked("instance_placed", text),))
+        findings = []
+        for thing, (value, fit) in odds.items():
+            if not bar.passes(value):
+                frames = [look.frame for look in self._looks[thing]]
+                text = (
+                    f"{self._truth.name(thing)} does not look as its label says ({_told(fit)}; frames "
+                    f"{spans(frames)}): the log odds of that are {value:.1f}; {bar.value:g} is allowed."
+                )
+                findings.append(bar.finding("instance_placed", text, value, (), self._truth.things[thing]))
+        worst = measured(self._thresholds, "instance_placed", max(value for value, _ in odds.values()))
+        return Outcome(measurements=(worst,), findings=tuple(findings), proof=True)
+
+
+def _told(fit: _Fit) -> str:
+    """Say what explains the result better than the thing in place."""
+    if fit.best <= 0.0:
+        return f"only {100 * max(fit.kept, 0.0):.0f} % of its pattern is found in place, and not elsewhere"
+    more = f"{100 * fit.best:.0f} % more of its pattern is found "
+    if fit.away == fit.best:
+        return f"{more}{fit.shift:.1f} px away"
+    change = int(np.argmax(fit.changed))
+    return more + ("when it is mirrored" if change == MIRRORED else f"at {SIZES[change]:.1f} times its size")
+
+
+def _fit(looks: list[_Look]) -> _Fit:
+    """Add up what the frames show of one thing."""
+    gains = np.sum([look.gains for look in looks], axis=0)
+    changed = np.sum([look.changed for look in looks], axis=0)
+    energy = max(sum(look.energy for look in looks), 1e-6)
+    here, away = float(gains[IN_PLACE].max()), np.where(IN_PLACE, -np.inf, gains)
+    more = [float(value - here) / energy for value in changed]
+    if sum(look.area for look in looks) < _WHOLE * sum(look.size for look in looks):
+        for size in SIZES:
+            more[size] = min(more[size], 0.0)
+    return _Fit(
+        kept=here / energy,
+        away=float(away.max() - here) / energy,
+        shift=float(DISTANCES[int(away.argmax())]),
+        changed=tuple(more),
+        shown=float(np.sqrt(energy / (3.0 * FULL**2 * max(sum(look.size for look in looks), 1)))),
+    )
+
+
+def _cut_off(thing: np.ndarray, count: int) -> np.ndarray:
+    """Share of each thing's bounding box whose outline is on the rim of the picture, shape [count]."""
+    touching = sum(np.bincount(line, minlength=count) for line in (thing[0], thing[-1], thing[:, 0], thing[:, -1]))
+    sides = np.zeros(count)
+    for axis, size in enumerate(thing.shape):
+        lines = np.zeros((count, size), bool)
+        lines[thing, np.expand_dims(np.arange(size), 1 - axis)] = True
+        sides += np.where(lines.any(axis=1), size - lines[:, ::-1].argmax(axis=1) - lines.argmax(axis=1), 0)
+    return np.asarray(touching / np.maximum(2.0 * sides, 1.0))
+
+
+__all__ = ["PlacementSweep"]
