@@ -189,13 +189,11 @@ class Renderer:
         view = make_view(camera, self._world.origin)
         triangles, depths = target.seen
         self._visibility.find(view, depths, triangles)
-        if rgb and look is None:  # such a frame's light may be asked for
-            self._targets.remember(camera, pose, target.seen)
         resolve(self._bands, self._world, view, target.seen, self._motion(camera, pose, previous), dict(target.buffers))
         if painter is not None:
             metered = self._meter(camera, time_code, exposure_of)
             cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
-            painter.paint(
+            edges = painter.paint(
                 camera,
                 target.seen,
                 pose,
@@ -206,6 +204,8 @@ class Renderer:
                 reference=reference,
                 progress=progress,
             )
+            if look is None:  # its light may be asked for
+                self._targets.remember(camera, pose, target.seen, edges)
         else:
             target.buffers["rgb"].zero_()
         return Frame(
@@ -245,9 +245,10 @@ class Renderer:
         pose, painter = self._pose(time_code), self._painter
         seen, maps = self._targets.maps(camera)
         self._world.place(pose, rays=True)
-        if not self._targets.recall(camera, pose, seen):
+        known, edges = self._targets.recall(camera, pose, seen)
+        if not known:
             self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
-        painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps)
+        painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps, edges)
         return maps
 
     def _details(

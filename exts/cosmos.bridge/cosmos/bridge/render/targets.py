@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 import warp as wp
@@ -14,12 +14,15 @@ from cosmos.bridge.render.scene import Pose
 from cosmos.bridge.types import BUFFERS, Camera, LightMaps
 from cosmos.bridge.types.probe import FALLING_SHAPE
 
+if TYPE_CHECKING:
+    from cosmos.bridge.render.draw.edges import Edges
+
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
 _MAPS = {"relit": 3, "white": 3, "mirror": 3, "air": 4}
 _Seen = tuple[wp.array, wp.array]
 """Triangles and depths at pixel centres."""
 _SIGHT_BYTES = 1 << 25
-"""Most memory for what frames saw: some hundred small pictures, a few large ones."""
+"""Most memory for what frames saw: some eighty small pictures, a few large ones."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -33,6 +36,16 @@ class Target:
     """How many frames were drawn into it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Sight:
+    """What a frame saw."""
+
+    seen: _Seen
+    edges: Optional[Edges]
+    """``None`` where they are not known."""
+    num_bytes: int
+
+
 class Targets:
     """Memory of every size and slot that was asked for."""
 
@@ -41,7 +54,7 @@ class Targets:
         self._device = device
         self._frames: dict[tuple[int, int, int], Target] = {}
         self._maps: dict[tuple[int, int], tuple[_Seen, LightMaps]] = {}
-        self._sights: dict[bytes, _Seen] = {}
+        self._sights: dict[bytes, _Sight] = {}
         self._sight_bytes = 0
 
     def frame(self, camera: Camera, slot: int) -> Target:
@@ -64,24 +77,25 @@ class Targets:
             self._maps[size] = (self._seen(size), LightMaps(**maps))
         return self._maps[size]
 
-    def remember(self, camera: Camera, pose: Pose, seen: _Seen) -> None:
-        """Keep what a camera sees of a pose, for light maps of it; the oldest are forgotten."""
+    def remember(self, camera: Camera, pose: Pose, seen: _Seen, edges: Optional[Edges]) -> None:
+        """Keep what a camera sees of a pose, and its edges if known, for light maps of it; the oldest are forgotten."""
         key, size = _sight_of(camera, pose), 8 * camera.height * camera.width
+        size += 0 if edges is None else edges.num_bytes
         if size > _SIGHT_BYTES or key in self._sights:
             return
         self._sight_bytes += size
         while self._sight_bytes > _SIGHT_BYTES:
-            self._sight_bytes -= 8 * self._sights.pop(next(iter(self._sights)))[0].size
-        self._sights[key] = (wp.clone(seen[0]), wp.clone(seen[1]))
+            self._sight_bytes -= self._sights.pop(next(iter(self._sights))).num_bytes
+        self._sights[key] = _Sight(seen=(wp.clone(seen[0]), wp.clone(seen[1])), edges=edges, num_bytes=size)
 
-    def recall(self, camera: Camera, pose: Pose, seen: _Seen) -> bool:
-        """Fill ``seen`` with what was remembered of a camera and a pose; return whether anything was."""
+    def recall(self, camera: Camera, pose: Pose, seen: _Seen) -> tuple[bool, Optional[Edges]]:
+        """Fill ``seen`` with what was remembered of a camera and a pose; return whether anything was, and the edges."""
         kept = self._sights.get(_sight_of(camera, pose))
         if kept is None:
-            return False
-        for source, target in zip(kept, seen, strict=True):
+            return False, None
+        for source, target in zip(kept.seen, seen, strict=True):
             wp.copy(target, source)
-        return True
+        return True, kept.edges
 
     def clear(self) -> None:
         """Let go of everything."""

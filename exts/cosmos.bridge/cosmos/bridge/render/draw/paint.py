@@ -14,13 +14,9 @@ import warp as wp
 
 from cosmos.bridge.kernels.display import srgb_table
 from cosmos.bridge.render.draw.bands import Bands
-from cosmos.bridge.render.draw.borrow import (
-    fill_samples_kernel,
-    find_lenders_kernel,
-    mix_samples_kernel,
-    put_back_kernel,
-)
+from cosmos.bridge.render.draw.borrow import mix_samples_kernel, put_back_kernel
 from cosmos.bridge.render.draw.daylight import plain_sky
+from cosmos.bridge.render.draw.edges import Edges, find_edges
 from cosmos.bridge.render.draw.gather import MAPS, SIMULATION, TEACHER, Effort, gather_light, grid_step
 from cosmos.bridge.render.draw.lamp import has_glow
 from cosmos.bridge.render.draw.lighting import Lighting, expose_for
@@ -136,8 +132,8 @@ class Painter:
         linear: bool = False,
         reference: Optional[Reference] = None,
         progress: Optional[Progress] = None,
-    ) -> None:
-        """Fill ``rgb``.
+    ) -> Optional[Edges]:
+        """Fill ``rgb``; return the frame's edges where its light will have the same.
 
         Args:
             camera: Camera of the frame.
@@ -153,15 +149,16 @@ class Painter:
         """
         frame = self._frame(camera, pose, look, cameras, toned=not linear)
         count, canvas = camera.width * camera.height, frame.canvas
+        edges = None
         if reference is None:
             self._show(frame, seen)
-            self._draw(frame)
+            _, edges = self._draw(frame)
         else:
             self._trace(frame, seen, pose, look, reference, progress)
         if linear:
             flat = wp.array(ptr=rgb.ptr, shape=(count,), dtype=wp.vec3, device=rgb.device, copy=False)
             wp.copy(flat, canvas.colors)
-            return
+            return edges
         if look is not None and particles:
             self._draw_particles(frame, pose, look, seen[1])
         colors = canvas.colors
@@ -170,6 +167,7 @@ class Painter:
         noise, seed = (0.0, 0) if look is None else (look.noise, look.seed & 0x7FFFFFFF)
         moment = round(pose.time_code * 8.0) & 0xFFFFF
         self._encode(camera, [colors, noise, seed, moment], rgb)
+        return edges
 
     def light(
         self,
@@ -179,8 +177,9 @@ class Painter:
         look: Look,
         cameras: list[Camera],
         maps: LightMaps,
+        edges: Optional[Edges] = None,
     ) -> None:
-        """Fill the light maps of a frame; arguments as for ``paint``."""
+        """Fill the light maps of a frame; arguments as for ``paint``, and the edges where ``paint`` told them."""
         from cosmos.bridge.render.draw.balls import fill_balls
 
         frame = self._frame(camera, pose, look, cameras, bare=True)
@@ -192,7 +191,7 @@ class Painter:
 
             around = [frame.world, frame.air, frame.lamps, frame.view, frame.canvas.home]
             glow = carry_glow(self._bands, around, 2 * grid_step(frame.effort, (camera.height, camera.width)))
-        grid = self._draw(frame, arriving, glow)
+        grid, _ = self._draw(frame, arriving, glow, edges)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         falls = look.rain > 0.0 or look.snow > 0.0
@@ -242,19 +241,25 @@ class Painter:
         frame.canvas.show(seen)
         self._read(frame, frame.canvas.home, frame.camera.width * frame.camera.height)
 
-    def _draw(self, frame: _Frame, arriving: Optional[wp.array] = None, glow: Optional[wp.array] = None) -> Any:
-        """Fill the canvas, which shows surfaces, by quick shading; return the slow light.
+    def _draw(
+        self,
+        frame: _Frame,
+        arriving: Optional[wp.array] = None,
+        glow: Optional[wp.array] = None,
+        edges: Optional[Edges] = None,
+    ) -> tuple[Any, Optional[Edges]]:
+        """Fill the canvas, which shows surfaces, by quick shading; return the slow light, and the edges.
 
         Args:
             frame: What to draw.
             arriving: Irradiance at the pixel centres to fill, if wanted; where the sky is seen, its radiance.
             glow: What lamps add there by the haze before it; found sample by sample where ``None`` or empty.
+            edges: Those of the frame; found where ``None``.
         """
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas
         grid = self._gather(frame, canvas.home)
         self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving, glow=glow)
-        self._refine_edges(frame, grid)
-        return grid
+        return grid, self._refine_edges(frame, grid, edges)
 
     def _encode(self, camera: Camera, inputs: list, rgb: wp.array) -> None:
         """Turn colours into bytes; ``inputs`` are colours, noise, its seed and moment."""
@@ -323,8 +328,11 @@ class Painter:
         scene = (frame.world, self._atlas, frame.air, frame.lamps, home)
         return gather_light(self._bands, scene, size, effort)
 
-    def _refine_edges(self, frame: _Frame, grid: Any) -> None:
-        """Shade four samples in each pixel that holds an edge."""
+    def _refine_edges(self, frame: _Frame, grid: Any, edges: Optional[Edges] = None) -> Optional[Edges]:
+        """Shade four samples in each pixel that holds an edge; return the edges that may be given instead next time."""
+        if edges is not None:
+            self._borrow(frame, grid, edges)
+            return edges
         bands, canvas, width = self._bands, frame.canvas, frame.camera.width
         count = width * frame.camera.height
         fine_seen = (canvas.fine_triangles, canvas.fine_depths)
@@ -334,12 +342,14 @@ class Painter:
         bands.launch_runs(mark_edges_kernel, count, inputs, chunk=4096)
         layered = self._find_layered(frame, fine_view)
         marked = np.flatnonzero(canvas.marks.numpy().view(np.bool_)).astype(np.int32)
-        if not len(marked) and layered is None:
-            return
-        pixels = wp.array(marked, dtype=wp.int32, device=bands.device, copy=False)
         if frame.effort.frugal and layered is None:
-            self._borrow(frame, grid, pixels)
-            return
+            scene = (*fine_seen, frame.world, canvas.home)
+            found = find_edges(bands, scene, width, marked, lambda samples: canvas.fine(samples)[0])
+            self._borrow(frame, grid, found)
+            return found
+        if not len(marked) and layered is None:
+            return None
+        pixels = wp.array(marked, dtype=wp.int32, device=bands.device, copy=False)
         samples = 4 * len(marked)
         fine, shaded = canvas.fine(samples)
         bands.launch(fill_fine_kernel, samples, [width, pixels, *fine_seen, fine], chunk=4096)
@@ -351,27 +361,22 @@ class Painter:
             painter = self._layer_painter(frame, grid)
             draw_layers(painter, layered, marked, fine, canvas.colors, shaded)
         bands.launch(average_kernel, len(marked), [pixels, shaded, canvas.colors], chunk=4096)
+        return None
 
-    def _borrow(self, frame: _Frame, grid: Any, pixels: wp.array) -> None:
-        """Mix each marked pixel from colours of its neighbours, and shade only the samples that no centre shows."""
-        bands, canvas, width, device = self._bands, frame.canvas, frame.camera.width, self._bands.device
-        fine_seen = (canvas.fine_triangles, canvas.fine_depths)
-        lenders = wp.empty(4 * len(pixels), dtype=wp.int32, device=device)
-        inputs = [width, pixels, *fine_seen, frame.world, canvas.home, lenders]
-        bands.launch_runs(find_lenders_kernel, len(lenders), inputs, chunk=4096)
-        alone = lenders.numpy() == -1
-        slots, samples = (
-            wp.array(numbers.astype(np.int32), dtype=wp.int32, device=device, copy=False)
-            for numbers in (np.cumsum(alone) - 1, np.flatnonzero(alone))
-        )
-        fine, shaded = canvas.fine(max(1, len(samples)))
-        if len(samples):
-            bands.launch(fill_samples_kernel, len(samples), [width, pixels, samples, *fine_seen, fine], chunk=4096)
-            self._read(frame, fine, len(samples))
-            self._shade(frame, grid, fine, len(samples), shaded)
-        mixed = wp.empty(len(pixels), dtype=wp.vec3, device=device)
-        bands.launch(mix_samples_kernel, len(pixels), [lenders, slots, canvas.colors, shaded, mixed], chunk=4096)
-        bands.launch(put_back_kernel, len(pixels), [pixels, mixed, canvas.colors], chunk=4096)
+    def _borrow(self, frame: _Frame, grid: Any, edges: Edges) -> None:
+        """Mix each pixel of an edge from colours of its neighbours; shade only the samples that no centre shows."""
+        bands, canvas, count, samples = self._bands, frame.canvas, len(edges.pixels), len(edges.triangles)
+        if not count:
+            return
+        fine, shaded = canvas.fine(max(1, samples))
+        if samples:
+            for name in ("image", "triangles", "depths"):
+                wp.copy(getattr(fine, name), getattr(edges, name), count=samples)
+            self._read(frame, fine, samples)
+            self._shade(frame, grid, fine, samples, shaded)
+        mixed = wp.empty(count, dtype=wp.vec3, device=bands.device)
+        bands.launch(mix_samples_kernel, count, [edges.lenders, edges.slots, canvas.colors, shaded, mixed], chunk=4096)
+        bands.launch(put_back_kernel, count, [edges.pixels, mixed, canvas.colors], chunk=4096)
 
     def _find_layered(self, frame: _Frame, fine_view: Any) -> Optional[np.ndarray]:
         """Return which pixels hold clear things, bool [H W], their rims marked as edges; ``None`` where none does."""

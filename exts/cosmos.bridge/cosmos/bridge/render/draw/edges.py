@@ -1,0 +1,82 @@
+"""Which pixels of the interactive picture hold edges, and where the samples of these take their colours from.
+
+That depends on shapes alone, so the light of a frame needs not look for it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from cosmos.bridge.render.draw.bands import Bands
+from cosmos.bridge.render.draw.borrow import fill_samples_kernel, find_lenders_kernel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Edges:
+    """The edges of one picture; K pixels hold one, and M samples of these are shown by no pixel's centre."""
+
+    pixels: wp.array
+    """The pixels, int32, shape [K]."""
+    lenders: wp.array
+    """Whose colour each of their four samples takes, of ``find_lenders_kernel``, int32, shape [4 K]."""
+    slots: wp.array
+    """Which of the M samples each sample is, where nobody lends, int32, shape [4 K]."""
+    image: wp.array
+    """Image points of the M samples [px], vec2, shape [M]."""
+    triangles: wp.array
+    """What they see, int32, shape [M]; -1 for nothing."""
+    depths: wp.array
+    """How far away, in lengths of ``pixel_ray``, float32, shape [M]."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all of it."""
+        return 36 * len(self.pixels) + 16 * len(self.triangles)
+
+
+def find_edges(bands: Bands, scene: tuple[Any, ...], width: int, marked: np.ndarray, room: Any) -> Edges:
+    """Find where the samples of marked pixels take their colours from.
+
+    Args:
+        bands: Where to launch.
+        scene: Triangles and depths of samples half a pixel apart, the world's arrays, and surfaces at pixel centres.
+        width: Of the picture [px].
+        marked: Pixels that hold an edge, int32, shape [K].
+        room: Returns surfaces for at least so many samples; their first ones are written over.
+    """
+    device = bands.device
+    *seen, world, home = scene
+    pixels, lenders = _array(marked, device), wp.empty(4 * len(marked), dtype=wp.int32, device=device)
+    bands.launch_runs(find_lenders_kernel, len(lenders), [width, pixels, *seen, world, home, lenders], chunk=4096)
+    alone = lenders.numpy() == -1
+    samples = _array(np.flatnonzero(alone), device)
+    count, fine = len(samples), room(max(1, len(samples)))
+    bands.launch(fill_samples_kernel, count, [width, pixels, samples, *seen, fine], chunk=4096)
+    image, triangles, depths = (_first(array, count) for array in (fine.image, fine.triangles, fine.depths))
+    return Edges(
+        pixels=pixels,
+        lenders=lenders,
+        slots=_array(np.cumsum(alone) - 1, device),
+        image=image,
+        triangles=triangles,
+        depths=depths,
+    )
+
+
+def _first(array: wp.array, count: int) -> wp.array:
+    """Return a copy of the first values of an array."""
+    out = wp.empty(count, dtype=array.dtype, device=array.device)
+    if count:
+        wp.copy(out, array, count=count)
+    return out
+
+
+def _array(numbers: np.ndarray, device: Any) -> wp.array:
+    return wp.array(numbers.astype(np.int32, copy=False), dtype=wp.int32, device=device, copy=False)
+
+
+__all__ = ["Edges", "find_edges"]
