@@ -62,6 +62,21 @@ def test_geometry_rises_on_the_named_instances_and_their_rim_alone(request_):
     assert found.request.weights.vis == 0.3 and "/World/Thing_2" in found.text
 
 
+def test_geometry_rises_on_all_parts_of_the_thing_that_is_named(request_):
+    ids = request_.clip.instance_ids.numpy().copy()
+    ids[:, :, -3:] = 4
+    part = replace(request_.clip.instances[2], owner="/World/Truck")
+    instances = {**request_.clip.instances, 2: part, 4: replace(part, id=4, prim_path="/World/Truck/Wheel")}
+    clip = replace(
+        request_.clip,
+        instances=instances,
+        instance_ids=wp.array(ids, dtype=request_.clip.instance_ids.dtype, device="cpu"),
+    )
+    found = remedy(replace(request_, clip=clip), blame(("label", 2)))
+    np.testing.assert_allclose(found.request.weights.edge.numpy()[np.isin(ids, (2, 4))], 0.4, rtol=1e-6)
+    assert "on /World/Truck." in found.text
+
+
 def test_geometry_rises_everywhere_where_no_instance_or_no_map_will_do(request_):
     whole = remedy(request_, blame(("geometry", None), ("geometry", 2)))
     scalar = remedy(request_, blame(("geometry", 2)), replace(SPEC, weight_maps=False))

@@ -135,13 +135,14 @@ def _hold_geometry(
     ids = {finding.instance for finding in findings}
     known = {key for key in ids if key is not None and key in request.clip.instances}
     local = bool(ids) and ids == known and spec.weight_maps and request.clip.instance_ids is not None
-    where = _around(request.clip, known) if local else None
+    where = _around(request.clip, _parts_of(request.clip, known)) if local else None
     kinds = [kind for kind in GEOMETRY if kind in spec.controls]
     weights = raise_weights(request.weights, gain, kinds=kinds, where=where)
     if weights is None:
         return None
-    named = ", ".join(sorted(request.clip.instances[key].prim_path for key in known)[:3]) if local else "everywhere"
-    more = f" and {len(known) - 3} more" if local and len(known) > 3 else ""
+    paths = sorted({_thing(request.clip, key) for key in known})
+    named = ", ".join(paths[:3]) if local else "everywhere"
+    more = f" and {len(paths) - 3} more" if local and len(paths) > 3 else ""
     text = f"The geometry weights rise by {gain:g} {'on ' if local else ''}{named}{more}."
     return replace(request, weights=weights), text
 
@@ -187,6 +188,17 @@ def _cause_of(finding: Finding) -> Cause:
 
 def _told(finding: Finding) -> str:
     return f"{finding.check} rejected it."
+
+
+def _thing(clip: Clip, key: int) -> str:
+    """Path of the labelled prim that an instance is a part of."""
+    return clip.instances[key].owner or clip.instances[key].prim_path
+
+
+def _parts_of(clip: Clip, ids: set[int]) -> set[int]:
+    """All instances of the things that some instances are parts of: a finding names one of them."""
+    things = {_thing(clip, key) for key in ids}
+    return {key for key in clip.instances if _thing(clip, key) in things}
 
 
 def _around(clip: Clip, ids: set[int]) -> np.ndarray:
