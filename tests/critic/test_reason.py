@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 from cosmos.bridge.critic.base import Critic, Unloads
 from cosmos.bridge.critic.registry import CRITICS, create
 from cosmos.bridge.critic.rubric import ARTEFACTS, PHYSICS, POSSIBLE, TASKS, label_rubrics, prompt_rubrics, quote
-from cosmos.bridge.errors import ConfigError, ModelError, ModelWeightsError, VerdictParseError
+from cosmos.bridge.errors import ConfigError, ModelError, ModelNotInstalledError, ModelWeightsError, VerdictParseError
 from cosmos.bridge.types import Instance, Verdict
 from tiny_reason import learn_script, write_tiny_reason
 
@@ -214,6 +215,8 @@ def test_a_prompt_asks_for_what_it_says_plainly():
     named = {rubric.name: dict(rubric.options) for rubric in prompt_rubrics("A foggy street at night, no rain")}
     assert named["prompt: time of day"]["night"] == 1.0 and named["prompt: time of day"]["day"] == 0.0
     assert named["prompt: weather"]["fog"] == 1.0 and named["prompt: weather"]["rain"] == 0.0
+    (dusty,) = prompt_rubrics("a dusty yard, not wet")
+    assert dict(dusty.options)["dust"] == 1.0 and dict(dusty.options)["rain"] == 0.0
     assert prompt_rubrics("a photo") == () == prompt_rubrics("day and night, rain and snow")
 
 
@@ -251,12 +254,23 @@ def test_missing_weights_say_how_to_get_them(world, tmp_path):
         ({"trials": 0}, r"trials must lie in \[1, 16\], got 0"),
         ({"most_tokens": 8}, "most_tokens must lie in"),
         ({"dtype": "int8"}, "dtype must be"),
+        ({"engine": "triton"}, "engine must be one of transformers, vllm, got 'triton'"),
         ({"tirals": 2}, "'tirals' is no setting in critic_options; the nearest is 'trials'"),
     ],
 )
 def test_wrong_options_are_refused(options, sentence):
     with pytest.raises(ConfigError, match=sentence):
         create("cosmos-reason2", options)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_vllm_is_asked_for_and_never_needed(world, saying):
+    critic = create("cosmos-reason2", quick(saying("qwen3_vl", "A"), rubrics=["possible"], engine="vllm"))
+    with pytest.raises(ModelNotInstalledError, match=r'needs vllm: pip install "cosmos-bridge\[vllm\]"'):
+        critic.judge(world.request(), world.result(world.rgb))
+    critic.unload()
+    critic = create("cosmos-reason2", quick(saying("qwen3_vl", "A"), rubrics=["possible"], engine="transformers"))
+    assert critic.judge(world.request(), world.result(world.rgb)).accepted
 
 
 def test_every_fetched_critic_has_a_published_checkpoint():

@@ -30,27 +30,28 @@ _TEXT = {
 _IDS = {"image_token_id": 261, "video_token_id": 262, "vision_start_token_id": 259, "vision_end_token_id": 260}
 
 
-def _config(kind):
-    text = {**_TEXT, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}}
+def _config(kind, head):
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [head // 8, head // 8, head // 4]}
+    text = {**_TEXT, "hidden_size": 4 * head, "rope_parameters": rope}
     if kind == "qwen2_5_vl":
         vision = {
             "depth": 2,
             "hidden_size": 16,
             "intermediate_size": 16,
             "num_heads": 2,
-            "out_hidden_size": 32,
+            "out_hidden_size": 4 * head,
             "fullatt_block_indexes": [1],
             "window_size": 56,
             "tokens_per_second": 2,
         }
         return transformers_class("Qwen2_5_VLConfig")(text_config=text, vision_config=vision, **_IDS)
-    text = {**text, "head_dim": 8}
+    text = {**text, "head_dim": head, "rope_parameters": {**rope, "mrope_interleaved": True}}
     vision = {
         "depth": 3,
         "hidden_size": 16,
         "intermediate_size": 16,
         "num_heads": 2,
-        "out_hidden_size": 32,
+        "out_hidden_size": 4 * head,
         "patch_size": 16,
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0, 1],
@@ -59,11 +60,11 @@ def _config(kind):
     return transformers_class(name)(text_config=text, vision_config=vision, **_IDS)
 
 
-def make_reason(kind, seed=5):
+def make_reason(kind, seed=5, head=8):
     """A random net of a family; sharpened, so that its answers depend on what it sees."""
     torch.manual_seed(seed)
     name = {"qwen2_5_vl": "Qwen2_5_VL", "qwen3_vl": "Qwen3VL", "cosmos3_omni": "Cosmos3Omni"}[kind]
-    net = transformers_class(f"{name}ForConditionalGeneration")(_config(kind)).eval()
+    net = transformers_class(f"{name}ForConditionalGeneration")(_config(kind, head)).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             if parameter.ndim > 1:
@@ -71,7 +72,7 @@ def make_reason(kind, seed=5):
     return net
 
 
-def write_tiny_reason(folder: Path, kind: str, *, answer: str = "", shards: bool = False) -> Path:
+def write_tiny_reason(folder: Path, kind: str, *, answer: str = "", shards: bool = False, head: int = 8) -> Path:
     """Write a checkpoint as it is published.
 
     Args:
@@ -79,8 +80,9 @@ def write_tiny_reason(folder: Path, kind: str, *, answer: str = "", shards: bool
         kind: Model type.
         answer: One character that the net always says next, whatever it sees; empty leaves it random.
         shards: Whether the weights come in several files.
+        head: Width of an attention head; vLLM has none of 8 on the CPU.
     """
-    net = make_reason(kind)
+    net = make_reason(kind, head=head)
     tokenizer = make_tokenizer()
     tokenizer.chat_template = CHAT
     if answer:
@@ -98,6 +100,21 @@ def write_tiny_reason(folder: Path, kind: str, *, answer: str = "", shards: bool
     }
     name = "preprocessor_config.json" if clip else "video_preprocessor_config.json"
     (folder / name).write_text(json.dumps(eye))
+    return folder
+
+
+def complete_processor(folder: Path, kind: str) -> Path:
+    """Add the processor files that published checkpoints have; transformers needs torchvision for them."""
+    tokenizer = transformers_class("AutoTokenizer").from_pretrained(folder)
+    eye = json.loads(next(folder.glob("*preprocessor_config.json")).read_text())
+    clip = kind == "qwen2_5_vl"
+    video = transformers_class("Qwen2VLVideoProcessor" if clip else "Qwen3VLVideoProcessor")(**eye)
+    transformers_class("Qwen2_5_VLProcessor" if clip else "Qwen3VLProcessor")(
+        image_processor=transformers_class("Qwen2VLImageProcessor")(**eye),
+        tokenizer=tokenizer,
+        video_processor=video,
+        chat_template=tokenizer.chat_template,
+    ).save_pretrained(folder)
     return folder
 
 
@@ -134,4 +151,4 @@ def learn_script(net, reasoner, look, question, script, *, steps=150):
     return float(loss.detach())
 
 
-__all__ = ["CHAT", "GENERATION", "SPECIALS", "learn_script", "make_reason", "write_tiny_reason"]
+__all__ = ["CHAT", "GENERATION", "SPECIALS", "complete_processor", "learn_script", "make_reason", "write_tiny_reason"]

@@ -86,13 +86,14 @@ def revision_of(name: str, given: Optional[str], piece: str) -> str:
 
 
 @contextmanager
-def as_model_errors(name: str, device: str, cure: str) -> Iterator[None]:
+def as_model_errors(name: str, device: str, cure: str, *, extra: str = "cosmos") -> Iterator[None]:
     """Turn what goes wrong while a model is loaded or runs into errors of ours; they hold no net that was half loaded.
 
     Args:
         name: Name of the backend.
         device: Where it runs.
         cure: What to do when memory runs out.
+        extra: Extra of the distribution that brings its packages.
 
     Raises:
         ModelNotInstalledError: For a package that is missing.
@@ -106,7 +107,7 @@ def as_model_errors(name: str, device: str, cure: str) -> Iterator[None]:
         yield
     except ImportError as error:
         package = error.name or "diffusers"
-        raise ModelNotInstalledError(f'{name} needs {package}: pip install "cosmos-bridge[cosmos]".') from error
+        raise ModelNotInstalledError(f'{name} needs {package}: pip install "cosmos-bridge[{extra}]".') from error
     except WeightsError as error:
         clear_frames(error.__traceback__)
         raise ModelWeightsError(str(error)) from error

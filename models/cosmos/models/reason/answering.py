@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch  # noqa: TID253
@@ -58,6 +58,39 @@ class Choice:
     """Probability that the model gives to the allowed answers together."""
     raw: str
     """What it wrote before, and the likeliest next words as they are."""
+
+
+class Answering(Protocol):
+    """A model that answers questions about pictures, whatever engine runs it."""
+
+    @property
+    def sha256(self) -> str:
+        """One hash over the weights."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """1 or 2, see `cosmos.models.reason.talk`."""
+        ...
+
+    @property
+    def pixels_of_token(self) -> int:
+        """Pixels that one token costs, over all the frames that it covers."""
+        ...
+
+    def write(self, look: Look, question: str, *, think: bool, sampling: Sampling, watch: Watch) -> str:
+        """Return what the model writes, as it is."""
+        ...
+
+    def choose(
+        self, look: Look, question: str, choices: Sequence[str], *, think: bool, sampling: Sampling, watch: Watch
+    ) -> Choice:
+        """Score each allowed answer by the probability of its first token."""
+        ...
+
+    def close(self) -> None:
+        """Give its memory back; it answers nothing more."""
+        ...
 
 
 class Reasoner:
@@ -117,7 +150,7 @@ class Reasoner:
             TalkError: If the question holds marks of the model, the thought does not end, or a choice is no token.
         """
         loaded = self._loaded
-        ids = {choice: _token_ids(loaded.tokenizer, choice) for choice in choices}
+        ids = {choice: token_ids(loaded.tokenizer, choice) for choice in choices}
         inputs = self.inputs(look, question, think=think)
         raw = ""
         with self._watched(watch), plain_attention(loaded.device), torch.inference_mode():
@@ -129,13 +162,11 @@ class Reasoner:
             scores = self._next(self._longer(inputs, raw))
         shares = scores.softmax(dim=-1)
         found = {choice: float(shares[tokens].sum()) for choice, tokens in ids.items()}
-        mass = sum(found.values())
         likeliest = "".join(loaded.tokenizer.decode([int(shares.argmax())]))
-        return Choice(
-            shares={choice: value / max(mass, 1e-30) for choice, value in found.items()},
-            mass=min(1.0, mass),
-            raw=raw + likeliest,
-        )
+        return choice_of(found, raw + likeliest)
+
+    def close(self) -> None:
+        """Nothing more to give back: the net goes when nobody holds it."""
 
     def inputs(self, look: Look, question: str, *, think: bool) -> dict[str, Any]:
         """Return what the net is given: tokens, patches, their grid, and what is a picture."""
@@ -226,7 +257,14 @@ class Reasoner:
                 handle.remove()
 
 
-def _token_ids(tokenizer: Any, choice: str) -> list[int]:
+def choice_of(found: Mapping[str, float], raw: str) -> Choice:
+    """Return a choice from the probability of each allowed answer, and what was written."""
+    mass = sum(found.values())
+    shares = {choice: value / max(mass, 1e-30) for choice, value in found.items()}
+    return Choice(shares=shares, mass=min(1.0, mass), raw=raw)
+
+
+def token_ids(tokenizer: Any, choice: str) -> list[int]:
     """Return the single tokens that mean a choice: as it is, and with a blank before it."""
     found = [tokenizer(text)["input_ids"] for text in (choice, f" {choice}")]
     single = sorted({ids[0] for ids in found if len(ids) == 1})
@@ -242,4 +280,4 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
     return sorted(token for token in ends if token is not None)
 
 
-__all__ = ["Choice", "Look", "Reasoner", "Sampling", "Watch"]
+__all__ = ["Answering", "Choice", "Look", "Reasoner", "Sampling", "Watch", "choice_of", "token_ids"]

@@ -138,10 +138,7 @@ def to_patches(frames: np.ndarray, eye: Eye, size: tuple[int, int], device: torc
     Returns:
         Patches, float32 [N, 3 * temporal * patch * patch], and the grid, int64 [1, 3]: steps, rows, columns.
     """
-    pictures = torch.from_numpy(np.array(frames)).to(device).permute(0, 3, 1, 2).float()
-    if tuple(pictures.shape[2:]) != size:
-        pictures = functional.interpolate(pictures, size=size, mode="bicubic", antialias=True, align_corners=False)
-        pictures = pictures.clamp(0, 255).round()
+    pictures = _scaled(frames, size, device)
     mean, std = (torch.tensor(part, device=device)[:, None, None] for part in (eye.mean, eye.std))
     pictures = (pictures / 255.0 - mean) / std
     if odd := -len(pictures) % eye.temporal:
@@ -153,9 +150,24 @@ def to_patches(frames: np.ndarray, eye: Eye, size: tuple[int, int], device: torc
     return patches, torch.tensor([[steps, rows, columns]], device=device)
 
 
+def scale_frames(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale frames, uint8 [T, H, W, 3], to a height and width [px], as ``to_patches`` does; uint8 [T, h, w, 3]."""
+    pictures = _scaled(frames, size, torch.device("cpu"))
+    return np.ascontiguousarray(pictures.to(torch.uint8).permute(0, 2, 3, 1).numpy())
+
+
+def _scaled(frames: np.ndarray, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return frames as whole levels, float32 [T, 3, h, w]."""
+    pictures = torch.from_numpy(np.array(frames)).to(device).permute(0, 3, 1, 2).float()
+    if tuple(pictures.shape[2:]) != size:
+        pictures = functional.interpolate(pictures, size=size, mode="bicubic", antialias=True, align_corners=False)
+        pictures = pictures.clamp(0, 255).round()
+    return pictures
+
+
 def _three(values: Any) -> tuple[float, float, float]:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
 
 
-__all__ = ["Budget", "Eye", "fit_size", "pick_frames", "read_eye", "to_patches"]
+__all__ = ["Budget", "Eye", "fit_size", "pick_frames", "read_eye", "scale_frames", "to_patches"]

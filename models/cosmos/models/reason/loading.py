@@ -54,14 +54,8 @@ def load_reason(folder: Path, *, device: str, dtype: torch.dtype) -> LoadedReaso
         RuntimeError: If the device cannot run the attention that the net needs, or is out of memory.
     """
     place = torch.device(device)
-    try:
-        config = read_config(folder / "config.json")
-    except ValueError as error:
-        raise WeightsError(f"{error} Give the folder of a Reason checkpoint.") from error
-    kind = str(config.get("model_type"))
-    if kind not in _CLASSES:
-        raise WeightsError(f"{folder} holds a {kind!r}; a Reason model is one of {', '.join(_CLASSES)}.")
-    name, generation = _CLASSES[kind]
+    kind, generation = kind_of(folder)
+    name = _CLASSES[kind][0]
     eye = read_eye(folder)
     files = weight_files(folder, "model")
     for file in files:
@@ -74,7 +68,7 @@ def load_reason(folder: Path, *, device: str, dtype: torch.dtype) -> LoadedReaso
             )
         tokenizer = transformers_class("AutoTokenizer").from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise WeightsError(f"The Reason model in {folder} cannot be loaded ({_first_line(error)}).") from error
+        raise WeightsError(f"The Reason model in {folder} cannot be loaded ({first_line(error)}).") from error
     wrong = sorted({*loading["missing_keys"], *map(str, loading["mismatched_keys"])} - {"lm_head.weight"})
     if wrong:
         raise WeightsError(
@@ -92,9 +86,26 @@ def load_reason(folder: Path, *, device: str, dtype: torch.dtype) -> LoadedReaso
     )
 
 
-def _first_line(error: BaseException) -> str:
+def kind_of(folder: Path) -> tuple[str, Generation]:
+    """Return which model a folder holds, and the form of its chat.
+
+    Raises:
+        WeightsError: If it holds none of the known ones.
+    """
+    try:
+        config = read_config(folder / "config.json")
+    except ValueError as error:
+        raise WeightsError(f"{error} Give the folder of a Reason checkpoint.") from error
+    kind = str(config.get("model_type"))
+    if kind not in _CLASSES:
+        raise WeightsError(f"{folder} holds a {kind!r}; a Reason model is one of {', '.join(_CLASSES)}.")
+    return kind, _CLASSES[kind][1]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its name."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-__all__ = ["LoadedReason", "load_reason"]
+__all__ = ["LoadedReason", "first_line", "kind_of", "load_reason"]

@@ -31,7 +31,7 @@ class TalkError(ValueError):
 
 
 def compose(
-    tokenizer: Any, text: str, *, generation: Generation, think: bool, tokens: int, times: Sequence[float]
+    tokenizer: Any, text: str, *, generation: Generation, think: bool, tokens: int | None, times: Sequence[float]
 ) -> str:
     """Return the whole chat up to where the model speaks.
 
@@ -40,7 +40,7 @@ def compose(
         text: The question. No special token may be in it.
         generation: Of the model.
         think: Whether it is asked to reason first.
-        tokens: Tokens of one step of the pictures.
+        tokens: Tokens of one step of the pictures; ``None`` leaves one bare place for an engine that fills it.
         times: Middle of each step [s].
 
     Raises:
@@ -60,10 +60,12 @@ def compose(
     )
     if chat.count(_VIDEO) != 1:
         raise TalkError(f"The chat template of the checkpoint has {chat.count(_VIDEO)} places for one video.")
+    framed = f"{_BEGIN}{_VIDEO}{_END}"
+    if tokens is None:
+        return chat if generation == 1 else chat.replace(framed, _VIDEO)
     if generation == 1:
         return chat.replace(_VIDEO, _VIDEO * (tokens * len(times)))
     steps = "".join(f"<{time:.1f} seconds>{_BEGIN}{_VIDEO * tokens}{_END}" for time in times)
-    framed = f"{_BEGIN}{_VIDEO}{_END}"
     return chat.replace(framed if framed in chat else _VIDEO, steps)
 
 

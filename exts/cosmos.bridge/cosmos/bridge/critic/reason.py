@@ -17,8 +17,13 @@ from cosmos.bridge.fetched import as_model_errors, find_checkpoint, pick_device,
 from cosmos.bridge.types import Clip, Finding, Measurement, Progress, TransferRequest, TransferResult, Verdict
 
 if TYPE_CHECKING:
-    from cosmos.models.reason.answering import Choice, Look, Reasoner, Sampling
+    from pathlib import Path
 
+    import torch
+
+    from cosmos.models.reason.answering import Answering, Choice, Look, Sampling
+
+_ENGINES = ("transformers", "vllm")
 _LEAST_LABEL = 0.01
 """Share of a picture that a class must fill before its absence means anything."""
 _MOST_LABELS = 8
@@ -32,6 +37,8 @@ class ReasonOptions:
     """Folder of the checkpoint; ``None`` takes the fetched one."""
     device: Optional[str] = None
     """Torch device; ``None`` picks CUDA where there is one."""
+    engine: str = "transformers"
+    """What runs the model, in this process: ``transformers``, or ``vllm`` where it is installed."""
     dtype: Optional[str] = None
     """``bfloat16``, ``float16`` or ``float32``; ``None`` takes bfloat16 on CUDA and float32 on the CPU."""
     rubrics: tuple[str, ...] = ("possible", "physics", "artefacts", "prompt")
@@ -63,6 +70,8 @@ class ReasonOptions:
         strange = [name for name in self.rubrics if name not in GROUPS]
         if strange or not self.rubrics:
             raise ConfigError(f"rubrics must name some of {', '.join(GROUPS)}, got {list(self.rubrics)}.")
+        if self.engine not in _ENGINES:
+            raise ConfigError(f"engine must be one of {', '.join(_ENGINES)}, got {self.engine!r}.")
         if self.dtype not in (None, "bfloat16", "float16", "float32"):
             raise ConfigError(f"dtype must be bfloat16, float16 or float32, got {self.dtype!r}.")
         for name, low, high in (
@@ -90,7 +99,7 @@ class _ReasonCritic:
 
     def __init__(self, options: Optional[ReasonOptions] = None) -> None:
         self._options = options or ReasonOptions()
-        self._reasoner: Optional[Reasoner] = None
+        self._reasoner: Optional[Answering] = None
 
     def judge(self, request: TransferRequest, result: TransferResult, progress: Optional[Progress] = None) -> Verdict:
         """Ask every rubric about a result.
@@ -177,6 +186,8 @@ class _ReasonCritic:
 
     def unload(self) -> None:
         """Free the weights; safe to call twice."""
+        if self._reasoner is not None:
+            self._reasoner.close()
         self._reasoner = None
         import torch
 
@@ -233,21 +244,34 @@ class _ReasonCritic:
                 f"probability, {self._options.least_mass:.0%} is asked for; it goes on with {choice.raw[-200:]!r}."
             )
 
-    def _load(self) -> Reasoner:
+    def _load(self) -> Answering:
         """Return the model, loaded at the first call."""
         if self._reasoner is None:
             folder = find_checkpoint(self.name, self._options.weights, "config.json", option="critic_options.weights")
             device = pick_device(self.name, self._options.device)
+            dtype = pick_dtype(self._options.dtype, device)
             with self._errors(device):
-                from cosmos.models.reason.answering import Reasoner
-                from cosmos.models.reason.loading import load_reason
+                if self._options.engine == "vllm":
+                    self._reasoner = self._load_vllm(folder, device, dtype)
+                else:
+                    from cosmos.models.reason.answering import Reasoner
+                    from cosmos.models.reason.loading import load_reason
 
-                dtype = pick_dtype(self._options.dtype, device)
-                self._reasoner = Reasoner(load_reason(folder, device=device, dtype=dtype))
+                    self._reasoner = Reasoner(load_reason(folder, device=device, dtype=dtype))
         return self._reasoner
 
+    def _load_vllm(self, folder: Path, device: str, dtype: torch.dtype) -> Answering:
+        """Return the model in vLLM, with memory for the longest question that the options allow."""
+        from cosmos.models.reason.vllm_engine import VllmLimits, load_vllm
+
+        options = self._options
+        limits = VllmLimits(tokens=options.most_tokens, frames=options.most_frames, words=options.max_words)
+        return load_vllm(folder, device=device, dtype=dtype, limits=limits)
+
     def _errors(self, device: str = "the device") -> Any:
-        return as_model_errors(self.name, device, "lower critic_options.most_tokens, or take a smaller model")
+        cure = "lower critic_options.most_tokens, or take a smaller model"
+        extra = "vllm" if self._options.engine == "vllm" else "cosmos"
+        return as_model_errors(self.name, device, cure, extra=extra)
 
     def _generation(self) -> Any:
         return self._load().generation

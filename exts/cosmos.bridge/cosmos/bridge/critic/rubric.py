@@ -121,6 +121,7 @@ _ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "rain": r"rain|rainy|raining|drizzle|downpour|wet",
         "snow": r"snow|snowy|snowing|blizzard|snow-covered",
         "fog": r"fog|foggy|mist|misty|haze|hazy",
+        "dust": r"dust|dusty|sandstorm",
     },
 }
 
