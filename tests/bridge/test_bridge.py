@@ -163,6 +163,22 @@ def test_a_retry_with_stronger_weights_raises_the_geometry(config, make_bridge):
     assert len({request.seed for request in model.requests[:3]}) == 3
 
 
+def test_progress_tells_a_further_attempt(config, make_bridge):
+    class Chunky(TintModel):
+        def transfer(self, request, progress=None):
+            if progress is not None:
+                progress("transfer (chunk 1 of 2)", 0, 2)
+            return super().transfer(request, progress)
+
+    told = []
+    critic = ScriptedCritic(lambda request: request.seed != 0)
+    make_bridge(config, transfer=Chunky(), critic=critic).augment(lambda stage, done, total: told.append(stage))
+    stages = [stage for stage in dict.fromkeys(told) if stage.startswith("transfer")]
+    assert stages == [
+        "transfer (chunk 1 of 2)", "transfer", "transfer (attempt 2, chunk 1 of 2)", "transfer (attempt 2)",
+    ]  # fmt: skip
+
+
 def scripted(kind, **about):
     """A critic that always blames the same."""
 

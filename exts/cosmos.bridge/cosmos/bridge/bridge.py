@@ -195,13 +195,14 @@ class Bridge:
         for attempt, made in enumerate(earlier, start=1):
             request, remedy = self._after(request, made.verdict, made.effective, planned.seed_of(attempt + 1))
         for attempt in range(len(earlier) + 1, policy.max_attempts + 1):
+            tell = progress if attempt == 1 or progress is None else _again(progress, attempt)
             with clock("transfer"):
-                result = whole(request, self._transfer.transfer(request, progress))
+                result = whole(request, self._transfer.transfer(request, tell))
             with clock("guard"):
                 result, video_report = self._guard.screen_video(result)
             allowed(video_report)
             with clock("judge"):
-                verdict = held_to(self._critic.judge(request, result, progress), config.min_score)
+                verdict = held_to(self._critic.judge(request, result, tell), config.min_score)
             yield Augmentation(
                 name=planned.name,
                 request=request,
@@ -422,6 +423,16 @@ def _create(room: str, name: str, *settings: Any) -> Any:
     from importlib import import_module
 
     return import_module(f"cosmos.bridge.{room}.registry").create(name, *settings)
+
+
+def _again(progress: Progress, attempt: int) -> Progress:
+    """Tell the attempt in brackets after each stage's name."""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        name, _, more = stage.partition(" (")
+        progress(f"{name} (attempt {attempt}{', ' + more if more else ')'}", done, total)
+
+    return tell
 
 
 def _silent(stage: str, done: int, total: int) -> None:
