@@ -1,17 +1,18 @@
-"""Learn what tells a thing that is there from one that was taken away, for ``critic/evidence.py``.
+"""Learn what tells a thing that is gone, or cut in two, from one that is there, for ``critic/evidence.py``.
 
 ``python tools/learn_presence.py --clips 720`` makes the clips for choosing bars with the embedded model (those for
-proving are left alone), takes every thing that is seen well out of them, one at a time, and fits a logistic regression
-of what outlines and colours say of it against what they say of all things of the good clips. It prints the weights,
-and, with the scenes split into eight parts each of which is judged by weights learnt on the others, how many things
-that are gone fall below each bar beside how many good clips do.
+proving are left alone), takes every thing that is seen well out of them, one at a time, or cuts it in two, and fits
+logistic regressions of what outlines and colours say of it against what they say of all things of the good clips. It
+prints the weights, and, with the scenes split into eight parts each of which is judged by weights learnt on the others,
+how many faults lie beyond each bar beside how many good clips do. Where a thing is most likely cut is chosen by the
+weights of a cut as they are: put the new ones in and learn again until they stay.
 """
 
 from __future__ import annotations
 
 import argparse
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
@@ -27,9 +28,10 @@ from cosmos.bridge.critic.checks.colors import kept_share
 from cosmos.bridge.critic.checks.kept import Presence, presences
 from cosmos.bridge.critic.checks.outlines import leads_of
 from cosmos.bridge.critic.checks.prompt import snowed
+from cosmos.bridge.critic.checks.split import Cut, cut_of, well_seen
 from cosmos.bridge.critic.faults import Subject
-from cosmos.bridge.critic.faults.change import seen
-from cosmos.bridge.critic.faults.things import removed
+from cosmos.bridge.critic.faults.change import Planter, seen
+from cosmos.bridge.critic.faults.things import removed, split
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.transfer.registry import create as create_transfer
@@ -46,45 +48,75 @@ class Example:
     """Name of the clip."""
     scene: str
     """Clips of one scene share it."""
-    gone: bool
-    """Whether it was taken away."""
-    features: tuple[float, float, float]
-    """Structure, that of the others, and outline."""
+    faulty: bool
+    """Whether it was taken away, or cut."""
+    features: tuple[float, ...]
+    """What speaks for its being there, or for its being cut."""
 
 
-def look(request: TransferRequest, result: TransferResult, truth: Truth) -> dict[str, Presence]:
-    """Return what speaks for each thing of a clip, by path."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """One regression to be learnt."""
+
+    plant: Planter
+    """What makes the faults."""
+    strength: float
+    """How strong."""
+    names: tuple[str, ...]
+    """Names of the weights."""
+    sign: float
+    """1 where evidence speaks for the fault, -1 where against it."""
+    bars: tuple[float, ...]
+    """Bars that are looked at [nats]."""
+
+
+LESSONS: Mapping[str, Lesson] = {
+    "PRESENCE": Lesson(
+        plant=removed, strength=1.0, names=("structure", "others", "outline"), sign=-1.0,
+        bars=(-1.5, -1.0, -0.8, -0.6, -0.4, 0.0),
+    ),
+    "SPLIT": Lesson(
+        plant=split, strength=0.3, names=("band", "ends", "steep"), sign=1.0, bars=(3.5, 3.0, 2.7, 2.4, 2.0),
+    ),
+}  # fmt: skip
+"""Weights in ``critic/evidence.py`` -> how they are learnt."""
+
+
+def look(name: str, request: TransferRequest, result: TransferResult, truth: Truth) -> dict[str, tuple[float, ...]]:
+    """Return the features of each thing of a clip, by path."""
     limits = Limits()
     sweep = BoundarySweep(truth, THRESHOLDS, limits, kept=kept_share(request), snowed=snowed(request, result))
     for chunk in chunks(request.clip, result.rgb, truth, limits.chunk):
         sweep.add(chunk)
     outlines, sights = sweep.seen()
-    if outlines is None:
-        return {}
-    found = presences(sights, leads_of(outlines, truth, limits), limits)
-    return {truth.things[owner].prim_path: presence for owner, presence in found.items()}
+    found: Mapping[int, Presence | Cut | None] = {}
+    if name == "SPLIT":
+        found = {owner: cut_of(sight, limits) for owner, sight in sights.items() if well_seen(sight, limits)}
+    elif outlines is not None:
+        found = presences(sights, leads_of(outlines, truth, limits), limits)
+    return {
+        truth.things[owner].prim_path: tuple(getattr(item, weight) for weight in LESSONS[name].names)
+        for owner, item in found.items()
+        if item is not None
+    }
 
 
-def examples(plan: ClipPlan, path: Path, most: int) -> Iterator[Example]:
-    """Yield every thing of a good clip, and up to ``most`` that were taken away, one at a time."""
+def examples(name: str, plan: ClipPlan, path: Path, most: int) -> Iterator[Example]:
+    """Yield every thing of a good clip, and up to ``most`` that are faulty, one at a time."""
     request, result = load_pair(path)
-    truth = Truth.of(request.clip)
-
-    def example(presence: Presence, gone: bool) -> Example:
-        features = presence.structure, presence.others, presence.outline
-        return Example(clip=plan.name, scene=plan.scene, gone=gone, features=features)
-
-    yield from (example(presence, False) for presence in look(request, result, truth).values())
+    truth, lesson = Truth.of(request.clip), LESSONS[name]
+    for features in look(name, request, result, truth).values():
+        yield Example(clip=plan.name, scene=plan.scene, faulty=False, features=features)
     subject = Subject.of(request, result)
     rng = np.random.default_rng(zlib.crc32(plan.name.encode()))
-    changes = (change for change in removed(subject, rng, 1.0) if seen(subject, change))
+    changes = (change for change in lesson.plant(subject, rng, lesson.strength) if seen(subject, change))
     for _, change in zip(range(most), changes, strict=False):
         if change.rgb is None:
             continue
         pixels = wp.array(np.ascontiguousarray(change.rgb), dtype=wp.uint8, device="cpu")
-        presence = look(request, replace(result, rgb=pixels), truth).get(change.things[0].path)
-        if presence is not None:
-            yield example(presence, True)
+        found = look(name, request, replace(result, rgb=pixels), truth).get(change.things[0].path)
+        if found is not None:
+            yield Example(clip=plan.name, scene=plan.scene, faulty=True, features=found)
 
 
 def regress(
@@ -118,39 +150,45 @@ def regress(
     return np.concatenate([[weights[0] - float(scaled @ mean)], scaled])
 
 
-def table(rows: Sequence[Example]) -> str:
-    """Tell, at several bars, how many things that are gone and how many good clips fall below."""
-    features, gone = np.array([row.features for row in rows]), np.array([row.gone for row in rows])
+def table(rows: Sequence[Example], lesson: Lesson) -> str:
+    """Tell, at several bars, how many faults and how many good clips lie beyond."""
+    features, faulty = np.array([row.features for row in rows]), np.array([row.faulty for row in rows])
     scenes = {scene: turn % PARTS for turn, scene in enumerate(dict.fromkeys(row.scene for row in rows))}
     part = np.array([scenes[row.scene] for row in rows])
-    evidence = np.zeros(len(rows))
+    evidence, target = np.zeros(len(rows)), faulty == (lesson.sign > 0.0)
     for turn in range(PARTS):
         if (part == turn).any():
-            weights = regress(features[part != turn], gone[part != turn])
+            weights = regress(features[part != turn], ~target[part != turn])
             evidence[part == turn] = weights[0] + features[part == turn] @ weights[1:]
     clips = np.array([row.clip for row in rows])
-    worst = [evidence[(clips == clip) & ~gone].min() for clip in dict.fromkeys(clips[~gone].tolist())]
-    lines = ["bar [nats]  gone found  good clips below (before haze is thought of)"]
-    for bar in (-1.5, -1.0, -0.8, -0.6, -0.4, 0.0):
-        lines.append(f"{bar:10.1f} {(evidence[gone] < bar).mean():10.1%} {np.mean(np.array(worst) < bar):10.1%}")
+    badness = lesson.sign * evidence
+    worst = [badness[(clips == clip) & ~faulty].max() for clip in dict.fromkeys(clips[~faulty].tolist())]
+    lines = ["bar [nats]     faults found  good clips beyond (before haze is thought of)"]
+    for bar in lesson.bars:
+        beyond = lesson.sign * bar
+        lines.append(f"{bar:10.1f} {(badness[faulty] > beyond).mean():10.1%} {np.mean(np.array(worst) > beyond):10.1%}")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=720, help="clips of the suite; one scene in three is learnt from")
-    parser.add_argument("--most", type=int, default=6, help="things that are taken out of a clip, at most")
+    parser.add_argument("--most", type=int, default=6, help="faults that are planted in a clip, at most")
+    parser.add_argument("--learn", default=",".join(LESSONS), help="weights to learn, comma between")
     parser.add_argument("--work", type=Path, default=Path("training/faults"), help="folder of clips")
     args = parser.parse_args()
     wp.config.quiet = True
     plans = [plan for plan in plan_suite(args.clips) if plan.part == "tune"]
     clips = make_suite(plans, args.work / "clips", create_transfer("embedded"), device="cpu", tell=print)
-    rows = [row for plan, path in clips for row in examples(plan, path, args.most)]
-    weights = regress(np.array([row.features for row in rows]), np.array([row.gone for row in rows]))
-    there, gone = (sum(row.gone == kind for row in rows) for kind in (False, True))
-    print(f"{there} things that are there, {gone} that are gone, of {len(clips)} clips")
-    print(dict(zip(("base", "structure", "others", "outline"), np.round(weights, 2).tolist(), strict=True)))
-    print(table(rows))
+    for name in args.learn.split(","):
+        lesson = LESSONS[name]
+        rows = [row for plan, path in clips for row in examples(name, plan, path, args.most)]
+        target = np.array([row.faulty == (lesson.sign > 0.0) for row in rows])
+        weights = regress(np.array([row.features for row in rows]), ~target)
+        good, faulty = (sum(row.faulty == kind for row in rows) for kind in (False, True))
+        print(f"{name}: {good} good things, {faulty} faulty ones, of {len(clips)} clips")
+        print(dict(zip(("base", *lesson.names), np.round(weights, 2).tolist(), strict=True)))
+        print(table(rows, lesson))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.critic.checks.kept import Presence, presences
-from cosmos.bridge.critic.checks.presence import Sight, Sights
+from cosmos.bridge.critic.checks.presence import BANDS, Sight, Sights
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.evidence import PRESENCE
 from cosmos.bridge.critic.thresholds import Limits
@@ -90,7 +90,8 @@ def test_small_and_lost_things_and_single_frames_are_no_trouble(world, draw_worl
 
 def sight(**how):
     values = {"explained": 0.9, "source": 20.0, "result": 20.0, "lit": 1.0, "pixels": 500.0, "depth": 5.0}
-    return Sight(**{"frames": np.arange(8), "kept": 0.0, "snowed": 0.0, **values, **how})
+    bands = {"products": np.zeros((BANDS, 6, 6)), "band_pixels": np.full(BANDS, 50.0), "looked": 2}
+    return Sight(**{"frames": np.arange(8), "kept": 0.0, "snowed": 0.0, **values, **bands, **how})
 
 
 def test_features_are_the_regressions_and_few_pixels_or_snow_have_none():

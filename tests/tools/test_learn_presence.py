@@ -18,10 +18,10 @@ def test_the_table_tells_how_many_fall_below_each_bar():
     rng = np.random.default_rng(5)
     rows = [
         learn_presence.Example(
-            clip=f"clip{number % 40}", scene=f"scene{number % 20}", gone=bool(gone),
+            clip=f"clip{number % 40}", scene=f"scene{number % 20}", faulty=bool(gone),
             features=(float(rng.normal(0.1 if gone else 1.6, 0.1)), 1.5, 0.0),
         )
         for number, gone in enumerate(rng.random(600) < 0.3)
     ]  # fmt: skip
-    lines = learn_presence.table(rows).splitlines()[1:]
+    lines = learn_presence.table(rows, learn_presence.LESSONS["PRESENCE"]).splitlines()[1:]
     assert all(line.split()[1] == "100.0%" and line.split()[2] == "0.0%" for line in lines[2:])

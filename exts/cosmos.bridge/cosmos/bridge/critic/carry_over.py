@@ -30,7 +30,7 @@ _FRAME = (
     "frame_shift",
 )
 _PLACE = ("boundary_shift", "instance_kept")
-_SEEN = (*_PLACE, "instance_shown", "instance_placed", "depth_order")
+_SEEN = (*_PLACE, "instance_split", "instance_shown", "instance_placed", "depth_order")
 SURE: Mapping[str, tuple[float, float]] = {
     "instance_kept": (3.0, float("inf")),
     "boundary_shift": (-0.99, -0.05),

@@ -89,8 +89,30 @@ class PresenceWeights:
     """Weight of its outline's agreement, less half of the others' and what it agrees better elsewhere."""
 
 
-PRESENCE = PresenceWeights(base=-0.42, structure=6.4, others=-0.93, outline=8.88)
+PRESENCE = PresenceWeights(base=-0.11, structure=5.93, others=-1.13, outline=9.88)
 """As ``tools/learn_presence.py`` printed them."""
 
 
-__all__ = ["EVIDENCE", "PRESENCE", "Evidence", "PresenceWeights"]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitWeights:
+    """Logistic regression of a thing being cut in two against its being whole [nats].
+
+    Learnt by ``tools/learn_presence.py``: the band of each thing of the good clips that looks most like a cut against
+    that of things through which one was made.
+    """
+
+    base: float
+    """Evidence where nothing speaks."""
+    band: float
+    """Weight of the correlation of gradients with the source's in its bands, as Fisher's z, on average."""
+    ends: float
+    """Weight of that of the weaker of the two ends."""
+    steep: float
+    """Weight of the logarithm of the gradients that the ends lead one to expect in the band, and 1 [levels/px]."""
+
+
+SPLIT = SplitWeights(base=-1.67, band=-6.92, ends=2.72, steep=1.18)
+"""As ``tools/learn_presence.py`` printed them."""
+
+
+__all__ = ["EVIDENCE", "PRESENCE", "SPLIT", "Evidence", "PresenceWeights", "SplitWeights"]

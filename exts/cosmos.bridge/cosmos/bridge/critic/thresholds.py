@@ -198,6 +198,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "its look, times that of one step within the thing in their contrast, times that which the border lacks; "
         "unusual light and snow reach 0.24.",
     ),
+    "instance_split": Threshold(
+        value=3.0,
+        better="lower",
+        best=-4.0,
+        unit="nats",
+        kind="label",
+        severity="reject",
+        reason="Log of the odds that something else shows through the middle of an instance while both of its ends are "
+        "seen; one good clip in 240 exceeds 2.4.",
+    ),
     "instance_placed": Threshold(
         value=3.0,
         better="lower",
@@ -408,7 +418,7 @@ class Limits:
     """Smallest share of the picture of a thing that is judged by its outline."""
     min_piece: float = 0.75
     """Share of a thing that one piece must hold; what is seen in scraps has the outlines of what stands before it."""
-    one_piece: float = 0.8
+    one_piece: float = 0.82
     """The same where colours are looked at, on average over the clip."""
     max_share: float = 0.2
     """Share of the picture from which on a thing is the scene itself: it cannot be gone, and fog may hide it while
@@ -423,6 +433,8 @@ class Limits:
     """Fewest visible boundary pixels of an instance that say something beside its colours [px]."""
     min_sight: int = 60
     """Fewest pixels of an instance that must speak by their colours [px]."""
+    min_cut: int = 20
+    """Fewest pixels of a band that must speak before it can be missing, 0.6 times as many of each end [px]."""
     max_snowed: float = 0.8
     """Share of an instance under the snow that was asked for, from which on its absence proves nothing."""
     clear_evidence: float = 2.0

@@ -10,6 +10,7 @@ import numpy as np
 from cosmos.bridge.critic.checks.agreement import Agreement, agree
 from cosmos.bridge.critic.checks.kept import OutlineLead, conclude_kept
 from cosmos.bridge.critic.checks.presence import Sight
+from cosmos.bridge.critic.checks.split import conclude_split
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Limits, Threshold
 from cosmos.bridge.critic.truth import Truth
@@ -93,7 +94,8 @@ def conclude_outlines(
     if truth.things:
         judged = outlines.take(_judged(outlines, truth, limits))
         kept = conclude_kept(sights, leads_of(outlines, truth, limits), truth, thresholds, limits)
-        outcomes += [judge.moved(judged), kept, judge.left_out(judged, kept)]
+        outcomes += [judge.moved(judged), kept, conclude_split(sights, truth, thresholds, limits)]
+        outcomes.append(judge.left_out(judged, kept))
     else:
         text = "Instances could not be checked one by one: the source gives no instance ids."
         outcomes.append(Outcome(findings=(unchecked("boundary_shift", text),)))

@@ -11,6 +11,8 @@ import numpy as np
 from cosmos.bridge.critic.thresholds import Limits
 from cosmos.bridge.critic.truth import Chunk, Truth, highest, lowest
 
+BANDS = 10
+"""Bands into which a thing is divided, across the longer side of its box."""
 _NOISE = 0.05
 """Square of a gradient that nobody sees, each channel [levels^2/px^2]."""
 _NEAR, _AROUND = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
@@ -23,6 +25,8 @@ class Sight:
 
     frames: np.ndarray
     """Frames in which it was seen well enough, int64."""
+    looked: int
+    """How many of them were looked at."""
     explained: float
     """Share of the result's gradients on the thing that one linear function of the source's explains, in [0, 1]."""
     source: float
@@ -39,6 +43,11 @@ class Sight:
     """Share of them at which the request keeps the source's look."""
     snowed: float
     """Share of them that snow was asked to lie on."""
+    products: np.ndarray
+    """Sums of products of gradients in each of ``BANDS`` bands across its longer side, shape [BANDS, 6, 6]: three
+    channels of the source, then three of the result."""
+    band_pixels: np.ndarray
+    """Pixels that speak in each band and frame, on average, shape [BANDS]."""
 
 
 class Sights:
@@ -61,8 +70,8 @@ class Sights:
         count = len(truth.things)
         self._limits, self._kept, self._snowed = limits, kept, snowed
         self._things = np.array([thing.id != 0 for thing in truth.things], bool)
-        self._products = np.zeros((count, 6, 6))
-        self._pixels, self._frames = np.zeros(count), np.zeros(count)
+        self._products, self._pixels = np.zeros((count, BANDS, 6, 6)), np.zeros((count, BANDS))
+        self._frames = np.zeros(count)
         self._sums, self._areas = np.zeros((5, count)), np.zeros((2, count))
         self._seen: list[tuple[int, np.ndarray]] = []
         self._first: Optional[int] = None
@@ -89,7 +98,7 @@ class Sights:
         least = max(limits.min_area, limits.min_share * size)
         return np.asarray(self._things & (area >= least) & (area < limits.max_share * size))
 
-    def _look(self, chunk: Chunk, row: int, number: int, judged: np.ndarray) -> None:
+    def _look(self, chunk: Chunk, row: int, number: int, large: np.ndarray) -> None:
         """Add one frame."""
         thing = chunk.thing[row]  # type: ignore[index]
         scale = max(1, round(thing.shape[1] / self._limits.twin_width))
@@ -97,31 +106,38 @@ class Sights:
         thing = thing[cut]
         source, result = (_reduced(video[row].numpy(), thing.shape) for video in (chunk.source, chunk.result))
         depth = None if chunk.depth is None else _known(chunk.depth[row].numpy()[cut])
-        speaks = judged[thing] & ~_hidden(result, self._limits)
+        speaks = ~_hidden(result, self._limits)
         if depth is not None:
             speaks &= cv2.erode(depth, _NEAR) >= 0.95 * depth
-        where = np.flatnonzero(speaks)
-        where = where[np.argsort(thing.reshape(-1)[where], kind="stable")]
+        where = np.flatnonzero(large[thing])
+        band = _bands(thing.reshape(-1)[where], *np.divmod(where, thing.shape[1]))
+        told = speaks.reshape(-1)[where]
+        where, band = where[told], band[told]
         if not len(where):
             return
+        key = thing.reshape(-1)[where].astype(np.int64) * BANDS + band
+        order = np.argsort(key, kind="stable")
+        where, key = where[order], key[order]
         gradients = np.concatenate(
             [_gradient(picture, axis).reshape(-1, 3)[where] for axis in (0, 1) for picture in (source, result)], axis=1
         )
-        owners = thing.reshape(-1)[where]
-        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
         for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(where)], strict=True):
             part = gradients[begin:end]
             product = part.T @ part
-            self._products[owners[begin]] += product[:6, :6] + product[6:, 6:]
+            owner, number_of = divmod(int(key[begin]), BANDS)
+            self._products[owner, number_of] += product[:6, :6] + product[6:, 6:]
+            self._pixels[owner, number_of] += end - begin
+        owners = key // BANDS
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
         kept, snowed = (None if maps is None else maps[number][cut] for maps in (self._kept, self._snowed))
         self._count(owners, starts, where, (depth, kept, snowed, source.mean(axis=-1), result.mean(axis=-1)))
 
     def _count(
         self, owners: np.ndarray, starts: np.ndarray, where: np.ndarray, maps: tuple[Optional[np.ndarray], ...]
     ) -> None:
-        """Add how many pixels spoke of each thing, and the means of some maps over them."""
+        """Add the means of some maps over the pixels that spoke of each thing."""
         found, counts = owners[starts], np.diff(np.append(starts, len(owners)))
-        self._pixels[found] += counts
         self._frames[found] += 1
         for sums, values in zip(self._sums, maps, strict=True):
             if values is not None:
@@ -134,12 +150,13 @@ class Sights:
         return {owner: self._of(owner) for owner in np.flatnonzero(whole).tolist()}
 
     def _of(self, owner: int) -> Sight:
-        frames, products, pixels = self._frames[owner], self._products[owner], self._pixels[owner]
+        frames, products, pixels = self._frames[owner], self._products[owner].sum(axis=0), self._pixels[owner].sum()
         source, result = (float(np.sqrt(np.trace(part) / pixels)) for part in (products[:3, :3], products[3:, 3:]))
         depth, kept, snowed, before, after = (self._sums[:, owner] / frames).tolist()
         return Sight(
             frames=np.array([number for number, large in self._seen if large[owner]], np.int64),
-            explained=_explained(products, pixels),
+            looked=int(frames),
+            explained=float(explained(products, pixels)),
             source=source,
             result=result,
             lit=(after + 1.0) / (before + 1.0),
@@ -147,20 +164,43 @@ class Sights:
             depth=depth,
             kept=kept,
             snowed=snowed,
+            products=self._products[owner],
+            band_pixels=self._pixels[owner] / frames,
         )
 
 
-def _explained(products: np.ndarray, pixels: float) -> float:
+def explained(products: np.ndarray, pixels: np.ndarray | float) -> np.ndarray:
     """Share of the result's gradients that the best linear function of the source's explains (least squares, ridge).
 
     Args:
-        products: Sums of products of gradients: three channels of the source, then three of the result, [6, 6].
-        pixels: Number of pixels in the sums.
+        products: Sums of products of gradients: three channels of the source, then three of the result, [..., 6, 6].
+        pixels: Number of pixels in the sums, [...].
     """
-    ridge = _NOISE * max(pixels, 1.0)
-    shared = products[:3, 3:]
-    slopes = np.linalg.solve(products[:3, :3] + ridge * np.eye(3), shared)
-    return float(np.trace(shared.T @ slopes) / (np.trace(products[3:, 3:]) + 3.0 * ridge))
+    total = np.trace(products[..., 3:, 3:], axis1=-2, axis2=-1) + 3.0 * _NOISE * np.maximum(pixels, 1.0)
+    shared = products[..., :3, 3:]
+    return np.asarray((shared * slopes(products, pixels)).sum(axis=(-2, -1)) / total)
+
+
+def slopes(products: np.ndarray, pixels: np.ndarray | float) -> np.ndarray:
+    """Return that function, shape [..., 3, 3]: the result's gradients are the source's times it."""
+    ridge = (_NOISE * np.maximum(pixels, 1.0))[..., None, None] * np.eye(3)
+    return np.linalg.solve(products[..., :3, :3] + ridge, products[..., :3, 3:])
+
+
+def _bands(owners: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Tell which band across the longer side of its thing's box each pixel lies in, shape [K]."""
+    if not len(owners):
+        return owners
+    order = np.argsort(owners, kind="stable")
+    starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
+    top, left = (np.minimum.reduceat(values[order], starts) for values in (y, x))
+    high, wide = (np.maximum.reduceat(values[order], starts) + 1 - least for values, least in ((y, top), (x, left)))
+    row = np.zeros(int(owners.max()) + 1, np.int64)
+    row[owners[order][starts]] = np.arange(len(starts))
+    which = row[owners]
+    tall = (high >= wide)[which]
+    along = np.where(tall, y - top[which], x - left[which])
+    return np.asarray(along * BANDS // np.where(tall, high[which], wide[which]))
 
 
 def _reduced(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -187,4 +227,4 @@ def _gradient(picture: np.ndarray, axis: int) -> np.ndarray:
     return steep
 
 
-__all__ = ["Sight", "Sights"]
+__all__ = ["BANDS", "Sight", "Sights", "explained", "slopes"]
