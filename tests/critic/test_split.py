@@ -50,6 +50,14 @@ def test_a_shadow_across_a_thing_is_no_cut(world, thing):
     assert judge(world, shadow) == [] and judge(world, lit(world.rgb)) == []
 
 
+def test_flakes_that_fall_before_a_thing_are_no_cut(world):
+    rng = np.random.default_rng(9)
+    snowy = lit(world.rgb)
+    for picture in snowy:
+        picture[rng.integers(0, 144, 900), rng.integers(0, 256, 900)] = 245
+    assert judge(world, snowy) == []
+
+
 def test_a_thing_that_is_gone_as_a_whole_is_not_called_cut(world, draw_world, layers_without):
     assert judge(world, draw_world(layers_without(gone=(CRATE_A,))).rgb) == []
 

@@ -231,11 +231,11 @@ class _Judge:
 
     def _distinct(self, outlines: Outlines) -> Outlines:
         """Leave out instances whose source outline agrees with itself almost anywhere."""
-        keep = [
-            mine
-            for mine in (np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist())
-            if agree_over(outlines, mine, self._limits).distinct[0] >= self._limits.min_distinct
-        ]
+        groups = [np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist()]
+        if not groups:
+            return outlines
+        shares = _agree_sums(outlines, groups, self._limits).distinct
+        keep = [mine for mine, share in zip(groups, shares, strict=True) if share >= self._limits.min_distinct]
         return outlines.take(np.sort(np.concatenate(keep))) if keep else outlines.take(np.zeros(0, np.int64))
 
     def _rows(self, check: str, outlines: Outlines, values: np.ndarray) -> ScoreRows:
@@ -250,22 +250,24 @@ def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, Outl
     """
     rows = {owner: np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist()}
     rows = {owner: mine for owner, mine in rows.items() if _speaks(outlines, mine, truth, limits)}
-    whole = {owner: agree_over(outlines, mine, limits) for owner, mine in rows.items()}
-    free = {owner: float(whole[owner].presence[0]) for owner, mine in rows.items()
+    if not rows:
+        return {}
+    whole, each = _agree_sums(outlines, list(rows.values()), limits), _agree(outlines, limits).presence
+    free = {owner: presence for (owner, mine), presence in zip(rows.items(), whole.presence.tolist(), strict=True)
             if outlines.kept[mine].mean() < 0.5 and outlines.sites[mine].mean() >= limits.min_sites}  # fmt: skip
     found = {}
-    for owner, mine in rows.items():
-        others = [presence for other, presence in free.items() if other != owner]
+    for (owner, mine), presence, margin in zip(rows.items(), whole.presence, whole.margin, strict=True):
+        others = [told for other, told in free.items() if other != owner]
         expected = float(np.median(others)) if others else 0.0
         if expected < limits.min_others:
             continue
-        told = outlines.roundness[mine].mean() >= limits.min_roundness
-        less = 0.5 * expected + max(float(whole[owner].margin[0]), 0.0) * told
+        round_enough = outlines.roundness[mine].mean() >= limits.min_roundness
+        less = 0.5 * expected + max(float(margin), 0.0) * round_enough
         found[owner] = OutlineLead(
             frames=outlines.frame[mine],
-            leads=_agree(outlines.take(mine), limits).presence - less,
-            lead=float(whole[owner].presence[0]) - less,
-            agreement=float(whole[owner].presence[0]),
+            leads=each[mine] - less,
+            lead=float(presence) - less,
+            agreement=float(presence),
             expected=expected,
             sites=float(outlines.sites[mine].mean()),
         )
@@ -290,11 +292,17 @@ def _agree(outlines: Outlines, limits: Limits) -> Agreement:
 
 def agree_over(outlines: Outlines, rows: np.ndarray, limits: Limits) -> Agreement:
     """Agreement of some rows of one thing, taken together; what is straight tells displacement across itself alone."""
-    source, result = (scores[rows].sum(axis=0, keepdims=True) for scores in (outlines.source, outlines.result))
-    straight = outlines.roundness[rows].mean() < limits.min_roundness
-    x, y = outlines.across[rows].T
-    turn = 0.5 * np.arctan2((2.0 * x * y).sum(), (x * x - y * y).sum())
-    across = np.array([[np.cos(turn), np.sin(turn)]]) * straight
+    return _agree_sums(outlines, [rows], limits)
+
+
+def _agree_sums(outlines: Outlines, groups: Sequence[np.ndarray], limits: Limits) -> Agreement:
+    """Agreement of several groups of rows, those of each taken together."""
+    source, result = (np.stack([scores[rows].sum(axis=0) for rows in groups])
+                      for scores in (outlines.source, outlines.result))  # fmt: skip
+    straight = np.array([outlines.roundness[rows].mean() < limits.min_roundness for rows in groups])
+    x, y = outlines.across.T
+    turns = [0.5 * np.arctan2((2.0 * x * y)[rows].sum(), (x * x - y * y)[rows].sum()) for rows in groups]
+    across = np.column_stack([np.cos(turns), np.sin(turns)]) * straight[:, None]
     return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away, across=across)
 
 
