@@ -24,6 +24,8 @@ _LIGHT = 0.15
 """Weight of an edge at which only light changes."""
 _DIM, _FAINT = 3.0, 0.3
 """Added to unexplained colours [levels] and edges [levels/px] before the logarithm: less than that is nothing."""
+_USUAL = (0.8, 0.8, 0.95)
+"""Share of a frame that lies below what is usual there, of unexplained colours, twice, and of edges."""
 _BLACK = 6.0
 """Added to the sum of the channels before their shares are taken, for black has none [levels]."""
 _NEAR = np.ones((5, 5), np.uint8)
@@ -65,7 +67,7 @@ class InventionSweep:
             lasting = self._lasting(self._strange(chunk, i, edges), None if motion is None else motion[i])
             frame = chunk.first + i - chunk.halo
             if frame >= min(2, self._num_frames - 1):
-                self.seen.append((frame, *_strangest(lasting, self._limits, source.shape[2])))
+                self.seen.append((frame, *_strangest(lasting, source.shape[2])))
         self._add_movement(chunk)
 
     def _patch(
@@ -168,12 +170,11 @@ class InventionSweep:
         return Outcome(measurements=(value,), findings=(bar.finding("hallucination", text, score),))
 
 
-def _strangest(lasting: np.ndarray, limits: Limits, width: int) -> tuple[tuple[int, int], dict[str, float]]:
+def _strangest(lasting: np.ndarray, width: int) -> tuple[tuple[int, int], dict[str, float]]:
     """Place ``(y, x)`` [px of the clip] and measurements of the patch with most evidence.
 
     Args:
         lasting: What `InventionSweep` finds in three frames, shape [3, h, w].
-        limits: How checks measure.
         width: Width of the clip [px].
     """
     weights = EVIDENCE["invented"].weights
@@ -182,9 +183,9 @@ def _strangest(lasting: np.ndarray, limits: Limits, width: int) -> tuple[tuple[i
     odds = sum(np.float32(weights[name]) * log for name, log in zip(names, logs, strict=True))
     y, x = np.unravel_index(int(np.argmax(odds)), logs.shape[1:])
     found = {name: float(log[y, x]) for name, log in zip(names, logs, strict=True)}
-    flat = logs.reshape(3, -1)
-    usual = [np.percentile(values, share) for values, share in zip(flat, (80, 80, 95), strict=True)]
-    found |= {f"usual_{name}": float(value) for name, value in zip(names, usual, strict=True)}
+    for name, values, share in zip(names, logs.reshape(3, -1), _USUAL, strict=True):
+        rank = int(share * (len(values) - 1))
+        found[f"usual_{name}"] = float(np.partition(values, rank)[rank])
     scale = width / lasting.shape[2]
     return (int((y + 0.5) * scale), int((x + 0.5) * scale)), found
 

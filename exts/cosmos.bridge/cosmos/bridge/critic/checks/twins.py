@@ -36,6 +36,8 @@ _SMALLEST = 32
 """Least height and width of a picture in which twins are looked for [px]."""
 _PLACES = 10
 """Places of a frame that are looked at closely."""
+_UNLIKELY = -4.0
+"""Log odds below which a place is not looked at in the other frame [nats]."""
 _EACH = 3
 """Places of one thing that are thought of."""
 _SAME = 4
@@ -62,8 +64,8 @@ class TwinSweep:
     At a place that shows a thing a second time, the thing's own pixels explain the picture, and neither the source's
     colours there do (under any smooth change of light, `unexplained`), nor any one change of colour, nor a plain
     surface. The search runs over the whole picture at half the size, by correlation in the frequency domain; the best
-    places are measured at full size, in each of two neighbouring frames that are searched (`measure`), and all
-    evidence is weighed together (`EVIDENCE`).
+    places are measured at full size (`measure`), the likelier ones in both of two frames searched one after the other,
+    and all evidence is weighed together (`EVIDENCE`).
     """
 
     family = "twins"
@@ -78,7 +80,7 @@ class TwinSweep:
     ) -> None:
         self._truth, self._kept, self._thresholds, self._limits = truth, kept, thresholds, limits
         self._first = min(2, num_frames - 1)
-        self._before: Optional[tuple[View, list[Place]]] = None
+        self._before: Optional[tuple[View, list[Place], list[Place]]] = None
         self._searched: list[int] = []
         self.seen: list[tuple[int, int, Likeness]] = []
         """Thing, frame and likeness of every place that was looked at closely."""
@@ -97,12 +99,12 @@ class TwinSweep:
             view = self._view(chunk, number)
             places = [place for place, _ in sorted(self._search(view), key=lambda item: -item[1])[:_PLACES]]
             self._searched.append(number)
+            likely = self._measure(view, places)
             if self._before is not None:
-                old, before = self._before
-                self._measure(old, [place for place in places if not _among(place, before)])
-                self._measure(view, [place for place in before if not _among(place, places)])
-            self._measure(view, places)
-            self._before = view, places
+                old, before, likely_before = self._before
+                self._measure(old, [place for place in likely if not _among(place, before)])
+                self._measure(view, [place for place in likely_before if not _among(place, places)])
+            self._before = view, places, likely
 
     def _view(self, chunk: Chunk, number: int) -> View:
         row = number - chunk.first + chunk.halo
@@ -160,17 +162,21 @@ class TwinSweep:
                 place = Place(owner=owner, away=(2 * (row - y), 2 * (column - x)))
                 yield place, float(evidence[row, column]) * float(count[owner]) ** 0.5
 
-    def _measure(self, view: View, places: list[Place]) -> None:
-        """Measure places in a view, and remember the best of each thing."""
+    def _measure(self, view: View, places: list[Place]) -> list[Place]:
+        """Measure places in a view, and remember the best of each thing; return those that may be twins."""
+        likely = []
         for place in places:
             seen = measure(view, place, visible=self._limits.visible_gradient, dark=self._limits.dark_level)
             if seen is None or self._alike(place.owner, seen):
                 continue
             self.seen.append((place.owner, view.number, seen))
             odds = EVIDENCE["duplicated"].log_odds(seen.measured)
+            if odds >= _UNLIKELY:
+                likely.append(place)
             found = self._found.setdefault(place.owner, {})
             if view.number not in found or odds > found[view.number].odds:
                 found[view.number] = _Twin(odds=odds, at=seen.at)
+        return likely
 
     def _alike(self, owner: int, seen: Likeness) -> bool:
         """Whether another thing of its kind ought to be seen there, by its labels: a crate on a crate is no twin."""
