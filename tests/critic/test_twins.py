@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cosmos.bridge.critic.checks.explained import unexplained, unlike, unplain
+from cosmos.bridge.critic.checks.likeness import _again
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 
 ROBOT, CRATE = 5, 3
@@ -61,6 +62,19 @@ def test_any_affine_change_of_colour_explains_all_and_a_plane_is_plain():
     y, x = np.mgrid[:20, :20]
     plane = np.stack([3.0 * x + y, 100.0 - 2.0 * y, 0.0 * x + 7.0], axis=-1).astype(np.float32)
     assert unplain(plane, mask) < 1e-3
+
+
+@pytest.mark.parametrize("by", [(0.4, -0.3), (-0.5, 0.5), (0.9, 0.2)])
+def test_a_twin_between_whole_pixels_fits_as_well(by):
+    rng = np.random.default_rng(6)
+    own = cv2.GaussianBlur(rng.uniform(0, 255, (40, 40, 3)).astype(np.float32), (0, 0), 1.5) * 3.0
+    shift = np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]])
+    there = cv2.warpAffine(own, shift, (40, 40), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    there[18:20, 5:35] = 255.0
+    core = np.zeros((40, 40), bool)
+    core[4:-4, 4:-4] = True
+    whole = np.median(((there - own)[core] ** 2).sum(axis=1))
+    assert _again(there, own, core) < 0.02 * whole
 
 
 @pytest.mark.parametrize("thing, by", [(ROBOT, 70), (CRATE, -60), (ROBOT, -45)])

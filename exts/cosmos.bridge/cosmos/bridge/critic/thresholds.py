@@ -303,14 +303,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="The same deviation in one thing, in its second worst frame.",
     ),
     "texture_swims": Threshold(
-        value=0.45,
+        value=0.25,
         better="lower",
         best=0.0,
         unit="px",
         kind="flicker",
         severity="reject",
         reason="Median slide of one thing's picture from frame to frame, once true motion and the source's own slide "
-        "are taken out, times the root of the share of its change that this explains; good clips reach 0.36.",
+        "are taken out, times the share of its change that this explains; good clips reach 0.2.",
     ),
     "seam_level": Threshold(
         value=10.0,
@@ -500,7 +500,7 @@ class Limits:
     """Pairs of frames in which a texture is followed at a time."""
     min_slide_samples: int = 75
     """Fewest pixels of a thing, off its outline and in every other line, whose texture is followed."""
-    min_slide_texture: float = 0.7
+    min_slide_texture: float = 0.15
     """Least mean square of a thing's gradients, along the axis along which it is plainest [levels^2/px^2]."""
     source_slide: float = 0.5
     """Where the source itself slides by more along true motion, as a sky does, nothing is proven [px]."""

@@ -18,7 +18,7 @@ _COARSE = (15, 15)
 """Window of the mean that is taken off [px]: sheen and the light of a lamp are smooth, and lie where the eye stands."""
 _CORE = np.ones((5, 5), np.uint8)
 """Pixels nearer than two to another thing are left out, for there the thing behind shows."""
-_DAMPING, _DAMPING_PAIR = 0.25, 1.0
+_DAMPING, _DAMPING_PAIR = 0.25, 0.4
 """Added to the mean square of gradients along each axis, of many frames and of two [levels^2/px^2]: noise moves
 nothing."""
 _SMALLEST = 16
@@ -31,8 +31,8 @@ class SlideSweep:
     The frame before is fetched along true motion. What is left of the change from it is explained by one displacement
     of the whole thing, by least squares over its pixels (Lucas and Kanade 1981), its mean change left out, for light
     may change. The displacement of the source, whose shadows and sheen may slide as well, is subtracted. A thing
-    slides by the median over the pairs of frames in a window, times the root of the share of the change that
-    the displacement explains: flakes, streaks and boiling move in no direction.
+    slides by the median over the pairs of frames in a window, times the share of the change that the
+    displacement explains: flakes, streaks and boiling move in no direction.
     """
 
     family = "slides"
@@ -90,8 +90,9 @@ class SlideSweep:
         for thing, (value, frames) in best.items():
             if not bar.passes(value):
                 text = (
-                    f"The texture of {self._truth.name(thing)} slides over it by {value:.1f} px a frame against true "
-                    f"motion, in frames {spans(frames)}; {bar.value:.1f} are allowed."
+                    f"The texture of {self._truth.name(thing)} slides over it against true motion, by "
+                    f"{value:.2f} px a frame as far as that explains its change, in frames {spans(frames)}; "
+                    f"{bar.value:.2f} are allowed."
                 )
                 findings.append(bar.finding("texture_swims", text, value, frames, self._truth.things[thing]))
         return Outcome(measurements=(measured(self._thresholds, "texture_swims", worst),), findings=tuple(findings))
@@ -115,7 +116,7 @@ def slides(source: np.ndarray, result: np.ndarray, limits: Limits) -> np.ndarray
     change = np.maximum(total[:, 5], 1e-6)
     explained = np.minimum(*(np.einsum("ni,nij,nj->n", way, normal, way) / change for way in (by, off)))
     pairs = _solve(result, _DAMPING_PAIR)[0] - _solve(source, _DAMPING_PAIR)[0]
-    slide = np.hypot(*np.median(pairs, axis=0).T) * np.sqrt(np.clip(explained, 0.0, 1.0))
+    slide = np.hypot(*np.median(pairs, axis=0).T) * np.clip(explained, 0.0, 1.0)
     count = np.maximum(total[:, 6], 1.0)
     texture = 0.5 * (total[:, 0] + total[:, 2] - np.hypot(total[:, 0] - total[:, 2], 2.0 * total[:, 1])) / count
     judged = (
