@@ -47,8 +47,8 @@ EVIDENCE: Mapping[str, Evidence] = {
         "scaled, mirrored, taken away or swapped.",
     ),
     "duplicated": Evidence(
-        weights={"source": 3.02, "repainted": 0.98, "plain": 2.0, "rim": 3.25, "size": 2.89, "lit": 1.33},
-        offset=-6.62,
+        weights={"source": 2.99, "repainted": 1.0, "plain": 1.93, "rim": 3.12, "size": 2.84, "lit": 1.91},
+        offset=-7.44,
         limit=12.0,
         reason="Learnt by tools/learn_evidence.py from the likeliest places of 240 good clips for choosing bars, and "
         "from 308 planted twins.",

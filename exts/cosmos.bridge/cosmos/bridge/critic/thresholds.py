@@ -231,7 +231,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "clips reach -0.35.",
     ),
     "duplicated": Threshold(
-        value=1.0,
+        value=0.5,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -240,7 +240,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, how much of that place's rim is new, its size and light, weighed as learnt "
-        "(tools/learn_evidence.py); good clips reach 0.8.",
+        "(tools/learn_evidence.py); good clips reach 0.4.",
     ),
     "protected_color": Threshold(
         value=12.0,
@@ -472,6 +472,8 @@ class Limits:
     """Pixels of a thing that are looked at where its pattern is compared, about [px]; a third where there are many."""
     twin_width: int = 256
     """Width at which twins are measured [px], about; the whole picture is searched at half of it."""
+    twin_level: float = 12.0
+    """Where a thing is darker than that it is not looked for: black lies anywhere [levels]."""
     min_color_samples: int = 20
     """Fewest pixels of a thing whose colour is judged."""
     fog_depth: float = 8.0

@@ -166,7 +166,7 @@ class TwinSweep:
         """Measure places in a view, and remember the best of each thing; return those that may be twins."""
         likely = []
         for place in places:
-            seen = measure(view, place, visible=self._limits.visible_gradient, dark=self._limits.dark_level)
+            seen = measure(view, place, visible=self._limits.visible_gradient, dark=self._limits.twin_level)
             if seen is None or self._alike(place.owner, seen):
                 continue
             self.seen.append((place.owner, view.number, seen))
