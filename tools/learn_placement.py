@@ -28,7 +28,8 @@ from cosmos.bridge.critic.checks.placement import PlacementSweep
 from cosmos.bridge.critic.checks.prompt import snowed
 from cosmos.bridge.critic.evidence import EVIDENCE
 from cosmos.bridge.critic.faults import Subject, plant
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import PlantError
 from cosmos.bridge.transfer.registry import create as create_transfer

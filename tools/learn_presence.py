@@ -32,7 +32,8 @@ from cosmos.bridge.critic.checks.split import Cut, cut_of, well_seen
 from cosmos.bridge.critic.faults import Subject
 from cosmos.bridge.critic.faults.change import Planter, seen
 from cosmos.bridge.critic.faults.things import removed, split
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.transfer.registry import create as create_transfer
 from cosmos.bridge.types import TransferRequest, TransferResult

@@ -7,8 +7,9 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.registry import create
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.errors import ConfigError
 
 NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow", "views_agree"}

@@ -2,8 +2,9 @@ import math
 
 import pytest
 
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, conclude, measured, spans
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.types import Finding
 
 

@@ -6,7 +6,7 @@ from cosmos.bridge.critic.checks.kept import Presence, presences
 from cosmos.bridge.critic.checks.presence import BANDS, Sight, Sights
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.evidence import PRESENCE
-from cosmos.bridge.critic.thresholds import Limits
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.truth import Truth, chunks
 
 CRATE_A, CRATE_B, ROBOT, BOLT = 3, 4, 5, 6

@@ -6,7 +6,7 @@ import pytest
 
 from cosmos.bridge.critic.checks.slides import _equations, slides
 from cosmos.bridge.critic.consistency import ConsistencyCritic
-from cosmos.bridge.critic.thresholds import Limits
+from cosmos.bridge.critic.limits import Limits
 
 FLOOR, CRATE = 11, 4
 CHECK = "texture_swims"

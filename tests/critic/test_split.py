@@ -5,7 +5,7 @@ from cosmos.bridge.critic.checks.presence import BANDS, Sight
 from cosmos.bridge.critic.checks.split import cut_of
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.evidence import SPLIT
-from cosmos.bridge.critic.thresholds import Limits
+from cosmos.bridge.critic.limits import Limits
 
 CRATE_A, CRATE_B, ROBOT = 3, 4, 5
 

@@ -25,8 +25,9 @@ from cosmos.bridge.critic.checks.twins import TwinSweep
 from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.checks.visible import VisibleSweep
 from cosmos.bridge.critic.fit import misfit_of
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.types import Progress, TransferRequest, TransferResult, Verdict

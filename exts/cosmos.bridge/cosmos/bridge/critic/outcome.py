@@ -8,7 +8,8 @@ from typing import Optional, Protocol
 
 import numpy as np
 
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk
 from cosmos.bridge.types import Finding, Measurement, Scores, Severity, Verdict
 

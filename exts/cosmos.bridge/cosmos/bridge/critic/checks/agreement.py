@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from cosmos.bridge.critic.thresholds import Limits
+from cosmos.bridge.critic.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -9,8 +9,9 @@ from typing import Optional
 import numpy as np
 
 from cosmos.bridge.critic.checks.crossings import Crossings
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 from cosmos.bridge.types import Clip
 

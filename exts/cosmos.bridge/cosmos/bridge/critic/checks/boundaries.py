@@ -10,8 +10,9 @@ import numpy as np
 
 from cosmos.bridge.critic.checks.outlines import Outlines, conclude_outlines
 from cosmos.bridge.critic.checks.presence import Sight, Sights
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest, steepness
 from cosmos.bridge.kernels.boundary import thin_edges
 from cosmos.bridge.kernels.shifts import shift_scores

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 from cosmos.bridge.kernels.reproject import fetch_along_motion, seen_before
 from cosmos.bridge.types import WHOLE_FRAME

@@ -12,8 +12,9 @@ import numpy as np
 from cosmos.bridge.critic.checks.likeness import reduced
 from cosmos.bridge.critic.checks.tints import tints
 from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, steepness
 from cosmos.bridge.kernels.boundary import color_gradient
 from cosmos.bridge.types import WHOLE_FRAME

@@ -9,8 +9,9 @@ import numpy as np
 
 from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.evidence import PRESENCE
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Truth
 
 _CHECK = "instance_kept"

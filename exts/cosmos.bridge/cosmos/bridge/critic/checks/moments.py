@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, steepness
 
 _DOUBT = 4.0

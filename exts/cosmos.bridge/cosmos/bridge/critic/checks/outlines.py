@@ -11,8 +11,9 @@ from cosmos.bridge.critic.checks.agreement import Agreement, agree
 from cosmos.bridge.critic.checks.kept import OutlineLead, conclude_kept
 from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.checks.split import conclude_split
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Truth
 from cosmos.bridge.types import WHOLE_FRAME
 

@@ -20,8 +20,9 @@ from cosmos.bridge.critic.checks.patterns import (
     reaching,
 )
 from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 
 _SMALLEST = 32

@@ -8,7 +8,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from cosmos.bridge.critic.thresholds import Limits
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.truth import Chunk, Truth, highest, lowest
 
 BANDS = 10

@@ -9,8 +9,9 @@ from typing import Any, Optional
 import numpy as np
 
 from cosmos.bridge.critic.checks.colors import kept_share
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, lowest, steepness
 from cosmos.bridge.types import TransferRequest, TransferResult
 

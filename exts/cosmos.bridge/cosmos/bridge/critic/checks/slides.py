@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.critic.checks.likeness import reduced
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 
 _BLUR = 1.0

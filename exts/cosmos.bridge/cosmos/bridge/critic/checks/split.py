@@ -10,8 +10,9 @@ import numpy as np
 
 from cosmos.bridge.critic.checks.presence import BANDS, Sight, explained, slopes
 from cosmos.bridge.critic.evidence import SPLIT
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Truth
 
 _CHECK = "instance_split"

@@ -23,8 +23,9 @@ from cosmos.bridge.critic.checks.likeness import (
     steepest,
 )
 from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 
 _NOISE = 20.0

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 from cosmos.bridge.types import WHOLE_FRAME, Camera, TransferRequest, Verdict
 

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.critic.checks.prompt import understood
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
-from cosmos.bridge.critic.thresholds import Limits, Threshold
+from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, highest, steepness
 from cosmos.bridge.types import TransferResult
 from cosmos.bridge.types.look import haze_extinction
