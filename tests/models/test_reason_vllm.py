@@ -143,7 +143,15 @@ def test_another_device_than_that_of_the_build_is_refused(folders, monkeypatch, 
         load_vllm(folders["qwen3_vl"], device=asked, dtype=torch.float32, limits=LIMITS)
 
 
-@pytest.fixture(scope="module", params=sorted(GENERATION))
+def test_the_cosmos_3_reasoner_is_left_to_transformers(folders, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace())
+    platform = SimpleNamespace(current_platform=SimpleNamespace(device_type="cpu"))
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platform)
+    with pytest.raises(WeightsError, match=r"leave critic_options\.engine at 'transformers'"):
+        load_vllm(folders["cosmos3_omni"], device="cpu", dtype=torch.float32, limits=LIMITS)
+
+
+@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl"])
 def both(request, tmp_path_factory):
     """The same tiny checkpoint in both engines."""
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")

@@ -28,7 +28,6 @@ from cosmos.models.weights import WeightsError, combined_sha256
 _ARCHITECTURES = {
     "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
     "qwen3_vl": "Qwen3VLForConditionalGeneration",
-    "cosmos3_omni": "Cosmos3ForConditionalGeneration",
 }
 _QUESTION_TOKENS, _STAMP_TOKENS = 2048, 16
 _TICKS = 1_000_000
@@ -203,7 +202,7 @@ class VllmReasoner:
 
 
 def load_vllm(folder: Path, *, device: str, dtype: torch.dtype, limits: VllmLimits) -> VllmReasoner:
-    """Load Cosmos Reason1, Reason2 or the Cosmos 3 reasoner into vLLM, in this process.
+    """Load Cosmos Reason1 or Reason2 into vLLM, in this process.
 
     Args:
         folder: Folder of the published layout, with the files of its processor.
@@ -213,7 +212,7 @@ def load_vllm(folder: Path, *, device: str, dtype: torch.dtype, limits: VllmLimi
 
     Raises:
         ImportError: If vLLM is not installed.
-        WeightsError: If anything is missing, damaged or of another kind.
+        WeightsError: If anything is missing, damaged or of a kind that vLLM does not read, as the Cosmos 3 reasoner.
         RuntimeError: If vLLM was built for another device, or has not the memory.
     """
     vllm = import_module("vllm")
@@ -225,6 +224,11 @@ def load_vllm(folder: Path, *, device: str, dtype: torch.dtype, limits: VllmLimi
             "critic_options.device to that, or critic_options.engine to 'transformers'"
         )
     kind, generation = kind_of(folder)
+    if kind not in _ARCHITECTURES:
+        raise WeightsError(
+            f"vLLM reads a {kind!r} from its unified checkpoint alone, and {folder} holds only the reasoner; leave "
+            "critic_options.engine at 'transformers'."
+        )
     eye, files = read_eye(folder), weight_files(folder, "model")
     for file in files:
         read_header(file)
