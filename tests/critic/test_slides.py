@@ -7,6 +7,7 @@ import pytest
 from cosmos.bridge.critic.checks.slides import _equations, slides
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.types import LABEL_STATES
 
 FLOOR, CRATE = 11, 4
 CHECK = "texture_swims"
@@ -72,6 +73,16 @@ def test_a_texture_that_slides_is_found_and_its_thing_named(world, thing, by):
     assert [finding.instance for finding in found] == [thing] and 0.6 < value <= 1.2 * np.hypot(*by)
 
 
+def test_the_flow_of_a_surface_that_slides_is_dropped(world):
+    carried = []
+    for by in ((0.0, 0.0), (2.0, 0.0)):
+        verdict = ConsistencyCritic().judge(world.request(), world.result(slid(world, CRATE, by)))
+        flow = next(label for label in verdict.carried.labels if label.kind == "flow")
+        column = verdict.carried.instances.tolist().index(CRATE)
+        carried.append([LABEL_STATES[state] for state in flow.state[1:, column]])
+    assert "dropped" not in carried[0] and set(carried[1]) == {"dropped"}
+
+
 def test_boiling_texture_slides_nowhere(world):
     rgb = world.rgb.copy()
     rng = np.random.default_rng(2)
@@ -119,4 +130,18 @@ def test_motion_that_is_no_number_hides_no_slide(world):
     broken = replace(world, motion=world.motion.copy())
     broken.motion[:, :20, :20] = np.nan
     _, found = judged(broken, slid(world, FLOOR, (2.0, 0.0)))
+    assert [finding.instance for finding in found] == [FLOOR]
+
+
+def test_pictures_of_odd_sizes_are_followed_too(draw_world, layers_without):
+    world = draw_world(layers_without(), frames=4, height=145, width=517)
+    value, found = judged(world, world.rgb)
+    assert value < 0.1 and not found
+    rgb = world.rgb.copy()
+    rng = np.random.default_rng(5)
+    noise = cv2.GaussianBlur(rng.standard_normal((200, 600)), (0, 0), 3.0) * 250.0
+    for t, picture in enumerate(rgb):
+        ys, xs = np.nonzero(world.ids[t] == FLOOR)
+        picture[ys, xs] = np.clip(100.0 + noise[ys, xs - 4 * t + 20, None], 0, 255)
+    value, found = judged(world, rgb)
     assert [finding.instance for finding in found] == [FLOOR]

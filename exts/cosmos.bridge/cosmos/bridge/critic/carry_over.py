@@ -82,7 +82,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "flow": Rule(
         scope="instance", files="(motion of the source)", frame=_FRAME,
-        instance=(*_SEEN, "instance_flicker", "instance_texture"), proof=_PLACE, both=True,
+        instance=(*_SEEN, "instance_flicker", "instance_texture", "texture_swims"), proof=_PLACE, both=True,
         reason="Motion joins two frames: the thing must be in place in both and its surface must go along.",
     ),
     "box_3d": Rule(
