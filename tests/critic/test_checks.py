@@ -40,6 +40,19 @@ def test_a_thing_that_no_label_knows_is_found_with_its_place(world):
     assert 120 <= x <= 148 and 104 <= y <= 138 and not verdict.accepted
 
 
+def test_a_thing_that_no_label_knows_is_found_in_larger_pictures_of_odd_size(draw_world, layers_without):
+    world = draw_world(layers_without(), frames=4, height=289, width=643)
+    rgb = world.rgb.copy()
+    for picture in rgb:
+        cv2.rectangle(picture, (180, 112), (204, 148), (230, 20, 20), -1)
+        cv2.line(picture, (184, 130), (200, 130), (10, 10, 10), 4)
+    clean = value(ConsistencyCritic().judge(world.request(), world.result(world.rgb)), "invented")
+    verdict = ConsistencyCritic().judge(world.request(), world.result(rgb))
+    found = next(finding for finding in verdict.findings if finding.check == "invented")
+    x, y = (int(found.text.split(f" {axis} ")[1].split()[0].rstrip(",")) for axis in ("x", "y"))
+    assert clean < -2.0 and 165 <= x <= 220 and 95 <= y <= 165
+
+
 def test_a_thing_that_is_there_twice_is_named_with_the_other_place(world):
     rgb = world.rgb.copy()
     for t in range(len(rgb)):

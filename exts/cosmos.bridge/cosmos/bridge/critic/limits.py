@@ -84,6 +84,8 @@ class Limits:
     where they are less than half."""
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
+    edge_width: int = 256
+    """Width at which unexplained edges are measured [px], about."""
     invention_width: int = 128
     """Width at which unexplained colours are measured [px], about."""
     twin_step: int = 4

@@ -59,16 +59,16 @@ class InventionSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
-        depth, motion = (None if array is None else array.numpy() for array in (chunk.depth, chunk.motion))
-        source, result = (steepness(field) for field in chunk.gradients)
-        weight = _coloured(chunk.result.numpy(), result)
+        motion = None if chunk.motion is None else chunk.motion.numpy()
+        pictures, (source, result), index, depth = _reduced(chunk, self._limits.edge_width)
+        weight = _coloured(pictures, result)
         for i in range(chunk.halo, len(source)):
-            outlines = _outlines(None if chunk.index is None else chunk.index[i], None if depth is None else depth[i])
+            outlines = _outlines(None if index is None else index[i], None if depth is None else depth[i])
             edges = self._patch(source[i], result[i], weight[i], outlines)
             lasting = self._lasting(self._strange(chunk, i, edges), None if motion is None else motion[i])
             frame = chunk.first + i - chunk.halo
             if frame >= min(2, self._num_frames - 1):
-                self.seen.append((frame, *_strangest(lasting, source.shape[2])))
+                self.seen.append((frame, *_strangest(lasting, chunk.source.shape[2])))
         self._add_movement(chunk)
 
     def _patch(
@@ -196,6 +196,36 @@ def _side(width: float) -> int:
     return 2 * round(width / 2.0) + 1
 
 
+def _reduced(
+    chunk: Chunk, width: int
+) -> tuple[np.ndarray, list[np.ndarray], Optional[np.ndarray], Optional[np.ndarray]]:
+    """Pictures of the result, steepness of source and result, dense ids and depth, at about a width.
+
+    The steepness of an edge hangs on the size of the picture, and its bars and weights are those of this one.
+    """
+    depth = None if chunk.depth is None else chunk.depth.numpy()
+    height, full = chunk.source.shape[1:3]
+    scale = max(1, round(full / width))
+    if scale == 1:
+        return chunk.result.numpy(), [steepness(field) for field in chunk.gradients], chunk.index, depth
+    size = height // scale, full // scale
+    source, result = (np.stack([reduced(one, size) for one in video.numpy()]) for video in (chunk.source, chunk.result))
+    steep = [steepness(_gradient(video)) for video in (source, result)]
+    index, depth = (
+        None if array is None else array[:, scale // 2 :: scale, scale // 2 :: scale][:, : size[0], : size[1]]
+        for array in (chunk.index, depth)
+    )
+    return result, steep, index, depth
+
+
+def _gradient(pictures: np.ndarray) -> np.ndarray:
+    """Colour gradients of pictures [levels/px], float32, shape [N, H, W, 2] of uint8 [N, H, W, 3]."""
+    import warp as wp
+
+    gradient: np.ndarray = color_gradient(wp.array(pictures, dtype=wp.uint8, device="cpu")).numpy()
+    return gradient
+
+
 def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
     """Weight of edges, 0.15 where only light changes to 1 where colour does too, float32, shape [N, H, W].
 
@@ -203,13 +233,11 @@ def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
         pictures: uint8, shape [N, H, W, 3].
         steep: Length of their gradients [levels/px], shape [N, H, W].
     """
-    import warp as wp
-
     red, green, blue = (pictures[..., channel].astype(np.float32) for channel in range(3))
     total = red + green + blue + np.float32(_BLACK)
     chroma = np.stack([red, green, blue], axis=-1) / total[..., None]
     parts = (255.0 * chroma + 0.5).astype(np.uint8)
-    tint = steepness(color_gradient(wp.array(parts, dtype=wp.uint8, device="cpu")).numpy()) * (total / 255.0)
+    tint = steepness(_gradient(parts)) * (total / 255.0)
     share = np.minimum(tint / np.maximum(steep, 1.0) / _TINTED, 1.0)
     weight: np.ndarray = (_LIGHT + (1.0 - _LIGHT) * share).astype(np.float32)
     return weight
