@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Optional
 
 import numpy as np
@@ -96,35 +95,38 @@ class BorderSweep:
         lines = Crossings.of(thing, depth, judged).thinned(_PER_PAIR)
         lines = lines.take(np.flatnonzero(lines.inside(_INNER[0]) & lines.inside(_OUTER[0])))
         normals = self._normals[number].numpy()  # type: ignore[index]
-        along = [normals[lines.at(step)] for step in _ALONG]
-        bends = [(here * there).sum(axis=1) for here, there in pairwise(along)]
-        across = (lines.mean(normals, _STRIP) * lines.mean(normals, _INNER)).sum(axis=1)
-        faces = np.stack([across, np.min(bends, axis=0)]) >= np.array([[_FLAT], [_BEND]])
+        along = normals[lines.at(_ALONG)]
+        bends = (along[1:] * along[:-1]).sum(axis=-1)
+        ends = (lines.mean(normals, steps, lines.weights(steps)) for steps in (_STRIP, _INNER))
+        across = np.prod(np.stack([*ends]), axis=0).sum(axis=-1)
+        faces = np.stack([across, bends.min(axis=0)]) >= np.array([[_FLAT], [_BEND]])
         with np.errstate(invalid="ignore"):
             rim, inner = (depth[lines.at(step)] for step in (_STRIP[1], _INNER[0]))
             faces &= np.isfinite(across) & (np.abs(inner - rim) <= _LEVEL * rim)
         if self._kept is not None:
             faces &= self._kept[number][lines.at(_STRIP[1])] < 0.5
         if self._snow:
-            faces &= np.max([normal[:, self._up] for normal in along], axis=0) < _SNOWY
+            faces &= along[..., self._up].max(axis=0) < _SNOWY
         going = np.flatnonzero(faces.any(axis=0))
         return lines.take(going), faces[:, going]
 
     def _gather(self, number: int, lines: Crossings, faces: np.ndarray, source: np.ndarray, result: np.ndarray) -> None:
         """Sum what the lines of each pair say in a frame."""
-        own, rim, outer = (lines.mean(source, steps) for steps in (_INNER, _STRIP, _OUTER))
+        places = [(steps, lines.weights(steps)) for steps in (_INNER, _STRIP, _OUTER)]
+        own, rim, outer = (lines.mean(source, *place) for place in places)
         change, apart = _square(rim - own), _square(rim - outer)
         speaks = (change <= _ALIKE * apart) & (apart >= _DISTINCT)
         weight = speaks / (_NOISE + change)
-        inner, rim, outer = (lines.mean(result, steps) for steps in (_INNER, _STRIP, _OUTER))
-        contrast = inner - outer
+        inner, rim, outer = (lines.mean(result, *place) for place in places)
+        contrast, steps = inner - outer, result[lines.at(range(_OUTER[0], _STEPS[-1] + 2))]
 
-        def toward(after: int, before: int) -> np.ndarray:
-            step: np.ndarray = ((result[lines.at(after)] - result[lines.at(before)]) * contrast).sum(axis=1)
-            return step
+        def toward(after: int | range, before: int | range) -> np.ndarray:
+            """How far the result goes from the far surface's colours to the thing's between two places."""
+            ends = (steps[np.subtract(place, _OUTER[0])] for place in (after, before))
+            return np.asarray((np.subtract(*ends) * contrast).sum(axis=-1))
 
-        full = _square(contrast)
-        steepest = np.max([np.where(lines.inside(k + 1), toward(k + 1, k - 1), -np.inf) for k in _STEPS], axis=0)
+        full, after = _square(contrast), range(_STEPS[0] + 1, _STEPS[-1] + 2)
+        steepest = np.where(lines.inside(after), toward(after, range(_STEPS[0] - 1, _STEPS[-1])), -np.inf).max(axis=0)
         terms = (
             speaks,
             weight * full,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 _JUMP = 1.05
 """So many times as far away is behind."""
-_DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,17 +40,16 @@ class Crossings:
             judged: Whether a thing is looked at when it is the near one, bool.
         """
         parts = []
-        for down, right in _DIRECTIONS:
-            ahead = (slice(max(down, 0), thing.shape[0] + min(down, 0)),
-                     slice(max(right, 0), thing.shape[1] + min(right, 0)))  # fmt: skip
-            behind = (slice(max(-down, 0), thing.shape[0] + min(-down, 0)),
-                      slice(max(-right, 0), thing.shape[1] + min(-right, 0)))  # fmt: skip
-            border = thing[ahead] != thing[behind]
-            border &= depth[behind] > np.float32(_JUMP) * depth[ahead]
-            border &= judged[thing[ahead]]
-            y, x = np.nonzero(border)
-            y, x = y + ahead[0].start, x + ahead[1].start
-            parts.append(np.stack([y, x, np.full(len(y), down), np.full(len(y), right)]))
+        for down, right in ((0, 1), (1, 0)):
+            ends = np.flatnonzero(thing[down:, right:] != thing[: -down or None, : -right or None])
+            y, x = np.divmod(ends, thing.shape[1] - right)
+            for sign in (1, -1):  # the thing in front ends at the later pixel, or at the earlier one
+                late, soon = (y + down, x + right), (y, x)
+                front, back = (late, soon) if sign > 0 else (soon, late)
+                border = judged[thing[front]] & (depth[back] > np.float32(_JUMP) * depth[front])
+                found = np.flatnonzero(border)
+                steps = np.tile([[sign * down], [sign * right]], len(found))
+                parts.append(np.concatenate([np.stack(front)[:, found], steps]))
         y, x, down, right = np.concatenate(parts, axis=1)
         return cls(
             thing=thing, y=y, x=x, down=down, right=right, near=thing[y, x], far=thing[y - down, x - right]
@@ -72,37 +70,35 @@ class Crossings:
         rank = np.arange(len(order)) - np.repeat(starts, counts)
         return self.take(order[rank % np.repeat(-(-counts // most), counts) == 0])
 
-    def at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns so many pixels inwards (outwards below 0), within the picture."""
+    def at(self, steps: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns so many pixels inwards (outwards below 0), within the picture; [N], or [S, N] of S steps."""
         height, width = self.thing.shape
-        return (
-            np.clip(self.y + step * self.down, 0, height - 1),
-            np.clip(self.x + step * self.right, 0, width - 1),
-        )
+        by = np.expand_dims(steps, -1)
+        return np.clip(self.y + by * self.down, 0, height - 1), np.clip(self.x + by * self.right, 0, width - 1)
 
-    def inside(self, step: int) -> np.ndarray:
-        """Whether the pixel there is still the near thing (0 and above) or the far one (below 0)."""
-        y, x = self.at(step)
-        there = (y == self.y + step * self.down) & (x == self.x + step * self.right)
-        return there & (self.thing[y, x] == (self.near if step >= 0 else self.far))
+    def inside(self, steps: int | Sequence[int]) -> np.ndarray:
+        """Whether the pixels there are still of the near thing (0 and above) or the far one (below 0)."""
+        by = np.expand_dims(steps, -1)
+        y, x = self.at(steps)
+        there = (y == self.y + by * self.down) & (x == self.x + by * self.right)
+        return there & (self.thing[y, x] == np.where(by >= 0, self.near, self.far))
 
-    def mean(self, picture: np.ndarray, steps: Iterable[int]) -> np.ndarray:
-        """Average a picture over some steps, of each line as many as are `inside` one after the other.
+    def weights(self, steps: Sequence[int]) -> np.ndarray:
+        """Weights that average over some steps, of each line over as many as are `inside` one after the other.
 
         Args:
-            picture: float32, shape [H, W, 3].
             steps: From the border away; every line must be inside at the first.
 
         Returns:
-            float32, shape [N, 3].
+            float32, shape [S, N, 1]; the sum of each line is 1.
         """
-        total, count = np.zeros((len(self.y), 3), np.float32), np.zeros(len(self.y), np.float32)
-        whole = np.ones(len(self.y), bool)
-        for step in steps:
-            whole &= self.inside(step)
-            total += picture[self.at(step)] * whole[:, None]
-            count += whole
-        averaged: np.ndarray = total / np.maximum(count, 1.0)[:, None]
+        whole = np.logical_and.accumulate(self.inside(steps), axis=0)
+        share: np.ndarray = whole / np.maximum(whole.sum(axis=0), 1).astype(np.float32)
+        return share.astype(np.float32)[..., None]
+
+    def mean(self, picture: np.ndarray, steps: Sequence[int], weights: np.ndarray) -> np.ndarray:
+        """Average a picture, float32 [H, W, 3], over some steps by their `weights`; shape [N, 3]."""
+        averaged: np.ndarray = (picture[self.at(steps)] * weights).sum(axis=0)
         return averaged
 
 
