@@ -58,15 +58,14 @@ class VisibleSweep:
             row = number - chunk.first + chunk.halo
             thing = chunk.thing[row, ::_ROWS]
             source, result = (steepness(field[row, ::_ROWS]) for field in chunk.gradients)
-            y, x = np.nonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
-            levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[_ROWS * y, x]
+            at = np.flatnonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
+            owner, was, now = (values.take(at) for values in (thing, source, result))
+            levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[::_ROWS].take(at)
                       for video in (chunk.source, chunk.result)]  # fmt: skip
-            weber = source[y, x] / (levels[0] + _FLOOR)
-            through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[_ROWS * y, x])
-            columns = (
-                np.ones(len(y)), weber, weber * through**2, result[y, x] / (levels[1] + _FLOOR), levels[1], through
-            )  # fmt: skip
-            sums = np.stack([np.bincount(thing[y, x], np.broadcast_to(column, len(y)), len(self._ids))
+            through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[::_ROWS].take(at))
+            weber = was / (levels[0] + _FLOOR)
+            columns = (np.ones(len(at)), weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
+            sums = np.stack([np.bincount(owner, np.broadcast_to(column, len(at)), len(self._ids))
                              for column in columns])  # fmt: skip
             area = np.bincount(thing.ravel(), minlength=len(self._ids))
             seen = _ROWS * sums[0] >= self._limits.min_sites
