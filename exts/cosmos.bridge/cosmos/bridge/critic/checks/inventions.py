@@ -25,6 +25,8 @@ _LIGHT = 0.15
 """Weight of an edge at which only light changes."""
 _DIM, _FAINT = 3.0, 0.3
 """Added to unexplained colours [levels] and edges [levels/px] before the logarithm: less than that is nothing."""
+_LOWEST = 16
+"""Least height that a picture is reduced to [px]."""
 _USUAL = (0.8, 0.8, 0.95)
 """Share of a frame that lies below what is usual there, of unexplained colours, twice, and of edges."""
 _BLACK = 6.0
@@ -205,7 +207,7 @@ def _reduced(
     """
     depth = None if chunk.depth is None else chunk.depth.numpy()
     height, full = chunk.source.shape[1:3]
-    scale = max(1, round(full / width))
+    scale = max(1, min(round(full / width), height // _LOWEST))
     if scale == 1:
         return chunk.result.numpy(), [steepness(field) for field in chunk.gradients], chunk.index, depth
     size = height // scale, full // scale
