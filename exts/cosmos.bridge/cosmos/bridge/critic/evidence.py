@@ -111,7 +111,7 @@ class SplitWeights:
     """Weight of the logarithm of the gradients that the ends lead one to expect in the band, and 1 [levels/px]."""
 
 
-SPLIT = SplitWeights(base=-1.67, band=-6.92, ends=2.72, steep=1.18)
+SPLIT = SplitWeights(base=-1.3, band=-9.68, ends=3.45, steep=1.11)
 """As ``tools/learn_presence.py`` printed them."""
 
 
