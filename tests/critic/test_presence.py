@@ -74,6 +74,13 @@ def test_the_outline_of_what_stands_before_a_thing_does_not_speak_for_it(world):
         assert look(world, rgb)[thing].explained < 0.02
 
 
+def test_a_floor_at_a_grazing_angle_speaks_with_all_its_pixels(draw_world, layers_without):
+    flat = draw_world(layers_without(), frames=3)
+    rows = np.arange(flat.depth.shape[1], dtype=np.float32)[None, :, None]
+    flat.depth[:] = 1.0 / np.maximum(0.01 * (rows - 70.0), 0.005)  # depth changes by up to a tenth from row to row
+    assert look(flat, flat.rgb)[ROBOT].pixels == (flat.ids[2] == ROBOT).sum()
+
+
 def test_darkness_all_around_and_what_is_kept_out_of_the_sums(world):
     seen = look(world, np.full_like(world.rgb, 3))
     assert seen == {} and look(world, np.full_like(world.rgb, 255)) == {}

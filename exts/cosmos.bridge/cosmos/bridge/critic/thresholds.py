@@ -175,7 +175,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
         "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
-        "weaken all of them, only what is gone or stands elsewhere loses its own; one good clip in 240 falls below.",
+        "weaken all of them, only what is gone or stands elsewhere loses its own; good clips fall to -0.43.",
     ),
     "instance_shown": Threshold(
         value=0.12,

@@ -108,7 +108,7 @@ class Sights:
         depth = None if chunk.depth is None else _known(chunk.depth[row].numpy()[cut])
         speaks = ~_hidden(result, self._limits)
         if depth is not None:
-            speaks &= cv2.erode(depth, _NEAR) >= 0.95 * depth
+            speaks &= _uncovered(depth)
         where = np.flatnonzero(large[thing])
         band = _bands(thing.reshape(-1)[where], *np.divmod(where, thing.shape[1]))
         told = speaks.reshape(-1)[where]
@@ -213,6 +213,13 @@ def _reduced(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 def _known(depth: np.ndarray) -> np.ndarray:
     """Depth with what was not hit far away [m]."""
     return np.where(np.isfinite(depth) & (depth > 0.0), depth, _FAR).astype(np.float32)
+
+
+def _uncovered(depth: np.ndarray) -> np.ndarray:
+    """Whether nothing nearer is within 2 px of a pixel; a plane at a grazing angle is (its inverse depth is linear)."""
+    inverse = 1.0 / depth
+    nearer, farther = cv2.dilate(inverse, _NEAR) - inverse, inverse - cv2.erode(inverse, _NEAR)
+    return np.asarray(nearer <= 0.05 * inverse + 1.5 * np.minimum(farther, 0.2 * inverse))
 
 
 def _hidden(result: np.ndarray, limits: Limits) -> np.ndarray:
