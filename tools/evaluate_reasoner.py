@@ -156,8 +156,15 @@ def weather(reasoner: SmallReasoner, clips: np.ndarray, facts: Sequence[dict[str
         by_kind[kind] = share(hits, 0.2)
     found = [told for told in by_kind.values() if told["count"]]
     mean = sum(told["share"] for told in found) / len(found)
-    low = sum(told["interval"][0] for told in found) / len(found)
-    return {"count": len(facts), "share": mean, "interval": [low, 1.0], "chance": 0.2, "kinds": by_kind}
+    return {"count": len(facts), "share": mean, "interval": mean_interval(found), "chance": 0.2, "kinds": by_kind}
+
+
+def mean_interval(told: Sequence[dict[str, Any]]) -> list[float]:
+    """Return the 95 % interval of the mean of independent shares, spread as if each had two hits and misses more."""
+    likely = [(row["share"] * row["count"] + 2.0) / (row["count"] + 4.0) for row in told]
+    spread = sum(p * (1.0 - p) / (row["count"] + 4.0) for p, row in zip(likely, told, strict=True))
+    middle, half = sum(row["share"] for row in told) / len(told), 1.96 * math.sqrt(spread) / len(told)
+    return [max(0.0, middle - half), min(1.0, middle + half)]
 
 
 def caption(reasoner: SmallReasoner, clips: np.ndarray, facts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -150,3 +150,17 @@ def test_intervals_are_those_of_wilson():
     for hits, count in ((0, 7), (3, 9), (50, 51)):
         want = binomtest(hits, count).proportion_ci(method="wilson")
         np.testing.assert_allclose(evaluate_reasoner.wilson(hits, count), (want.low, want.high), atol=2e-4)
+
+
+def test_the_interval_of_a_mean_of_shares_holds_the_mean_as_often_as_it_says():
+    import evaluate_reasoner
+
+    rng = np.random.default_rng(0)
+    true, counts = np.array([0.9, 0.3, 0.5, 0.7]), np.array([40, 12, 20, 15])
+    held, tries = 0, 2000
+    for hits in rng.binomial(counts, true, (tries, 4)):
+        rows = [{"share": hit / count, "count": count} for hit, count in zip(hits, counts, strict=True)]
+        low, high = evaluate_reasoner.mean_interval(rows)
+        assert 0.0 <= low <= np.mean(hits / counts) <= high <= 1.0
+        held += low <= true.mean() <= high
+    assert 0.93 <= held / tries <= 0.98
