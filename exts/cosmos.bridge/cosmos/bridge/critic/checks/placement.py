@@ -33,11 +33,11 @@ _WHOLE = 0.5
 """Share of the pixels at which a thing is expected that must be its own before another size of it is told."""
 _SCRAPS = 0.5
 """Share of a thing that its largest piece must hold."""
-_FAINTEST = 0.25
+_FAINTEST = 0.35
 """Weakest pattern in which something can be looked for, of the strongest: dense fog leaves less."""
 _MOST = 0.6
 """Beyond so much for or against, shares of a pattern say no more."""
-_UNTOLD = {"outline": 0.2, "displaced": -0.35}
+_UNTOLD = {"outline": 0.2, "displaced": -0.2}
 """What stands for an outline that tells nothing; its agreement comes on top of half of what is expected."""
 
 
@@ -157,9 +157,9 @@ class PlacementSweep:
                 {
                     "outline": float(np.clip(there, -0.5, 1.5)),
                     "expected": expected,
-                    "displaced": float(np.clip(displaced, -1.0, 1.0)),
+                    "displaced": float(np.clip(displaced, -0.2, 1.0)),
                     "away": float(np.clip(fit.away, -_MOST, _MOST)),
-                    "mirrored": float(np.clip(fit.changed[MIRRORED], -_MOST, _MOST)),
+                    "mirrored": float(np.clip(fit.changed[MIRRORED], -0.1, _MOST)),
                     "best": float(np.clip(fit.best, -_MOST, _MOST)),
                     "usual": float(np.median(usual)) if usual else 0.5,
                 },
@@ -189,9 +189,8 @@ class PlacementSweep:
     def conclude(self) -> Outcome:
         """Hold the log odds of every thing against the bar."""
         bar = self._thresholds["instance_placed"]
-        odds = {
-            thing: (EVIDENCE["instance_placed"].log_odds(row), fit) for thing, (row, fit) in self.measured().items()
-        }
+        seen = self.measured()
+        odds = {thing: EVIDENCE["instance_placed"].log_odds(row) for thing, (row, _) in seen.items()}
         if not odds:
             text = (
                 "Things that are displaced, mirrored or of another size were not looked for: there are no instance "
@@ -199,27 +198,29 @@ class PlacementSweep:
             )
             return Outcome(findings=(unchecked("instance_placed", text),))
         findings = []
-        for thing, (value, fit) in odds.items():
+        for thing, value in odds.items():
             if not bar.passes(value):
-                frames = [look.frame for look in self._looks[thing]]
+                row, fit = seen[thing]
+                frames = spans(look.frame for look in self._looks[thing])
                 text = (
-                    f"{self._truth.name(thing)} does not look as its label says ({_told(fit)}; frames "
-                    f"{spans(frames)}): the log odds of that are {value:.1f}; {bar.value:g} is allowed."
+                    f"{self._truth.name(thing)} does not stand or look as its label says: {_told(fit, row['usual'])} "
+                    f"(frames {frames}); the log odds of that are {value:.1f}, "
+                    f"{bar.value:g} is allowed."
                 )
                 findings.append(bar.finding("instance_placed", text, value, (), self._truth.things[thing]))
-        worst = measured(self._thresholds, "instance_placed", max(value for value, _ in odds.values()))
+        worst = measured(self._thresholds, "instance_placed", max(odds.values()))
         return Outcome(measurements=(worst,), findings=tuple(findings), proof=True)
 
 
-def _told(fit: _Fit) -> str:
-    """Say what explains the result better than the thing in place."""
-    if fit.best <= 0.0:
-        return f"only {100 * max(fit.kept, 0.0):.0f} % of its pattern is found in place, and not elsewhere"
-    more = f"{100 * fit.best:.0f} % more of its pattern is found "
-    if fit.away == fit.best:
-        return f"{more}{fit.shift:.1f} px away"
+def _told(fit: _Fit, usual: float) -> str:
+    """Say how much of a thing's pattern is found in place, and what explains the result better."""
+    here = f"{100 * max(fit.kept, 0.0):.0f} % of its pattern is found in place, {100 * usual:.0f} % of others'"
+    if fit.best <= 0.02:
+        return here
     change = int(np.argmax(fit.changed))
-    return more + ("when it is mirrored" if change == MIRRORED else f"at {SIZES[change]:.1f} times its size")
+    size = "when it is mirrored" if change == MIRRORED else f"at {SIZES.get(change, 1.0):.1f} times its size"
+    where = f"{fit.shift:.1f} px away" if fit.away == fit.best else size
+    return f"{here}, and {100 * fit.best:.0f} % more {where}"
 
 
 def _fit(looks: list[_Look]) -> _Fit:
