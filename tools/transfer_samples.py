@@ -17,7 +17,7 @@ from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
 from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.anchored import AnchoredNoise
-from cosmos.bridge.transfer.embedded_view import SKY_OUTDOORS, finish_of, sky_share
+from cosmos.bridge.transfer.embedded_view import finish_of
 from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, steadied, sun_azimuth
 from cosmos.bridge.types import BUFFERS, Clip, Look, gather
 from cosmos.models.embedded.conditions import Conditions
@@ -26,8 +26,10 @@ from cosmos.models.embedded.steps import draft_size
 from make_training_data import light_maps, target_of, usable
 from transfer_conditions import CONDITIONS
 
-_LEAST_OPEN = 0.35
-"""Share of the surfaces seen that must lie open."""
+_LEAST_OPEN, _FACES_UP = 0.3, 0.5
+"""Share of the upward faces seen that must lie open, and the upward part of the normal of such a face."""
+_OTHER_SEED = 7 * 5003
+"""Added to a stage's seed for drawings to compare with; a multiple of seven, as that."""
 
 
 @dataclass(kw_only=True)
@@ -65,11 +67,12 @@ class Stage:
         return look_of(conditions, azimuth=sun_azimuth(self.clip, conditions), seed=seed)
 
     def lies_open(self) -> bool:
-        """Whether snow reaches a third of the surfaces seen; in a hall it looks like any dull day."""
+        """Whether snow reaches nearly a third of the upward faces seen; in a hall it looks like any dull day."""
         maps = self.renderer.light(self.camera, self.times[0], self.look("snow", self.seed), size=self.size)
+        up = self.clip.normals.numpy()[0][..., 2 if self.clip.up_axis == "Z" else 1] > _FACES_UP
         depth = self.clip.depth.numpy()[0]
-        seen = np.isfinite(depth) & (depth > 0.0)
-        return float(maps.open.numpy()[seen].mean()) / 255.0 > _LEAST_OPEN
+        up &= np.isfinite(depth) & (depth > 0.0)
+        return bool(up.any()) and float(maps.open.numpy()[up].mean()) / 255.0 > _LEAST_OPEN
 
     def target(self, condition: str, samples: int) -> np.ndarray:
         """Draw the frames under a condition, ``samples`` paths a pixel, denoised; uint8 [T, H, W, 3]."""
@@ -81,19 +84,41 @@ class Stage:
         return np.stack(drawn)
 
     def finished(self, condition: str, pictures: np.ndarray) -> np.ndarray:
-        """Draw flakes and drops over pictures, as the model does after its net; uint8 [T, H, W, 3]."""
-        drawn = wp.array(pictures, dtype=wp.uint8, device=self.clip.rgb.device)
+        """Draw flakes and drops over pictures where they fall, as the model does after its net; uint8 [T, H, W, 3]."""
+        drawn, falling, conditions = (
+            wp.array(pictures, dtype=wp.uint8, device=self.clip.rgb.device),
+            None,
+            CONDITIONS[condition],
+        )
+        if max(conditions.snow, conditions.rain) > 0.0:
+            look = self.look(condition, self.seed)
+            maps = [self.renderer.light(self.camera, time, look, size=self.size).falling.numpy() for time in self.times]
+            falling = wp.array(np.stack(maps), dtype=wp.uint8, device=self.clip.rgb.device)
         finish_pictures(
             drawn,
             source=self.clip.rgb,
-            finish=finish_of(CONDITIONS[condition], min(1.0, sky_share(self.clip, 0) / SKY_OUTDOORS), self.seed),
+            finish=finish_of(conditions, 1.0, self.seed),
             times=np.arange(len(pictures)) / self.clip.fps,
             first_frame=0,
             depth=self.clip.depth,
             kept=None,
+            falling=falling,
         )
         done: np.ndarray = drawn.numpy()
         return done
+
+    def drawings(self) -> dict[str, np.ndarray]:
+        """Draw the first frame under each condition by quick shading, with other wear, clouds, flakes and drops.
+
+        Returns:
+            Condition -> drawing, uint8 [H, W, 3].
+        """
+        other, drawn = replace(self.still(), seed=self.seed + _OTHER_SEED), {}
+        for condition in CONDITIONS:
+            look = other.look(condition, other.seed)
+            frame = self.renderer.render(self.camera, self.times[0], size=self.size, look=look, particles=False)
+            drawn[condition] = other.finished(condition, frame.rgb.numpy()[None])[0]
+        return drawn
 
 
 @dataclass(kw_only=True)
