@@ -1,13 +1,16 @@
-"""Draw training stages under exactly the 12 conditions, for the judge of conditions to learn from.
+"""Draw training stages under exactly the 12 conditions, for the judges of conditions to learn from.
 
-``tools/condition_looks.py --out training/looks --scenes 5003:5171``: an ``.npz`` a stage, with ``rgb``, ``hints``
-and a picture of each condition's name. Stages that lie under a roof are left out. Resumable.
+``tools/condition_looks.py --out training/looks --scenes 5003:5171``: an ``.npz`` a stage, with ``rgb``, ``hints``,
+``depth``, a path-traced picture of each condition's name and, as ``drawn NAME``, a quick drawing of it. Stages that lie
+under a roof are left out. Resumable.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+import numpy as np
 
 from cosmos.models.embedded.pairs import HELD_OUT, to_bytes, write_pair
 from transfer_conditions import CONDITIONS
@@ -21,7 +24,9 @@ def draw(seed: int, out: Path, size: tuple[int, int], samples: int) -> bool:
             return False
         looks = {condition: stage.finished(condition, stage.target(condition, samples))[0] for condition in CONDITIONS}
         hints = to_bytes(sample_of(stage, "overcast", looks["overcast"][None]).hints[0].numpy())
-        write_pair(out / f"{seed:06d}.npz", rgb=stage.clip.rgb.numpy()[0], hints=hints, **looks)
+        drawn = {f"drawn {condition}": drawing for condition, drawing in stage.drawings().items()}
+        rgb, depth = stage.clip.rgb.numpy()[0], stage.clip.depth.numpy()[0].astype(np.float16)
+        write_pair(out / f"{seed:06d}.npz", rgb=rgb, depth=depth, hints=hints, **looks, **drawn)
     return True
 
 

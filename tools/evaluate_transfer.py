@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from condition_compare import ComparingJudge
 from condition_judge import ConditionJudge
 from cosmos.models.embedded.conditions import extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
@@ -28,6 +30,8 @@ from transfer_samples import Sample, opened, paint, sample_of
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 FRAMES = 3
+_NAMED = ("matched", "named")
+"""What the judge that compares, and the one that sees no drawings, take a picture for."""
 
 
 def measure(out: np.ndarray, sample: Sample) -> dict[str, float]:
@@ -74,12 +78,12 @@ def reader_accuracy(model: EmbeddedModel) -> tuple[float, list[str]]:
 
 
 def evaluate(
-    weights: Path, model: EmbeddedModel, seeds: range, size: tuple[int, int], samples: int
+    weights: Path, model: EmbeddedModel, seeds: range, size: tuple[int, int], samples: int, named: int
 ) -> tuple[dict[str, Any], list[Any]]:
-    """Measure all held-out scenes; return the numbers and some pictures."""
+    """Measure all held-out scenes, and name the conditions of ``named``; return numbers and some pictures."""
     rows: dict[str, list[dict[str, Any]]] = {}
     result: dict[str, Any] = {"rows": rows, "looks": [], "two_seeds": [], "half": []}
-    judge, kinds, sheet = ConditionJudge(), list(CONDITIONS), []
+    judge, comparing, kinds, sheet = ConditionJudge(), ComparingJudge(), list(CONDITIONS), []
     for number, seed in enumerate(seeds):
         chosen = [kinds[(4 * number + step) % len(kinds)] for step in range(4)]
         with opened(seed, size, FRAMES) as stage:
@@ -93,9 +97,13 @@ def evaluate(
                     about = {"condition": condition, "scene": seed, "target_luma": float(luma(target).mean())}
                     rows.setdefault(name, []).append(about | measure(out, sample))
                 sheet.append((condition, seed, sample.clip.rgb.numpy()[0], outs["model"][0], target[0]))
-            result["looks"] += [{"scene": seed} | row for row in looks(model, judge, stage, targets)]
+            result["looks"] += [{"scene": seed} | row for row in looks(model, judge, comparing, stage, targets)]
             result["two_seeds"].append({"scene": seed} | two_seeds(model, judge, stage, "overcast"))
             result["half"].append({"scene": seed} | half_kept(weights, stage, "heavy snow at dusk"))
+    for seed in range(seeds.stop, seeds.start + named):
+        with opened(seed, size, 1) as stage:
+            if stage is not None and stage.lies_open():
+                result["looks"] += [{"scene": seed} | row for row in looks(model, judge, comparing, stage, {})]
     result["reader_accuracy"], result["reader_wrong"] = reader_accuracy(model)
     return result, sheet
 
@@ -171,22 +179,41 @@ def summary_tables(result: dict[str, Any]) -> str:
 
 
 def looks_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Return a table of which pictures the judge names rightly, and how far from the target they look."""
-    told = {(r["scene"], r["condition"]): r["named"] for r in rows if r["picture"] == "target" and r["named"]}
-    known = {key for key, named in told.items() if named == key[1]}
+    """Return a table of which pictures the judges name rightly, and how far from the target they look."""
+    under_sky = [row for row in rows if row["named"]]
+    told = [row for row in under_sky if row["picture"] == "target"]
+    known = {key: {(r["scene"], r["condition"]) for r in told if r[key] == r["condition"]} for key in _NAMED}
+    stages = len({row["scene"] for row in told})
     lines = [
         "",
-        f"| picture | condition named rightly, of 12 on {len({scene for scene, _ in told})} stages under the sky | "
-        f"of the {len(known)} whose target is | perceptual distance to the target |",
-        "|---|---|---|---|",
+        f"| picture | condition named rightly by comparing, of 12 on {stages} stages under the sky (95 % interval) | "
+        f"of the {len(known['matched'])} whose target is | without drawings | of the "
+        f"{len(known['named'])} whose target is | perceptual distance to the target |",
+        "|---|---|---|---|---|---|",
     ]
     for picture in dict.fromkeys(row["picture"] for row in rows):
-        mine = [row for row in rows if row["picture"] == picture]
-        right = {(r["scene"], r["condition"]): r["named"] == r["condition"] for r in mine if r["named"]}
-        shares = (list(right.values()), [right[key] for key in known])
-        cells = [f"{np.mean(share):.0%}" if share else "-" for share in shares]
-        lines.append(f"| {picture} | {' | '.join(cells)} | {np.mean([row['distance'] for row in mine]):.3f} |")
+        cells = []
+        for key in _NAMED:
+            right = {
+                (r["scene"], r["condition"]): r[key] == r["condition"] for r in under_sky if r["picture"] == picture
+            }
+            low, high = wilson(sum(right.values()), len(right))
+            both = [right[place] for place in known[key]]
+            cells.append(f"{np.mean(list(right.values())):.1%} ({low:.0%} to {high:.0%})" if right else "-")
+            cells.append(f"{np.mean(both):.1%}" if both else "-")
+        distance = np.mean([row["distance"] for row in rows if row["picture"] == picture])
+        lines.append(f"| {picture} | {' | '.join(cells)} | {distance:.3f} |")
     return lines
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927); the whole of [0, 1] of nothing."""
+    if count == 0:
+        return 0.0, 1.0
+    z, share = 1.959964, right / count
+    middle = share + z * z / (2.0 * count)
+    half = z * math.sqrt(share * (1.0 - share) / count + z * z / (4.0 * count * count))
+    return (middle - half) / (1.0 + z * z / count), (middle + half) / (1.0 + z * z / count)
 
 
 def physics_lines(rows: list[dict[str, Any]]) -> list[str]:
@@ -239,6 +266,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument(
+        "--named", type=int, default=24, help="scenes whose conditions are named, those of --scenes first"
+    )
     parser.add_argument("--first-scene", type=int, default=950_000)
     parser.add_argument("--size", default="144x256", help="height x width [px]")
     parser.add_argument("--samples", type=int, default=16, help="paths a pixel of a target")
@@ -250,7 +280,7 @@ def main() -> None:
     start = time.monotonic()
     model = load_embedded(args.weights, "cpu")
     seeds = range(args.first_scene, args.first_scene + args.scenes)
-    result, sheet = evaluate(args.weights, model, seeds, (height, width), args.samples)
+    result, sheet = evaluate(args.weights, model, seeds, (height, width), args.samples, args.named)
     result |= {
         "sha256": model.sha256,
         "size": [height, width],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from condition_compare import ComparingJudge
 from condition_judge import ConditionJudge
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.transfer.embedded import EmbeddedTransfer
@@ -59,7 +60,11 @@ def physics(pictures: np.ndarray, sample: Sample) -> dict[str, float]:
 
 
 def looks(
-    model: EmbeddedModel, judge: ConditionJudge, stage: Stage, known: Mapping[str, np.ndarray]
+    model: EmbeddedModel,
+    judge: ConditionJudge,
+    comparing: ComparingJudge,
+    stage: Stage,
+    known: Mapping[str, np.ndarray],
 ) -> list[dict[str, Any]]:
     """Paint a stage's first frame under each condition; return what is measured of each picture and of the target.
 
@@ -68,11 +73,13 @@ def looks(
     Args:
         model: The model.
         judge: Names conditions, where the stage lies open, and tells how far pictures are apart.
+        comparing: Names them by comparing with quick drawings of the stage.
         stage: The stage.
         known: Condition -> targets that are drawn already.
     """
     still, lies_open, rows = stage.still(), stage.lies_open(), []
     frame, depth = still.clip.rgb.numpy()[0], still.clip.depth.numpy()[0]
+    drawings = still.drawings() if lies_open else {}
     for condition, conditions in CONDITIONS.items():
         if not lies_open and condition not in PHYSICAL:
             continue
@@ -90,12 +97,18 @@ def looks(
             name: still.finished(condition, picture) if name in _FINISHED else picture
             for name, picture in pictures.items()
         }
-        names = judge.name(frame, sample.hints[0].numpy(), [picture[0] for picture in finished.values()])
-        for (picture, shown), name in zip(pictures.items(), names, strict=True):
+        judged = [picture[0] for picture in finished.values()]
+        named: list[str | None] = [None] * len(judged)
+        matched = list(named)
+        if lies_open:
+            named = [*judge.name(frame, sample.hints[0].numpy(), judged)]
+            matched = [*comparing.name(frame, depth, drawings, judged)]
+        for (picture, shown), name, match in zip(pictures.items(), named, matched, strict=True):
             row = {
                 "picture": picture,
                 "condition": condition,
-                "named": name if lies_open else None,
+                "named": name,
+                "matched": match,
                 "distance": judge.distance(frame, shown[0], target[0]),
             }
             rows.append(row | physics(shown, sample))

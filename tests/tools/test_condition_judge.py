@@ -130,14 +130,18 @@ def test_the_tables_count_what_the_judge_named():
                                   ("classic baseline", 5, 0.4), ("target", 11, 0.5)):  # fmt: skip
         for index, condition in enumerate(NAMES):
             named = condition if index < right else NAMES[index - 1]
+            matched = condition if index < min(12, right + 1) else NAMES[index - 1]
             physics = {"light": level, "contrast_far": level, "light_snow": level, "light_roofed": float("nan")}
             rows.append(
-                {"scene": 1, "picture": picture, "condition": condition, "named": named, "distance": 0.25} | physics
+                {"scene": 1, "picture": picture, "condition": condition, "distance": 0.25}
+                | {"named": named, "matched": matched}
+                | physics
             )
-    rows += [row | {"scene": 2, "named": None} for row in rows]
+    rows += [row | {"scene": 2, "named": None, "matched": None} for row in rows]
     table = evaluate_transfer.looks_lines(rows)
-    assert "12 on 1 stages" in table[1] and "of the 11 whose target is" in table[1]
-    assert "| model | 75% | 82% | 0.250 |" in table and "| target | 92% | 100% | 0.250 |" in table
+    assert "12 on 1 stages" in table[1] and "of the 12 whose" in table[1] and "of the 11 whose" in table[1]
+    assert "| model | 83.3% (55% to 95%) | 83.3% | 75.0% (47% to 91%) | 81.8% | 0.250 |" in table
+    assert "| target | 100.0% (76% to 100%) | 100.0% | 91.7% (65% to 99%) | 100.0% | 0.250 |" in table
     physical = evaluate_transfer.physics_lines(rows)
     assert "| light of upward faces where snow lies | 1.10 | 0.60 | 0.40 | 0.80 |" in physical
     assert "| light of upward faces under a roof, while it snows | nan | nan | nan | nan |" in physical
