@@ -181,6 +181,15 @@ class _Board:
             self._seen[check, instance] = np.zeros((self._frames, 2))
         return self._seen[check, instance]
 
+    def _table(self, check: str, owners: list[int]) -> Optional[np.ndarray]:
+        """What a check saw of some things in every frame, shape [T, N, 2]; ``None`` where it saw nothing of any."""
+        columns = [column for column, owner in enumerate(owners) if (check, owner) in self._seen]
+        if not columns:
+            return None
+        table = np.zeros((self._frames, len(owners), 2))
+        table[:, columns] = np.stack([self._seen[check, owners[column]] for column in columns], axis=1)
+        return table
+
     def apply(self, kind: str, rule: Rule, ids: np.ndarray) -> CarriedLabel:
         """Decide one kind of label in every frame, for every column."""
         columns = ids if rule.scope == "instance" else np.array([WHOLE_FRAME])
@@ -205,11 +214,11 @@ class _Board:
         checks, scores = np.full((2, *shape), -1), np.full((2, *shape), np.nan)
         for late in range(1 + rule.both):
             for name in (*rule.frame, *rule.instance):
+                told = self._table(name, [WHOLE_FRAME] if name in rule.frame else things)
+                if told is None:
+                    continue
                 seen = np.zeros((*shape, 2))
-                for column, owner in enumerate([WHOLE_FRAME] * len(things) if name in rule.frame else things):
-                    told = self._seen.get((name, owner))
-                    if told is not None:
-                        seen[late:, column] = told[: self._frames - late]
+                seen[late:] = told[: self._frames - late]
                 fails = (seen[..., 0] == _FAILED) & ~failed
                 low, high = SURE.get(name, (float("-inf"), float("inf")))
                 proves = (seen[..., 0] == _PASSED) & (seen[..., 1] >= low) & (seen[..., 1] <= high) & ~proved

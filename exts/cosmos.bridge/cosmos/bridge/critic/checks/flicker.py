@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cosmos.bridge.critic.limits import Limits
@@ -17,6 +18,8 @@ from cosmos.bridge.types import WHOLE_FRAME
 _VERBS = {2: "changes its colour", 3: "changes its texture"}
 _CHECKS = ("flicker_level", "flicker_texture")
 _THING_CHECKS = ("instance_flicker", "instance_texture")
+_BINS = 511
+"""Differences of two levels: -255 to 255."""
 
 
 class FlickerSweep:
@@ -60,27 +63,33 @@ class FlickerSweep:
         for pair in range(len(seen)):
             frame = chunk.first + pair + (1 - chunk.halo)
             mask = (seen[pair] != 0) & (np.hypot(moved[pair, ..., 0], moved[pair, ..., 1]) <= farthest)
-            owner = np.zeros(int(mask.sum()), np.int64)
-            if chunk.thing is not None:
-                owner = chunk.thing[1 + pair, ::step, ::step][mask].astype(np.int64)
-            levels = [
-                now[pair, ::step, ::step][mask].astype(np.int16) - before[pair][mask] for now, before in residuals
-            ]
-            self._take(frame, owner, *levels)
+            owner = np.zeros(mask.shape, np.int64) if chunk.thing is None else chunk.thing[1 + pair, ::step, ::step]
+            pictures = [(now[pair, ::step, ::step], before[pair]) for now, before in residuals]
+            self._take(frame, np.where(mask, owner, -1), pictures)
 
-    def _take(self, frame: int, owner: np.ndarray, source: np.ndarray, result: np.ndarray) -> None:
-        """Take the residuals [levels] of one frame in, shape [K, 3], of the whole picture (-1) and of each owner."""
+    def _take(self, frame: int, owner: np.ndarray, pictures: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Take one frame of source and result in: the whole picture (-1) and each owner.
+
+        Args:
+            frame: Its number.
+            owner: Owner of each pixel, -1 where it does not count, int64, shape [h, w].
+            pictures: Colours now and those fetched from the frame before, uint8, shape [h, w, 3], of source and result.
+        """
+        count = np.bincount(owner[owner >= 0])
+        large = np.flatnonzero((count >= self._limits.min_flicker_samples) & bool(self._truth.things))
+        slot = np.full(len(count) + 1, len(large), np.int64)  # the last but one for all others, the last for what is -1
+        slot[large], slot[-1] = np.arange(len(large)), len(large) + 1
+        base = slot[owner] * _BINS + 255
+        (_, change_source, texture_source), (samples, change, texture) = (
+            _medians(_histograms(base, len(large) + 1, *pair)) for pair in pictures
+        )
         allowed = self._limits.source_flicker
-        for mine, index in ((np.zeros(len(owner), np.int64), -1), (owner, 0)):
-            if index < 0 or self._truth.things:
-                count, change, texture = _medians(result, mine)
-                _, change_source, texture_source = _medians(source, mine)
-                level = np.maximum(np.abs(change) - allowed * np.abs(change_source), 0.0)
-                texture = np.maximum(texture - allowed * texture_source, 0.0)
-                for i in np.flatnonzero(count >= self._limits.min_flicker_samples).tolist():
-                    texture[i] *= count[i] >= self._limits.min_texture_samples or index < 0
-                    about = (float(level[i]), float(texture[i]), float(np.sign(change[i])))
-                    self._rows.append((frame, i if index == 0 else -1, *about))
+        level = np.maximum(np.abs(change) - allowed * np.abs(change_source), 0.0)
+        texture = np.maximum(texture - allowed * texture_source, 0.0)
+        texture[:-1] *= samples[:-1] >= self._limits.min_texture_samples
+        for i in np.flatnonzero(samples >= self._limits.min_flicker_samples).tolist():
+            about = (float(level[i]), float(texture[i]), float(np.sign(change[i])))
+            self._rows.append((frame, int(large[i]) if i < len(large) else -1, *about))
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
@@ -169,31 +178,53 @@ def _taken_back(table: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _medians(residual: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _histograms(base: np.ndarray, owners: int, now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Count differences of colours by channel and owner; after all owners comes everything together.
+
+    Args:
+        base: Number of the owner's first bin, plus 255, of each pixel, int64, shape [h, w]; there is one owner more,
+            of what does not count.
+        owners: How many owners there are; the last is of those that are not told one by one.
+        now: Colours, uint8, shape [h, w, 3].
+        before: Colours to take off, same shape.
+
+    Returns:
+        Counts, int64, shape [3, owners, bins]; the last owner is the whole.
+    """
+    channels = cv2.split(cv2.subtract(now, before, dtype=cv2.CV_16S))
+    size = owners * _BINS
+    counts = np.stack([np.bincount((base + channel).ravel(), minlength=size)[:size] for channel in channels])
+    counts = counts.reshape(len(channels), owners, _BINS)
+    counts[:, -1] = counts.sum(axis=1)
+    return counts
+
+
+def _medians(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Median residual and median deviation from it, by owner, of the worst channel.
 
     Args:
-        residual: Differences in [-255, 255], int16, shape [K, C].
-        owner: Dense owner of each, int64, shape [K].
+        counts: How often each difference of -255 to 255 occurs, int64, shape [C, N, bins].
 
     Returns:
         Samples, median of the channel that changes most and median deviation [levels] of each owner, shape [N].
     """
-    size = int(owner.max()) + 1 if len(owner) else 0
-    count = np.bincount(owner, minlength=size)
-    level, texture = np.zeros(size), np.zeros(size)
-    for channel in residual.T.astype(np.int64):
-        middle = _histogram_median(owner, channel + 255, 511, size) - 255
-        spread = _histogram_median(owner, np.abs(channel - middle[owner]), 511, size)
-        level, texture = np.where(np.abs(middle) > np.abs(level), middle, level), np.maximum(texture, spread)
-    return count, level, texture
+    middle = _median(counts)
+    around = np.arange(_BINS)
+    padded = np.pad(counts, ((0, 0), (0, 0), (_BINS, _BINS)))
+    centre = middle[..., None] + _BINS
+    folded = np.take_along_axis(padded, centre + around, axis=2)
+    folded[..., 1:] += np.take_along_axis(padded, centre - around[1:], axis=2)
+    spread, middle = _median(folded), middle - 255
+    level = np.zeros(counts.shape[1])
+    for channel in middle:
+        level = np.where(np.abs(channel) > np.abs(level), channel, level)
+    return counts[0].sum(axis=1), level, spread.max(axis=0).astype(np.float64)
 
 
-def _histogram_median(owner: np.ndarray, value: np.ndarray, bins: int, size: int) -> np.ndarray:
-    """Lower median of non-negative integers by owner; 0 for an owner without samples."""
-    counts = np.bincount(owner * bins + value, minlength=size * bins).reshape(size, bins)
-    cumulated = counts.cumsum(axis=1)
-    return (cumulated * 2 >= np.maximum(cumulated[:, -1:], 1)).argmax(axis=1)
+def _median(counts: np.ndarray) -> np.ndarray:
+    """Lower median of non-negative integers, by how often each occurs, [...] of [..., bins]; 0 without any."""
+    cumulated = counts.cumsum(axis=-1)
+    return np.asarray((cumulated * 2 >= np.maximum(cumulated[..., -1:], 1)).argmax(axis=-1))
 
 
 __all__ = ["FlickerSweep"]
