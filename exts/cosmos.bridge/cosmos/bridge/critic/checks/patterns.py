@@ -20,8 +20,8 @@ _REACH = 2
 """How far a thing's own pattern reaches over what is not nearer [px]: its outline belongs to it."""
 _FAR = 6
 """Largest shift that is looked at [px]."""
-_SURE = 0.65
-"""Share of its pattern that a thing explains in place from which on it is surely there."""
+_SURE = 0.5
+"""Share of its pattern that a thing explains in place from which on it is surely there: of the displaced ones none."""
 _FEWEST = 30
 """Fewest pixels of a changed thing that tell anything."""
 

@@ -122,9 +122,8 @@ class PlacementSweep:
         single = labelled & (areas < limits.max_share * thing.size)
         owner = reaching(thing, None if chunk.depth is None else chunk.depth[row].numpy(), single)
         hidden = np.bincount(thing[unseen(chunk.result[row].numpy(), limits)], minlength=count)
-        judged = np.flatnonzero(
-            single & (areas >= limits.min_area) & (2 * hidden < areas) & (_cut_off(thing, count) <= _RIM)
-        )
+        large = (areas >= limits.min_area) & (areas >= limits.min_share * thing.size)
+        judged = np.flatnonzero(single & large & (2 * hidden < areas) & (_cut_off(thing, count) <= _RIM))
         if not len(judged):
             return
         ground = Ground(pattern(chunk.source[row].numpy()), pattern(chunk.result[row].numpy()), owner, count)
