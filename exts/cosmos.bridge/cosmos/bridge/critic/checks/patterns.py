@@ -46,6 +46,7 @@ DISTANCES = np.hypot(SHIFTS[:, 0], SHIFTS[:, 1])
 """Their lengths [px], shape [K]."""
 IN_PLACE = DISTANCES <= 1.5
 """Which of them are in place, bool, shape [K]."""
+_HERE, _AWAY = SHIFTS[IN_PLACE], SHIFTS[~IN_PLACE]
 
 
 def pattern(picture: np.ndarray) -> np.ndarray:
@@ -169,20 +170,26 @@ class Ground:
         more[(rows + _FAR) * self._wide + columns + _FAR] = 0.0
         step = max(1, -(-len(rows) // sites))
         some, share = (rows[::step], columns[::step]), len(rows) / len(rows[::step])
-        own, changed = np.empty(len(SHIFTS)), np.full(1 + len(SIZES), -np.inf)
-        own[IN_PLACE] = share * self._gain(more, *some, *some, SHIFTS[IN_PLACE])
-        here, energy = own[IN_PLACE].max(), self.energy(thing)
+        own, inverse = self._fitted(*some)
+        gains, changed = np.empty(len(SHIFTS)), np.full(1 + len(SIZES), -np.inf)
+        gains[IN_PLACE] = share * self._gain(more, *some, own, inverse, _HERE)
+        here, energy = gains[IN_PLACE].max(), self.energy(thing)
         if here >= _SURE * energy:
-            own[~IN_PLACE] = changed[:] = here - energy
-            return own, changed
-        own[~IN_PLACE] = share * self._gain(more, *some, *some, SHIFTS[~IN_PLACE])
-        to = some[0], columns.min() + columns.max() - some[1]
-        changed[MIRRORED] = share * self._gain(more, *to, *some, SHIFTS[IN_PLACE]).max()
+            gains[~IN_PLACE] = changed[:] = here - energy
+            return gains, changed
+        gains[~IN_PLACE] = share * self._gain(more, *some, own, inverse, _AWAY)
+        mirror = columns.min() + columns.max() - some[1]
+        changed[MIRRORED] = share * self._gain(more, some[0], mirror, own, inverse, _HERE).max()
         for change, factor in SIZES.items():
             to, at, share = self._sized(thing, rows, columns, factor, sites)
             if len(to[0]) >= _FEWEST:
-                changed[change] = share * self._gain(more, *to, *at, SHIFTS[IN_PLACE]).max()
-        return own, changed
+                changed[change] = share * self._gain(more, *to, *self._fitted(*at), _HERE).max()
+        return gains, changed
+
+    def _fitted(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Source's pattern at some pixels, shape [N, 3], and the inverse of its products, shape [3, 3]."""
+        own = self._source.take(rows * self._shape[1] + columns, axis=0)
+        return own, np.linalg.inv(_products(own))
 
     def _places(self, thing: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns at which a thing is expected."""
@@ -216,18 +223,17 @@ class Ground:
         return to, (at[0][seen], at[1][seen]), float(step)
 
     def _gain(
-        self, more: np.ndarray, rows: np.ndarray, columns: np.ndarray, at_rows: np.ndarray, at_columns: np.ndarray,
+        self, more: np.ndarray, rows: np.ndarray, columns: np.ndarray, own: np.ndarray, inverse: np.ndarray,
         shifts: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
-        """Gain of every shift: the pixels filled get the source's pattern at others, by one linear function.
+        """Gain of every shift: some pixels get a pattern of the source, by one linear function.
 
         ``more`` is what stays unexplained of each pixel without the thing, less the square of the result's pattern.
         """
-        own = self._source[at_rows * self._shape[1] + at_columns]
-        where = (rows + _FAR) * self._wide + columns + _FAR
+        where = (rows + _FAR) * self._wide + (columns + _FAR)
         there = where[:, None] + (shifts[:, 0] * self._wide + shifts[:, 1])
         shared = own.T @ self._result.take(there, axis=0).reshape(len(own), -1)
-        explained = (shared * np.linalg.solve(_products(own), shared)).sum(axis=0).reshape(-1, 3).sum(axis=1)
+        explained = (shared * (inverse @ shared)).sum(axis=0).reshape(-1, 3).sum(axis=1)
         gain: np.ndarray = more.take(there).sum(axis=0) + explained
         return gain.astype(np.float64)
 
