@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.kernels.boundary import color_gradient, thin_edges
+from cosmos.bridge.kernels.boundary import color_gradient, gradient_lengths, thin_edges
 from cosmos.bridge.kernels.shifts import shift_scores
 
 
@@ -95,6 +95,23 @@ def test_thin_edges_match_float64_numpy(device, shape):
     assert np.count_nonzero(edges) > 0 or shape == (1, 1, 1)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1, 2), (2, 9, 700, 2)])
+def test_gradient_lengths_match_float64_numpy(device, shape):
+    gradient = np.random.default_rng(6).normal(0.0, 20.0, shape).astype(np.float32)
+    lengths = gradient_lengths(wp.array(gradient, dtype=wp.float32, device=device)).numpy()
+    np.testing.assert_allclose(lengths, np.linalg.norm(gradient.astype(np.float64), axis=-1), rtol=1e-6)
+
+
+def test_thin_edges_take_lengths_that_are_known(device):
+    gradient = np.random.default_rng(7).normal(0.0, 4.0, (2, 9, 70, 2)).astype(np.float32)
+    array = wp.array(gradient, dtype=wp.float32, device=device)
+    alone = thin_edges(array, faint=1.0, full=6.0).numpy()
+    known = thin_edges(array, faint=1.0, full=6.0, lengths=gradient_lengths(array)).numpy()
+    np.testing.assert_array_equal(known, alone)
+    none = thin_edges(array, faint=1.0, full=6.0, lengths=wp.zeros((2, 9, 70), dtype=wp.float32, device=device))
+    assert alone.any() and not none.numpy().any()
+
+
 def test_thin_edges_are_as_strong_where_contrast_is_a_tenth(device):
     step = np.full((1, 12, 20, 3), 90, np.uint8)
     step[:, :, 10:] = 210
@@ -151,6 +168,10 @@ def test_launchers_refuse_what_does_not_fit(device):
         color_gradient(gradient)
     with pytest.raises(ValueError, match=r"out must be float32 \[1, 4, 4, 2\], got uint8"):
         color_gradient(video, out=video)
+    with pytest.raises(ValueError, match=r"gradient_lengths needs float32 \[T, H, W, 2\], got uint8"):
+        gradient_lengths(video)
+    with pytest.raises(ValueError, match=r"lengths must be float32 \[1, 4, 4\], got float32 \[2, 2\]"):
+        thin_edges(gradient, faint=1.0, full=6.0, lengths=normals)
     with pytest.raises(ValueError, match="radius >= 0"):
         shift_scores(gradient, sites, normals, ceilings, segments, radius=-1)
     with pytest.raises(ValueError, match="needs sites as int32 with 2 axes ending in"):

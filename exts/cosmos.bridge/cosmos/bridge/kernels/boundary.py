@@ -76,21 +76,6 @@ def _color_gradient_kernel(
     _fill_gradient(begin, wp.min(begin + run, count), video, gradient_out)
 
 
-@wp.func
-def _between(lengths: wp.array3d(dtype=wp.float32), t: wp.int32, y: wp.float32, x: wp.float32):
-    top = wp.floor(y)
-    left = wp.floor(x)
-    v = y - top
-    u = x - left
-    i = wp.clamp(int(top), 0, lengths.shape[1] - 1)
-    j = wp.clamp(int(left), 0, lengths.shape[2] - 1)
-    below = wp.clamp(int(top) + 1, 0, lengths.shape[1] - 1)
-    right = wp.clamp(int(left) + 1, 0, lengths.shape[2] - 1)
-    first = lengths[t, i, j] * (1.0 - u) + lengths[t, i, right] * u
-    second = lengths[t, below, j] * (1.0 - u) + lengths[t, below, right] * u
-    return first * (1.0 - v) + second * v
-
-
 @wp.kernel
 def _lengths_kernel(
     # in
@@ -108,19 +93,58 @@ def _lengths_kernel(
         lengths_out[i] = wp.sqrt(dx * dx + dy * dy)
 
 
-@wp.func
-def _is_ridge(
-    lengths: wp.array3d(dtype=wp.float32),
-    t: wp.int32,
-    y: wp.int32,
-    x: wp.int32,
-    length: wp.float32,
-    dx: wp.float32,
-    dy: wp.float32,
+@wp.func_native("""
+    const int width = lengths.shape[2], height = lengths.shape[1];
+    const float* steep = (const float*)gradient.data;
+    const float* all = (const float*)lengths.data;
+    float* out = (float*)edges_out.data;
+    for (int i = begin; i < end;) {
+        const int row = i / width, start = i - row * width, y = row % height;
+        const int stop = end - i < width - start ? start + end - i : width;
+        const float* here = all + (size_t)row * width;
+        const float* frame = here - (size_t)y * width;
+        auto between = [&](const float down, const float right) {
+            int top = (int)down, left = (int)right;
+            if ((float)top > down) --top;
+            if ((float)left > right) --left;
+            const float v = down - (float)top, u = right - (float)left;
+            const float* first = frame + (size_t)(top < 0 ? 0 : top < height ? top : height - 1) * width;
+            const float* second = frame + (size_t)(top + 1 < 0 ? 0 : top + 1 < height ? top + 1 : height - 1) * width;
+            const int low = left < 0 ? 0 : left < width ? left : width - 1;
+            const int high = left + 1 < 0 ? 0 : left + 1 < width ? left + 1 : width - 1;
+            const float one = first[low] * (1.0f - u) + first[high] * u;
+            const float two = second[low] * (1.0f - u) + second[high] * u;
+            return one * (1.0f - v) + two * v;
+        };
+        for (int x = start; x < stop; ++x) {
+            const size_t at = (size_t)row * width + x;
+            const float length = here[x];
+            float edge_x = 0.0f, edge_y = 0.0f;
+            if (length >= faint) {
+                const float dx = steep[2 * at] / length, dy = steep[2 * at + 1] / length;
+                const float ahead = between((float)y + dy, (float)x + dx);
+                if (length >= 0.98f * ahead && length >= 0.98f * between((float)y - dy, (float)x - dx)) {
+                    const float share = length < full ? length / full : 1.0f;
+                    edge_x = dx * share;
+                    edge_y = dy * share;
+                }
+            }
+            out[2 * at] = edge_x;
+            out[2 * at + 1] = edge_y;
+        }
+        i += stop - start;
+    }
+""")
+def _fill_ridges(
+    begin: wp.int32,
+    end: wp.int32,
+    gradient: wp.array(dtype=wp.float32, ndim=4),
+    lengths: wp.array(dtype=wp.float32, ndim=3),
+    faint: wp.float32,
+    full: wp.float32,
+    edges_out: wp.array(dtype=wp.float32, ndim=4),
 ):
-    ahead = _between(lengths, t, float(y) + dy, float(x) + dx)
-    behind = _between(lengths, t, float(y) - dy, float(x) - dx)
-    return length >= 0.98 * wp.max(ahead, behind)
+    """Fill some pixels, of all frames in a row, with their edge: as long as any 1 px ahead and behind (bilinear)."""
 
 
 @wp.kernel
@@ -129,30 +153,15 @@ def _ridges_kernel(
     first: wp.int32,
     run: wp.int32,
     count: wp.int32,
-    gradient: wp.array(dtype=wp.float32, ndim=1),
+    gradient: wp.array4d(dtype=wp.float32),
     lengths: wp.array3d(dtype=wp.float32),
-    flat: wp.array(dtype=wp.float32, ndim=1),
     faint: wp.float32,
     full: wp.float32,
     # out
-    edges_out: wp.array(dtype=wp.float32, ndim=1),
+    edges_out: wp.array4d(dtype=wp.float32),
 ):
     begin = (first + wp.tid()) * run
-    for i in range(begin, wp.min(begin + run, count)):
-        edge_x = float(0.0)
-        edge_y = float(0.0)
-        length = flat[i]
-        if length >= faint:
-            row = i // lengths.shape[2]
-            t = row // lengths.shape[1]
-            dx = gradient[2 * i] / length
-            dy = gradient[2 * i + 1] / length
-            if _is_ridge(lengths, t, row - t * lengths.shape[1], i - row * lengths.shape[2], length, dx, dy):
-                share = wp.min(length / full, 1.0)
-                edge_x = dx * share
-                edge_y = dy * share
-        edges_out[2 * i] = edge_x
-        edges_out[2 * i + 1] = edge_y
+    _fill_ridges(begin, wp.min(begin + run, count), gradient, lengths, faint, full, edges_out)
 
 
 @wp.func_native("""
@@ -240,8 +249,36 @@ def color_gradient(video: wp.array, *, out: Optional[wp.array] = None) -> wp.arr
     return out
 
 
+def gradient_lengths(gradient: wp.array) -> wp.array:
+    """Take the length of every gradient.
+
+    Args:
+        gradient: Gradients [levels/px], float32, shape [T, H, W, 2].
+
+    Returns:
+        Lengths [levels/px], float32, shape [T, H, W], on the same device.
+
+    Raises:
+        ValueError: If dtype or shape do not fit.
+    """
+    if gradient.dtype != wp.float32 or gradient.ndim != 4 or gradient.shape[3] != 2:
+        raise ValueError(
+            f"gradient_lengths needs float32 [T, H, W, 2], got {gradient.dtype.__name__} {list(gradient.shape)}."
+        )
+    lengths = wp.empty(gradient.shape[:3], dtype=wp.float32, device=gradient.device)
+    inputs = [gradient.contiguous().flatten(), lengths.flatten()]
+    launch_runs(_lengths_kernel, lengths.size, inputs, device=gradient.device, run=_RUN)
+    return lengths
+
+
 def thin_edges(
-    gradient: wp.array, *, faint: float, full: float, beside: float = 0.5, out: Optional[wp.array] = None
+    gradient: wp.array,
+    *,
+    faint: float,
+    full: float,
+    beside: float = 0.5,
+    lengths: Optional[wp.array] = None,
+    out: Optional[wp.array] = None,
 ) -> wp.array:
     """Thin gradients to edges one pixel wide, whose strength hardly depends on contrast (Canny 1986, without linking).
 
@@ -254,6 +291,7 @@ def thin_edges(
         faint: Shortest gradient that counts [levels/px], > 0.
         full: Gradient from which on an edge has full strength [levels/px], >= ``faint``.
         beside: Strength of the pixels beside an edge, in [0, 1].
+        lengths: What `gradient_lengths` gives of them, where that is known, shape [T, H, W].
         out: Edges to fill, not ``gradient`` itself; allocated when ``None``.
 
     Returns:
@@ -271,17 +309,20 @@ def thin_edges(
             f"thin_edges needs 0 < faint <= full and beside in [0, 1], got faint {faint!r}, full {full!r} and beside "
             f"{beside!r}."
         )
+    if lengths is not None and (lengths.dtype != wp.float32 or lengths.shape != gradient.shape[:3]):
+        raise ValueError(
+            f"lengths must be float32 {list(gradient.shape[:3])}, got {lengths.dtype.__name__} {list(lengths.shape)}."
+        )
     out = wp.empty_like(gradient) if out is None else out
     if out.dtype != wp.float32 or out.shape != gradient.shape or out.ptr == gradient.ptr:
         raise ValueError(
             f"out must be float32 {list(gradient.shape)} of its own, got {out.dtype.__name__} {out.shape}."
         )
-    shape, device, gradient = gradient.shape[:3], gradient.device, gradient.contiguous()
+    device, gradient = gradient.device, gradient.contiguous()
     ridges = wp.empty(gradient.shape, dtype=wp.float32, device=device)
-    lengths = wp.empty(shape, dtype=wp.float32, device=device)
-    pixels, flat, each = lengths.size, gradient.flatten(), lengths.flatten()
-    launch_runs(_lengths_kernel, pixels, [flat, each], device=device, run=_RUN)
-    inputs = [flat, lengths, each, float(faint), float(full), ridges.flatten()]
+    lengths = gradient_lengths(gradient) if lengths is None else lengths.contiguous()
+    pixels = lengths.size
+    inputs = [gradient, lengths, float(faint), float(full), ridges]
     launch_runs(_ridges_kernel, pixels, inputs, device=device, run=_RUN)
     filled = out if out.is_contiguous else wp.empty(gradient.shape, dtype=wp.float32, device=device)
     launch_runs(_widen_kernel, pixels, [ridges, float(beside), filled], device=device, run=_RUN)
@@ -290,4 +331,4 @@ def thin_edges(
     return out
 
 
-__all__ = ["color_gradient", "thin_edges"]
+__all__ = ["color_gradient", "gradient_lengths", "thin_edges"]

@@ -13,7 +13,7 @@ from cosmos.bridge.critic.checks.presence import Sight, Sights
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
-from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest, steepness
+from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest
 from cosmos.bridge.kernels.boundary import thin_edges
 from cosmos.bridge.kernels.shifts import shift_scores
 
@@ -48,7 +48,8 @@ class BoundarySweep:
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
         new = slice(chunk.halo, None)
-        source, result = (field[new] for field in chunk.gradients)
+        fields = tuple(field[new] for field in chunk.gradients)
+        steep = tuple(lengths[new] for lengths in chunk.steep)
         index = None if chunk.index is None else chunk.index[new]
         depth = None if chunk.depth is None else chunk.depth[new].numpy()
         areas = (
@@ -56,9 +57,8 @@ class BoundarySweep:
         )
         if areas is not None:
             self._sights.add(chunk, areas)
-        sites, owners = self._sites(source, index, depth)
-        gradient = source[tuple(sites.T)]
-        magnitude = steepness(gradient)
+        sites, owners = self._sites(steep[0], index, depth)
+        gradient, magnitude = (array[tuple(sites.T)] for array in (fields[0], steep[0]))
         seen = magnitude >= self._limits.visible_gradient
         seen &= ~_hidden(chunk.result[new].numpy(), sites, self._limits)
         sites, owners, gradient, magnitude = (array[seen] for array in (sites, owners, gradient, magnitude))
@@ -66,7 +66,7 @@ class BoundarySweep:
             return
         normals = (gradient / magnitude[:, None]).astype(np.float32)
         weight = np.minimum(magnitude, 10.0 * self._limits.visible_gradient)
-        self._gather(chunk.first, sites, owners, normals, weight, depth, areas, source, result)
+        self._gather(chunk.first, sites, owners, normals, weight, depth, areas, fields, steep)
 
     def _gather(
         self,
@@ -77,15 +77,16 @@ class BoundarySweep:
         weight: np.ndarray,
         depth: Optional[np.ndarray],
         areas: Optional[np.ndarray],
-        source: np.ndarray,
-        result: np.ndarray,
+        fields: tuple[np.ndarray, ...],
+        steep: tuple[np.ndarray, ...],
     ) -> None:
         """Sum per frame and owner."""
         bounds = _bounds(sites[:, 0], owners)
-        edges = [self._edges(field) for field in (source, result)]
-        flat = [_flatten(field, self._limits) for field in (source, result)]
-        shown = (flat[1][1][tuple(sites.T)] >= self._limits.noise_gradient) & ~self._beside_kept(sites, start)
-        there, made = (_near_peak(field, sites, normals) for field, _ in flat)
+        edges = [self._edges(*pair) for pair in zip(fields, steep, strict=True)]
+        noise = self._limits.noise_gradient
+        strength = [_strength(lengths, self._limits) for lengths in steep]
+        shown = (strength[1][tuple(sites.T)] >= noise) & ~self._beside_kept(sites, start)
+        there, made = (_near_peak(*pair, sites, normals, noise) for pair in zip(fields, strength, strict=True))
 
         def total(values: np.ndarray) -> np.ndarray:
             return np.add.reduceat(values.astype(np.float64), bounds[:-1])
@@ -104,7 +105,7 @@ class BoundarySweep:
             owner=first[1].astype(np.int64),
             area=area[0],
             piece=area[1],
-            share=area[0] / (source.shape[1] * source.shape[2]),
+            share=area[0] / (steep[0].shape[1] * steep[0].shape[2]),
             depth=_depth(depth, sites, bounds),
             sites=np.diff(bounds),
             shown=total(shown),
@@ -135,13 +136,13 @@ class BoundarySweep:
             beside[mine] = near[sites[mine, 1], sites[mine, 2]]
         return beside
 
-    def _edges(self, gradient: np.ndarray) -> np.ndarray:
+    def _edges(self, gradient: np.ndarray, steep: np.ndarray) -> np.ndarray:
         """Thin the edges of gradients, so that contrast drops out."""
         import warp as wp
 
-        array = wp.array(np.ascontiguousarray(gradient), dtype=wp.float32, device="cpu")
+        array, lengths = (wp.array(field, dtype=wp.float32, device="cpu", copy=False) for field in (gradient, steep))
         limits = self._limits
-        return thin_edges(array, faint=limits.faint_gradient, full=limits.full_gradient).numpy()
+        return thin_edges(array, faint=limits.faint_gradient, full=limits.full_gradient, lengths=lengths).numpy()
 
     def _scores(
         self, sites: np.ndarray, normals: np.ndarray, bounds: np.ndarray, edges: list[np.ndarray]
@@ -161,11 +162,11 @@ class BoundarySweep:
         return [shift_scores(field, *arrays, radius=self._limits.search_radius).numpy() for field in fields]
 
     def _sites(
-        self, source: np.ndarray, index: Optional[np.ndarray], depth: Optional[np.ndarray]
+        self, steep: np.ndarray, index: Optional[np.ndarray], depth: Optional[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Boundary pixels ``(frame, y, x)`` and their things, sorted by frame and thing, thinned evenly."""
         if index is None and depth is None:
-            mask = steepness(source) >= 3.0 * self._limits.visible_gradient
+            mask = steep >= 3.0 * self._limits.visible_gradient
         else:
             mask = boundary_sites(index, depth, self._truth.areas)
         sites = np.argwhere(mask).astype(np.int32)
@@ -174,7 +175,7 @@ class BoundarySweep:
         sites, owners = sites[order], owners[order]
         bounds = _bounds(sites[:, 0], owners)
         counts = np.diff(bounds)
-        segments = np.maximum(np.bincount(sites[bounds[:-1], 0], minlength=len(source)), 1) if len(sites) else None
+        segments = np.maximum(np.bincount(sites[bounds[:-1], 0], minlength=len(steep)), 1) if len(sites) else None
         if segments is None:
             return sites, owners
         limit = self._limits.max_sites if index is not None else self._limits.frame_sites
@@ -216,11 +217,13 @@ def _areas(thing: np.ndarray, count: int, least: int) -> np.ndarray:
     for frame, picture in enumerate(thing):
         inner = np.zeros(picture.shape, np.uint8)
         inner[:-1, :-1] = (picture[:-1, :-1] == picture[1:, :-1]) & (picture[:-1, :-1] == picture[:-1, 1:])
-        pieces, label = cv2.connectedComponents(inner, connectivity=4)
-        sizes = np.bincount(label.ravel(), minlength=pieces)
+        pieces, label, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=4)
+        flat, sizes = label.ravel(), stats[:, cv2.CC_STAT_AREA]
+        begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         owner = np.zeros(pieces, np.int64)
-        owner[label.ravel()] = picture.ravel()
-        whole = np.bincount(picture[inner > 0], minlength=count)
+        owner[flat[begins]] = picture.ravel()[begins]
+        owner[flat[0]] = picture[0, 0]
+        whole = np.bincount(owner[1:], sizes[1:], minlength=count)
         largest = np.zeros(count)
         np.maximum.at(largest, owner[1:], sizes[1:])
         found[0, frame] = np.bincount(picture.ravel(), minlength=count)
@@ -233,25 +236,23 @@ def _areas(thing: np.ndarray, count: int, least: int) -> np.ndarray:
     return found
 
 
-def _flatten(gradient: np.ndarray, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
-    """Divide a gradient by its local strength, so that contrast drops out; noise stays small.
+def _strength(steep: np.ndarray, limits: Limits) -> np.ndarray:
+    """Local strength of gradients [levels/px], float32, shape [N, H, W] of their lengths, same shape."""
+    side = (2 * limits.search_radius + 5,) * 2
+    powers = (cv2.boxFilter(lengths * lengths, -1, side, borderType=cv2.BORDER_REFLECT) for lengths in steep)
+    return np.stack([np.sqrt(np.maximum(power, 0.0)) for power in powers])
 
-    Returns:
-        The flat gradient, shape [N, H, W, 2], and the local strength [levels/px], shape [N, H, W].
+
+def _near_peak(
+    field: np.ndarray, strength: np.ndarray, sites: np.ndarray, normals: np.ndarray, noise: float
+) -> np.ndarray:
+    """Strongest gradient along the normal within 1 px of each site, over its local strength: contrast drops out.
+
+    ``noise`` [levels/px] is added to that: noise stays small.
     """
-    side = 2 * limits.search_radius + 5
-    flat, strengths = np.empty_like(gradient), np.empty(gradient.shape[:3], np.float32)
-    for frame, field in enumerate(gradient):
-        power = cv2.boxFilter(field[..., 0] ** 2 + field[..., 1] ** 2, -1, (side, side), borderType=cv2.BORDER_REFLECT)
-        strengths[frame] = np.sqrt(np.maximum(power, 0.0))
-        np.divide(field, strengths[frame][..., None] + np.float32(limits.noise_gradient), out=flat[frame])
-    return flat, strengths
-
-
-def _near_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Strongest gradient along the normal within 1 px of each site."""
     _, height, width, _ = field.shape
     pairs = np.ascontiguousarray(field).view(np.complex64).reshape(-1)  # to take pairs is ten times faster
+    flat = np.ascontiguousarray(strength).reshape(-1)
     across, down = np.ascontiguousarray(normals.T)
     peak = np.zeros(len(sites), np.float32)
     frames = sites[:, 0].astype(np.int64) * height
@@ -259,8 +260,10 @@ def _near_peak(field: np.ndarray, sites: np.ndarray, normals: np.ndarray) -> np.
     for dy in (-1, 0, 1):
         rows = (frames + np.clip(sites[:, 1] + dy, 0, height - 1)) * width
         for column in columns:
-            near = pairs.take(rows + column)
-            np.maximum(peak, np.abs(near.real * across + near.imag * down), out=peak)
+            at = rows + column
+            near = pairs.take(at)
+            along = np.abs(near.real * across + near.imag * down)
+            np.maximum(peak, along / (flat.take(at) + np.float32(noise)), out=peak)
     return peak
 
 

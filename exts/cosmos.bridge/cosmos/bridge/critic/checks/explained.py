@@ -5,6 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+TRIMMED = 0.9
+"""Share of the pixels of a thing that counts; what hides the others does not."""
+
 
 def unexplained(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, side: int, noise: float) -> np.ndarray:
     """Square of what the source's colours leave unexplained around each pixel; see `residual`.
@@ -76,7 +79,7 @@ def _adjugate(matrix: dict[tuple[int, int], np.ndarray]) -> tuple[dict[tuple[int
 
 def trimmed(values: np.ndarray) -> float:
     """Mean of all but the largest tenth: what hides a small part of a thing does not count."""
-    count = max(1, int(0.9 * len(values)))
+    count = max(1, int(TRIMMED * len(values)))
     return float(np.partition(values, count - 1)[:count].mean())
 
 
@@ -108,4 +111,4 @@ def _left(columns: np.ndarray, values: np.ndarray) -> float:
     return trimmed(((values - columns @ fit) ** 2).sum(axis=1))
 
 
-__all__ = ["residual", "trimmed", "unexplained", "unlike", "unplain"]
+__all__ = ["TRIMMED", "residual", "trimmed", "unexplained", "unlike", "unplain"]

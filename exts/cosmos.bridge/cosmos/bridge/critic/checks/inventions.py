@@ -209,7 +209,7 @@ def _reduced(
     height, full = chunk.source.shape[1:3]
     scale = max(1, min(round(full / width), height // _LOWEST))
     if scale == 1:
-        return chunk.result.numpy(), [steepness(field) for field in chunk.gradients], chunk.index, depth
+        return chunk.result.numpy(), [*chunk.steep], chunk.index, depth
     size = height // scale, full // scale
     source, result = (np.stack([reduced(one, size) for one in video.numpy()]) for video in (chunk.source, chunk.result))
     steep = [steepness(_gradient(video)) for video in (source, result)]
@@ -235,10 +235,11 @@ def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
         pictures: uint8, shape [N, H, W, 3].
         steep: Length of their gradients [levels/px], shape [N, H, W].
     """
-    red, green, blue = (pictures[..., channel].astype(np.float32) for channel in range(3))
-    total = red + green + blue + np.float32(_BLACK)
-    chroma = np.stack([red, green, blue], axis=-1) / total[..., None]
-    parts = (255.0 * chroma + 0.5).astype(np.uint8)
+    total, parts = np.empty(steep.shape, np.float32), np.empty_like(pictures)
+    for row, picture in enumerate(pictures):
+        colors = [channel.astype(np.float32) for channel in cv2.split(picture)]
+        total[row] = colors[0] + colors[1] + colors[2] + np.float32(_BLACK)
+        parts[row] = cv2.merge([(255.0 * (color / total[row]) + 0.5).astype(np.uint8) for color in colors])
     tint = steepness(_gradient(parts)) * (total / 255.0)
     share = np.minimum(tint / np.maximum(steep, 1.0) / _TINTED, 1.0)
     weight: np.ndarray = (_LIGHT + (1.0 - _LIGHT) * share).astype(np.float32)

@@ -9,7 +9,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from cosmos.bridge.critic.checks.explained import trimmed, unexplained, unlike, unplain
+from cosmos.bridge.critic.checks.explained import TRIMMED, trimmed, unexplained, unlike, unplain
 from cosmos.bridge.critic.truth import highest
 
 FLAT = 4.0
@@ -181,18 +181,21 @@ def _nearest(
     """Corner ``(y, x)`` within 2 px of a place where a thing's own pixels fit best."""
     (top, left), (high, wide) = corner, mask.shape
     down, right = own_box(mask)
-    best, least = None, np.inf
     rows, columns = (where[:: -(-len(where) // _LOOK)] for where in np.nonzero(mask))
-    mine, colors, width = own[rows, columns], view.result.reshape(-1, 3), view.thing.shape[1]
-    for y in range(top + place.away[0] - 2, top + place.away[0] + 3):
-        for x in range(left + place.away[1] - 2, left + place.away[1] + 3):
-            near = abs(y - top) <= down and abs(x - left) <= right
-            if not near and 0 <= y <= view.thing.shape[0] - high and 0 <= x <= width - wide:
-                off = colors.take((rows + y) * width + columns + x, axis=0) - mine
-                error = trimmed(np.einsum("ij,ij->i", off, off))
-                if error < least:
-                    best, least = (y, x), error
-    return best
+    height, width = view.thing.shape
+    corners = [
+        (y, x)
+        for y in range(max(top + place.away[0] - 2, 0), min(top + place.away[0] + 2, height - high) + 1)
+        for x in range(max(left + place.away[1] - 2, 0), min(left + place.away[1] + 2, width - wide) + 1)
+        if abs(y - top) > down or abs(x - left) > right
+    ]
+    if not corners:
+        return None
+    moved = np.array([y * width + x for y, x in corners])
+    off = view.result.reshape(-1, 3).take(moved[:, None] + (rows * width + columns), axis=0) - own[rows, columns]
+    error = np.einsum("kij,kij->ki", off, off)
+    count = max(1, int(TRIMMED * error.shape[1]))
+    return corners[int(np.partition(error, count - 1, axis=1)[:, :count].mean(axis=1).argmin())]
 
 
 def _again(there: np.ndarray, own: np.ndarray, core: np.ndarray) -> float:

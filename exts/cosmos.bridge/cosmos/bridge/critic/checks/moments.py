@@ -9,7 +9,7 @@ import numpy as np
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
-from cosmos.bridge.critic.truth import Chunk, steepness
+from cosmos.bridge.critic.truth import Chunk
 
 _DOUBT = 4.0
 """Two standard errors, where pixels of an outline come in runs of four that change alike."""
@@ -37,7 +37,7 @@ class MomentSweep:
             self._has_ids = False
             return
         rims = [_rim(index) for index in chunk.index]
-        strength = [np.minimum(steepness(field), 40.0) for field in chunk.gradients[0]]
+        strength = np.minimum(chunk.steep[0], np.float32(40.0))
         for before in range(len(rims) - 1):
             after = before + 1
             left, entered = rims[before] & ~rims[after], rims[after] & ~rims[before]

@@ -12,7 +12,7 @@ from cosmos.bridge.critic.checks.colors import kept_share
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
-from cosmos.bridge.critic.truth import Chunk, lowest, steepness
+from cosmos.bridge.critic.truth import Chunk, lowest
 from cosmos.bridge.types import TransferRequest, TransferResult
 
 _NEUTRAL = {"overcast": 0.3, "fog": 0.2, "rain": 0.2, "snow": 0.2, "dust": 0.2}
@@ -58,7 +58,7 @@ class PromptSweep:
             pictures = [video[i].numpy()[cut, cut].astype(np.float32) for video in (chunk.source, chunk.result)]
             self._change += float(np.abs(pictures[1] - pictures[0]).mean())
             self._frames += 1
-            edges = [steepness(field[i][cut, cut]) for field in chunk.gradients]
+            edges = [steep[i][cut, cut] for steep in chunk.steep]
             depth = None if chunk.depth is None else chunk.depth[i].numpy()[cut, cut]
             up = None if self._normals is None else self._normals[frame].numpy()[cut, cut, self._up]
             free = np.ones(edges[0].shape, bool) if self._share is None else self._share[frame][cut, cut] < 0.5

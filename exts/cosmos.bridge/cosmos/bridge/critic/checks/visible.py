@@ -12,7 +12,7 @@ from cosmos.bridge.critic.checks.prompt import understood
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
-from cosmos.bridge.critic.truth import Chunk, Truth, highest, steepness
+from cosmos.bridge.critic.truth import Chunk, Truth, highest
 from cosmos.bridge.types import TransferResult
 from cosmos.bridge.types.look import haze_extinction
 
@@ -57,7 +57,7 @@ class VisibleSweep:
         for number in chunk.frames:
             row = number - chunk.first + chunk.halo
             thing = chunk.thing[row, ::_ROWS]
-            source, result = (steepness(field[row, ::_ROWS]) for field in chunk.gradients)
+            source, result = (steep[row, ::_ROWS] for steep in chunk.steep)
             at = np.flatnonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
             owner, was, now = (values.take(at) for values in (thing, source, result))
             levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[::_ROWS].take(at)
