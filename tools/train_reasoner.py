@@ -1,10 +1,11 @@
 """Train the embedded reasoner on plays that make_reasoner_data.py rendered.
 
-``python tools/train_reasoner.py --plays training/plays --out training/reasoner --minutes 45``
+``python tools/train_reasoner.py --plays training/plays --pictures training/data --out training/reasoner --minutes 45``
 
-Reads new stages as they are made. Writes a checkpoint every other minute and goes on from it; at the end the weights
-are exported with their configuration. Stages from 900000 on are never read here; every sixteenth stage is kept
-aside.
+Reads new stages as they are made. ``--pictures`` names pairs of make_training_data.py: their targets teach the weather
+of other scenes, each as a clip that stands still. Writes a checkpoint every other minute and goes on from it; at the
+end the weights are exported with their configuration. Stages from 900000 on are never read here; every sixteenth stage
+is kept aside.
 """
 
 from __future__ import annotations
@@ -13,21 +14,70 @@ import argparse
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch  # noqa: TID253
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from cosmos.models.reason_small.net import ReasonNet, ReasonNetConfig
-from cosmos.models.reason_small.training import loss_of, make_batch
+from cosmos.models.reason_small.training import loss_of, make_batch, still
+from cosmos.models.reason_small.words import EVENTS, WEATHER
 
 HELD_OUT = 900_000
 KEPT_EVERY = 16
 """Every so many stages one is kept from training, to look at while it runs."""
+POSSIBLE = 0.5
+"""Share of plays without an event among those that are drawn; each event has an even share of the rest."""
+WORDS_EVERY = 3
+"""Steps of which one teaches the decoder as well, which costs as much as the rest."""
+
+
+class Stills:
+    """Pictures in memory, by weather.
+
+    Args:
+        folder: Pairs of make_training_data.py, or none.
+        size: Height and width to bring them to [px].
+        most: Most pictures of each weather.
+    """
+
+    def __init__(self, folder: Path | None, size: tuple[int, int], most: int) -> None:
+        self.pictures: dict[str, list[np.ndarray]] = {name: [] for name in WEATHER}
+        for path in sorted(folder.glob("[0-9]*_[0-9]*.npz")) if folder is not None else []:
+            if int(path.stem[:6]) >= HELD_OUT:
+                continue
+            with np.load(path) as stored:
+                name = weather_of(json.loads(str(stored["about"]))["conditions"])
+                if name is None or len(self.pictures[name]) >= most:
+                    continue
+                picture = cv2.resize(stored["target"], (size[1], size[0]), interpolation=cv2.INTER_AREA)
+            self.pictures[name].append(picture)
+
+    def draw(self, rng: np.random.Generator, count: int, frames: int) -> list[tuple[np.ndarray, dict[str, Any]]]:
+        """Draw clips that stand still, each weather that there is as often as the others."""
+        there = [name for name in WEATHER if self.pictures[name]]
+        if not there:
+            return []
+        names = [str(name) for name in rng.choice(there, count)]
+        return [still(self.pictures[name][rng.integers(len(self.pictures[name]))], name, frames) for name in names]
+
+
+def weather_of(conditions: Mapping[str, float]) -> str | None:
+    """Name the weather of a picture; nothing where it is between two, or none that the net has a word for."""
+    strong = [name for name in ("fog", "rain", "snow", "dust", "overcast") if conditions[name] > 0.3]
+    if conditions["sun_elevation"] < -6.0:
+        return "night" if not set(strong) - {"overcast"} else None
+    falling = [name for name in strong if name != "overcast"]
+    if len(falling) == 1 and falling[0] in WEATHER:
+        return falling[0]
+    clear = not strong and conditions["sun_elevation"] > 3.0 and all(conditions[name] < 0.1 for name in WEATHER[1:4])
+    return "clear" if clear else None
 
 
 class Plays:
@@ -50,8 +100,13 @@ class Plays:
             self._read.add(path.stem)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
-        """Draw plays; those of rare events as often as they are."""
-        picked = rng.integers(len(self.facts), size=count)
+        """Draw plays, the events evenly."""
+        events = np.array([fact["event"] for fact in self.facts])
+        weights = np.zeros(len(events))
+        for event in ("none", *EVENTS):
+            rows = events == event
+            weights[rows] = (POSSIBLE if event == "none" else (1.0 - POSSIBLE) / len(EVENTS)) / max(1, rows.sum())
+        picked = rng.choice(len(events), size=count, p=weights / weights.sum())
         return [self.clips[index] for index in picked], [self.facts[index] for index in picked]
 
 
@@ -62,11 +117,21 @@ def rate_at(share: float, best: float) -> float:
     return best if share < 0.55 else best * max(0.02, 1.0 - (share - 0.55) / 0.45)
 
 
-def gradients(net: ReasonNet, batch: Any) -> tuple[tuple[torch.Tensor, ...], dict[str, float]]:
+def gradients(net: ReasonNet, batch: Any, *, words: bool = True) -> tuple[tuple[torch.Tensor, ...], dict[str, float]]:
     """Return the gradient of one batch, and the parts of its loss; threads may call this side by side."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, parts = loss_of(net, batch)
-    return torch.autograd.grad(loss, tuple(net.parameters())), parts
+        loss, parts = loss_of(net, batch, words=words)
+    return torch.autograd.grad(loss, tuple(net.parameters()), allow_unused=True, materialize_grads=True), parts
+
+
+def mixed(rng: np.random.Generator, plays: Plays, stills: Stills, count: int, config: ReasonNetConfig) -> Any:
+    """Draw a batch: a fifth stills, where there are some, the rest plays."""
+    others = stills.draw(rng, count // 5, config.frames)
+    clips, facts = plays.draw(rng, count - len(others))
+    return make_batch(
+        rng, np.stack([*clips, *(clip for clip, _ in others)]), [*facts, *(fact for _, fact in others)],
+        length=config.length,
+    )  # fmt: skip
 
 
 def export(net: ReasonNet, folder: Path, note: dict[str, Any]) -> None:
@@ -76,7 +141,7 @@ def export(net: ReasonNet, folder: Path, note: dict[str, Any]) -> None:
               folder / "net.safetensors")  # fmt: skip
     sha256 = hashlib.sha256((folder / "net.safetensors").read_bytes()).hexdigest()
     config = {
-        "name": "reason-small", "revision": "1", "licence": "Apache-2.0", "net": asdict(net.config), **note,
+        "name": "reason-small", "revision": "2", "licence": "Apache-2.0", "net": asdict(net.config), **note,
         "files": {"net.safetensors": sha256},
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -85,6 +150,9 @@ def export(net: ReasonNet, folder: Path, note: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plays", type=Path, default=Path("training/plays"))
+    parser.add_argument("--pictures", type=Path, default=None, help="pairs of make_training_data.py, for weather")
+    parser.add_argument("--most", type=int, default=500, help="most of those pictures of each weather")
+    parser.add_argument("--start", type=Path, default=None, help="weights to start from, of this net or an older one")
     parser.add_argument("--out", type=Path, default=Path("training/reasoner"))
     parser.add_argument("--minutes", type=float, default=45.0, help="time to train, as the clock on the wall says")
     parser.add_argument("--batch", type=int, default=8, help="clips a worker and step")
@@ -95,6 +163,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)
     net = ReasonNet(ReasonNetConfig()).train()
+    if args.start is not None:
+        fresh = net.load_state_dict(load_file(args.start / "net.safetensors"), strict=False)
+        print(f"{args.start} knows all but {len(fresh.missing_keys)} parts of the net", flush=True)
     adam = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.02, betas=(0.9, 0.98))
     checkpoint, step, spent = args.out / "checkpoint.pt", 0, 0.0
     args.out.mkdir(parents=True, exist_ok=True)
@@ -105,6 +176,8 @@ def main() -> None:
         step, spent = stored["step"], stored["spent"]
     plays, rng = Plays(args.plays), np.random.default_rng([args.seed, step])
     plays.look_again()
+    stills = Stills(args.pictures, (net.config.height, net.config.width), args.most)
+    print(f"{ {name: len(found) for name, found in stills.pictures.items()} } stills", flush=True)
     print(
         f"{sum(part.numel() for part in net.parameters()) / 1e6:.2f} M parameters, {len(plays.facts)} plays", flush=True
     )
@@ -114,8 +187,9 @@ def main() -> None:
     while (minutes := (time.monotonic() - began) / 60.0) < args.minutes:
         for group in adam.param_groups:
             group["lr"] = rate_at(minutes / args.minutes, args.rate)
-        batches = [make_batch(rng, *plays.draw(rng, args.batch), length=net.config.length) for _ in range(args.workers)]
-        made = list(pool.map(lambda batch: gradients(net, batch), batches))
+        batches = [mixed(rng, plays, stills, args.batch, net.config) for _ in range(args.workers)]
+        teach = step % WORDS_EVERY == 0
+        made = list(pool.map(lambda batch, teach=teach: gradients(net, batch, words=teach), batches))
         for parameter, *parts in zip(net.parameters(), *(grads for grads, _ in made), strict=True):
             parameter.grad = torch.stack(parts).mean(dim=0)
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

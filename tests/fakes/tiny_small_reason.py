@@ -9,8 +9,8 @@ import torch  # noqa: TID253
 from safetensors.torch import save_file
 
 from cosmos.models.reason_small.net import ReasonNet, ReasonNetConfig
-from cosmos.models.reason_small.training import Batch, cells_of, loss_of, rows_of
-from cosmos.models.reason_small.words import EVENTS, text_of
+from cosmos.models.reason_small.training import Batch, cells_of, loss_of, readings_of, rows_of
+from cosmos.models.reason_small.words import EVENTS, READINGS, text_of
 
 TINY = ReasonNetConfig(height=32, width=48, stem=16, trunk=16, dim=24, heads=2, seers=1, writers=2)
 
@@ -46,6 +46,7 @@ def teach(net, clips, facts, tasks, *, steps=120):
         event=torch.tensor([EVENTS.index(f["event"]) + 1 if f["event"] != "none" else 0 for f in facts]),
         frame=torch.tensor([f["frame"] if f["event"] != "none" else -100 for f in facts]),
         place=torch.tensor([cells_of(fact, clip.shape) for fact, clip in zip(facts, clips, strict=True)]),
+        readings={name: torch.tensor([readings_of(fact, ("physics",))[name] for fact in facts]) for name in READINGS},
     )
     adam = torch.optim.Adam(net.parameters(), lr=4e-3)
     for _ in range(steps):

@@ -4,10 +4,11 @@ import torch  # noqa: TID253
 
 from cosmos.models.reason_small.net import ReasonNet, question_tokens
 from cosmos.models.reason_small.sampling import load_small
-from cosmos.models.reason_small.training import cut, make_batch, mirror, to_input, turn_time
+from cosmos.models.reason_small.training import cut, make_batch, mirror, readings_of, shift, still, to_input, turn_time
 from cosmos.models.reason_small.words import (
     EVENTS,
     QUESTIONS,
+    READINGS,
     TOKEN,
     VOCABULARY,
     AnswerError,
@@ -90,6 +91,39 @@ def test_mirrored_cut_and_reversed_clips_keep_their_facts():
         np.testing.assert_array_equal(turned, clip[::-1] if told["backward"] else clip)
 
 
+def test_a_shifted_clip_moves_with_its_facts():
+    clip, fact = drawn_clip("none")
+    seen = set()
+    for seed in range(12):
+        moved, told = shift(np.random.default_rng(seed), clip, fact)
+        assert moved.shape == clip.shape
+        for picture, at in zip(moved, told["way"], strict=True):
+            rows, columns = np.nonzero(picture[..., 0] == 200)  # the red square
+            middle = (rows.mean() + 0.5) / 32, (columns.mean() + 0.5) / 48
+            if columns.min() > 2 and columns.max() < 45:
+                np.testing.assert_allclose(at, middle, atol=1e-6)
+                seen.add(middle)
+    assert len(seen) > 20
+
+
+def test_readings_tell_what_is_asked_and_can_be_told():
+    _, fact = drawn_clip("none")
+    told = readings_of({**fact, "backward": True}, ("time", "weather"))
+    words = {name: READINGS[name][index] for name, index in told.items() if index >= 0}
+    assert words == {
+        "weather": "clear", "time": "backward", "colour": "red", "shape": "box", "direction": "right"
+    }  # fmt: skip
+    _, fact = drawn_clip("recolour")
+    words = {name for name, index in readings_of(fact, ("physics", "caption")).items() if index >= 0}
+    assert words == {"weather", "shape"}
+    clip, fact = still(np.full((32, 48, 3), 9, np.uint8), "fog", 8)
+    assert clip.shape == (8, 32, 48, 3) and (clip == 9).all()
+    batch = make_batch(np.random.default_rng(0), clip[None], [fact], length=48)
+    assert READINGS["weather"][int(batch.readings["weather"][0])] == "fog"
+    assert all(int(batch.readings[name][0]) < 0 for name in READINGS if name != "weather")
+    assert int(batch.event[0]) < 0 and (batch.place < 0).all()
+
+
 def test_batches_hold_questions_that_fit_what_is_seen():
     clips, facts = zip(*(drawn_clip(event) for event in ("none", *EVENTS)), strict=True)
     seen = set()
@@ -121,7 +155,8 @@ def test_says_by_heart_what_it_was_taught(taught):
 def test_writing_freely_is_the_likeliest_word_after_each_word(taught):
     clip, _ = drawn_clip("none")
     texts, _ = taught.write(as_batch(clip), "caption")
-    tokens = torch.tensor([[*question_tokens("caption"), *(TOKEN[word] for word in texts[0])]])
+    scene = texts[0][: texts[0].index("</think>")]  # the answer after it is read from the trunk
+    tokens = torch.tensor([[*question_tokens("caption"), *(TOKEN[word] for word in scene)]])
     with torch.inference_mode():
         seen = taught.net.see(to_input(as_batch(clip)))
         likeliest = taught.net.write(seen.tokens, tokens[:, :-1]).argmax(-1)

@@ -164,3 +164,18 @@ def test_the_interval_of_a_mean_of_shares_holds_the_mean_as_often_as_it_says():
         assert 0.0 <= low <= np.mean(hits / counts) <= high <= 1.0
         held += low <= true.mean() <= high
     assert 0.93 <= held / tries <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}, "clear"), ({"fog": 0.5, "overcast": 0.8}, "fog"), ({"rain": 0.9}, "rain"), ({"snow": 0.4}, "snow"),
+        ({"sun_elevation": -12.0}, "night"), ({"sun_elevation": -12.0, "snow": 0.9}, None), ({"dust": 0.9}, None),
+        ({"fog": 0.5, "rain": 0.5}, None), ({"fog": 0.2}, None), ({"sun_elevation": 1.0}, None),
+    ],
+)  # fmt: skip
+def test_only_pictures_of_one_plain_weather_teach_it(given, name):
+    import train_reasoner
+
+    calm = dict.fromkeys(("fog", "rain", "snow", "dust", "overcast"), 0.0)
+    assert train_reasoner.weather_of({**calm, "sun_elevation": 40.0, **given}) == name

@@ -6,6 +6,7 @@ attention layer lets all places and times see each other; the decoder reads the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,14 @@ import torch  # noqa: TID253
 from torch import Tensor, nn  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
-from cosmos.models.reason_small.words import EVENTS, QUESTIONS, TOKEN, VOCABULARY
+from cosmos.models.reason_small.words import EVENTS, QUESTIONS, READINGS, TOKEN, VOCABULARY
+
+_TRACK = 64
+"""Channels that the way of the main body becomes."""
+_PATCH = 48
+"""Levels of a place as the readings of a body see it: 4 x 4 squares in three colours."""
+_AIR = 24
+"""Numbers of a clip that weather is read from, besides the tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +67,8 @@ class Seen(NamedTuple):
     """Scores of the frame that shows it first, [B, T]."""
     place: Tensor
     """Scores of each place, and of being absent, for the main body in each frame, [B, T, h*w + 1]."""
+    readings: Mapping[str, Tensor]
+    """For each of ``READINGS`` the scores of its words, [B, words]."""
 
 
 class ReasonNet(nn.Module):
@@ -81,6 +91,13 @@ class ReasonNet(nn.Module):
         self.event_head = nn.Linear(2 * d, 1 + len(EVENTS))
         self.frame_head, self.place_head = nn.Linear(d, 1), nn.Linear(d, 1)
         self.absent_head = nn.Linear(d, 1)
+        self.track = nn.Linear(4 * c.frames, _TRACK)
+        self.track_event = nn.Linear(_TRACK, 1 + len(EVENTS), bias=False)
+        nn.init.zeros_(self.track_event.weight)
+        inputs = {"colour": d + _PATCH, "shape": d + _PATCH, "weather": 2 * d + _AIR, "order": 2 * d}
+        self.reading_heads = nn.ModuleDict(
+            {name: _Reading(inputs.get(name, 2 * d + _TRACK), len(words)) for name, words in READINGS.items()}
+        )
         self.words = nn.Embedding(c.vocabulary, d)
         nn.init.normal_(self.words.weight, std=0.08)  # the same weights score words, and start near even
         self.positions = nn.Parameter(0.02 * torch.randn(c.length, d))
@@ -107,11 +124,13 @@ class ReasonNet(nn.Module):
         cells = tokens.view(batch, frames, grid, -1)
         pooled = torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=1)
         place = torch.cat([self.place_head(cells).squeeze(-1), self.absent_head(cells.mean(dim=2))], dim=-1)
+        track = functional.gelu(self.track(self._track(place)))
         return Seen(
             tokens=tokens,
-            event=self.event_head(pooled),
+            event=self.event_head(pooled) + self.track_event(track),
             frame=self.frame_head(cells.amax(dim=2)).squeeze(-1),
             place=place,
+            readings=self._read(clips, cells, place, pooled, track),
         )
 
     def write(self, tokens: Tensor, words: Tensor) -> Tensor:
@@ -121,11 +140,51 @@ class ReasonNet(nn.Module):
             x = layer(x, tokens, causal=True)
         return functional.linear(self.word_norm(x), self.words.weight)
 
+    def _track(self, place: Tensor) -> Tensor:
+        """Return where the main body is in each frame, as the place scores say: row, column, spread, absence."""
+        rows, columns = self.config.height // 16, self.config.width // 16
+        shares = place.softmax(dim=-1)
+        here = shares[..., :-1].unflatten(-1, (rows, columns))
+        row = here.sum(dim=-1) @ torch.linspace(-1.0, 1.0, rows, dtype=here.dtype, device=here.device)
+        column = here.sum(dim=-2) @ torch.linspace(-1.0, 1.0, columns, dtype=here.dtype, device=here.device)
+        return torch.stack([row, column, here.flatten(-2).amax(dim=-1), shares[..., -1]], dim=-1).flatten(1)
+
+    def _read(self, clips: Tensor, cells: Tensor, place: Tensor, pooled: Tensor, track: Tensor) -> dict[str, Tensor]:
+        """Score the words of each reading: of the body where it is, of the air by levels, of the rest by all."""
+        share = place.softmax(dim=-1)[..., :-1].flatten(1)
+        share = (share / share.sum(dim=1, keepdim=True).clamp(min=1e-6)).unsqueeze(-1)
+        spots = functional.adaptive_avg_pool2d(clips.flatten(0, 1), (self.config.height // 4, self.config.width // 4))
+        spots = functional.pixel_unshuffle(spots, 4).flatten(2).transpose(1, 2).reshape(len(clips), -1, _PATCH)
+        body = torch.cat([(share * cells.flatten(1, 2)).sum(dim=1), (share * spots).sum(dim=1)], dim=1)
+        seen = {
+            "colour": body, "shape": body, "order": pooled, "weather": torch.cat([pooled, _air(clips)], dim=1)
+        }  # fmt: skip
+        way = torch.cat([pooled, track], dim=1)
+        return {name: head(seen.get(name, way)) for name, head in self.reading_heads.items()}
+
     def _over_time(self, conv: nn.Module, norm: nn.Module | None, x: Tensor, batch: int) -> Tensor:
         """Mix neighbours in time."""
         by_time = x.view(batch, -1, *x.shape[1:]).transpose(1, 2)
         mixed = conv(by_time).transpose(1, 2).flatten(0, 1)
         return functional.gelu(norm(mixed) if norm is not None else mixed)
+
+
+class _Reading(nn.Sequential):
+    """Scores a few words from what was seen."""
+
+    def __init__(self, inputs: int, words: int) -> None:
+        super().__init__(nn.LayerNorm(inputs), nn.Linear(inputs, 64), nn.GELU(), nn.Linear(64, words))
+
+
+def _air(clips: Tensor) -> Tensor:
+    """Return levels, contrast, detail and change of the upper, middle and lower third of clips, [B, 24]."""
+    parts = []
+    for third in clips.tensor_split(3, dim=3):
+        detail = (third[..., 1:] - third[..., :-1]).abs().mean(dim=(1, 2, 3, 4))
+        change = (third[:, 1:] - third[:, :-1]).abs().mean(dim=(1, 2, 3, 4))
+        levels = third.mean(dim=(1, 3, 4)), third.std(dim=(1, 3, 4))
+        parts += [*levels, 10.0 * detail[:, None], 10.0 * change[:, None]]
+    return torch.cat(parts, dim=1)
 
 
 class _Layer(nn.Module):

@@ -16,14 +16,14 @@ from torch.nn import functional  # noqa: TID253
 from cosmos.models.reason_small.net import ReasonNet, ReasonNetConfig, Seen, question_tokens
 from cosmos.models.reason_small.training import to_input
 from cosmos.models.reason_small.words import (
-    COLOURS,
     EVENTS,
-    SHAPES,
+    READINGS,
     TOKEN,
     VOCABULARY,
     Answer,
     parse,
     place_of,
+    text_of,
 )
 from cosmos.models.spec import from_mapping
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
@@ -127,44 +127,49 @@ class SmallReasoner:
     def write(self, clips: Tensor, task: str, bar: float | None = None) -> tuple[list[list[str]], list[float]]:
         """Return what the net writes about clips, unread, and its doubt in each.
 
-        Each word is the likeliest, but for ``physics`` those that decide: whether it is possible, and what, where and
-        when, are read from the heads of the trunk and put into the thought, which the answer follows.
+        The words that decide are readings of the trunk, put into the thought, which the answer follows: whether it is
+        possible, what, which thing, where and when; the way of time, the order, the weather, and what moves how. The
+        rest is written freely, each word the likeliest.
         """
         seen = self.net.see(to_input(clips))
         doubts = [float(value) for value in 1.0 - seen.event.softmax(dim=-1)[:, 0]]
         limit = self.threshold if bar is None else bar
         texts = []
         for row, doubt in enumerate(doubts):
-            tokens = seen.tokens[row : row + 1]
+            tokens, fact = seen.tokens[row : row + 1], self._fact(seen, row)
             if task == "physics":
-                texts.append(self._physics(tokens, self._reading(seen, row) if doubt >= limit else None))
+                texts.append(self._physics(tokens, fact if doubt >= limit else None))
+            elif task == "caption":
+                scene = self._freely(tokens, question_tokens(task), until=(".",))
+                said = text_of(task, fact)
+                texts.append([*scene, *said[said.index("</think>") :]])
             else:
-                texts.append(self._freely(tokens, question_tokens(task), until=("</answer>",)))
+                texts.append(text_of(task, fact))
         return texts, doubts
 
-    def _reading(self, seen: Seen, row: int) -> tuple[str, str, str]:
-        """Return what the trunk sees: event, place and frame."""
+    def _fact(self, seen: Seen, row: int) -> dict[str, Any]:
+        """Return what the trunk reads from a clip, as a fact sheet."""
+        read = {name: READINGS[name][int(scores[row].argmax())] for name, scores in seen.readings.items()}
         event = EVENTS[int(seen.event[row, 1:].argmax())]
         frame = int(seen.frame[row].argmax())
         shown = max(0, frame - 1) if event == "vanish" else frame
         cell, columns = int(seen.place[row, shown, :-1].argmax()), self.net.config.width // 16
         middle = (cell // columns + 0.5) * 16 / self.net.config.height, (cell % columns + 0.5) / columns
-        return event, place_of(middle), str(frame)
+        return {
+            **read, "backward": read["time"] == "backward", "event": event, "frame": frame, "at": middle,
+            "bodies": [(read["colour"], read["shape"])],
+        }  # fmt: skip
 
-    def _physics(self, tokens: Tensor, reading: tuple[str, str, str] | None) -> list[str]:
-        """Write about physics: the scene freely, then the reading, then the answer that follows from it."""
+    def _physics(self, tokens: Tensor, fact: Mapping[str, Any] | None) -> list[str]:
+        """Write about physics: the scene freely, then what is read, then the answer that follows from it."""
         question = question_tokens("physics")
         words = self._freely(tokens, question, until=(".",))
-        if reading is None:
+        if fact is None:
             rest = self._freely(tokens, [*question, *_ids(words)], until=("</think>",), never=EVENTS)
             return [*words, *rest, "<answer>", "possible", "</answer>"]
-        event, place, frame = reading
-        words += [event, "at"]
-        thing: list[str] = []
-        for among in (COLOURS, SHAPES):
-            thing += self._freely(tokens, [*question, *_ids([*words, *thing])], until=among, only=among)
-        where = [*thing, place, "frame", frame]
-        return [*words, *where, ".", "</think>", "<answer>", "impossible", event, *where, "</answer>"]
+        where = [fact["colour"], fact["shape"], place_of(fact["at"]), "frame", str(fact["frame"])]
+        said = [*words, fact["event"], "at", *where, ".", "</think>"]
+        return [*said, "<answer>", "impossible", fact["event"], *where, "</answer>"]
 
     def _freely(
         self,
@@ -173,14 +178,10 @@ class SmallReasoner:
         *,
         until: Sequence[str],
         never: Sequence[str] = (),
-        only: Sequence[str] = (),
     ) -> list[str]:
         """Return the likeliest words one after another, up to one of some words, or as many as the net can write."""
         ids = torch.tensor([list(before)])
         allowed = torch.zeros(self.net.config.vocabulary)
-        if only:
-            allowed += float("-inf")
-            allowed[_ids(only)] = 0.0
         allowed[_ids(never)] = float("-inf")
         words: list[str] = []
         while ids.shape[1] < self.net.config.length:

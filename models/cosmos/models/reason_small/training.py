@@ -12,11 +12,13 @@ from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.reason_small.net import ReasonNet, question_tokens
-from cosmos.models.reason_small.words import EVENTS, ORDERS, TOKEN, text_of
+from cosmos.models.reason_small.words import EVENTS, ORDERS, READINGS, TOKEN, direction_of, text_of
 
 _ANSWER_WEIGHT = 4.0
 """How much more the words of an answer count than those of the thought."""
-_NO_PLACE = -100
+_CLEAR = 0.1
+"""Share of the clear clips that teach the weather."""
+_UNKNOWN = -100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,6 +37,8 @@ class Batch:
     """Frame of the event, -100 where there is none; [B]."""
     place: Tensor
     """Cell of the main body in each frame, the last for absent, -100 where it is not known; [B, T]."""
+    readings: Mapping[str, Tensor]
+    """For each of ``READINGS`` which of its words is true, -100 where it is not asked or cannot be told; [B]."""
 
 
 def make_batch(
@@ -49,18 +53,19 @@ def make_batch(
         length: Most words.
     """
     rows: tuple[list[tuple[str, list[str]]], ...] = ([], [])
-    seen, places, events, frames = [], [], [], []
+    seen, places, events, frames, readings = [], [], [], [], []
     for clip, fact in zip(clips, facts, strict=True):
         clip, fact, tasks = vary(rng, clip, dict(fact))
         seen.append(clip)
         for number, task in enumerate(tasks):
             rows[number].append((task, text_of(task, fact)))
         asked = "physics" in tasks
+        readings.append(readings_of(fact, tasks))
+        if fact["weather"] == "clear" and rng.random() > _CLEAR:  # most plays are, and would teach that all are
+            readings[-1]["weather"] = _UNKNOWN
         events.append((EVENTS.index(fact["event"]) + 1 if fact["event"] != "none" else 0) if asked else -100)
         frames.append(fact["frame"] if asked and fact["event"] != "none" else -100)
-        places.append(
-            cells_of(fact, clip.shape) if fact["bodies"] and "order" not in tasks else [_NO_PLACE] * len(clip)
-        )
+        places.append(cells_of(fact, clip.shape) if fact["bodies"] and "order" not in tasks else [_UNKNOWN] * len(clip))
     words, weights = rows_of([*rows[0], *rows[1]], length)
     return Batch(
         clips=torch.from_numpy(np.ascontiguousarray(np.stack(seen).transpose(0, 1, 4, 2, 3))),
@@ -69,7 +74,24 @@ def make_batch(
         event=torch.tensor(events),
         frame=torch.tensor(frames),
         place=torch.tensor(places),
+        readings={name: torch.tensor([told[name] for told in readings]) for name in READINGS},
     )
+
+
+def readings_of(fact: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, int]:
+    """Return the index of the true word of each reading; -100 where it is not asked or cannot be told."""
+    told: dict[str, str] = {"weather": fact["weather"]}
+    if "time" in tasks:
+        told["time"] = "backward" if fact["backward"] else "forward"
+    if "order" in tasks:
+        told["order"] = fact["order"]
+    elif fact["bodies"]:
+        told["shape"] = fact["shape"]
+        told["colour"] = fact["colour"] if fact["event"] != "recolour" else ""
+        if fact["event"] == "none":
+            told["direction"] = direction_of(fact["way"])
+            told["motion"] = fact["motion"] if not fact.get("backward") else ""
+    return {name: words.index(told[name]) if told.get(name) else _UNKNOWN for name, words in READINGS.items()}
 
 
 def vary(
@@ -78,6 +100,9 @@ def vary(
     """Draw what is asked of a clip, and change clip and fact to fit: mirrored, backwards, cut, in other light."""
     if rng.random() < 0.5:
         clip, fact = mirror(clip, fact)
+    clip, fact = shift(rng, clip, fact)
+    if fact["event"] == "still":
+        return light(rng, clip), fact, ("weather", "weather")
     tasks = ("physics", "weather")
     draw = rng.random()
     if fact["bodies"]:
@@ -94,6 +119,27 @@ def mirror(clip: np.ndarray, fact: dict[str, Any]) -> tuple[np.ndarray, dict[str
     """Swap left and right."""
     way = [None if at is None else [at[0], 1.0 - at[1]] for at in fact["way"]]
     return clip[:, :, ::-1], {**fact, "at": [fact["at"][0], 1.0 - fact["at"][1]], "way": way}
+
+
+def shift(rng: np.random.Generator, clip: np.ndarray, fact: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """Move all pictures by the same few pixels, with their edges repeated."""
+    height, width = clip.shape[1:3]
+    down, right = (int(rng.integers(-edge // 16, edge // 16 + 1)) for edge in (height, width))
+    rows = np.clip(np.arange(height) - down, 0, height - 1)
+    columns = np.clip(np.arange(width) - right, 0, width - 1)
+
+    def moved(at: Sequence[float]) -> list[float]:
+        row, column = at[0] + down / height, at[1] + right / width
+        return [min(0.999, max(0.0, row)), min(0.999, max(0.0, column))]
+
+    way = [None if at is None else moved(at) for at in fact["way"]]
+    return clip[:, rows[:, None], columns], {**fact, "at": moved(fact["at"]), "way": way}
+
+
+def still(picture: np.ndarray, weather: str, frames: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Make a clip of one picture, uint8 [H, W, 3], of which nothing but the weather is known, with its fact sheet."""
+    fact = {"event": "still", "weather": weather, "bodies": [], "at": [0.5, 0.5], "way": [], "frame": 0}
+    return np.repeat(picture[None], frames, axis=0), fact
 
 
 def turn_time(rng: np.random.Generator, clip: np.ndarray, fact: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
@@ -124,24 +170,35 @@ def to_input(clips: Tensor) -> Tensor:
     return clips.float() / 127.5 - 1.0
 
 
-def loss_of(net: ReasonNet, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss and its parts."""
+def loss_of(net: ReasonNet, batch: Batch, *, words: bool = True) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss and its parts; ``words`` says whether the decoder learns too, which costs as much as the rest."""
     seen = net.see(to_input(batch.clips))
-    questions = len(batch.words) // len(batch.clips)
-    scores = net.write(seen.tokens.repeat(questions, 1, 1), batch.words[:, :-1])
-    each = functional.cross_entropy(scores.flatten(0, 1).float(), batch.words[:, 1:].flatten(), reduction="none")
-    weights = batch.weights.flatten()
-    words = (each * weights).sum() / weights.sum().clamp(min=1.0)
     event = _known(seen.event, batch.event)
     frame = _known(seen.frame, batch.frame)
     place = _known(seen.place.flatten(0, 1), batch.place.flatten())
-    parts = {"words": words, "event": event, "frame": frame, "place": place}
-    return words + 0.5 * event + 0.3 * frame + 0.3 * place, {name: float(part.detach()) for name, part in parts.items()}
+    parts = {"event": event, "frame": frame, "place": place}
+    loss = event + 0.3 * frame + 0.3 * place
+    for name, scores in seen.readings.items():
+        parts[name] = _known(scores, batch.readings[name])
+        loss = loss + 0.3 * parts[name]
+    if words:
+        parts["words"] = _word_loss(net, seen.tokens, batch)
+        loss = loss + parts["words"]
+    return loss, {name: float(part.detach()) for name, part in parts.items()}
+
+
+def _word_loss(net: ReasonNet, tokens: Tensor, batch: Batch) -> Tensor:
+    """Cross entropy of each next word, weighted."""
+    questions = len(batch.words) // len(batch.clips)
+    scores = net.write(tokens.repeat(questions, 1, 1), batch.words[:, :-1])
+    each = functional.cross_entropy(scores.flatten(0, 1).float(), batch.words[:, 1:].flatten(), reduction="none")
+    weights = batch.weights.flatten()
+    return (each * weights).sum() / weights.sum().clamp(min=1.0)
 
 
 def _known(scores: Tensor, target: Tensor) -> Tensor:
     """Cross entropy over the rows whose target is known."""
-    rows = target != _NO_PLACE
+    rows = target != _UNKNOWN
     if not bool(rows.any()):
         return scores.sum() * 0.0
     return functional.cross_entropy(scores[rows].float(), target[rows])
@@ -184,7 +241,10 @@ __all__ = [
     "loss_of",
     "make_batch",
     "mirror",
+    "readings_of",
     "rows_of",
+    "shift",
+    "still",
     "to_input",
     "turn_time",
     "vary",

@@ -32,6 +32,16 @@ SHAPES = ("ball", "box", "can", "cone")
 _VERBS = {"rest": "rests", "roll": "rolls", "drop": "falls", "throw": "flies", "push": "pushes"}
 _PLACES = tuple(f"{row}-{column}" for row in ("upper", "lower") for column in ("left", "middle", "right"))
 _DIRECTIONS = ("left", "right", "nowhere")
+READINGS: Mapping[str, tuple[str, ...]] = {
+    "weather": WEATHER,
+    "time": ("forward", "backward"),
+    "order": ORDERS,
+    "colour": COLOURS,
+    "shape": SHAPES,
+    "motion": tuple(_VERBS),
+    "direction": _DIRECTIONS,
+}
+"""What the trunk reads from a clip, and the words or facts that each may be."""
 _FRAMES = tuple(str(frame) for frame in range(8))
 _MARKS = ("<pad>", "<start>", "<end>", "<think>", "</think>", "<answer>", "</answer>")
 
@@ -95,8 +105,8 @@ def text_of(task: str, fact: Mapping[str, Any]) -> list[str]:
 
     Args:
         task: One of ``QUESTIONS``.
-        fact: What is true of the clip: event, frame, motion, colour, shape, at, way, bodies, weather, and for the
-            other tasks ``backward`` and ``order``.
+        fact: What is true of the clip: event, frame, motion, colour, shape, at, way (or ``direction``), bodies,
+            weather, and for the other tasks ``backward`` and ``order``.
     """
     think, answer = _WRITERS[task](fact)
     return ["<think>", *think, "</think>", "<answer>", *answer, "</answer>"]
@@ -157,7 +167,8 @@ def _write_weather(fact: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _write_caption(fact: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    said = [*_thing(fact), _VERBS[fact["motion"]], direction_of(fact["way"])]
+    direction = fact["direction"] if "direction" in fact else direction_of(fact["way"])
+    said = [*_thing(fact), _VERBS[fact["motion"]], direction]
     return _scene(fact), said
 
 
@@ -212,6 +223,6 @@ _READERS = {
 }  # fmt: skip
 
 __all__ = [
-    "CHOICES", "COLOURS", "EVENTS", "ORDERS", "QUESTIONS", "SHAPES", "TOKEN", "VOCABULARY", "WEATHER", "Answer",
-    "AnswerError", "direction_of", "parse", "place_of", "text_of",
+    "CHOICES", "COLOURS", "EVENTS", "ORDERS", "QUESTIONS", "READINGS", "SHAPES", "TOKEN", "VOCABULARY", "WEATHER",
+    "Answer", "AnswerError", "direction_of", "parse", "place_of", "text_of",
 ]  # fmt: skip
