@@ -185,9 +185,13 @@ class BoundarySweep:
         keep = rank % np.repeat(steps, counts) == 0
         return sites[keep], owners[keep]
 
+    def outlines(self) -> Optional[Outlines]:
+        """Return what was seen of outlines, ``None`` where there were none."""
+        return Outlines.join(self._outlines) if self._outlines else None
+
     def seen(self) -> tuple[Optional[Outlines], dict[int, Sight]]:
         """Return what was seen of outlines, ``None`` where there were none, and of each thing in colours."""
-        return Outlines.join(self._outlines) if self._outlines else None, self._sights.all()
+        return self.outlines(), self._sights.all()
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosmos.bridge.critic.checks.others import median_of_others
 from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.evidence import PRESENCE
 from cosmos.bridge.critic.limits import Limits
@@ -62,14 +63,13 @@ def presences(sights: Mapping[int, Sight], leads: Mapping[int, OutlineLead], lim
         for owner, sight in sights.items()
         if sight.pixels >= limits.min_sight and sight.snowed * (1.0 - sight.kept) <= limits.max_snowed
     }
-    free = {owner for owner in told if sights[owner].kept < 0.5}
-    found = {}
+    free = {owner: structure for owner, structure in told.items() if sights[owner].kept < 0.5}
+    others, found = median_of_others(free, told, alone=0.0), {}
     for owner, structure in told.items():
-        others = [told[other] for other in free if other != owner]
         lead = leads.get(owner)
         found[owner] = Presence(
             structure=structure,
-            others=float(np.median(others)) if others else 0.0,
+            others=others[owner],
             outline=0.0 if lead is None else _weighed(lead.lead, lead.sites),
         )
     return found

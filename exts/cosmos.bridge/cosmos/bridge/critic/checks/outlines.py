@@ -9,6 +9,7 @@ import numpy as np
 
 from cosmos.bridge.critic.checks.agreement import Agreement, agree
 from cosmos.bridge.critic.checks.kept import OutlineLead, conclude_kept
+from cosmos.bridge.critic.checks.others import median_of_others
 from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.checks.split import conclude_split
 from cosmos.bridge.critic.limits import Limits
@@ -19,6 +20,32 @@ from cosmos.bridge.types import WHOLE_FRAME
 
 IN_PLACE = 1.0
 """What filtering and codecs move an outline by [px]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Means:
+    """What was seen of the outline of each thing, on average over its frames; arrays of one length M."""
+
+    owner: np.ndarray
+    """Index of the thing, rising, int64."""
+    area: np.ndarray
+    """Pixels in the source; infinite where the clip has no ids."""
+    piece: np.ndarray
+    """Those in the largest piece that is seen of it."""
+    share: np.ndarray
+    """Share of the picture that it fills in the source."""
+    sites: np.ndarray
+    """Visible outline pixels in the source [px]."""
+    roundness: np.ndarray
+    """0 for a straight line, 0.5 for a circle."""
+    kept: np.ndarray
+    """Share of the outline at which the request keeps the source's look."""
+    snowed: np.ndarray
+    """Share that snow was asked to lie on and that is not kept."""
+
+    def take(self, rows: np.ndarray) -> Means:
+        """Return some rows."""
+        return Means(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -61,6 +88,30 @@ class Outlines:
     def take(self, rows: np.ndarray) -> Outlines:
         """Return some rows."""
         return Outlines(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+
+    def rows(self) -> dict[int, np.ndarray]:
+        """Return the rows of each owner, by owner."""
+        order = np.argsort(self.owner, kind="stable")
+        owners, starts = np.unique(self.owner[order], return_index=True)
+        return dict(zip(owners.tolist(), np.split(order, starts[1:]), strict=True)) if len(owners) else {}
+
+    def means(self) -> Means:
+        """Return what is seen of each owner, on average over its frames."""
+        owners, which, count = np.unique(self.owner, return_inverse=True, return_counts=True)
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return np.bincount(which, values, minlength=len(owners)) / count
+
+        return Means(
+            owner=owners,
+            area=mean(self.area),
+            piece=mean(self.piece),
+            share=mean(self.share),
+            sites=mean(self.sites),
+            roundness=mean(self.roundness),
+            kept=mean(self.kept),
+            snowed=mean(self.snowed * (1.0 - self.kept)),
+        )
 
     def replace(self, **columns: np.ndarray) -> Outlines:
         """Return other values in some columns."""
@@ -181,8 +232,7 @@ class _Judge:
         row = _agree(outlines, self._limits)
         scores = self._rows("boundary_shift", outlines, row.margin)
         worst, findings = -1.0, []
-        for owner in np.unique(outlines.owner).tolist():
-            mine = np.flatnonzero(outlines.owner == owner)
+        for owner, mine in outlines.rows().items():
             margin, shift, off = self._displaced(outlines, row, mine)
             worst = max(worst, margin)
             if not bar.passes(margin):
@@ -232,10 +282,10 @@ class _Judge:
 
     def _distinct(self, outlines: Outlines) -> Outlines:
         """Leave out instances whose source outline agrees with itself almost anywhere."""
-        groups = [np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist()]
+        groups = list(outlines.rows().values())
         if not groups:
             return outlines
-        shares = _agree_sums(outlines, groups, self._limits).distinct
+        shares = agree_each(outlines, groups, self._limits).distinct
         keep = [mine for mine, share in zip(groups, shares, strict=True) if share >= self._limits.min_distinct]
         return outlines.take(np.sort(np.concatenate(keep))) if keep else outlines.take(np.zeros(0, np.int64))
 
@@ -249,39 +299,40 @@ def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, Outl
 
     Straight outlines tell nothing of elsewhere, and those on which snow was asked to lie nothing at all.
     """
-    rows = {owner: np.flatnonzero(outlines.owner == owner) for owner in np.unique(outlines.owner).tolist()}
-    rows = {owner: mine for owner, mine in rows.items() if _speaks(outlines, mine, truth, limits)}
+    mean = outlines.means()
+    rows = outlines.rows()
+    speaks = _speaks(mean, truth, limits)
+    rows = {owner: mine for (owner, mine), told in zip(rows.items(), speaks.tolist(), strict=True) if told}
     if not rows:
         return {}
-    whole, each = _agree_sums(outlines, list(rows.values()), limits), _agree(outlines, limits).presence
-    free = {owner: presence for (owner, mine), presence in zip(rows.items(), whole.presence.tolist(), strict=True)
-            if outlines.kept[mine].mean() < 0.5 and outlines.sites[mine].mean() >= limits.min_sites}  # fmt: skip
-    found = {}
-    for (owner, mine), presence, margin in zip(rows.items(), whole.presence, whole.margin, strict=True):
-        others = [told for other, told in free.items() if other != owner]
-        expected = float(np.median(others)) if others else 0.0
+    mean = mean.take(np.flatnonzero(speaks))
+    whole, each = agree_each(outlines, list(rows.values()), limits), _agree(outlines, limits).presence
+    counts = (mean.kept < 0.5) & (mean.sites >= limits.min_sites)
+    presences = dict(zip(rows, whole.presence.tolist(), strict=True))
+    free = {owner: presences[owner] for owner, counted in zip(rows, counts.tolist(), strict=True) if counted}
+    usual, found = median_of_others(free, rows, alone=0.0), {}
+    for i, (owner, mine) in enumerate(rows.items()):
+        expected = usual[owner]
         if expected < limits.min_others:
             continue
-        round_enough = outlines.roundness[mine].mean() >= limits.min_roundness
-        less = 0.5 * expected + max(float(margin), 0.0) * round_enough
+        less = 0.5 * expected + max(float(whole.margin[i]), 0.0) * (mean.roundness[i] >= limits.min_roundness)
         found[owner] = OutlineLead(
             frames=outlines.frame[mine],
             leads=each[mine] - less,
-            lead=float(presence) - less,
-            agreement=float(presence),
+            lead=presences[owner] - less,
+            agreement=presences[owner],
             expected=expected,
-            sites=float(outlines.sites[mine].mean()),
+            sites=float(mean.sites[i]),
         )
     return found
 
 
-def _speaks(outlines: Outlines, mine: np.ndarray, truth: Truth, limits: Limits) -> bool:
-    """Whether some rows are of one thing, seen in one piece, with a few outline pixels and no snow upon them."""
-    area = outlines.area[mine].mean()
-    large = outlines.sites[mine].mean() >= limits.few_sites and outlines.share[mine].mean() < limits.max_share
-    snowed = (outlines.snowed * (1.0 - outlines.kept))[mine].mean() > 0.5
-    whole = not np.isfinite(area) or outlines.piece[mine].mean() >= limits.min_piece * area
-    return bool(truth.things[outlines.owner[mine[0]]].id != 0 and large and whole and not snowed)
+def _speaks(mean: Means, truth: Truth, limits: Limits) -> np.ndarray:
+    """Tell what is one thing, seen in one piece, with a few outline pixels and no snow upon them, bool, shape [M]."""
+    things = np.array([instance.id != 0 for instance in truth.things] + [False])
+    large = (mean.sites >= limits.few_sites) & (mean.share < limits.max_share)
+    whole = ~np.isfinite(mean.area) | (mean.piece >= limits.min_piece * mean.area)
+    return np.asarray(things[mean.owner] & large & whole & (mean.snowed <= 0.5))
 
 
 def _agree(outlines: Outlines, limits: Limits) -> Agreement:
@@ -293,18 +344,26 @@ def _agree(outlines: Outlines, limits: Limits) -> Agreement:
 
 def agree_over(outlines: Outlines, rows: np.ndarray, limits: Limits) -> Agreement:
     """Agreement of some rows of one thing, taken together; what is straight tells displacement across itself alone."""
-    return _agree_sums(outlines, [rows], limits)
+    return agree_each(outlines, [rows], limits)
 
 
-def _agree_sums(outlines: Outlines, groups: Sequence[np.ndarray], limits: Limits) -> Agreement:
-    """Agreement of several groups of rows, those of each taken together."""
-    source, result = (np.stack([scores[rows].sum(axis=0) for rows in groups])
-                      for scores in (outlines.source, outlines.result))  # fmt: skip
-    straight = np.array([outlines.roundness[rows].mean() < limits.min_roundness for rows in groups])
-    x, y = outlines.across.T
-    turns = [0.5 * np.arctan2((2.0 * x * y)[rows].sum(), (x * x - y * y)[rows].sum()) for rows in groups]
-    across = np.column_stack([np.cos(turns), np.sin(turns)]) * straight[:, None]
+def agree_each(outlines: Outlines, groups: Sequence[np.ndarray], limits: Limits) -> Agreement:
+    """Agreement of several groups of rows, none of them empty, those of each taken together."""
+    rows, counts = np.concatenate(groups), np.array([len(group) for group in groups])
+    starts = np.cumsum(counts) - counts
+    source, result, roundness, across = (
+        np.add.reduceat(values[rows], starts, axis=0)
+        for values in (outlines.source, outlines.result, outlines.roundness, _turned(outlines.across))
+    )
+    turns = 0.5 * np.arctan2(across[:, 0], across[:, 1])
+    across = np.column_stack([np.cos(turns), np.sin(turns)]) * (roundness / counts < limits.min_roundness)[:, None]
     return agree(source, result, limits=limits, near=IN_PLACE, away=limits.instance_away, across=across)
+
+
+def _turned(across: np.ndarray) -> np.ndarray:
+    """Sine and cosine of twice the angle of directions ``(x, y)``, which opposite ones share, shape [N, 2]."""
+    x, y = across.T
+    return np.column_stack([2.0 * x * y, x * x - y * y])
 
 
 def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -313,4 +372,4 @@ def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return max(runs, key=len)
 
 
-__all__ = ["Outlines", "agree_over", "conclude_outlines", "leads_of"]
+__all__ = ["Means", "Outlines", "agree_each", "agree_over", "conclude_outlines", "leads_of"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep, unseen
-from cosmos.bridge.critic.checks.outlines import agree_over
+from cosmos.bridge.critic.checks.others import median_of_others
+from cosmos.bridge.critic.checks.outlines import agree_each
 from cosmos.bridge.critic.checks.patterns import (
     DISTANCES,
     FULL,
@@ -145,22 +146,23 @@ class PlacementSweep:
         outlines, scraps = self._outlines()
         fits = {thing: fit for thing, fit in fits.items() if fit.shown >= _FAINTEST and thing not in scraps}
         rows: dict[int, tuple[dict[str, float], _Fit]] = {}
+        usual = median_of_others({thing: fit.kept for thing, fit in fits.items()}, fits, alone=0.5)
+        free = {thing: there for thing, (there, _, kept) in outlines.items() if kept < 0.5}
+        outline = median_of_others(free, fits, alone=0.0)
         for thing, fit in fits.items():
-            usual = [other.kept for key, other in fits.items() if key != thing]
-            free = [there for key, (there, _, kept) in outlines.items() if key != thing and kept < 0.5]
-            expected = float(np.median(free)) if free else 0.0
+            expected = outline[thing]
             there, displaced = _UNTOLD["outline"] + 0.5 * expected, _UNTOLD["displaced"]
             if thing in outlines:
                 there, displaced, _ = outlines[thing]
             rows[thing] = (
                 {
-                    "outline": float(np.clip(there, -0.5, 1.5)),
+                    "outline": min(max(there, -0.5), 1.5),
                     "expected": expected,
-                    "displaced": float(np.clip(displaced, -0.2, 1.0)),
-                    "away": float(np.clip(fit.away, -_MOST, _MOST)),
-                    "mirrored": float(np.clip(fit.changed[MIRRORED], -0.1, _MOST)),
-                    "best": float(np.clip(fit.best, -_MOST, _MOST)),
-                    "usual": float(np.median(usual)) if usual else 0.5,
+                    "displaced": min(max(displaced, -0.2), 1.0),
+                    "away": min(max(fit.away, -_MOST), _MOST),
+                    "mirrored": min(max(fit.changed[MIRRORED], -0.1), _MOST),
+                    "best": min(max(fit.best, -_MOST), _MOST),
+                    "usual": usual[thing],
                 },
                 fit,
             )
@@ -168,21 +170,20 @@ class PlacementSweep:
 
     def _outlines(self) -> tuple[dict[int, tuple[float, float, float]], set[int]]:
         """What outlines tell: agreement in place, how much better elsewhere, and share kept; and what is in scraps."""
-        (seen, _), limits = self._boundaries.seen(), self._limits
+        seen, limits = self._boundaries.outlines(), self._limits
         found: dict[int, tuple[float, float, float]] = {}
         scraps: set[int] = set()
         if seen is None:
             return found, scraps
-        for thing in sorted(set(seen.owner.tolist()) - {-1}):
-            if self._truth.things[thing].id == 0:
-                continue
-            rows = np.flatnonzero(seen.owner == thing)
-            area = seen.area[rows].mean()
-            if seen.piece[rows].mean() < _SCRAPS * area:
-                scraps.add(thing)
-            if area >= limits.min_area and seen.sites[rows].mean() >= limits.min_sites:
-                both = agree_over(seen, rows, limits)
-                found[thing] = float(both.presence[0]), float(both.margin[0]), float(seen.kept[rows].mean())
+        mean = seen.means()
+        labelled = np.array([thing.id != 0 for thing in self._truth.things] + [False])[mean.owner]
+        scraps = set(mean.owner[labelled & (mean.piece < _SCRAPS * mean.area)].tolist())
+        judged = labelled & (mean.area >= limits.min_area) & (mean.sites >= limits.min_sites)
+        groups = [mine for mine, told in zip(seen.rows().values(), judged.tolist(), strict=True) if told]
+        if groups:
+            both = agree_each(seen, groups, limits)
+            rows = zip(both.presence.tolist(), both.margin.tolist(), mean.kept[judged].tolist(), strict=True)
+            found = dict(zip(mean.owner[judged].tolist(), rows, strict=True))
         return found, scraps
 
     def conclude(self) -> Outcome:

@@ -131,28 +131,37 @@ class TwinSweep:
         height, width = view.thing.shape
         size = cv2.getOptimalDFTSize(height), cv2.getOptimalDFTSize(width)
 
-        def spectrum(picture: np.ndarray) -> np.ndarray:
-            return np.fft.rfft2(picture, size, axes=(0, 1))
+        def spectrum(values: np.ndarray) -> np.ndarray:
+            padded = np.zeros(size, np.float32)
+            padded[: values.shape[0], : values.shape[1]] = values
+            return cv2.dft(padded, nonzeroRows=len(values))
 
         left = spectrum(unexplained(view.source, view.result, view.weight, side=light_window(width), noise=FLAT))
-        colors, squares = spectrum(view.result), spectrum((view.result**2).sum(axis=-1))
+        channels = cv2.split(view.result)
+        colors = [spectrum(channel) for channel in channels]
+        squares = spectrum(channels[0] ** 2 + channels[1] ** 2 + channels[2] ** 2)
         steep = steepest(view.result) ** 2
         count = np.bincount(view.thing.ravel(), minlength=len(self._truth.things))
         for owner in np.flatnonzero(count * 4 * full.scale**2 >= self._limits.min_area).tolist():
             if self._truth.things[owner].id == 0 or count[owner] > _LARGEST * view.thing.size:
                 continue
             mask, (y, x) = cut(view.thing, owner)
-            own = mask[..., None] * view.result[y : y + mask.shape[0], x : x + mask.shape[1]]
-            where = np.conj(spectrum(mask.astype(np.float32)))
-            again = where * squares - 2.0 * (np.conj(spectrum(own)) * colors).sum(axis=-1)
+            part = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
+            own = [mask * channel[part] for channel in channels]
+            where = spectrum(mask)
+            again = cv2.mulSpectrums(squares, where, 0, conjB=True)
+            for channel, color in zip(own, colors, strict=True):
+                again -= 2.0 * cv2.mulSpectrums(color, spectrum(channel), 0, conjB=True)
             ends = slice(height - mask.shape[0] + 1), slice(width - mask.shape[1] + 1)
-            beside = _BESIDE * float(steep[y : y + mask.shape[0], x : x + mask.shape[1]][mask].sum())
+            total = float(sum(float((channel * channel).sum()) for channel in own))
+            beside = _BESIDE * float(steep[part][mask].sum())
             floor = _NOISE * count[owner] + beside
-            again = np.fft.irfft2(again, size)[ends] + (float((own * own).sum()) - beside)
-            again = np.maximum(again, 0.0) + floor
-            known = np.maximum(np.fft.irfft2(where * left, size)[ends], 0.0) + floor
-            varied = float(own[mask].var(axis=0).sum()) * count[owner] + floor
-            evidence = np.log(known / again) + 0.5 * np.log(varied / again)
+            again = np.maximum(cv2.idft(again, flags=cv2.DFT_SCALE)[ends] + np.float32(total - beside), 0.0)
+            again += np.float32(floor)
+            known = cv2.mulSpectrums(left, where, 0, conjB=True)
+            known = np.maximum(cv2.idft(known, flags=cv2.DFT_SCALE)[ends], 0.0) + np.float32(floor)
+            varied = float(view.result[part][mask].var(axis=0).sum()) * count[owner] + floor
+            evidence = np.log(known / again * np.sqrt(np.float32(varied) / again))
             down, right = own_box(mask)
             row, column = y, x
             for _ in range(_EACH):
