@@ -46,7 +46,7 @@ def test_sums_and_slide_match_least_squares_in_float64():
     core = np.zeros((height, width), bool)
     core[4:-4, 4:-4] = True
     owner = (x[core] > 30).astype(np.int64)
-    sums = _equations(before, now + 7.0, (x, y), core, owner, 2)
+    sums = _equations(before, now + 7.0, (x, y), np.flatnonzero(core), owner, 2)
     middle = 0.5 * (before.astype(np.float64) + now + 7.0)
     for thing in (0, 1):
         mine = core & ((x > 30) == bool(thing))

@@ -20,42 +20,65 @@ from cosmos.bridge.types import Camera, Pinhole
 wp.set_module_options({"enable_backward": False})
 
 
-@wp.func
-def _fetch_pixel(
-    n: wp.int32,
-    j: wp.int32,
-    i: wp.int32,
+_RUN = 1024
+"""Pixels that one thread of a CPU launch works on: rows of them are taken many at a time."""
+
+
+@wp.func_native("""
+    const int wide = inside_out.shape[2], high = inside_out.shape[1];
+    const int width = previous.shape[2], height = previous.shape[1], channels = previous.shape[3];
+    for (int k = begin; k < end;) {
+        const int row = k / wide, start = k - row * wide, n = row / high, j = row - n * high;
+        const int stop = end - k < wide - start ? start + end - k : wide;
+        const unsigned char* frame = (const unsigned char*)previous.data + (size_t)n * previous.strides[0];
+        const char* moves = (const char*)motion.data + (size_t)n * motion.strides[0]
+            + (size_t)(j * step) * motion.strides[1];
+        unsigned char* to = (unsigned char*)fetched_out.data + (size_t)n * fetched_out.strides[0]
+            + (size_t)j * fetched_out.strides[1];
+        unsigned char* told = (unsigned char*)inside_out.data + (size_t)n * inside_out.strides[0]
+            + (size_t)j * inside_out.strides[1];
+        const int across = previous.strides[2], each = previous.strides[3];
+        auto pixels = [&](const int count) {
+            for (int i = start; i < stop; ++i) {
+                const char* move = moves + (size_t)(i * step) * motion.strides[2];
+                const float u = (float)(i * step) + *(const float*)move;
+                const float v = (float)(j * step) + *(const float*)(move + motion.strides[3]);
+                unsigned char* out = to + (size_t)i * fetched_out.strides[2];
+                // false for what is not finite as well
+                const bool inside = u >= 0.0f && v >= 0.0f && u <= (float)(width - 1) && v <= (float)(height - 1);
+                told[(size_t)i * inside_out.strides[2]] = inside;
+                if (!inside) {
+                    for (int c = 0; c < count; ++c) out[c * fetched_out.strides[3]] = 0;
+                    continue;
+                }
+                const int left = (int)u, top = (int)v;
+                const float s = u - (float)left, t = v - (float)top;
+                const unsigned char* first = frame + (size_t)top * previous.strides[1] + (size_t)left * across;
+                const unsigned char* second = top + 1 < height ? first + previous.strides[1] : first;
+                const int next = left + 1 < width ? across : 0;
+                for (int c = 0; c < count; ++c) {
+                    const int here = c * each, beside = here + next;
+                    const float above = (float)first[here] * (1.0f - s) + (float)first[beside] * s;
+                    const float below = (float)second[here] * (1.0f - s) + (float)second[beside] * s;
+                    out[c * fetched_out.strides[3]] = (unsigned char)(above * (1.0f - t) + below * t + 0.5f);
+                }
+            }
+        };
+        if (channels == 3) pixels(3);
+        else pixels(channels);
+        k += stop - start;
+    }
+""")
+def _fetch_pixels(
+    begin: wp.int32,
+    end: wp.int32,
     step: wp.int32,
-    previous: wp.array4d(dtype=wp.uint8),
-    motion: wp.array4d(dtype=wp.float32),
-    fetched_out: wp.array4d(dtype=wp.uint8),
-    inside_out: wp.array3d(dtype=wp.uint8),
+    previous: wp.array(dtype=wp.uint8, ndim=4),
+    motion: wp.array(dtype=wp.float32, ndim=4),
+    fetched_out: wp.array(dtype=wp.uint8, ndim=4),
+    inside_out: wp.array(dtype=wp.uint8, ndim=3),
 ):
-    y = j * step
-    x = i * step
-    height = previous.shape[1]
-    width = previous.shape[2]
-    u = float(x) + motion[n, y, x, 0]
-    v = float(y) + motion[n, y, x, 1]
-    inside = wp.uint8(0)
-    finite = wp.isfinite(u) and wp.isfinite(v)
-    if finite and u >= 0.0 and v >= 0.0 and u <= float(width - 1) and v <= float(height - 1):
-        inside = wp.uint8(1)
-    inside_out[n, j, i] = inside
-    if inside == wp.uint8(0):
-        for c in range(previous.shape[3]):
-            fetched_out[n, j, i, c] = wp.uint8(0)
-        return
-    x0 = int(wp.floor(u))
-    y0 = int(wp.floor(v))
-    x1 = wp.min(x0 + 1, width - 1)
-    y1 = wp.min(y0 + 1, height - 1)
-    s = u - float(x0)
-    t = v - float(y0)
-    for c in range(previous.shape[3]):
-        top = float(previous[n, y0, x0, c]) * (1.0 - s) + float(previous[n, y0, x1, c]) * s
-        bottom = float(previous[n, y1, x0, c]) * (1.0 - s) + float(previous[n, y1, x1, c]) * s
-        fetched_out[n, j, i, c] = wp.uint8(top * (1.0 - t) + bottom * t + 0.5)
+    """Fetch some pixels, of all frames in a row, bilinearly."""
 
 
 @wp.kernel
@@ -72,56 +95,64 @@ def _fetch_along_motion_kernel(
     inside_out: wp.array3d(dtype=wp.uint8),
 ):
     begin = (first + wp.tid()) * run
-    for k in range(begin, wp.min(begin + run, count)):
-        row = k // inside_out.shape[2]
-        n = row // inside_out.shape[1]
-        j = row - n * inside_out.shape[1]
-        _fetch_pixel(n, j, k - row * inside_out.shape[2], step, previous, motion, fetched_out, inside_out)
+    _fetch_pixels(begin, wp.min(begin + run, count), step, previous, motion, fetched_out, inside_out)
 
 
-@wp.func
-def _see_pixel(
-    n: wp.int32,
-    j: wp.int32,
-    i: wp.int32,
+@wp.func_native("""
+    const int wide = seen_out.shape[2], high = seen_out.shape[1], width = motion.shape[2], height = motion.shape[1];
+    auto id = [](const wp::array_t<int>& of, int n, int y, int x) {
+        return *(const int*)((const char*)of.data + (size_t)n * of.strides[0] + (size_t)y * of.strides[1]
+            + (size_t)x * of.strides[2]);
+    };
+    auto metres = [](const wp::array_t<float>& of, int n, int y, int x) {
+        return *(const float*)((const char*)of.data + (size_t)n * of.strides[0] + (size_t)y * of.strides[1]
+            + (size_t)x * of.strides[2]);
+    };
+    for (int k = begin; k < end;) {
+        const int row = k / wide, start = k - row * wide, n = row / high, j = row - n * high, y = j * step;
+        const int stop = end - k < wide - start ? start + end - k : wide;
+        const char* moves = (const char*)motion.data + (size_t)n * motion.strides[0] + (size_t)y * motion.strides[1];
+        unsigned char* to = (unsigned char*)seen_out.data + (size_t)n * seen_out.strides[0]
+            + (size_t)j * seen_out.strides[1];
+        for (int i = start; i < stop; ++i) {
+            const int x = i * step;
+            const char* move = moves + (size_t)x * motion.strides[2];
+            const float u = (float)x + *(const float*)move, v = (float)y + *(const float*)(move + motion.strides[3]);
+            // false for what is not finite as well
+            bool seen = u >= 0.0f && v >= 0.0f && u <= (float)(width - 1) && v <= (float)(height - 1);
+            if (seen && use_ids) {
+                const int left = (int)u, top = (int)v;
+                const int right = left + ((float)left < u), below = top + ((float)top < v), want = id(ids, n, y, x);
+                seen = id(previous_ids, n, top, left) == want && id(previous_ids, n, top, right) == want
+                    && id(previous_ids, n, below, left) == want && id(previous_ids, n, below, right) == want;
+            }
+            if (seen && use_depth) {
+                const float now = metres(depth, n, y, x);
+                const float before = metres(previous_depth, n, (int)(v + 0.5f), (int)(u + 0.5f));
+                const bool hit = now - now == 0.0f, hit_before = before - before == 0.0f;
+                const float off = now > before ? now - before : before - now;
+                seen = hit == hit_before && !(hit && off > tolerance * now);
+            }
+            to[(size_t)i * seen_out.strides[2]] = seen;
+        }
+        k += stop - start;
+    }
+""")
+def _see_pixels(
+    begin: wp.int32,
+    end: wp.int32,
     step: wp.int32,
-    motion: wp.array4d(dtype=wp.float32),
-    previous_ids: wp.array3d(dtype=wp.int32),
-    ids: wp.array3d(dtype=wp.int32),
-    previous_depth: wp.array3d(dtype=wp.float32),
-    depth: wp.array3d(dtype=wp.float32),
+    motion: wp.array(dtype=wp.float32, ndim=4),
+    previous_ids: wp.array(dtype=wp.int32, ndim=3),
+    ids: wp.array(dtype=wp.int32, ndim=3),
+    previous_depth: wp.array(dtype=wp.float32, ndim=3),
+    depth: wp.array(dtype=wp.float32, ndim=3),
     tolerance: wp.float32,
     use_ids: wp.int32,
     use_depth: wp.int32,
-    seen_out: wp.array3d(dtype=wp.uint8),
+    seen_out: wp.array(dtype=wp.uint8, ndim=3),
 ):
-    y = j * step
-    x = i * step
-    seen_out[n, j, i] = wp.uint8(0)
-    u = float(x) + motion[n, y, x, 0]
-    v = float(y) + motion[n, y, x, 1]
-    if not (wp.isfinite(u) and wp.isfinite(v)):
-        return
-    if u < 0.0 or v < 0.0 or u > float(motion.shape[2] - 1) or v > float(motion.shape[1] - 1):
-        return
-    x0 = int(wp.floor(u))
-    y0 = int(wp.floor(v))
-    x1 = int(wp.ceil(u))
-    y1 = int(wp.ceil(v))
-    if use_ids != 0:
-        want = ids[n, y, x]
-        if previous_ids[n, y0, x0] != want or previous_ids[n, y0, x1] != want:
-            return
-        if previous_ids[n, y1, x0] != want or previous_ids[n, y1, x1] != want:
-            return
-    if use_depth != 0:
-        now = depth[n, y, x]
-        before = previous_depth[n, int(v + 0.5), int(u + 0.5)]
-        if wp.isfinite(now) != wp.isfinite(before):
-            return
-        if wp.isfinite(now) and wp.abs(now - before) > tolerance * now:
-            return
-    seen_out[n, j, i] = wp.uint8(1)
+    """Say of some pixels, of all frames in a row, whether what they show was in view one frame before."""
 
 
 @wp.kernel
@@ -143,24 +174,10 @@ def _seen_before_kernel(
     seen_out: wp.array3d(dtype=wp.uint8),
 ):
     begin = (first + wp.tid()) * run
-    for k in range(begin, wp.min(begin + run, count)):
-        row = k // seen_out.shape[2]
-        n = row // seen_out.shape[1]
-        _see_pixel(
-            n,
-            row - n * seen_out.shape[1],
-            k - row * seen_out.shape[2],
-            step,
-            motion,
-            previous_ids,
-            ids,
-            previous_depth,
-            depth,
-            tolerance,
-            use_ids,
-            use_depth,
-            seen_out,
-        )
+    _see_pixels(
+        begin, wp.min(begin + run, count), step, motion, previous_ids, ids, previous_depth, depth, tolerance, use_ids,
+        use_depth, seen_out,
+    )  # fmt: skip
 
 
 @wp.kernel
@@ -250,7 +267,7 @@ def fetch_along_motion(
     _refuse("fetch_along_motion", "out", out, wp.uint8, shape, previous.device)
     inside = wp.empty(thinned, dtype=wp.uint8, device=previous.device)
     inputs = [int(step), previous, motion, out, inside]
-    launch_runs(_fetch_along_motion_kernel, inside.size, inputs, device=previous.device)
+    launch_runs(_fetch_along_motion_kernel, inside.size, inputs, device=previous.device, run=_RUN)
     return out, inside
 
 
@@ -308,7 +325,7 @@ def seen_before(
         pairs.append(same_bits)
     out = wp.empty(_thinned(lead, step, "seen_before"), dtype=wp.uint8, device=device)
     inputs = [int(step), motion, *pairs, float(tolerance), int(ids is not None), int(depth is not None), out]
-    launch_runs(_seen_before_kernel, out.size, inputs, device=device)
+    launch_runs(_seen_before_kernel, out.size, inputs, device=device, run=_RUN)
     return out
 
 

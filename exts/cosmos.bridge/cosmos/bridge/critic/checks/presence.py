@@ -17,6 +17,7 @@ _NOISE = 0.05
 """Square of a gradient that nobody sees, each channel [levels^2/px^2]."""
 _NEAR, _AROUND = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
 _FAR = np.float32(1e6)
+_LEVEL = np.full((1, 3), 1.0 / 3.0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -131,7 +132,8 @@ class Sights:
         owners = key // BANDS
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         kept, snowed = (None if maps is None else maps[number][cut] for maps in (self._kept, self._snowed))
-        self._count(owners, starts, where, (depth, kept, snowed, source.mean(axis=-1), result.mean(axis=-1)))
+        levels = (cv2.transform(picture, _LEVEL) for picture in (source, result))
+        self._count(owners, starts, where, (depth, kept, snowed, *levels))
 
     def _count(
         self, owners: np.ndarray, starts: np.ndarray, where: np.ndarray, maps: tuple[Optional[np.ndarray], ...]

@@ -82,15 +82,15 @@ class PromptSweep:
                 near, far = seen & (depth <= 0.5 * high), seen & (depth >= max(high, self._limits.fog_depth))
                 if up is not None:
                     top, side = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
+        regions = [np.flatnonzero(mask) for mask in (free, near, far, top, side, sky)]
+        self._counts += [len(region) for region in regions]
         for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):
             white = lowest(picture)
             level = (picture[..., 0] + picture[..., 1] + picture[..., 2]) / 3.0
-            for column, (values, mask) in enumerate(
-                ((level, free), (edge, near), (edge, far), (white, top), (white, side), (level, sky))
+            for column, (values, region) in enumerate(
+                zip((level, edge, edge, white, white, level), regions, strict=True)
             ):
-                self._sums[row, column] += float(values[mask].sum())
-                if row == 0:
-                    self._counts[column] += int(mask.sum())
+                self._sums[row, column] += float(values.take(region).sum())
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""

@@ -63,8 +63,9 @@ class SlideSweep:
             y = np.arange(size[0], dtype=np.float32)[:, None] + motion[..., 1]
             core = _core(thing[row], thing[row - 1], x, y)
             core[1::2] = False
-            owner = thing[row][core]
-            source, result = (_equations(video[row - 1], video[row], (x, y), core, owner, len(self._truth.things))
+            at = np.flatnonzero(core)
+            owner = thing[row].take(at)
+            source, result = (_equations(video[row - 1], video[row], (x, y), at, owner, len(self._truth.things))
                               for video in videos)  # fmt: skip
             self._pairs.append((chunk.first + row - chunk.halo, source, result))
 
@@ -154,7 +155,7 @@ def _equations(
     before: np.ndarray,
     now: np.ndarray,
     where: tuple[np.ndarray, np.ndarray],
-    core: np.ndarray,
+    at: np.ndarray,
     owner: np.ndarray,
     things: int,
 ) -> np.ndarray:
@@ -165,8 +166,8 @@ def _equations(
         and the change ``c`` [levels] less its mean, float64, shape [N, 7].
     """
     fetched = cv2.remap(before, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    middle, change = 0.5 * (fetched + now), (now - fetched)[core]
-    across, down = (cv2.Sobel(middle, cv2.CV_32F, dx, 1 - dx, scale=0.125)[core] for dx in (1, 0))
+    middle, change = 0.5 * (fetched + now), now.take(at) - fetched.take(at)
+    across, down = (cv2.Sobel(middle, cv2.CV_32F, dx, 1 - dx, scale=0.125).take(at) for dx in (1, 0))
     count = np.bincount(owner, minlength=things).astype(np.float64)
     change -= (np.bincount(owner, change, minlength=things) / np.maximum(count, 1.0)).astype(np.float32)[owner]
     products = (across * across, across * down, down * down, across * change, down * change, change * change)
