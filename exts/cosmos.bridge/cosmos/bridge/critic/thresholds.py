@@ -157,7 +157,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.45,
+        value=0.42,
         better="lower",
         best=-0.3,
         unit="",
@@ -167,7 +167,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "place, of the source's own agreement; crowded outlines and weather reach 0.39 by chance.",
     ),
     "instance_kept": Threshold(
-        value=-0.6,
+        value=-0.75,
         better="higher",
         best=6.0,
         unit="nats",
@@ -175,7 +175,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
         "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
-        "weaken all of them, only what is gone or stands elsewhere loses its own; good clips fall to -0.43.",
+        "weaken all of them, only what is gone or stands elsewhere loses its own; the worst of 400 good "
+        "clips falls to -0.66.",
     ),
     "instance_shown": Threshold(
         value=0.12,
@@ -188,7 +189,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "of it at its true depth; good clips keep 0.18 and more.",
     ),
     "depth_order": Threshold(
-        value=0.3,
+        value=0.42,
         better="lower",
         best=0.0,
         unit="",
@@ -196,7 +197,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="How surely a far surface covers the rim of what stands in front of it: the share that the rim has of "
         "its look, times that of one step within the thing in their contrast, times that which the border lacks; "
-        "unusual light and snow reach 0.24.",
+        "unusual light and snow reach 0.37.",
     ),
     "instance_split": Threshold(
         value=3.2,
@@ -206,20 +207,20 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="label",
         severity="reject",
         reason="Log of the odds that something else shows through the middle of an instance while both of its ends are "
-        "seen; one good clip in 240 exceeds 2.9.",
+        "seen; one good clip in 400 exceeds 2.9.",
     ),
     "instance_placed": Threshold(
-        value=2.75,
+        value=3.25,
         better="lower",
         best=-4.0,
         unit="nats",
         kind="geometry",
         severity="reject",
         reason="Log odds that a thing is displaced, mirrored or of another size, by its outline and its pattern "
-        "together (`critic/evidence.py` has the weights); the worst of 240 good clips reaches 2.6.",
+        "together (`critic/evidence.py` has the weights); one of 400 good clips exceeds 3.2.",
     ),
     "invented": Threshold(
-        value=0.5,
+        value=0.8,
         better="lower",
         best=-8.0,
         unit="nats",
@@ -228,10 +229,10 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a patch of a twentieth of the width shows what the source does not have: colours that no "
         "other light, haze or snow makes of the source's, and edges that neither its picture, depth nor ids have, "
         "against what is usual in that frame, weighed as learnt (tools/learn_evidence.py), in the median frame; good "
-        "clips reach -0.35.",
+        "clips reach 0.23.",
     ),
     "duplicated": Threshold(
-        value=0.5,
+        value=1.8,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -240,7 +241,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, how much of that place's rim is new, its size and light, weighed as learnt "
-        "(tools/learn_evidence.py); good clips reach 0.4.",
+        "(tools/learn_evidence.py); one of 400 good clips exceeds 1.7.",
     ),
     "protected_color": Threshold(
         value=12.0,
@@ -284,14 +285,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "median leaves flakes and streaks out.",
     ),
     "instance_flicker": Threshold(
-        value=14.0,
+        value=16.0,
         better="lower",
         best=0.0,
         unit="levels",
         kind="flicker",
         severity="reject",
         reason="The same change of colour in one thing, as far as the frame before or after takes it back, in its "
-        "second worst frame; good clips reach 10.",
+        "second worst frame; two of 400 good clips exceed 10.",
     ),
     "instance_texture": Threshold(
         value=12.0,
@@ -303,14 +304,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="The same deviation in one thing, in its second worst frame.",
     ),
     "texture_swims": Threshold(
-        value=0.25,
+        value=0.45,
         better="lower",
         best=0.0,
         unit="px",
         kind="flicker",
         severity="reject",
         reason="Median slide of one thing's picture from frame to frame, once true motion and the source's own slide "
-        "are taken out, times the share of its change that this explains; good clips reach 0.2.",
+        "are taken out, times the share of its change that this explains; the worst of 400 good clips reaches 0.445.",
     ),
     "seam_level": Threshold(
         value=10.0,
@@ -362,14 +363,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "may light a room or a street as bright as day, but no sky; good clips reach 0.7.",
     ),
     "prompt_fog": Threshold(
-        value=0.85,
+        value=0.99,
         better="lower",
         best=0.3,
         unit="",
         kind="prompt",
         severity="reject",
         reason="Contrast that far surfaces keep over what near ones keep, by true depth, where fog or dust of at "
-        "least 0.3 was understood.",
+        "least 0.3 was understood: the far shows less; good clips reach 0.95 where near things lie in shadow.",
     ),
     "prompt_snow": Threshold(
         value=1.0,
