@@ -194,16 +194,9 @@ class Renderer:
             metered = self._meter(camera, time_code, exposure_of)
             cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
             edges = painter.paint(
-                camera,
-                target.seen,
-                pose,
-                look,
-                cameras,
-                rgb=picture,
-                particles=particles,
-                reference=reference,
-                progress=progress,
-            )
+                camera, target.seen, pose, look, cameras,
+                rgb=picture, particles=particles, reference=reference, progress=progress,
+            )  # fmt: skip
             if look is None:  # its light may be asked for
                 self._targets.remember(camera, pose, target.seen, edges)
         else:
