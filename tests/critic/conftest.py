@@ -1,6 +1,8 @@
 """A synthetic world with exact ids, depth and motion, drawn with numpy and cv2 alone."""
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +19,8 @@ from cosmos.bridge.types import (
     TransferRequest,
     TransferResult,
 )
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
 
 @dataclass

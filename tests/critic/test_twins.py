@@ -7,6 +7,7 @@ import pytest
 from cosmos.bridge.critic.checks.explained import unexplained, unlike, unplain
 from cosmos.bridge.critic.checks.likeness import _again
 from cosmos.bridge.critic.consistency import ConsistencyCritic
+from new_light import lit
 
 ROBOT, CRATE = 5, 3
 
@@ -15,16 +16,6 @@ def likeness(world, rgb, **how):
     verdict = ConsistencyCritic().judge(world.request(**how), world.result(rgb))
     found = [finding for finding in verdict.findings if finding.check == "duplicated"]
     return next(m.value for m in verdict.measurements if m.check == "duplicated"), found
-
-
-def lit(rgb, seed=5):
-    """The same world under another light: darker, warmer, with a soft glow and sensor noise."""
-    rng = np.random.default_rng(seed)
-    height, width = rgb.shape[1:3]
-    y, x = np.mgrid[:height, :width]
-    glow = 0.5 + 0.5 * np.exp(-(((x - 180) / 90.0) ** 2) - ((y - 60) / 60.0) ** 2)[..., None]
-    changed = rgb.astype(np.float32) * glow * (0.8, 0.7, 0.5) + 8.0 + rng.normal(0.0, 2.0, rgb.shape)
-    return np.clip(changed, 0, 255).astype(np.uint8)
 
 
 def with_twin(world, rgb, thing, by):
