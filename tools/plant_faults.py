@@ -3,6 +3,7 @@
 ``python tools/plant_faults.py --clips 200`` makes the clips with the embedded model (once; any number of processes may
 share the folder), asks the critic about each clip as it is and with each fault, puts the tables into docs/critic.md and
 the curves into docs/images/critic_roc.svg. One scene in three is for choosing bars; only the others are published.
+``--first 240`` begins with another clip of the same endless suite: for clips that nobody has looked at yet.
 ``--sheet FILE`` writes a picture of every fault beside the good frame instead, to be looked at.
 """
 
@@ -37,7 +38,7 @@ def page(trials: Sequence[Trial], weights: str) -> str:
     prove = [trial for trial in trials if trial.part == "prove"]
     return "\n\n".join(
         (
-            f"Clips of {SIZE[0]}x{SIZE[1]} by the embedded model (weights {weights}), of scenes no bar was chosen on.",
+            f"Clips of {SIZE[1]}x{SIZE[0]} by the embedded model (weights {weights}), of scenes no bar was chosen on.",
             summary(prove, goals=True),
             "![ROC curves, a panel a fault](images/critic_roc.svg)",
             "Each check alone: what it rejects at its bar, and the area under its own ROC curve.",
@@ -74,6 +75,7 @@ def sheet(clips: Sequence[tuple[ClipPlan, Path]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=200, help="clips of the suite, those for choosing bars included")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them, even: a scene has two clips")
     parser.add_argument("--critic", default="consistency", help="whom to ask")
     parser.add_argument("--faults", default=",".join(FAULTS), help="faults to plant, comma between")
     parser.add_argument("--all-strengths", action="store_true", help="plant weaker and stronger faults as well")
@@ -84,7 +86,10 @@ def main() -> None:
     args = parser.parse_args()
     wp.config.quiet = True
     transfer = create_transfer("embedded")
-    clips = make_suite(plan_suite(args.clips), args.work / "clips", transfer, size=SIZE, device="cpu", tell=say)
+    if args.first < 0 or args.first % 2:
+        parser.error(f"--first takes an even number from 0 on, got {args.first}: two clips share a scene")
+    plans = plan_suite(args.first + args.clips)[args.first :]
+    clips = make_suite(plans, args.work / "clips", transfer, size=SIZE, device="cpu", tell=say)
     if args.sheet is not None:
         sheet(clips, args.sheet)
     if args.sheet is not None or args.only_make:
