@@ -1,12 +1,14 @@
 """Small real things behind the protocols of the line: a source of drawn frames, a tinting model, a scripted critic."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import warp as wp
 
 from cosmos.bridge.errors import ModelError, SourceError
+from cosmos.bridge.sinks.manifest import read_manifest
 from cosmos.bridge.transfer.base import TransferSpec
 from cosmos.bridge.types import (
     Camera,
@@ -163,3 +165,8 @@ class ScriptedCritic:
             return Verdict(accepted=True, score=1.0, critic="scripted")
         finding = Finding(kind="physics", check="script", severity="reject", text="The script says no.")
         return Verdict(accepted=False, score=0.0, critic="scripted", findings=(finding,), rationale=finding.text)
+
+
+def attempts_in(out: Path) -> dict[str, list[bool]]:
+    """Return whether each attempt at each clip of a run was accepted."""
+    return {clip["name"]: [a["accepted"] for a in clip["attempts"]] for clip in read_manifest(out)["clips"]}

@@ -140,31 +140,8 @@ def make_look(rgb: np.ndarray, look: str) -> np.ndarray:
     return value.clip(0, 255).astype(np.uint8)
 
 
-def make_augmentation(
-    name: str = "clip_0000",
-    *,
-    clip: Optional[Clip] = None,
-    controls: Optional[ControlSignals] = None,
-    accepted: bool = True,
-    attempt: int = 1,
-    prompt: str = "a clear day in a warehouse",
-    look: str = "day",
-    seed: int = 7,
-    weights: Optional[ControlWeights] = None,
-    result_rgb: Optional[np.ndarray] = None,
-) -> Augmentation:
-    """Return one finished attempt over the small world."""
-    clip = clip if clip is not None else make_clip()
-    controls = controls if controls is not None else make_controls(clip)
-    request = TransferRequest(
-        clip=clip,
-        controls=controls,
-        weights=weights if weights is not None else ControlWeights(edge=1.0, depth=0.5, seg=0.25),
-        prompt=prompt,
-        negative_prompt="cartoon, low quality",
-        seed=seed,
-    )
-    pixels = result_rgb if result_rgb is not None else make_look(clip.rgb.numpy(), look)
+def make_verdict(accepted: bool) -> Verdict:
+    """Return what a critic says of the forklift."""
     finding = Finding(
         kind="geometry",
         check="instance_boundaries",
@@ -191,6 +168,42 @@ def make_augmentation(
             check="instance_contrast", value=float("nan"), threshold=0.2, better="higher", unit="", passed=True
         ),
     )
+    return Verdict(
+        accepted=accepted,
+        score=0.91 if accepted else 0.34,
+        critic="consistency",
+        findings=(finding,),
+        measurements=measurements,
+        rationale="Geometry and time hold." if accepted else "The forklift moved by 4.2 px; the bar is 2 px.",
+        seconds=1.1,
+    )
+
+
+def make_augmentation(
+    name: str = "clip_0000",
+    *,
+    clip: Optional[Clip] = None,
+    controls: Optional[ControlSignals] = None,
+    accepted: bool = True,
+    attempt: int = 1,
+    prompt: str = "a clear day in a warehouse",
+    look: str = "day",
+    seed: int = 7,
+    weights: Optional[ControlWeights] = None,
+    result_rgb: Optional[np.ndarray] = None,
+) -> Augmentation:
+    """Return one finished attempt over the small world."""
+    clip = clip if clip is not None else make_clip()
+    controls = controls if controls is not None else make_controls(clip)
+    request = TransferRequest(
+        clip=clip,
+        controls=controls,
+        weights=weights if weights is not None else ControlWeights(edge=1.0, depth=0.5, seg=0.25),
+        prompt=prompt,
+        negative_prompt="cartoon, low quality",
+        seed=seed,
+    )
+    pixels = result_rgb if result_rgb is not None else make_look(clip.rgb.numpy(), look)
     provenance = Provenance(
         model="embedded",
         revision="2026.11-a",
@@ -209,15 +222,7 @@ def make_augmentation(
         name=name,
         request=request,
         result=TransferResult(rgb=wp.array(pixels, dtype=wp.uint8, device="cpu"), provenance=provenance),
-        verdict=Verdict(
-            accepted=accepted,
-            score=0.91 if accepted else 0.34,
-            critic="consistency",
-            findings=(finding,),
-            measurements=measurements,
-            rationale="Geometry and time hold." if accepted else "The forklift moved by 4.2 px; the bar is 2 px.",
-            seconds=1.1,
-        ),
+        verdict=make_verdict(accepted),
         guard_reports=(
             GuardReport(allowed=True, stage="prompt", requested="blocklist", effective="blocklist"),
             GuardReport(allowed=True, stage="video", requested="off", effective="off"),

@@ -329,23 +329,10 @@ def _traced_sun(
 # ``toned`` 0. Where there is a ``glow``, that of its lamps in haze is known.
 @wp.kernel
 def shade_kernel(
-    first: wp.int32,
-    run: wp.int32,
-    count: wp.int32,
-    world: WorldArrays,
-    air: Air,
-    lamps: Lamps,
-    view: View,
-    grid: LightGrid,
-    surfaces: Surfaces,
-    sun_rays: wp.int32,
-    rim: wp.int32,
-    layer: wp.int32,
-    toned: wp.int32,
-    glow: wp.array(dtype=wp.vec3),
-    color_out: wp.array(dtype=wp.vec3),
-    arriving_out: wp.array(dtype=wp.vec3),
-):
+    first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, air: Air, lamps: Lamps, view: View,
+    grid: LightGrid, surfaces: Surfaces, sun_rays: wp.int32, rim: wp.int32, layer: wp.int32, toned: wp.int32,
+    glow: wp.array(dtype=wp.vec3), color_out: wp.array(dtype=wp.vec3), arriving_out: wp.array(dtype=wp.vec3),
+):  # fmt: skip
     """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
 
     That is irradiance on surfaces, and where the sky is seen its radiance behind the air.
