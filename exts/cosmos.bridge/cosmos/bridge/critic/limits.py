@@ -85,7 +85,9 @@ class Limits:
     patch_width: float = 0.06
     """Width of a patch in which invented edges are summed, as share of the picture's."""
     edge_width: int = 256
-    """Width at which unexplained edges are measured [px], about."""
+    """Width at which edges are compared and unexplained ones measured [px], about."""
+    edge_step: int = 4
+    """One frame in so many has its edges compared; they are told on average over the clip."""
     invention_width: int = 128
     """Width at which unexplained colours are measured [px], about."""
     twin_step: int = 4
@@ -102,7 +104,7 @@ class Limits:
     """How far away what is far must be at least before fog is looked for there [m]; a room is too small for it."""
     border_step: int = 2
     """One frame in so many is looked at for what covers the rims of near things."""
-    prompt_samples: int = 20_000
+    prompt_samples: int = 10_000
     """Pixels of a frame that the prompt is checked on, about."""
     min_rim: int = 200
     """Fewest pixels in which outlines of neighbouring frames must differ before their moment can be told."""

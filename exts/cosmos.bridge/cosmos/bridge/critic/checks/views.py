@@ -176,11 +176,12 @@ class ViewSweep:
 
 def _look(request: TransferRequest) -> object:
     """What makes two results comparable: the words, and the things that there are and where they stand."""
-    clip, place = request.clip, 0
-    for key in sorted(clip.instances):
-        place = zlib.crc32(clip.instances[key].prim_path.encode(), place)
-        if key in clip.poses:
-            place = zlib.crc32(np.round(clip.poses[key], 4).tobytes(), place)
+    clip = request.clip
+    keys = sorted(clip.instances)
+    place = zlib.crc32("\n".join(f"{clip.instances[key].prim_path} {key in clip.poses}" for key in keys).encode())
+    placed = [clip.poses[key] for key in keys if key in clip.poses]
+    if placed:
+        place = zlib.crc32(np.round(np.stack(placed), 4).tobytes(), place)
     return request.prompt, request.negative_prompt, request.guidance, place
 
 
