@@ -81,7 +81,7 @@ class PictureSweep:
 
 
 def _saturation(high: np.ndarray, low: np.ndarray) -> float:
-    """Share of the pixels that have a channel within 2 levels of either end, by the largest and the smallest of each."""
+    """Share of the pixels with a channel within 2 levels of either end, by the largest and the smallest of each."""
     return np.count_nonzero((high >= 253) | (low <= 2)) / high.size
 
 
