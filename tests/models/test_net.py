@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch  # noqa: TID253
 
@@ -112,6 +113,25 @@ def test_under_a_roof_neither_rain_nor_snow_is_painted():
 
     torch.testing.assert_close(paint(-1.0, fallen), paint(-1.0, dry))
     assert (paint(1.0, fallen) - paint(1.0, dry)).abs().mean() > 0.01
+
+
+def test_no_surface_is_painted_darker_than_the_air_before_it():
+    given, net = inputs(), quiet_net()
+    with torch.no_grad():
+        net.broad.bias[:3] = -2.0  # a net that darkens all it sees
+    sky = given.maps[:, 12:13] < -0.5
+    given.maps[:, 12:13][sky] = -1.0
+    given.hints[:, 13:14] = torch.where(sky, -1.0, 1.0)
+    base, air, clear = ((given.maps[0, part].double().numpy() + 1.0) / 2.0 for part in (slice(3), slice(9, 12), [12]))
+    sky = sky[0].numpy()
+    darkened = base * np.exp(-2.0 * np.where(sky, 1.0, clear))
+    expected = np.where(sky, darkened, np.maximum(darkened, np.minimum(air, base)))
+    assert (expected > darkened + 0.1).mean() > 0.1 and (expected == darkened)[..., ~sky[0]].mean() > 0.1
+    rgb, hints, maps = (x[0].transpose(0, 1) for x in (given.rgb, given.hints, given.maps))
+    at_once = net(rgb, {}, {"depth": torch.ones_like(rgb[:, :1])}, hints, torch.zeros(2, STYLE_DIM), maps=maps)
+    frame_by_frame = EmbeddedModel(net=net, reader=None, sha256="").paint(given, Conditions())
+    for painted in (at_once.detach().transpose(0, 1), frame_by_frame[0]):
+        np.testing.assert_allclose((painted.numpy() + 1.0) / 2.0, expected, atol=1e-5)
 
 
 def test_padding_does_not_reach_pixels_far_from_the_rim():

@@ -8,8 +8,9 @@ Where the clip's stage can be asked, light maps come with each frame: the frame 
 what a white and a mirror ball would show at every pixel. The head sees the picture, the maps, the light hints and the
 trunk's features at full resolution, and predicts a gain, a bias and two shares for each pixel:
 ``out = base * exp(clear * gain) + clear * bias + white share * (white - base) + mirror share * mirror``, where the base
-is the relit picture and ``clear`` is what the air leaves of a surface; without maps the picture itself and 1. Edges and
-texture are those of the picture by construction.
+is the relit picture and ``clear`` is what the air leaves of a surface; without maps the picture itself and 1. No
+surface comes out darker than the air before it is alone, as a black one would look. Edges and texture are those of the
+picture by construction.
 
 Rain and snow are not told once for the picture but pixel by pixel: where they reach. Under a roof the net sees the look
 as if neither fell.
@@ -34,6 +35,8 @@ FALLEN_HINTS = slice(19, 22)
 """Hints of drifts, patches of snow and puddles."""
 HIT = 13
 """Hint that tells surfaces from the sky."""
+AIR = slice(9, 12)
+"""Light maps that show the air before what is seen."""
 CLEAR_AIR, OPEN = 12, 13
 """Light maps that tell how clear the air is, and what lies open to rain and snow."""
 DRAFT_CHANNELS = 8
@@ -258,11 +261,14 @@ class TransferNet(nn.Module):
         base = (torch.lerp(rgb.float(), relit, lit) + 1.0) * 0.5
         # What the air hides is the air's, and the relit picture has that already.
         clear = (maps[:, CLEAR_AIR : CLEAR_AIR + 1].float() + 1.0) * 0.5
-        clear = torch.where(_is_sky(maps) & (hints[:, HIT : HIT + 1] < 0.5), torch.ones_like(clear), clear)
+        sky = _is_sky(maps) & (hints[:, HIT : HIT + 1] < 0.5)
+        clear = torch.where(sky, torch.ones_like(clear), clear)
         clear = torch.lerp(torch.ones_like(clear), clear, lit)
+        air = (maps[:, AIR].float() + 1.0) * 0.5
+        darkest = torch.where(sky | (lit < 0.5), torch.full_like(air, -torch.inf), torch.minimum(air, base))
         out = base * torch.exp(gain.clamp(-4.0, 2.0) * clear) + bias * clear
         out = out + shares[:, :1] * ((white + 1.0) * 0.5 - base) + shares[:, 1:] * ((mirror + 1.0) * 0.5)
-        return out * 2.0 - 1.0
+        return torch.maximum(out, darkest) * 2.0 - 1.0
 
 
 def seen_draft(noisy: Tensor, level: Tensor) -> Tensor:
@@ -313,6 +319,7 @@ def shrink(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 __all__ = [
+    "AIR",
     "CLEAR_AIR",
     "DRAFT_CHANNELS",
     "FALLEN_HINTS",

@@ -21,6 +21,7 @@ from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.embedded.conditions import STYLE_RAIN, STYLE_SNOW
 from cosmos.models.embedded.net import (
+    AIR,
     CLEAR_AIR,
     FALLEN_HINTS,
     FULL_HINTS,
@@ -318,11 +319,14 @@ class StyledPainter:
             base = _planes(frame.rgb[part])
             return torch.exp(gain.clamp(-4.0, 2.0)).mul_(base).mul_(1.0 / 127.5).add_(bias, alpha=2.0).sub_(1.0)
         maps = _planes(frame.maps[part, :, : CLEAR_AIR + 1])
-        air, (base, white, mirror) = maps[CLEAR_AIR], maps[:9].split(3)
-        clear = torch.where(_is_sky(air) & (hit < 0.5), 1.0, air * (1.0 / 255.0))
+        through, air, (base, white, mirror) = maps[CLEAR_AIR], maps[AIR], maps[:9].split(3)
+        sky = _is_sky(through) & (hit < 0.5)
+        clear = torch.where(sky, 1.0, through * (1.0 / 255.0))
+        darkest = torch.minimum(air, base, out=air).masked_fill_(sky, -torch.inf)
         out = gain.clamp(-4.0, 2.0).mul_(clear).exp_().mul_(base)
         out.addcmul_(shares[:1], white.sub_(base)).addcmul_(shares[1:], mirror)
-        return out.mul_(1.0 / 127.5).addcmul_(bias, clear, value=2.0).sub_(1.0)
+        out.addcmul_(bias, clear, value=255.0)
+        return torch.maximum(out, darkest, out=out).mul_(1.0 / 127.5).sub_(1.0)
 
 
 def _styled(levels: nn.ModuleList, dtype: torch.dtype, code: Tensor) -> list[list[_StyledBlock]]:
