@@ -136,8 +136,9 @@ def test_the_sun_stands_where_the_look_says(y_up):
     np.testing.assert_allclose(direction_of(30.0, 90.0, y_up), toward, atol=1e-12)
 
 
-def weather(device, look, normals, places, *, roughness=0.8, roofs=()):
-    points = np.array([[900.0, 900, 900], [901, 900, 900], [900, 901, 900]])
+def weather(device, look, normals, places, *, roughness=0.8, roofs=(), points=None):
+    if points is None:
+        points = np.array([[900.0, 900, 900], [901, 900, 900], [900, 901, 900]])
     if roofs:
         points = np.concatenate([[[-99.0, -99, roof], [299, -99, roof], [-99, 299, roof]] for roof in roofs])
     mesh = wp.Mesh(
@@ -201,6 +202,51 @@ def test_nothing_falls_under_a_roof(device):
     np.testing.assert_allclose(under_a_table[:, 0], bare[:, 0], rtol=1e-6)
     rained = [weather(device, Look(rain=1.0), facing(0), spots(), roofs=roofs) for roofs in ((4.0,), ())]
     assert rained[0][:, 2].mean() < 0.4 * rained[1][:, 2].mean()
+
+
+SIDES = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, -1))
+"""Inward normals of the walls and the ceiling of a room."""
+
+
+def room(low, high, faces=range(6)):
+    """Return the triangles of a box's faces, each a single plane, in the order of `SIDES`, the floor last."""
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (np.subtract(high, low)) + low
+    quads = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (1, 5, 7, 3), (0, 2, 6, 4))
+    return np.concatenate([corners[[a, b, c, a, c, d]] for a, b, c, d in (quads[face] for face in faces)])
+
+
+@pytest.mark.parametrize("side", range(5))
+def test_no_rain_comes_through_the_planes_of_a_room(device, side):
+    """Ceiling and walls of a low closed room are as dry as what stands far below a roof."""
+    rng = np.random.default_rng(11)
+    inward = np.array(SIDES[side], dtype=float)
+    places = rng.uniform([-4.9, -4.9, 0.1], [4.9, 4.9, 2.3], (200, 3))
+    axis = int(np.abs(inward).argmax())
+    places[:, axis] = ((-5.0, -5.0, 0.0), (5.0, 5.0, 2.4))[int(inward[axis] < 0)][axis]
+    walls = room((-5.0, -5.0, 0.0), (5.0, 5.0, 2.4))
+    rained = weather(device, Look(rain=1.0), np.tile(inward, (200, 1)), places, points=walls)
+    rain = teacher_air(Look(rain=1.0), y_up=False, floor=0.0, openness=1.0).wet
+    np.testing.assert_allclose(rained[:, 2], rain * (1.0 - 0.75) * 0.75, rtol=1e-5)  # roofed, and no floor
+
+
+def test_no_snow_lies_on_what_is_high_in_a_room(device):
+    places = np.random.default_rng(12).uniform([-4.5, -4.5, 1.0], [4.5, 4.5, 2.2], (200, 3))
+    bare, snowed = (
+        weather(device, look, facing(0, 200), places, points=room((-5.0, -5.0, 0.0), (5.0, 5.0, 2.4)))
+        for look in (Look(), Look(snow=1.0))
+    )
+    np.testing.assert_allclose(snowed[:, 0], bare[:, 0], rtol=1e-6)
+
+
+def test_snow_blows_in_under_a_low_thing_outside_and_not_far_under_a_deck(device):
+    bare = weather(device, Look(), facing(0), spots())[:, 0].mean()
+    under = spots() * [0.05, 0.05, 0.0]  # within a metre of the middle
+    table, deck = (
+        weather(device, Look(snow=1.0), facing(0), under, points=room((-w, -w, 0.0), (w, w, 0.5), faces=(4,)))[:, 0]
+        for w in (1.2, 30.0)
+    )
+    assert table.mean() > 1.5 * bare
+    np.testing.assert_allclose(deck, bare, rtol=1e-6)
 
 
 def test_the_meter_stops_down_for_haze():

@@ -12,6 +12,11 @@ from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
 
+_BESIDE = wp.constant(4.0)
+"""How far from the sky above it wind carries rain and snow in under a low thing [m]."""
+_SLANT = wp.constant(0.33)
+"""How steeply they are looked for on the way there, as a rise over a run."""
+
 
 @wp.struct
 class Skin:
@@ -72,6 +77,24 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
 
 
 @wp.func
+def _blown_in(world: WorldArrays, air: Air, start: wp.vec3):
+    """Whether wind carries what falls to a place under a low thing: some steps to a side the sky is open."""
+    for side in range(4):
+        turn = wp.float32(side) * 1.5707963 + 0.6
+        across = wp.vec3(wp.cos(turn), wp.sin(turn), _SLANT)
+        zenith = wp.vec3(0.0, 0.0, 1.0)
+        if air.y_up == 1:
+            across = wp.vec3(wp.cos(turn), _SLANT, wp.sin(turn))
+            zenith = wp.vec3(0.0, 1.0, 0.0)
+        wall, _way = hit_along(world, start, wp.normalize(across), _BESIDE)
+        if wall < 0:
+            roof, _above = hit_along(world, start + wp.normalize(across) * _BESIDE, zenith, 200.0)
+            if roof < 0:
+                return True
+    return False
+
+
+@wp.func
 def sheltered(world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, lift: wp.float32):
     """Share of what falls from the sky that things above ``p`` keep away; ``lift`` keeps rays off the surface [m]."""
     zenith = wp.vec3(0.05, 0.04, 1.0)
@@ -79,15 +102,22 @@ def sheltered(world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, lift
         zenith = wp.vec3(0.05, 1.0, -0.04)
     wobble = 0.06 * (value_noise(p * 2.3, wp.uint32(3)) - 0.5)
     zenith = wp.normalize(zenith + wp.vec3(wobble, -wobble, wobble))
-    roof, above = hit_along(world, p + geometric * lift, zenith, 200.0)
+    facing = wp.dot(zenith, geometric)
+    own = smooth_step(0.2, 0.6, -facing)  # a ceiling is its own roof, however thin
+    if own >= 1.0:
+        return own
+    if facing < 0.02:  # nor does a wall let through what falls behind it
+        zenith = wp.normalize(zenith + geometric * (0.02 - facing))
+    start = p + geometric * lift
+    roof, above = hit_along(world, start, zenith, 200.0)
     if roof < 0:
-        return wp.float32(0.0)
+        return own
     share = smooth_step(0.2, 1.6, above)  # what blows in under low things
     if above < 1.6:
         higher, _gap = hit_along(world, p + zenith * 1.6, zenith, 200.0)
-        if higher >= 0:  # but not where a roof is over them
+        if higher >= 0 or not _blown_in(world, air, start):  # but not where a roof is over them, nor into a room
             share = wp.float32(1.0)
-    return share
+    return wp.max(share, own)
 
 
 @wp.func
