@@ -334,6 +334,40 @@ def test_haze_outside_is_as_bright_whatever_roof_the_stage_has(device, openness)
     assert got.mean() == pytest.approx(0.5 * arriving + 1.5e-3 * 0.86 * dim, rel=0.01)
 
 
+def test_lamps_glow_in_the_haze_of_the_reference(device):
+    """Before a black sky, against the integral of single scattering along each pixel's ray in float64."""
+    stage, size = new_stage(), (12, 16)
+    behind = UsdGeom.Mesh.Define(stage, "/World/Behind")
+    behind.CreatePointsAttr([(-1, -5, 0), (1, -5, 0), (0, -5, 1)])
+    behind.CreateFaceVertexCountsAttr([3])
+    behind.CreateFaceVertexIndicesAttr([0, 1, 2])
+    place, radius, sent, haze, onwards = np.array([1.0, 12.0, 0.8]), 0.05, 40_000.0, 0.02, 0.6
+    lamp = UsdLux.SphereLight.Define(stage, "/World/Lamp")
+    lamp.CreateRadiusAttr(radius)
+    lamp.CreateIntensityAttr(sent)
+    lamp.AddTranslateOp().Set(Gf.Vec3d(*place))
+    look_from(stage, (0.0, 0.0, 0.0))
+    dark = ("sun_color", "zenith", "horizon", "ground", "glow", "haze_glow", "disk", "haze_color")
+    air = {name: wp.vec3(0.0, 0.0, 0.0) for name in dark} | {"haze_tint": wp.vec3(1.0, 0.5, 0.25), "exposure": 1e6}
+    air |= {"haze": haze, "haze_height": 1e9, "floor": -1e3}
+    got = radiance(stage, device, size=size, samples=16, air_fields=air)
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    wide = 20.955 / 35.0
+    rays = np.stack([(x / 16 - 0.5) * wide, np.ones(size), (0.5 - y / 12) * wide * 12 / 16], axis=-1)
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    t = (np.arange(40_000) + 0.5) / 40_000 * 400.0
+    expected = np.zeros(size)
+    for at in np.ndindex(size):
+        away = place - t[:, None] * rays[at]
+        reach = np.linalg.norm(away, axis=1)
+        phase = (1 - onwards**2) / (1 + onwards**2 - 2 * onwards * (away @ rays[at]) / reach) ** 1.5 / (4 * np.pi)
+        expected[at] = (np.pi * radius**2 * sent / reach**2 * phase * haze * np.exp(-haze * (t + reach))).sum() * 0.01
+    clear = np.linalg.norm(np.cross(place, rays), axis=-1) > 0.8  # nearer, a pixel spans too much of the halo
+    assert clear.sum() > 100
+    np.testing.assert_allclose(got[..., 1:], got[..., :1] * [[0.5, 0.25]], rtol=1e-4)
+    np.testing.assert_allclose(got[clear][:, 0], expected[clear], rtol=0.12)  # the halo is summed in five steps
+
+
 def test_progress_is_told_and_may_end_the_frame(yard):
     told = []
     picture(yard, samples=3, progress=lambda *step: told.append(step))

@@ -13,7 +13,8 @@ import warp as wp
 
 from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.atlas import OPACITY_SLOT, Atlas
-from cosmos.bridge.render.draw.lamp import Lamps
+from cosmos.bridge.render.draw.glow import lamp_glow
+from cosmos.bridge.render.draw.lamp import GLOWING, Lamps
 from cosmos.bridge.render.draw.light import sun_along
 from cosmos.bridge.render.draw.matter import is_seen, surface_at
 from cosmos.bridge.render.draw.rays import light_along, step_past
@@ -253,6 +254,8 @@ def _ahead(
         clear = through_haze(air, wp.vec3(1.0, 1.0, 1.0), origin, direction, wp.min(t, 1.0e5)) - veil
         if f < 0 and bounce > 0:
             veil = veil / (0.25 + 0.75 * air.open)  # that between walls is dimmer, but this lies outside
+        if bounce == 0 and lamps.count > 0 and air.haze > GLOWING:
+            veil += lamp_glow(world, air, lamps, origin, direction, wp.min(t, 1.0e5))
         arrived += wp.cw_mul(left, veil)
         left = wp.cw_mul(left, clear)
     if bounce > 0 and lamps.count > 0:
