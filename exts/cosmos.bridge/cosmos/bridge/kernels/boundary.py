@@ -102,36 +102,31 @@ def _lengths_kernel(
         const int row = i / width, start = i - row * width, y = row % height;
         const int stop = end - i < width - start ? start + end - i : width;
         const float* here = all + (size_t)row * width;
-        const float* frame = here - (size_t)y * width;
-        auto between = [&](const float down, const float right) {
-            int top = (int)down, left = (int)right;
-            if ((float)top > down) --top;
-            if ((float)left > right) --left;
-            const float v = down - (float)top, u = right - (float)left;
-            const float* first = frame + (size_t)(top < 0 ? 0 : top < height ? top : height - 1) * width;
-            const float* second = frame + (size_t)(top + 1 < 0 ? 0 : top + 1 < height ? top + 1 : height - 1) * width;
-            const int low = left < 0 ? 0 : left < width ? left : width - 1;
-            const int high = left + 1 < 0 ? 0 : left + 1 < width ? left + 1 : width - 1;
-            const float one = first[low] * (1.0f - u) + first[high] * u;
-            const float two = second[low] * (1.0f - u) + second[high] * u;
-            return one * (1.0f - v) + two * v;
-        };
-        for (int x = start; x < stop; ++x) {
+        const float* below = y < height - 1 ? here + width : here;
+        const float* above = y > 0 ? here - width : here;
+        auto pixel = [&](int x, int left, int right) {
             const size_t at = (size_t)row * width + x;
-            const float length = here[x];
-            float edge_x = 0.0f, edge_y = 0.0f;
-            if (length >= faint) {
-                const float dx = steep[2 * at] / length, dy = steep[2 * at + 1] / length;
-                const float ahead = between((float)y + dy, (float)x + dx);
-                if (length >= 0.98f * ahead && length >= 0.98f * between((float)y - dy, (float)x - dx)) {
-                    const float share = length < full ? length / full : 1.0f;
-                    edge_x = dx * share;
-                    edge_y = dy * share;
-                }
-            }
-            out[2 * at] = edge_x;
-            out[2 * at + 1] = edge_y;
-        }
+            const float length = here[x], none = length > 0.0f ? 0.0f : 1.0f;
+            const float dx = steep[2 * at] / (length + none), dy = steep[2 * at + 1] / (length + none);
+            const float u = dx < 0.0f ? -dx : dx, v = dy < 0.0f ? -dy : dy;
+            const bool rightward = dx >= 0.0f, down = dy >= 0.0f;
+            const float corners[4] = {above[left], above[right], below[left], below[right]};
+            auto between = [&](const bool east, const bool south) {
+                const float far = south ? below[x] : above[x];
+                const float first = length * (1.0f - u) + (east ? here[right] : here[left]) * u;
+                const float west = south ? corners[2] : corners[0], other = south ? corners[3] : corners[1];
+                return first * (1.0f - v) + (far * (1.0f - u) + (east ? other : west) * u) * v;
+            };
+            const float ahead = between(rightward, down), behind = between(!rightward, !down);
+            const float share = length < full ? length / full : 1.0f;
+            const bool on = length >= faint && length >= 0.98f * ahead && length >= 0.98f * behind;
+            out[2 * at] = on ? dx * share : 0.0f;
+            out[2 * at + 1] = on ? dy * share : 0.0f;
+        };
+        if (start == 0) pixel(0, 0, width > 1 ? 1 : 0);
+        const int first = start > 1 ? start : 1, last = stop < width - 1 ? stop : width - 1;
+        for (int x = first; x < last; ++x) pixel(x, x - 1, x + 1);
+        if (stop == width && width > 1) pixel(width - 1, width - 2, width - 1);
         i += stop - start;
     }
 """)

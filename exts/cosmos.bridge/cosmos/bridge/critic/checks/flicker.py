@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
+from cosmos.bridge.kernels.changes import median_changes
 from cosmos.bridge.kernels.reproject import fetch_along_motion, seen_before
 from cosmos.bridge.types import WHOLE_FRAME
+
+if TYPE_CHECKING:
+    import warp as wp
 
 _VERBS = {2: "changes its colour", 3: "changes its texture"}
 _CHECKS = ("flicker_level", "flicker_texture")
 _THING_CHECKS = ("instance_flicker", "instance_texture")
-_BINS = 511
-"""Differences of two levels: -255 to 255."""
 
 
 class FlickerSweep:
@@ -53,43 +54,36 @@ class FlickerSweep:
             pairs.update(previous_depth=chunk.depth[:-1], depth=chunk.depth[1:])
         height, width = motion.shape[1:3]
         step = max(1, round((height * width / self._limits.flicker_samples) ** 0.5))
-        seen = seen_before(motion, step=step, **pairs).numpy()
-        moved, farthest = motion.numpy()[:, ::step, ::step], self._limits.flicker_motion * width
-        residuals = []
-        for video in (chunk.source, chunk.result):
-            video = video if video.device == motion.device else video.to(motion.device)
-            fetched, _ = fetch_along_motion(video[:-1], motion, step=step)
-            residuals.append((video[1:].numpy(), fetched.numpy()))
-        for pair in range(len(seen)):
-            frame = chunk.first + pair + (1 - chunk.halo)
-            mask = (seen[pair] != 0) & (np.hypot(moved[pair, ..., 0], moved[pair, ..., 1]) <= farthest)
-            owner = np.zeros(mask.shape, np.int64) if chunk.thing is None else chunk.thing[1 + pair, ::step, ::step]
-            pictures = [(now[pair, ::step, ::step], before[pair]) for now, before in residuals]
-            self._take(frame, np.where(mask, owner, -1), pictures)
+        seen = seen_before(motion, step=step, **pairs)
+        videos = [video.to(motion.device) for video in (chunk.source, chunk.result)]
+        before = [fetch_along_motion(video[:-1], motion, step=step)[0] for video in videos]
+        counts, levels, spreads = median_changes(
+            videos, before, seen=seen, motion=motion, things=_owners(chunk, motion),
+            count=max(1, len(self._truth.things)), farthest=self._limits.flicker_motion * width,
+            fewest=self._limits.min_flicker_samples, step=step,
+        )  # fmt: skip
+        for pair, told in enumerate(zip(counts.numpy(), levels.numpy(), spreads.numpy(), strict=True)):
+            self._take(chunk.first + pair + (1 - chunk.halo), *told)
 
-    def _take(self, frame: int, owner: np.ndarray, pictures: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Take one frame of source and result in: the whole picture (-1) and each owner.
+    def _take(self, frame: int, samples: np.ndarray, changes: np.ndarray, textures: np.ndarray) -> None:
+        """Take one frame of source and result in: each thing and, last, the whole picture.
 
         Args:
             frame: Its number.
-            owner: Owner of each pixel, -1 where it does not count, int64, shape [h, w].
-            pictures: Colours now and those fetched from the frame before, uint8, shape [h, w, 3], of source and result.
+            samples: Pixels of each that count, int, shape [N + 1].
+            changes: Median changes of source and result along motion [levels], int, shape [2, N + 1].
+            textures: Median deviations from them [levels], int, shape [2, N + 1].
         """
-        count = np.bincount(owner[owner >= 0])
-        large = np.flatnonzero((count >= self._limits.min_flicker_samples) & bool(self._truth.things))
-        slot = np.full(len(count) + 1, len(large), np.int64)  # the last but one for all others, the last for what is -1
-        slot[large], slot[-1] = np.arange(len(large)), len(large) + 1
-        base = slot[owner] * _BINS + 255
-        (_, change_source, texture_source), (samples, change, texture) = (
-            _medians(_histograms(base, len(large) + 1, *pair)) for pair in pictures
-        )
-        allowed = self._limits.source_flicker
-        level = np.maximum(np.abs(change) - allowed * np.abs(change_source), 0.0)
-        texture = np.maximum(texture - allowed * texture_source, 0.0)
-        texture[:-1] *= samples[:-1] >= self._limits.min_texture_samples
-        for i in np.flatnonzero(samples >= self._limits.min_flicker_samples).tolist():
-            about = (float(level[i]), float(texture[i]), float(np.sign(change[i])))
-            self._rows.append((frame, int(large[i]) if i < len(large) else -1, *about))
+        enough = samples >= self._limits.min_flicker_samples
+        enough[:-1] &= bool(self._truth.things)
+        told, allowed = np.flatnonzero(enough), self._limits.source_flicker
+        (known, change), (known_texture, texture) = changes[:, told], textures[:, told]
+        level = np.maximum(np.abs(change) - allowed * np.abs(known), 0.0)
+        texture = np.maximum(texture - allowed * known_texture, 0.0)
+        whole = told == len(samples) - 1
+        texture[~whole & (samples[told] < self._limits.min_texture_samples)] = 0.0
+        columns = (np.where(whole, -1, told), level, texture, np.sign(change))
+        self._rows += [(frame, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
@@ -178,53 +172,13 @@ def _taken_back(table: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _histograms(base: np.ndarray, owners: int, now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Count differences of colours by channel and owner; after all owners comes everything together.
+def _owners(chunk: Chunk, motion: wp.array) -> wp.array:
+    """Things of all frames but the first, int32, on the device of their motion; 0 without ids."""
+    import warp as wp
 
-    Args:
-        base: Number of the owner's first bin, plus 255, of each pixel, int64, shape [h, w]; there is one owner more,
-            of what does not count.
-        owners: How many owners there are; the last is of those that are not told one by one.
-        now: Colours, uint8, shape [h, w, 3].
-        before: Colours to take off, same shape.
-
-    Returns:
-        Counts, int64, shape [3, owners, bins]; the last owner is the whole.
-    """
-    channels = cv2.split(cv2.subtract(now, before, dtype=cv2.CV_16S))
-    size = owners * _BINS
-    counts = np.stack([np.bincount((base + channel).ravel(), minlength=size)[:size] for channel in channels])
-    counts = counts.reshape(len(channels), owners, _BINS)
-    counts[:, -1] = counts.sum(axis=1)
-    return counts
-
-
-def _medians(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Median residual and median deviation from it, by owner, of the worst channel.
-
-    Args:
-        counts: How often each difference of -255 to 255 occurs, int64, shape [C, N, bins].
-
-    Returns:
-        Samples, median of the channel that changes most and median deviation [levels] of each owner, shape [N].
-    """
-    middle = _median(counts)
-    around = np.arange(_BINS)
-    padded = np.pad(counts, ((0, 0), (0, 0), (_BINS, _BINS)))
-    centre = middle[..., None] + _BINS
-    folded = np.take_along_axis(padded, centre + around, axis=2)
-    folded[..., 1:] += np.take_along_axis(padded, centre - around[1:], axis=2)
-    spread, middle = _median(folded), middle - 255
-    level = np.zeros(counts.shape[1])
-    for channel in middle:
-        level = np.where(np.abs(channel) > np.abs(level), channel, level)
-    return counts[0].sum(axis=1), level, spread.max(axis=0).astype(np.float64)
-
-
-def _median(counts: np.ndarray) -> np.ndarray:
-    """Lower median of non-negative integers, by how often each occurs, [...] of [..., bins]; 0 without any."""
-    cumulated = counts.cumsum(axis=-1)
-    return np.asarray((cumulated * 2 >= np.maximum(cumulated[..., -1:], 1)).argmax(axis=-1))
+    if chunk.thing is None:
+        return wp.zeros(motion.shape[:3], dtype=wp.int32, device=motion.device)
+    return wp.array(chunk.thing[1:], dtype=wp.int32, device=motion.device, copy=False)
 
 
 __all__ = ["FlickerSweep"]
