@@ -9,6 +9,7 @@ import warp as wp
 
 from cosmos.bridge.critic.checks.boundaries import _areas
 from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
+from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.registry import create
 from cosmos.bridge.types import Camera, Clip, ControlSignals, ControlWeights, Instance, TransferRequest
 
@@ -71,7 +72,7 @@ def test_a_thing_that_is_there_twice_is_named_with_the_other_place(world):
 def test_areas_and_largest_pieces_match_cv2_thing_by_thing():
     rng = np.random.default_rng(3)
     thing = cv2.resize(rng.integers(0, 5, (9, 16)).astype(np.uint8), (96, 54), interpolation=cv2.INTER_NEAREST)
-    area, piece = (found[0] for found in _areas(thing[None].astype(np.int32), 6, 120))
+    area, piece = (found[0] for found in _areas(thing[None].astype(np.int32), 6, Limits()))
     for index in range(6):
         mask = (thing == index).astype(np.uint8)
         assert area[index] == mask.sum()
@@ -79,6 +80,9 @@ def test_areas_and_largest_pieces_match_cv2_thing_by_thing():
         sizes = cv2.connectedComponentsWithStats(inner, connectivity=4)[2][1:, cv2.CC_STAT_AREA]
         expected = mask.sum() * sizes.max() / sizes.sum() if len(sizes) else 0.0
         assert piece[index] == pytest.approx(expected)
+    large = np.kron(thing, np.ones((3, 3), np.int32))
+    larger = _areas(large[None], 6, Limits(usual_width=96))[:, 0]
+    np.testing.assert_allclose(larger, 9 * np.stack([area, piece]))
 
 
 def test_a_ladder_is_one_piece_and_its_halves_are_two():
@@ -87,10 +91,10 @@ def test_a_ladder_is_one_piece_and_its_halves_are_two():
         thing[5:55, x : x + 2] = 1
     thing[8:54:6, 20:32] = 1
     whole = (thing == 1).sum()
-    assert _areas(thing[None], 2, 120)[1, 0, 1] == whole
+    assert _areas(thing[None], 2, Limits())[1, 0, 1] == whole
     thing[30:32] = 0
     sizes = cv2.connectedComponentsWithStats((thing == 1).astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]
-    assert _areas(thing[None], 2, 120)[1, 0, 1] == sizes.max() < 0.6 * whole
+    assert _areas(thing[None], 2, Limits())[1, 0, 1] == sizes.max() < 0.6 * whole
 
 
 @pytest.mark.parametrize("floor", [(95, 100, 105), (30, 170, 30), (190, 60, 60)], ids=["grey", "green", "red"])

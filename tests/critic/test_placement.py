@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from cosmos.bridge.critic.checks.patterns import IN_PLACE, MIRRORED, SHIFTS, Ground, pattern, reaching
-from cosmos.bridge.critic.consistency import ConsistencyCritic
+from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
+from cosmos.bridge.critic.limits import Limits
 from new_light import lit
 
 CRATE, ROBOT, BOLT = 3, 5, 6
@@ -185,3 +188,17 @@ def test_what_the_rim_of_the_picture_cuts_is_not_judged(draw_world, layers_witho
     assert x.min() == 0 and len(x) > 400
     bad = with_changed(cut, lit(cut.rgb), CRATE, shifted(5, 0))
     assert CRATE not in [finding.instance for finding in placed(cut, bad)[1]]
+
+
+def test_wider_pictures_are_compared_at_the_usual_width(world):
+    rgb = speckled(world)
+    moved = with_changed(replace(world, rgb=rgb), rgb, CRATE, shifted(4.0, 0.0))
+    twice = {name: getattr(world, name).repeat(2, axis=1).repeat(2, axis=2) for name in ("ids", "depth", "motion")}
+    wide = replace(world, rgb=rgb.repeat(2, axis=1).repeat(2, axis=2), **twice | {"motion": 2.0 * twice["motion"]})
+    critic = ConsistencyCritic(ConsistencyOptions(limits=Limits(usual_width=rgb.shape[2])))
+    verdict = critic.judge(wide.request(), wide.result(moved.repeat(2, axis=1).repeat(2, axis=2)))
+    named = [finding for finding in verdict.findings if finding.check == "instance_placed"]
+    assert CRATE in {finding.instance for finding in named}
+    assert any("8.0 px away" in finding.text for finding in named if finding.instance == CRATE)
+    good = critic.judge(wide.request(), wide.result(wide.rgb))
+    assert not [finding for finding in good.findings if finding.check == "instance_placed"]

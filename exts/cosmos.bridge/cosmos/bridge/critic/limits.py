@@ -86,6 +86,9 @@ class Limits:
     """Width of a patch in which invented edges are summed, as share of the picture's."""
     edge_width: int = 256
     """Width at which edges are compared and unexplained ones measured [px], about."""
+    usual_width: int = 256
+    """Width of the pictures on which bars were chosen [px]: where they are wider, pieces of things are counted and
+    patterns compared at about that width, and fewer rows tell what haze hides."""
     edge_step: int = 4
     """One frame in so many has its edges compared; they are told on average over the clip."""
     invention_width: int = 128

@@ -76,6 +76,20 @@ def _color_gradient_kernel(
     _fill_gradient(begin, wp.min(begin + run, count), video, gradient_out)
 
 
+@wp.func_native("""
+    const float* pair = (const float*)gradient.data;
+    float* out = (float*)lengths_out.data;
+    for (int i = begin; i < end; ++i) out[i] = sqrtf(pair[2 * i] * pair[2 * i] + pair[2 * i + 1] * pair[2 * i + 1]);
+""")
+def _fill_lengths(
+    begin: wp.int32,
+    end: wp.int32,
+    gradient: wp.array(dtype=wp.float32, ndim=1),
+    lengths_out: wp.array(dtype=wp.float32, ndim=1),
+):
+    """Fill the lengths of some gradients, which lie one after the other."""
+
+
 @wp.kernel
 def _lengths_kernel(
     # in
@@ -87,10 +101,7 @@ def _lengths_kernel(
     lengths_out: wp.array(dtype=wp.float32, ndim=1),
 ):
     begin = (first + wp.tid()) * run
-    for i in range(begin, wp.min(begin + run, count)):
-        dx = gradient[2 * i]
-        dy = gradient[2 * i + 1]
-        lengths_out[i] = wp.sqrt(dx * dx + dy * dy)
+    _fill_lengths(begin, wp.min(begin + run, count), gradient, lengths_out)
 
 
 @wp.func_native("""

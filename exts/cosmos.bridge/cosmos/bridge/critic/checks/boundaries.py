@@ -52,9 +52,7 @@ class BoundarySweep:
         steep = tuple(lengths[new] for lengths in chunk.steep)
         index = None if chunk.index is None else chunk.index[new]
         depth = None if chunk.depth is None else chunk.depth[new].numpy()
-        areas = (
-            None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things), self._limits.min_area)
-        )
+        areas = None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things), self._limits)
         if areas is not None:
             self._sights.add(chunk, areas)
         sites, owners = self._sites(steep[0], index, depth)
@@ -171,7 +169,8 @@ class BoundarySweep:
             mask = boundary_sites(index, depth, self._truth.areas)
         sites = np.argwhere(mask).astype(np.int32)
         owners = np.full(len(sites), -1, np.int64) if index is None else self._truth.thing_of[index[mask]]
-        order = np.lexsort((owners, sites[:, 0]))
+        key = sites[:, 0] * np.int32(len(self._truth.things) + 1) + owners.astype(np.int32)
+        order = np.argsort(key.astype(np.int16) if key.max(initial=0) < 1 << 15 else key, kind="stable")
         sites, owners = sites[order], owners[order]
         bounds = _bounds(sites[:, 0], owners)
         counts = np.diff(bounds)
@@ -211,14 +210,17 @@ def _bounds(frames: np.ndarray, owners: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], change, [len(frames)]])
 
 
-def _areas(thing: np.ndarray, count: int, least: int) -> np.ndarray:
+def _areas(thing: np.ndarray, count: int, limits: Limits) -> np.ndarray:
     """Pixels of each thing and of its largest piece in each frame, shape [2, N, count].
 
-    Pieces are counted without their right and lower rims, at which one thing could touch the next; those of what is
-    so thin that little else is left, a ladder or a fence, are counted one thing at a time.
+    Pieces are told in pictures reduced to about ``usual_width``. They are counted without their right and lower rims,
+    at which one thing could touch the next; those of what is so thin that little else is left, a ladder or a fence, are
+    counted one thing at a time.
     """
     found = np.zeros((2, len(thing), count))
-    for frame, picture in enumerate(thing):
+    scale = max(1, min(round(thing.shape[2] / limits.usual_width), thing.shape[1]))
+    for frame, full in enumerate(thing):
+        picture = full[scale // 2 :: scale, scale // 2 :: scale]
         inner = np.zeros(picture.shape, np.uint8)
         inner[:-1, :-1] = (picture[:-1, :-1] == picture[1:, :-1]) & (picture[:-1, :-1] == picture[:-1, 1:])
         pieces, label, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=4)
@@ -230,13 +232,15 @@ def _areas(thing: np.ndarray, count: int, least: int) -> np.ndarray:
         whole = np.bincount(owner[1:], sizes[1:], minlength=count)
         largest = np.zeros(count)
         np.maximum.at(largest, owner[1:], sizes[1:])
-        found[0, frame] = np.bincount(picture.ravel(), minlength=count)
-        found[1, frame] = found[0, frame] * largest / np.maximum(whole, 1)
-        for thin in np.flatnonzero((found[0, frame] >= least) & (whole < _THIN * found[0, frame])).tolist():
+        area = np.bincount(picture.ravel(), minlength=count)
+        share = largest / np.maximum(whole, 1)
+        for thin in np.flatnonzero((area * scale**2 >= limits.min_area) & (whole < _THIN * area)).tolist():
             mask = (picture == thin).astype(np.uint8)
             x, y, wide, high = cv2.boundingRect(mask)
             parts = cv2.connectedComponentsWithStats(mask[y : y + high, x : x + wide], connectivity=8)[2]
-            found[1, frame, thin] = parts[1:, cv2.CC_STAT_AREA].max()
+            share[thin] = parts[1:, cv2.CC_STAT_AREA].max() / area[thin]
+        found[0, frame] = area if scale == 1 else np.bincount(full.ravel(), minlength=count)
+        found[1, frame] = found[0, frame] * share
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep, unseen
+from cosmos.bridge.critic.checks.likeness import reduced
 from cosmos.bridge.critic.checks.others import median_of_others
 from cosmos.bridge.critic.checks.outlines import agree_each
 from cosmos.bridge.critic.checks.patterns import (
@@ -86,8 +87,8 @@ class PlacementSweep:
 
     Two kinds of evidence are joined by a logistic regression (`EVIDENCE`): the outline, as `BoundarySweep` saw it in
     every frame, and the pattern inside, which is compared in one frame of ``twin_step`` under shifts of up to 6 px,
-    mirrored, and up to 1.4 times larger or smaller. What other things of the clip keep of theirs is what may be
-    expected.
+    mirrored, and up to 1.4 times larger or smaller, in pictures reduced to about ``usual_width``. What other things of
+    the clip keep of theirs is what may be expected.
     """
 
     family = "placement"
@@ -102,7 +103,7 @@ class PlacementSweep:
     ) -> None:
         self._truth, self._boundaries, self._thresholds, self._limits = truth, boundaries, thresholds, limits
         self._first = min(2, num_frames - 1)
-        self._searched = 0
+        self._searched, self._scale = 0, 1
         self._looks: dict[int, list[_Look]] = {}
 
     def add(self, chunk: Chunk) -> None:
@@ -118,16 +119,20 @@ class PlacementSweep:
         """Compare one frame."""
         row, limits, count = number - chunk.first + chunk.halo, self._limits, len(self._truth.things)
         thing = chunk.thing[row]  # type: ignore[index]
+        self._scale = max(1, min(round(thing.shape[1] / limits.usual_width), min(thing.shape) // _SMALLEST))
+        cut = (slice(self._scale // 2, None, self._scale),) * 2
+        thing = thing[cut]
+        source, result = (reduced(video[row].numpy(), thing.shape) for video in (chunk.source, chunk.result))
         areas = np.bincount(thing.ravel(), minlength=count)
         labelled = np.array([item.id != 0 for item in self._truth.things])
         single = labelled & (areas < limits.max_share * thing.size)
-        owner = reaching(thing, None if chunk.depth is None else chunk.depth[row].numpy(), single)
-        hidden = np.bincount(thing[unseen(chunk.result[row].numpy(), limits)], minlength=count)
+        owner = reaching(thing, None if chunk.depth is None else chunk.depth[row].numpy()[cut], single)
+        hidden = np.bincount(thing[unseen(result, limits)], minlength=count)
         large = (areas >= limits.min_area) & (areas >= limits.min_share * thing.size)
         judged = np.flatnonzero(single & large & (2 * hidden < areas) & (_cut_off(thing, count) <= _RIM))
         if not len(judged):
             return
-        ground = Ground(pattern(chunk.source[row].numpy()), pattern(chunk.result[row].numpy()), owner, count)
+        ground = Ground(pattern(source), pattern(result), owner, count)
         sites = max(limits.pattern_sites // 3, min(limits.pattern_sites, limits.frame_sites // len(judged)))
         for one in judged.tolist():
             if ground.size(one) < limits.min_area:  # all but covered by the outlines of what is nearer
@@ -142,7 +147,7 @@ class PlacementSweep:
     def measured(self) -> dict[int, tuple[dict[str, float], _Fit]]:
         """Return what was measured of each thing that can be judged, as `EVIDENCE` weighs it, and its fit."""
         told = {thing: looks for thing, looks in self._looks.items() if 2 * len(looks) > self._searched}
-        fits = {thing: _fit(looks) for thing, looks in told.items()}
+        fits = {thing: _fit(looks, self._scale) for thing, looks in told.items()}
         outlines, scraps = self._outlines()
         fits = {thing: fit for thing, fit in fits.items() if fit.shown >= _FAINTEST and thing not in scraps}
         rows: dict[int, tuple[dict[str, float], _Fit]] = {}
@@ -223,8 +228,8 @@ def _told(fit: _Fit, usual: float) -> str:
     return f"{here}, and {100 * fit.best:.0f} % more {where}"
 
 
-def _fit(looks: list[_Look]) -> _Fit:
-    """Add up what the frames show of one thing."""
+def _fit(looks: list[_Look], scale: int) -> _Fit:
+    """Add up what the frames show of one thing, reduced by a scale."""
     gains = np.sum([look.gains for look in looks], axis=0)
     changed = np.sum([look.changed for look in looks], axis=0)
     energy = max(sum(look.energy for look in looks), 1e-6)
@@ -236,7 +241,7 @@ def _fit(looks: list[_Look]) -> _Fit:
     return _Fit(
         kept=here / energy,
         away=float(away.max() - here) / energy,
-        shift=float(DISTANCES[int(away.argmax())]),
+        shift=scale * float(DISTANCES[int(away.argmax())]),
         changed=tuple(more),
         shown=float(np.sqrt(energy / (3.0 * FULL**2 * max(sum(look.size for look in looks), 1)))),
     )

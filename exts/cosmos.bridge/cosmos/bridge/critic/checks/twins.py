@@ -142,7 +142,7 @@ class TwinSweep:
         squares = spectrum(channels[0] ** 2 + channels[1] ** 2 + channels[2] ** 2)
         steep = steepest(view.result) ** 2
         count = np.bincount(view.thing.ravel(), minlength=len(self._truth.things))
-        for owner in np.flatnonzero(count * 4 * full.scale**2 >= self._limits.min_area).tolist():
+        for owner in np.flatnonzero(count * 4 >= self._limits.min_area).tolist():
             if self._truth.things[owner].id == 0 or count[owner] > _LARGEST * view.thing.size:
                 continue
             mask, (y, x) = cut(view.thing, owner)

@@ -21,7 +21,7 @@ _AROUND = (5, 5)
 _FLOOR = 10.0
 """Added to that: contrast of what is nearly black is noise [levels]."""
 _ROWS = 2
-"""One row of the picture in so many is looked at."""
+"""One row of the picture in so many is looked at, in wider ones fewer."""
 _CLEAREST = 0.3
 """Where haze that was asked for lets less through than this, nobody can say how much a thing should show."""
 
@@ -54,22 +54,23 @@ class VisibleSweep:
         """Take the new frames of a chunk in."""
         if chunk.thing is None:
             return
+        step = _ROWS * max(1, round(chunk.thing.shape[2] / self._limits.usual_width))
         for number in chunk.frames:
             row = number - chunk.first + chunk.halo
-            thing = chunk.thing[row, ::_ROWS]
-            source, result = (steep[row, ::_ROWS] for steep in chunk.steep)
+            thing = chunk.thing[row, ::step]
+            source, result = (steep[row, ::step] for steep in chunk.steep)
             at = np.flatnonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
             owner, was, now = (values.take(at) for values in (thing, source, result))
-            levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[::_ROWS].take(at)
+            levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[::step].take(at)
                       for video in (chunk.source, chunk.result)]  # fmt: skip
-            through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[::_ROWS].take(at))
+            through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[::step].take(at))
             weber = was / (levels[0] + _FLOOR)
             columns = (np.ones(len(at)), weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
             sums = np.stack([np.bincount(owner, np.broadcast_to(column, len(at)), len(self._ids))
                              for column in columns])  # fmt: skip
             area = np.bincount(thing.ravel(), minlength=len(self._ids))
-            seen = _ROWS * sums[0] >= self._limits.min_sites
-            seen = np.flatnonzero(seen & (_ROWS * area >= self._limits.min_area))
+            seen = step * sums[0] >= self._limits.min_sites
+            seen = np.flatnonzero(seen & (step * area >= self._limits.min_area))
             means = sums[1:, seen] / sums[0, seen]
             self._rows.append(np.concatenate([np.full((1, len(seen)), number), seen[None], means]))
 
