@@ -59,6 +59,7 @@ class Bands:
             return
         # The first launch of a kernel is one thread's alone: it is kept short.
         start = 0 if kernel in self._begun else min(chunk, count // pieces)
+        pieces = min(pieces, count - start)
         edges = [start + (count - start) * piece // pieces for piece in range(pieces + 1)]
         if start:
             edges.insert(0, 0)
