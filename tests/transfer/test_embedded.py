@@ -180,6 +180,27 @@ def test_a_weight_map_of_another_size_is_refused(model, ask):
         model.transfer(ask(weights=ControlWeights(edge=small)))
 
 
+@pytest.mark.parametrize("value", [np.nan, -0.5, 1.5])
+def test_a_weight_map_with_values_that_are_no_weights_is_refused(model, ask, clip, value):
+    weights = np.full(clip.depth.shape, 0.5, np.float32)
+    weights[-1, 2, 3] = value
+    with pytest.raises(ModelError, match=r"weight map of edge must lie in \[0, 1\], but it has values outside, or NaN"):
+        model.transfer(ask(weights=ControlWeights(edge=wp.array(weights, dtype=wp.float32, device="cpu"))))
+
+
+def test_depth_that_is_no_number_is_said(model, ask, clip):
+    depth = clip.depth.numpy().copy()
+    depth[0, 3:5, 2:4] = np.nan
+    changed = replace(clip, depth=wp.array(depth, dtype=wp.float32, device="cpu"))
+    assert "The depth of 4 pixels is NaN; they count as sky." in model.transfer(ask(clip=changed)).provenance.notes
+
+
+def test_what_is_not_understood_of_a_long_prompt_is_told_in_a_line(model, ask):
+    words = [f"{'q' * 60}{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(150)]
+    (note,) = [n for n in model.transfer(ask(prompt=" ".join(words))).provenance.notes if n.startswith("Not")]
+    assert len(note) < 2000 and repr("q" * 48 + "...") in note and note.endswith(" more.")
+
+
 def test_damaged_weights_are_refused_by_name(tiny_folder, tmp_path):
     for path in tiny_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

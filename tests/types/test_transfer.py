@@ -36,6 +36,9 @@ def test_a_whole_request_is_kept_as_it_is():
         ({"prompt": "  \n"}, "needs a prompt"),
         ({"seed": -1}, "seed must be >= 0"),
         ({"num_steps": 0}, "num_steps must be >= 1"),
+        ({"num_steps": 1.5}, r"num_steps must be >= 1 and whole, got 1\.5"),
+        ({"seed": "7"}, "seed must be >= 0 and whole, got '7'"),
+        ({"overlap": 0}, "overlap must be >= 1"),
         ({"weights": ControlWeights(edge=1.0, depth=0.5)}, r"weighs \['depth'\], but the controls are \['edge'\]"),
     ],
 )

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Optional, Union
 
+import numpy as np
+
 from cosmos.bridge.errors import ModelError, ModelMemoryError
 from cosmos.bridge.transfer.aside import Aside
 from cosmos.bridge.transfer.base import TransferSpec
@@ -43,6 +45,8 @@ _PIXELS_BESIDE = 1 << 19
 _PIXELS_TOGETHER = 1 << 22
 """Pixels of many views that go through the net together on CUDA."""
 _MOST_GUIDANCE = 3.0
+_MOST_NAMED, _LONGEST = 24, 48
+"""Words of a prompt that are named when they are not understood, and letters of each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -412,7 +416,9 @@ def reading_notes(reading: Reading) -> list[str]:
     """Say what of a prompt was not understood, corrected, or not read."""
     notes = []
     if reading.unknown:
-        notes.append(f"Not understood: {', '.join(repr(word) for word in reading.unknown)}.")
+        words = [word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..." for word in reading.unknown[:_MOST_NAMED]]
+        named, more = ", ".join(map(repr, words)), len(reading.unknown) - len(words)
+        notes.append(f"Not understood: {named}{f' and {more} more' if more else ''}.")
     if reading.corrected:
         notes.append(f"Read as: {', '.join(f'{wrong!r} as {right!r}' for wrong, right in reading.corrected)}.")
     if reading.cut:
@@ -423,6 +429,9 @@ def reading_notes(reading: Reading) -> list[str]:
 def _notes(request: TransferRequest, reading: Reading, view: View) -> tuple[str, ...]:
     """Say what the user should know."""
     notes, used = [*reading_notes(reading), *view.dressing.notes()], view.used
+    lost = 0 if request.clip.depth is None else int(np.isnan(request.clip.depth.numpy()).sum())
+    if lost:
+        notes.append(f"The depth of {lost} pixels is NaN; they count as sky.")
     if request.clip.depth is None:
         notes.append("The clip has no depth: fog by distance, shadows, snow cover and puddles could not be placed.")
     elif ControlKind.DEPTH not in used.least:

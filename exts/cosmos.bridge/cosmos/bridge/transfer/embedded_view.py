@@ -259,7 +259,7 @@ def _capped_weights(request: TransferRequest, frames: range) -> dict[ControlKind
     """Expand the weights of some frames to maps whose sum is at most 1 at every site."""
     import warp as wp
 
-    from cosmos.bridge.kernels.weights import cap_stack
+    from cosmos.bridge.kernels.weights import cap_stack, inspect_weights
 
     clip, kinds = request.clip, request.weights.kinds
     whole, shape = (clip.num_frames, clip.height, clip.width), (len(frames), clip.height, clip.width)
@@ -272,6 +272,8 @@ def _capped_weights(request: TransferRequest, frames: range) -> dict[ControlKind
             raise ModelError(f"The weight map of {kind} is {list(weight.shape)} [T, H, W], the clip {list(whole)}.")
         else:
             wp.copy(stack[slot], weight[frames.start : frames.stop])
+            if inspect_weights(stack[slot])[1]:
+                raise ModelError(f"The weight map of {kind} must lie in [0, 1], but it has values outside, or NaN.")
     cap_stack(stack)
     return {kind: stack[slot] for slot, kind in enumerate(kinds)}
 

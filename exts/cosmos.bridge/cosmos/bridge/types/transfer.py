@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
+import numpy as np
+
 from cosmos.bridge.types.control import ControlSignals, ControlWeights
 from cosmos.bridge.types.frame import Clip
 
@@ -45,12 +47,10 @@ class TransferRequest:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise ValueError("TransferRequest needs a prompt, got an empty one; say what the result should look like.")
-        if self.seed < 0:
-            raise ValueError(f"TransferRequest.seed must be >= 0, got {self.seed}.")
-        if self.num_steps is not None and self.num_steps < 1:
-            raise ValueError(f"TransferRequest.num_steps must be >= 1, got {self.num_steps}.")
-        if self.overlap is not None and self.overlap < 1:
-            raise ValueError(f"TransferRequest.overlap must be >= 1, got {self.overlap}.")
+        for name, least in (("seed", 0), ("num_steps", 1), ("overlap", 1)):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, np.integer)) and value >= least):
+                raise ValueError(f"TransferRequest.{name} must be >= {least} and whole, got {value!r}.")
         if self.preserve is not None and (
             len(self.preserve.shape) != 3 or getattr(self.preserve.dtype, "__name__", "") != "float32"
         ):
