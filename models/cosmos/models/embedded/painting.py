@@ -186,9 +186,10 @@ class StyledPainter:
         """Return the picture that the head paints from the trunk's features [1, features, h, w]."""
         height, width = frame.rgb.shape[:2]
         flat = features[0].permute(1, 2, 0)
-        hidden = torch.addmm(self._head_bias, flat.reshape(-1, flat.shape[2]), self._from_features)
-        broad = torch.addmm(self._broad.bias, flat.reshape(-1, flat.shape[2]), self._broad.matrix)
-        hidden, broad = (x.view(*flat.shape[:2], -1).float() for x in (hidden, broad))
+        size, flat = flat.shape[:2], flat.reshape(-1, flat.shape[2])
+        hidden = torch.addmm(self._head_bias, flat, self._from_features).float()
+        broad = torch.addmm(self._broad.bias[:, None], self._broad.matrix.t(), flat.t()).float()
+        hidden, broad = _pictured(hidden.view(*size, -1)), broad.view(1, -1, *size)
         rows = max(16, _BAND_BYTES // (seen.shape[1] * seen.element_size()))
         out = torch.empty((3, height, width), dtype=torch.float32, device=seen.device)
         for top in range(0, height, rows):
@@ -263,7 +264,7 @@ class StyledPainter:
         if whole == (height, width) and picture.dtype == torch.float32:
             return _averaged(picture, self._coarse).to(self._dtype)
         if whole == (height, width) and picture.dtype == torch.uint8:
-            return _averaged(picture.float(), self._coarse).mul_(1.0 / 127.5).sub_(1.0).to(self._dtype)
+            return _averaged(picture, self._coarse).mul_(1.0 / 127.5).sub_(1.0).to(self._dtype)
         padded = torch.empty((*whole, channels), dtype=torch.float32, device=picture.device)
         _put(padded[:height, :width], picture)
         padded[:height, width:] = padded[:height, width - 1 : width]
@@ -288,8 +289,7 @@ class StyledPainter:
     def _band(self, seen: Tensor, hidden: Tensor, broad: Tensor, top: int, bottom: int) -> Tensor:
         """Return gain, bias and shares of rows of the picture, padded in width, float32, shape [8, rows, W']."""
         high, low = max(top - _HALO, 0), min(bottom + _HALO, seen.shape[0])
-        width = seen.shape[1]
-        x = self._rows(hidden, high, low, width).to(self._dtype)
+        x = self._rows(hidden, high, low)[0].permute(1, 2, 0).to(self._dtype)
         x.view(-1, x.shape[2]).addmm_(seen[high:low].view(-1, seen.shape[2]), self._from_seen)
         x = _pictured(functional.silu(x, inplace=True))
         x = functional.silu(self._mid(x), inplace=True)
@@ -297,19 +297,16 @@ class StyledPainter:
         x = x[0].permute(1, 2, 0)[top - high : x.shape[2] - (low - bottom)]
         said = torch.addmm(self._out.bias[:, None], self._out.matrix.t(), x.reshape(-1, x.shape[2]).t()).float()
         said = said.view(8, *x.shape[:2])
-        said[:6] += self._rows(broad, top, bottom, width).permute(2, 0, 1)
+        said[:6] += self._rows(broad, top, bottom)[0]
         return said
 
-    def _rows(self, coarse: Tensor, top: int, bottom: int, width: int) -> Tensor:
-        """Interpolate rows of a coarse picture [h, w, C] bilinearly, shape [rows, W', C]."""
-        last = coarse.shape[0] - 1
-        place = (torch.arange(top, bottom, dtype=torch.float32, device=coarse.device) + 0.5) / self._coarse - 0.5
-        place = place.clamp(min=0.0)
-        above = place.floor().long()
-        below = (above + 1).clamp(max=last)
-        rows = torch.lerp(coarse[above], coarse[below], (place - above)[:, None, None])
-        wide = functional.interpolate(_pictured(rows), size=(bottom - top, width), mode="bilinear")
-        return wide[0].permute(1, 2, 0)
+    def _rows(self, coarse: Tensor, top: int, bottom: int) -> Tensor:
+        """Interpolate rows of coarse planes [1, C, h, w] bilinearly, shape [1, C, rows, W']."""
+        first, last = max(top // self._coarse - 1, 0), min(-(-bottom // self._coarse) + 1, coarse.shape[2])
+        part = coarse[:, :, first:last]  # with a row more on both sides, which the rim of a band looks at
+        size = ((last - first) * self._coarse, coarse.shape[3] * self._coarse)
+        wide = functional.interpolate(part, size=size, mode="bilinear")
+        return wide[:, :, top - first * self._coarse : bottom - first * self._coarse]
 
     def _apply(self, said: Tensor, frame: FrameInputs, hit: Tensor, top: int) -> Tensor:
         """Apply gain, bias and shares [8, rows, W] to rows of the frame from ``top`` on; ``hit`` is their hint."""
@@ -369,8 +366,8 @@ def _levels(picture: Tensor) -> Tensor:
 
 
 def _planes(rows: Tensor) -> Tensor:
-    """Return the levels of rows, shape [C, rows, W]; the caller may write over them."""
-    return _levels(rows).permute(2, 0, 1).contiguous()
+    """Return the levels of rows, float32, shape [C, rows, W]; the caller may write over them."""
+    return _levels(rows.permute(2, 0, 1).contiguous())
 
 
 def _is_sky(air: Tensor) -> Tensor:
@@ -394,9 +391,18 @@ def _averaged(picture: Tensor, ratio: int) -> Tensor:
     height, width, channels = picture.shape
     if channels >= _MANY_CHANNELS:
         return functional.avg_pool2d(_pictured(picture), ratio)
-    rows = picture.reshape(height // ratio, ratio, width * channels).sum(dim=1)
-    cells = rows.view(height // ratio, width // ratio, ratio, channels).sum(dim=2)
-    return _pictured(cells.mul_(1.0 / ratio**2))
+    rows = _added(picture.reshape(height // ratio, ratio, width * channels))
+    cells = _added(rows.view(height // ratio * (width // ratio), ratio, channels))
+    return _pictured(cells.view(height // ratio, width // ratio, channels).mul_(1.0 / ratio**2))
+
+
+def _added(parts: Tensor) -> Tensor:
+    """Add up the middle axis, in float32; few long rows one by one, which torch does faster than a sum."""
+    first, *others = parts.unbind(dim=1)
+    total = first.to(torch.float32, copy=True)
+    for other in others:
+        total.add_(other)
+    return total
 
 
 __all__ = ["FrameInputs", "StyledPainter"]
