@@ -1,9 +1,9 @@
 """Light maps: what a white and a mirror ball would show at every pixel, and the air before it.
 
-The light that arrives at a pixel is that which lit its picture. Rays are dear: shelter is found in the middle of each
-cell of the light grid, the mirror in that of every other one, and between these where they disagree. Both are carried
-to the pixels of a cell's surface, and found anew where none of the cells around a pixel lies on its surface, or where
-these disagree on the shelter.
+The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror and shelter are found in the
+middle of every other cell of the light grid, and between these where they disagree; where snow falls, whose rim
+shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew where none of
+the cells around a pixel lies on its surface, or where these disagree on the shelter.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -138,7 +138,8 @@ def _look_around_kernel(
 ):
     """Find what is carried, in the middle of every ``_STRIDE``-th cell of ``grid`` a side, or ``between`` these.
 
-    Between, mirrors are those of the cells around where they agree: what a wet thing shows of them is dim and rough.
+    Between, both are those of the cells around where they agree: what a wet thing shows of its mirror is dim and rough,
+    and so is where it ends. With ``falls`` 2 shelter is found in each.
     """
     begin = (first + wp.tid()) * run
     height = home.triangles.shape[0] // grid.width
@@ -159,18 +160,21 @@ def _look_around_kernel(
         found = Carried()
         if home.triangles[i] >= 0:
             mirror = wp.vec3(0.0, 0.0, 0.0)
+            open = wp.float32(0.0)
             near = wp.float32(0.0)
             apart = wp.vec2(0.0, 0.0)
+            if between == 1 and (mirrors == 1 or falls == 1):
+                mirror, open, near, apart = _carry(grid, carried, home, i, _STRIDE)
             if mirrors == 1:
-                if between == 1:
-                    mirror, _open, near, apart = _carry(grid, carried, home, i, _STRIDE)
                 if near < _ALONE or apart[0] > _APART:
                     _eye, direction, _distance = _sight(view, home, i)
                     mirror = _mirrored(world, air, lamps, home, i, direction)
                 found.mirror = mirror
                 found.shown = _displayed(air, mirror)
-            if falls == 1:
-                found.open = _arrives(world, air, home, i)
+            if falls > 0:
+                if falls == 2 or near < _ALONE or apart[1] > _APART:
+                    open = _arrives(world, air, home, i)
+                found.open = open
         carried[row * grid.columns + column] = found
 
 
@@ -218,11 +222,11 @@ def _fill_balls_kernel(
             if air.headlight > 0.0:
                 nv = wp.max(0.02, -wp.dot(home.normals[i], direction))
                 white += beam(air, view, direction, distance, nv) * (_WHITE / PI)
-            if mirrors == 1 or falls == 1:
+            if mirrors == 1 or falls > 0:
                 mirror, open, near, apart = _carry(grid, carried, home, i, 1)
                 if mirrors == 1 and near < _ALONE:
                     mirror = _mirrored(world, air, lamps, home, i, direction)
-                if falls == 1 and (near < _ALONE or apart[1] > _APART):
+                if falls > 0 and (near < _ALONE or apart[1] > _APART):
                     open = _arrives(world, air, home, i)
             if glow.shape[0] > 0:
                 between += glow[i]
@@ -248,8 +252,8 @@ def fill_balls(
     curve: wp.array,
     maps: LightMaps,
     *,
-    mirrors: bool,
-    falls: bool,
+    rain: bool,
+    snow: bool,
 ) -> None:
     """Fill the balls, the air and the shelter of light maps.
 
@@ -260,14 +264,14 @@ def fill_balls(
             headlights left out, or where nothing is met what the sky and the air send; vec3, shape [H W].
         curve: Of ``srgb_table``.
         maps: What to fill; ``relit`` stays.
-        mirrors: Whether there is a mirror ball; it costs a ray a cell.
-        falls: Whether anything falls from the sky; shelter costs a ray a cell.
+        rain: Whether it rains: there is a mirror ball then, and shelter.
+        snow: Whether it snows: there is shelter then, at a ray a cell.
     """
     grid, home = scene[4], scene[5]
     cells = grid.columns * grid.rows
     carried = wp.empty(cells, dtype=Carried, device=bands.device)
-    wanted = [int(mirrors), int(falls)]
-    if mirrors or falls:
+    wanted = [int(rain), 2 if snow else int(rain)]
+    if rain or snow:
         some = -(-grid.columns // _STRIDE) * -(-grid.rows // _STRIDE)
         for between, count in ((0, some), (1, cells)):
             bands.launch_runs(_look_around_kernel, count, [*scene, *wanted, between, carried], chunk=256)

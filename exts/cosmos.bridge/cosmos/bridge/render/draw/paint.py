@@ -194,10 +194,10 @@ class Painter:
         grid, _ = self._draw(frame, arriving, glow, edges)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
-        falls = look.rain > 0.0 or look.snow > 0.0
+        rain, snow = look.rain > 0.0, look.snow > 0.0
         lit = [glow, arriving]
-        fill_balls(self._bands, scene, lit, self._curve, maps, mirrors=look.rain > 0.0, falls=falls)
-        if falls:
+        fill_balls(self._bands, scene, lit, self._curve, maps, rain=rain, snow=snow)
+        if rain or snow:
             from cosmos.bridge.render.draw.falling import find_falling
 
             find_falling(self._bands, frame.world, frame.view, seen[1], maps.falling, y_up=self._scene.up_axis == "Y")
