@@ -1,21 +1,22 @@
 """Night: headlights where vehicles have them, and lamps that glow in haze."""
 
-import math
-
 import numpy as np
 import pytest
 import warp as wp
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdSemantics, UsdShade  # noqa: TID253
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdSemantics, UsdShade  # noqa: TID253
 
 from cosmos.bridge.render.draw.glow import lamp_glow, phase_of
 from cosmos.bridge.render.draw.headlights import find_headlamps, headlights
 from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.lamps import make_lamps
+from cosmos.bridge.render.draw.meter import measure_glow
 from cosmos.bridge.render.draw.sky import Air
+from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.world import WorldArrays
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.render.scene import Light, Pose
 from cosmos.bridge.types import Look
+from halo import scattered
 
 wp.config.quiet = True
 SIZE = (72, 128)
@@ -79,24 +80,81 @@ def test_glow_of_a_lamp_is_single_scattering(device, haze):
     far = wp.array(distances.astype(np.float32), dtype=wp.float32, device=device)
     out = wp.empty(count, dtype=wp.vec3, device=device)
     wp.launch(_glow_kernel, dim=count, inputs=[world, air, lamps, *arrays, far, out], device=device)
-    steps = 40000
-    expected = []
-    for start, direction, distance in zip(starts, directions, distances, strict=True):
-        t = (np.arange(steps) + 0.5) / steps * distance
-        away = place - (start + t[:, None] * direction)
-        reach = np.linalg.norm(away, axis=1)
-        cosine = away @ direction / reach
-        g = 0.6
-        phase = (1 - g * g) / (1 + g * g - 2 * g * cosine) ** 1.5 / (4 * math.pi)
-        sent = math.pi * radius**2 * radiance / reach**2
-        expected.append((sent * phase * haze * np.exp(-haze * (t + reach))).sum() * distance / steps)
+    expected = scattered(starts, directions, distances, place=place, radius=radius, radiance=radiance, haze=haze)
     np.testing.assert_allclose(out.numpy()[:, 1:], out.numpy()[:, :1] * [[0.5, 0.25]], rtol=1e-5)
     got = out.numpy()[:, 0].astype(np.float64)
     aside = np.linalg.norm(np.cross(place - starts, directions), axis=1)
     clear = aside > 0.5  # nearer, the lamp's own size tames it
     assert clear.sum() > 50
-    ratio = got[clear] / np.array(expected)[clear]
+    ratio = got[clear] / expected[clear]
     assert np.abs(np.log(ratio)).max() < 0.25 and np.abs(np.log(ratio)).mean() < 0.06
+
+
+@pytest.mark.parametrize("white", [2.0, 0.2])
+def test_the_meter_reads_how_lamps_glow_in_haze(device, white):
+    """Mean of single scattering over what the camera sees of an empty sky, no spot more than what is white."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    behind = UsdGeom.Mesh.Define(stage, "/World/Behind")
+    behind.CreatePointsAttr([(-1, -5, 0), (1, -5, 0), (0, -5, 1)])
+    behind.CreateFaceVertexCountsAttr([3])
+    behind.CreateFaceVertexIndicesAttr([0, 1, 2])
+    camera = UsdGeom.Camera.Define(stage, "/World/Camera")
+    camera.AddRotateXYZOp().Set(Gf.Vec3f(90.0, 0.0, 0.0))
+    camera.CreateFocalLengthAttr(35.0)
+    renderer = Renderer(stage, device=device)
+    renderer._world.place(renderer._pose(0.0))
+    place, radius, radiance, haze = np.array([5.0, 12.0, 0.8]), 0.05, 40_000.0, 0.02
+    matrix = np.eye(4)
+    matrix[:3, 3] = place
+    light = Light(kind="sphere", prim_path="/L", color=(radiance,) * 3, size=(radius, 0.0))
+    pose = Pose(
+        time_code=0.0, local_to_world=np.zeros((0, 4, 4)), visible=np.zeros(0, bool), light_to_world=matrix[None]
+    )
+    air = Air()
+    air.haze, air.haze_height, air.floor, air.haze_tint = haze, 1e9, -1e3, wp.vec3(1.0, 1.0, 1.0)
+    air.exposure = 1.0 / white
+    origin = np.array([*renderer._world.origin], dtype=float)
+    lamps = make_lamps(renderer.scene, (light,), pose, origin, device)
+    view = make_view(renderer.camera("/World/Camera", 0.0, size=(24, 36)), renderer._world.origin)
+    got = measure_glow(renderer._world, air, lamps, [view])
+    renderer.close()
+    y, x = np.mgrid[:16, :24] + 0.5
+    wide = 20.955 / 35.0
+    rays = np.stack([(x / 24 - 0.5) * wide, np.ones_like(x), (0.5 - y / 16) * wide * 24 / 36], axis=-1).reshape(-1, 3)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    far, lamp = np.full(len(rays), 400.0), {"place": place, "radius": radius, "radiance": radiance, "haze": haze}
+    each = scattered(np.zeros_like(rays), rays, far, **lamp)
+    assert 0.1 < (each > 0.2).mean() < 0.9 and each.max() < 2.0
+    assert got == pytest.approx(np.minimum(each, white).mean(), rel=0.12)  # the halo is summed in five steps
+
+
+def test_a_hall_in_fog_is_exposed_for_the_halo_of_its_lamp(device):
+    """It whitens no more than a tenth of the picture."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    for name, height in (("Floor", 0.0), ("Roof", 6.0)):
+        plane = UsdGeom.Mesh.Define(stage, f"/World/{name}")
+        plane.CreatePointsAttr([(-30, -30, height), (30, -30, height), (30, 30, height), (-30, 30, height)])
+        plane.CreateFaceVertexCountsAttr([4])
+        plane.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+        plane.CreateDoubleSidedAttr(True)
+    camera = UsdGeom.Camera.Define(stage, "/World/Camera")
+    camera.AddTranslateOp().Set(Gf.Vec3d(0.0, -9.0, 2.5))
+    camera.AddRotateXYZOp().Set(Gf.Vec3f(85.0, 0.0, 0.0))
+    camera.CreateFocalLengthAttr(20.0)
+    lamp = UsdLux.SphereLight.Define(stage, "/World/Lamp")
+    lamp.CreateRadiusAttr(0.1)
+    lamp.CreateIntensityAttr(3000.0)
+    lamp.AddTranslateOp().Set(Gf.Vec3d(1.5, -5.0, 4.0))
+    renderer = Renderer(stage, device=device)
+    looks = [Look(fog=fog, vignette=0.0, sun_elevation=-15.0) for fog in (0.0, 0.5)]
+    pictures = [renderer.render("/World/Camera", 0.0, size=SIZE, look=look).rgb.numpy().copy() for look in looks]
+    white = [(picture > 240).mean() for picture in pictures]
+    renderer.close()
+    assert white[0] < 0.02 and white[1] < 0.1
 
 
 def vehicle_stage(*, up="Z", named="part", label="car", turn=0.0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -11,8 +12,9 @@ import warp as wp
 
 from cosmos.bridge.render.draw.daylight import NIGHT_ELEVATION, stage_air, sun_of, teacher_air
 from cosmos.bridge.render.draw.headlights import find_headlamps, headlights
+from cosmos.bridge.render.draw.lamp import has_glow
 from cosmos.bridge.render.draw.lamps import make_lamps
-from cosmos.bridge.render.draw.meter import Reading, measure
+from cosmos.bridge.render.draw.meter import Reading, measure, measure_glow
 from cosmos.bridge.render.draw.ranks import percentile
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.world import World
@@ -62,6 +64,7 @@ class Lighting:
         """Prepare for one scene; the meter reads at the pose ``start``, whichever frame is drawn first."""
         self._scene, self._start, self._world = scene, start, world
         self._readings: dict[Any, Reading] = {}
+        self._glows: dict[Any, float] = {}
         self._floor: Optional[float] = None
         self._lamps_made: Optional[tuple[tuple[Any, ...], Any]] = None
         brightest = max((max(item.emissive) for item in scene.materials), default=0.0)
@@ -107,6 +110,22 @@ class Lighting:
             self._world.place(pose)
         return self._readings[key]
 
+    def _glow(self, air: Any, skip: tuple[int, ...], gain: float, pose: Pose, cameras: list[Camera]) -> float:
+        """Return the mean luminance of lamps' glow in the haze of ``air`` where the meter looks, 0 where none glows."""
+        if gain <= 0.0 or air.haze <= 0.0:
+            return 0.0
+        key = (cameras[0].prim_path, skip, gain, air.haze, air.haze_height, air.exposure, tuple(air.haze_tint))
+        if key not in self._glows:
+            while len(self._glows) >= _MOST_READINGS:
+                self._glows.pop(next(iter(self._glows)))
+            self._world.place(self._start)
+            lamps, self._glows[key] = self._lamps(self._scene.lights, self._start, skip, gain), 0.0
+            if has_glow(air, lamps):
+                views = [make_view(camera, self._world.origin) for camera in cameras]
+                self._glows[key] = measure_glow(self._world, air, lamps, views)
+            self._world.place(pose)
+        return self._glows[key]
+
     def _expose(
         self,
         air: Any,
@@ -117,10 +136,12 @@ class Lighting:
         brightness: float,
         least: float,
         look: Optional[Look] = None,
+        glow: Callable[[], float] = float,
     ) -> None:
         """Set what depends on how much light there is.
 
-        ``brightest`` is the air while every light is at its best; a ``look`` dims or tints lamps whose exposure stays.
+        ``brightest`` is the air while every light is at its best; a ``look`` dims or tints lamps whose exposure stays;
+        ``glow`` tells what lamps add to the haze, by the exposure without it.
         """
         levels = (_luma(brightest.sun_color), _luma(brightest.sky_light), lamp_gain)
         key = max(reading.key(*levels, air.headlight), least)
@@ -131,8 +152,10 @@ class Lighting:
             air.fill = wp.vec3(*(unlit + (fill - unlit) * _tint(look)).tolist())
             air.limit = air.limit * max(1.0, look.lamps)
         hidden = reading.veiled(air.haze, air.haze_height)
-        veil = brightness * _luma(air.haze_color) / _VEIL_LEVEL
-        air.exposure = brightness / max(key, (1.0 - hidden) * key + hidden * veil)
+        veil = hidden * _luma(air.haze_color)
+        for more in (lambda: 0.0, glow):
+            shown = (1.0 - hidden) * key + (veil + more()) * brightness / _VEIL_LEVEL
+            air.exposure = brightness / max(key, shown)
 
     def _of_stage(self, pose: Pose, cameras: list[Camera]) -> tuple[Any, Any]:
         air = stage_air(self._scene, pose, floor=self.floor)
@@ -165,7 +188,8 @@ class Lighting:
         dim = float(np.interp(look.sun_elevation, (-12.0, -6.0, 0.0, 15.0), (0.42, 0.55, 0.8, 1.0)))
         dim += (1.0 - dim) * (1.0 - reading.openness) * 0.8
         brightness = (4.4 + 0.4 * (1.0 - reading.openness)) * dim * 2.0**look.exposure
-        self._expose(air, air, reading, gain, brightness=brightness, least=0.07 if night else 1e-9, look=look)
+        least, glow = 0.07 if night else 1e-9, partial(self._glow, air, skip, gain, pose, cameras)
+        self._expose(air, air, reading, gain, brightness=brightness, least=least, look=look, glow=glow)
         air.emission = look.lamps * self._emission * (2.5 if night or roofed else 1.0) / air.exposure
         shone = _shone(pose.lights or lights, look)
         return air, self._night_lamps(shone, pose, skip, gain) if night else self._lamps(shone, pose, skip, gain)

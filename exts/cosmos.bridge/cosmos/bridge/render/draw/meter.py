@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
+from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
 from cosmos.bridge.render.draw.light import blocked, face_normal, frame_x, sun_along
 from cosmos.bridge.render.draw.ranks import percentile
@@ -24,6 +26,40 @@ wp.set_module_options({"enable_backward": False})
 
 _ROWS, _COLUMNS = 16, 24
 _SKY_RAYS = 24
+
+
+@wp.func
+def _sight(view: View, i: wp.int32, rows: wp.int32, columns: wp.int32):
+    """Where a spot is seen from, and which way, not normalised: 0 outside the lens."""
+    u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
+    v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
+    ray = pixel_ray(view, u, v)
+    start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
+    return start, wp.transform_vector(view.camera_to_world, ray)
+
+
+@wp.kernel
+def _glow_kernel(
+    first: wp.int32,
+    world: WorldArrays,
+    air: Air,
+    lamps: Lamps,
+    view: View,
+    rows: wp.int32,
+    columns: wp.int32,
+    glow_out: wp.array(dtype=wp.float32),
+):
+    """Per spot: luminance that haze scatters from lamps into the lens; -1 outside of it."""
+    i = first + wp.tid()
+    glow_out[i] = wp.float32(-1.0)
+    start, ray = _sight(view, i, rows, columns)
+    if wp.length_sq(ray) == 0.0:
+        return
+    d = wp.normalize(ray)
+    face, far = hit_along(world, start + d * view.near, d, 1.0e4)
+    if face < 0:
+        far = wp.float32(1.0e5)
+    glow_out[i] = luma(lamp_glow(world, air, lamps, start, d, view.near + far))
 
 
 @wp.kernel
@@ -40,15 +76,12 @@ def _measure_kernel(
 ):
     """Per spot: distance [m] (0: sky, -1: outside the lens), openness, sun by its cosine, lamps' irradiance."""
     i = first + wp.tid()
-    u = (wp.float32(i % columns) + 0.5) / wp.float32(columns) * wp.float32(view.width)
-    v = (wp.float32(i // columns) + 0.5) / wp.float32(rows) * wp.float32(view.height)
     reading_out[i] = wp.vec4(-1.0, 0.0, 0.0, 0.0)
-    ray = pixel_ray(view, u, v)
+    start, ray = _sight(view, i, rows, columns)
     if wp.length_sq(ray) == 0.0:
         return
     reading_out[i] = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    start = wp.transform_point(view.camera_to_world, pixel_start(view, u, v))
-    d = wp.normalize(wp.transform_vector(view.camera_to_world, ray))
+    d = wp.normalize(ray)
     face, far = hit_along(world, start + d * view.near, d, 1.0e4)
     if face < 0:
         return
@@ -146,4 +179,22 @@ def measure(world: World, air: Any, lamps: Any, views: list) -> Reading:
     return Reading(distances=rows[:, 0], sky_spots=sky_spots, sky=rows[:, 1], sun=rows[:, 2], lamps=rows[:, 3])
 
 
-__all__ = ["Reading", "measure"]
+def measure_glow(world: World, air: Any, lamps: Any, views: list) -> float:
+    """Return the mean luminance that haze scatters from lamps into ``views``, before exposure.
+
+    A spot counts at most as what is white by the exposure of ``air``: beside a lamp, far more than that would darken
+    all the rest.
+    """
+    arrays, device = world.ray_ready(), world.device
+    found = []
+    for view in views:
+        glow = wp.empty(_ROWS * _COLUMNS, dtype=wp.float32, device=device)
+        inputs = [arrays, air, lamps, view, _ROWS, _COLUMNS, glow]
+        world.bands.launch(_glow_kernel, _ROWS * _COLUMNS, inputs, chunk=32)
+        found.append(glow)
+    spots = np.concatenate([glow.numpy() for glow in found]).astype(np.float64)
+    spots = np.minimum(spots[spots >= 0.0], 1.0 / max(air.exposure, 1e-12))
+    return float(spots.mean()) if len(spots) else 0.0
+
+
+__all__ = ["Reading", "measure", "measure_glow"]
