@@ -10,7 +10,7 @@ from cosmos.bridge.runs.quarantine import quarantined, release, reopen
 from cosmos.bridge.runs.reread import read_attempts, read_result
 from cosmos.bridge.sinks.manifest import read_manifest
 from cosmos.bridge.types import Finding, Measurement, Verdict
-from fake_line import ScriptedCritic, TintModel
+from fake_line import DrawnSource, ScriptedCritic, TintModel
 
 
 class Rainless(ScriptedCritic):
@@ -106,7 +106,7 @@ def test_explain_takes_the_folder_of_a_clip(run, capsys):
         out = capsys.readouterr().out
         assert said in out and out.count("attempt ") == 1
     assert main(["explain", str(run)]) == 2
-    assert "is no folder of a clip; give it, or a run and ITEM" in capsys.readouterr().err
+    assert f"{run} is a run; name one of its clips too: clip_0000, clip_0001." in capsys.readouterr().err
 
 
 def test_explain_says_a_finding_once(run, capsys):
@@ -145,3 +145,22 @@ def test_judging_again_asks_for_the_same_and_changes_nothing(run, config, make_b
 def test_a_result_is_read_from_its_video(run):
     result = read_result(run / "clip_0001", device="cpu")
     assert tuple(result.rgb.shape) == (4, 24, 32, 3) and result.provenance.model == "tint"
+
+
+def test_a_result_of_odd_size_is_read_as_it_was_judged(config, make_bridge):
+    """Its video has a row and a column more, since yuv420p needs even sizes."""
+    asked = []
+
+    class Noting(Rainless):
+        def judge(self, request, result, progress=None):
+            asked.append((tuple(request.clip.rgb.shape), result.rgb.numpy()))
+            return super().judge(request, result)
+
+    odd = {"open_source": lambda camera: DrawnSource(camera, size=(23, 31)), "critic": Noting()}
+    make_bridge(config, **odd).augment()
+    painted = [pixels for _, pixels in asked]
+    asked.clear()
+    list(make_bridge(config, **odd).judge())
+    assert [pixels.shape for _, pixels in asked] == [shape for shape, _ in asked] == [(4, 23, 31, 3)] * len(painted)
+    for before, after in zip(painted, (pixels for _, pixels in asked), strict=True):
+        assert np.abs(before.astype(int) - after).mean() < 4.0  # compressed

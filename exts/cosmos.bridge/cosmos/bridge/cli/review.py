@@ -123,7 +123,7 @@ def _tell_attempt(entry: dict[str, Any], record: dict[str, Any]) -> None:
         emit(f"  {finding['severity']:9} {finding['text']}")
     for item in verdict["measurements"]:
         mark, sign = "ok" if item["passed"] else "MISSED", ">=" if item["better"] == "higher" else "<="
-        value = "unknown" if item["value"] is None else f"{float(item['value']):.3g}"
+        value = "unknown" if item["value"] is None else f"{round(float(item['value']), 6):.3g}"
         unit = f" {item['unit']}" if item["unit"] else ""
         emit(f"  {mark:9} {item['check']} {value}{unit} ({sign} {float(item['threshold']):.3g})")
 
@@ -199,13 +199,16 @@ def _folder(folder: Path) -> tuple[Path, str]:
     from cosmos.bridge.sinks.manifest import MANIFEST_NAME, read_manifest
 
     whole = folder.resolve()
+    if (whole / MANIFEST_NAME).exists():
+        clips = [clip["name"] for clip in read_manifest(whole)["clips"]]
+        raise ConfigError(f"{folder} is a run; name one of its clips too: {', '.join(clips) or 'it has none'}.")
     for out in (whole.parent, whole.parent.parent):
         if (out / MANIFEST_NAME).exists():
             for clip in read_manifest(out)["clips"]:
                 for entry in clip["attempts"]:
                     if out / entry["folder"] == whole:
                         return out, f"{clip['name']}/{entry['attempt']}"
-    raise ConfigError(f"{folder} is no folder of a clip; give it, or a run and ITEM, {_ITEM}.")
+    raise ConfigError(f"{folder} is no folder of a clip or of a run; give a run's folder and {_ITEM}.")
 
 
 def _item(text: str) -> tuple[str, Optional[int]]:

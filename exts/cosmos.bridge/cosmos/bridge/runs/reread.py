@@ -66,11 +66,17 @@ def read_result(folder: Path, *, device: Optional[Any] = None) -> TransferResult
     record = _record(folder)
     try:
         provenance = _known(Provenance, record["provenance"])
-        video = record["videos"]["augmented"]["file"]
-    except (KeyError, TypeError) as error:
+        video = record["videos"]["augmented"]
+        name, (bottom, right) = video["file"], video["padding"]  # rows and columns that video adds to odd sizes
+    except (KeyError, TypeError, ValueError) as error:
         raise SinkError(f"The record in {folder} names no result ({error!r}); run again into a new folder.") from error
-    with closing(open_source(folder / video, device=None if device is None else str(device))) as source:
-        return TransferResult(rgb=read_clip(source).rgb, provenance=provenance)
+    with closing(open_source(folder / name, device=None if device is None else str(device))) as source:
+        rgb = read_clip(source).rgb
+    if bottom or right:
+        import warp as wp
+
+        rgb = wp.clone(rgb[:, : rgb.shape[1] - bottom, : rgb.shape[2] - right])
+    return TransferResult(rgb=rgb, provenance=provenance)
 
 
 def _record(folder: Path) -> Mapping[str, Any]:
