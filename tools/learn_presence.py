@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import warp as wp
@@ -124,7 +123,6 @@ def regress(
     features: np.ndarray,
     gone: np.ndarray,
     *,
-    counts: Optional[np.ndarray] = None,
     ridge: float = 1.0,
     rounds: int = 40,
 ) -> np.ndarray:
@@ -133,7 +131,6 @@ def regress(
     Args:
         features: float64, shape [K, N].
         gone: Whether each was taken away, bool, shape [K]; both kinds occur.
-        counts: How much each counts, float64, shape [K]; ``None`` is 1.
         ridge: Draws the weights of standardised features to 0.
         rounds: Steps of the method.
     """
@@ -141,11 +138,11 @@ def regress(
     columns = np.column_stack([np.ones(len(features)), (features - mean) / spread])
     there, draw = (~gone).astype(np.float64), ridge * np.eye(columns.shape[1])
     draw[0, 0] = 1e-6
-    weights, counts = np.zeros(columns.shape[1]), np.ones(len(gone)) if counts is None else counts
+    weights = np.zeros(columns.shape[1])
     for _ in range(rounds):
         chance = 1.0 / (1.0 + np.exp(-np.clip(columns @ weights, -30.0, 30.0)))
-        slope = columns.T @ (counts * (chance - there)) + draw @ weights
-        bend = (columns * (counts * chance * (1.0 - chance))[:, None]).T @ columns + draw
+        slope = columns.T @ (chance - there) + draw @ weights
+        bend = (columns * (chance * (1.0 - chance))[:, None]).T @ columns + draw
         weights = weights - np.linalg.solve(bend, slope)
     scaled = weights[1:] / spread
     return np.concatenate([[weights[0] - float(scaled @ mean)], scaled])

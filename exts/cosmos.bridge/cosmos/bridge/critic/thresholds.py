@@ -157,14 +157,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.42,
+        value=0.5,
         better="lower",
         best=-0.3,
         unit="",
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.39 by chance.",
+        "place, of the source's own agreement; crowded outlines and weather reach 0.49 by chance, and "
+        "`instance_placed` weighs what lies below with all other evidence.",
     ),
     "instance_kept": Threshold(
         value=-0.75,
@@ -175,8 +176,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
         "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
-        "weaken all of them, only what is gone or stands elsewhere loses its own; the worst of 400 good "
-        "clips falls to -0.66.",
+        "weaken all of them, only what is gone or stands elsewhere loses its own; one of 550 good "
+        "clips falls below, to -1.2.",
     ),
     "instance_shown": Threshold(
         value=0.12,
@@ -210,15 +211,15 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "seen; the worst of 400 good clips reaches 4.2.",
     ),
     "instance_placed": Threshold(
-        value=4.0,
+        value=1.3,
         better="lower",
         best=-4.0,
         unit="nats",
         kind="geometry",
         severity="reject",
-        reason="Log odds that a thing is displaced, mirrored or of another size, by its outline and its pattern "
-        "together (`critic/evidence.py` has the weights); one of 400 good clips exceeds 3.2, "
-        "and what the wider bar misses is mostly found by others.",
+        reason="Log odds that a thing is gone, displaced, mirrored or of another size, by its structure, its outline "
+        "and its pattern together (`critic/evidence.py` has the weights); three of 550 good clips exceed it, each "
+        "judged by weights learnt on other scenes.",
     ),
     "invented": Threshold(
         value=1.2,

@@ -9,6 +9,9 @@ import numpy as np
 
 from cosmos.bridge.critic.limits import Limits
 
+_BLUNT = 0.3
+"""Added to how much better an outline could agree elsewhere, so that one that repeats there tells little."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Agreement:
@@ -44,32 +47,89 @@ def agree(
         across: Direction ``(x, y)`` in which displacement is told, for outlines that are straight, shape [N, 2]; zero
             where it is told in all. ``None`` is all zero.
     """
+    scores = _scaled(source, result, limits, near)
+    inside = scores.distance <= limits.search_radius + 0.5
+    reach = np.broadcast_to(scores.distance, scores.source.shape)
+    if across is not None:
+        straight = (across != 0.0).any(axis=1, keepdims=True)
+        told = np.abs(across[:, :1] * scores.right + across[:, 1:] * scores.down)
+        reach = np.where(straight, told, reach)
+    best = np.where(inside & (reach >= away), scores.result, -np.inf).argmax(axis=1)
+    rows = np.arange(len(best))
+    margin = np.where(
+        scores.source[rows, best] > limits.shift_repeats, -1.0, scores.result[rows, best] - scores.presence
+    )
+    return Agreement(
+        presence=scores.presence,
+        margin=margin,
+        shift=np.stack([scores.down[best], scores.right[best]], axis=1).astype(np.float64),
+        distinct=scores.scale / np.maximum(scores.own, 1e-6),
+    )
+
+
+def shift_gains(
+    source: np.ndarray, result: np.ndarray, *, limits: Limits, near: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much better outlines agree under every shift than in place, of how much better they could.
+
+    Args:
+        source: Scores of the source under every shift, shape [N, K, K] (`kernels.shifts.shift_scores`).
+        result: Scores of the result.
+        limits: How to search.
+        near: What still counts as in place [px].
+
+    Returns:
+        Gains, about -1 where the outline is in place and 1 where it went, float64, shape [N, K, K]; and the source's
+        own score in place, shape [N].
+    """
+    scores = _scaled(source, result, limits, near)
+    could = 1.0 - np.clip(scores.source, -1.0, 1.0) + _BLUNT
+    return ((scores.result - scores.presence[:, None]) / could).reshape(source.shape), scores.own
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Scores:
+    """Scores of outlines, scaled so that 1 is the source's own in place and 0 what chance gives beside it."""
+
+    distance: np.ndarray
+    """Length of each shift [px], shape [K * K]."""
+    down: np.ndarray
+    """How far each goes down [px], int64, shape [K * K]."""
+    right: np.ndarray
+    """How far each goes to the right [px], int64, shape [K * K]."""
+    source: np.ndarray
+    """Of the source, float64, shape [N, K * K]."""
+    result: np.ndarray
+    """Of the result, float64, shape [N, K * K]."""
+    presence: np.ndarray
+    """Of the result in place, shape [N]."""
+    own: np.ndarray
+    """The source's own in place, before scaling, shape [N]."""
+    scale: np.ndarray
+    """How far that lies above chance, shape [N]."""
+
+
+def _scaled(source: np.ndarray, result: np.ndarray, limits: Limits, near: float) -> _Scores:
     radius = limits.search_radius
     offset = np.arange(-radius, radius + 1)
     down, right = (axis.ravel() for axis in np.meshgrid(offset, offset, indexing="ij"))
     distance = np.hypot(down, right)
-    inside = distance <= radius + 0.5
-    here, far = distance <= near, inside & (distance >= limits.chance_shift)
-    reach = np.broadcast_to(distance, (len(source), len(distance)))
-    if across is not None:
-        straight = (across != 0.0).any(axis=1, keepdims=True)
-        told = np.abs(across[:, :1] * right + across[:, 1:] * down)
-        reach = np.where(straight, told, reach)
-    flat, flat_source = result.reshape(len(result), -1), source.reshape(len(source), -1)
-    floor, floor_source = flat[:, far].mean(axis=1), flat_source[:, far].mean(axis=1)
+    here, far = distance <= near, (distance <= radius + 0.5) & (distance >= limits.chance_shift)
+    flat, flat_source = (scores.reshape(len(scores), -1).astype(np.float64) for scores in (result, source))
+    floor, floor_source = (scores[:, far].mean(axis=1, keepdims=True) for scores in (flat, flat_source))
     own = flat_source[:, here].max(axis=1)
-    scale = np.maximum(own - floor_source, 1e-6)
-    presence = (flat[:, here].max(axis=1) - floor) / scale
-    best = np.where(inside & (reach >= away), flat, -np.inf).argmax(axis=1)
-    rows = np.arange(len(flat))
-    repeats = (flat_source[rows, best] - floor_source) / scale > limits.shift_repeats
-    margin = np.where(repeats, -1.0, (flat[rows, best] - floor) / scale - presence)
-    return Agreement(
-        presence=presence,
-        margin=margin,
-        shift=np.stack([down[best], right[best]], axis=1).astype(np.float64),
-        distinct=scale / np.maximum(own, 1e-6),
+    scale = np.maximum(own - floor_source[:, 0], 1e-6)
+    told = (flat - floor) / scale[:, None]
+    return _Scores(
+        distance=distance,
+        down=down,
+        right=right,
+        source=(flat_source - floor_source) / scale[:, None],
+        result=told,
+        presence=told[:, here].max(axis=1),
+        own=own,
+        scale=scale,
     )
 
 
-__all__ = ["Agreement", "agree"]
+__all__ = ["Agreement", "agree", "shift_gains"]

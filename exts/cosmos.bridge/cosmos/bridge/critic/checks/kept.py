@@ -61,7 +61,7 @@ def presences(sights: Mapping[int, Sight], leads: Mapping[int, OutlineLead], lim
     told = {
         owner: float(np.arctanh(min(sight.explained, 0.97) ** 0.5))
         for owner, sight in sights.items()
-        if sight.pixels >= limits.min_sight and sight.snowed * (1.0 - sight.kept) <= limits.max_snowed
+        if sight.pixels >= limits.min_sight and not sight.snowed_over(limits)
     }
     free = {owner: structure for owner, structure in told.items() if sights[owner].kept < 0.5}
     others, found = median_of_others(free, told, alone=0.0), {}

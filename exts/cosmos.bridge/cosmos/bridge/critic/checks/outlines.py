@@ -372,4 +372,4 @@ def _longest_run(rows: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return max(runs, key=len)
 
 
-__all__ = ["Means", "Outlines", "agree_each", "agree_over", "conclude_outlines", "leads_of"]
+__all__ = ["IN_PLACE", "Means", "Outlines", "agree_each", "agree_over", "conclude_outlines", "leads_of"]

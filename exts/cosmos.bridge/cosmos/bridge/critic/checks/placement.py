@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 
+from cosmos.bridge.critic.checks.agreement import shift_gains
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep, unseen
+from cosmos.bridge.critic.checks.kept import presences
 from cosmos.bridge.critic.checks.likeness import reduced
 from cosmos.bridge.critic.checks.others import median_of_others
-from cosmos.bridge.critic.checks.outlines import agree_each
+from cosmos.bridge.critic.checks.outlines import IN_PLACE as NEAR
+from cosmos.bridge.critic.checks.outlines import Outlines, agree_each
 from cosmos.bridge.critic.checks.patterns import (
     DISTANCES,
     FULL,
     IN_PLACE,
     MIRRORED,
+    SHIFTS,
     SIZES,
     Ground,
     pattern,
     reaching,
 )
-from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.evidence import PLACED, any_odds
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
@@ -39,8 +44,21 @@ _FAINTEST = 0.35
 """Weakest pattern in which something can be looked for, of the strongest: dense fog leaves less."""
 _MOST = 0.6
 """Beyond so much for or against, shares of a pattern say no more."""
-_UNTOLD = {"outline": 0.2, "displaced": -0.2}
-"""What stands for an outline that tells nothing; its agreement comes on top of half of what is expected."""
+_CHANGED = -0.1
+"""Least that a change of it explains more: beyond that it is as surely not mirrored as can be."""
+_ALIKE = 2.0
+"""What a share of a pattern counts beside one of the outline, where both are displaced alike."""
+_STEADY = 20.0
+"""Outline pixels a frame at which an outline counts half [px]."""
+_WORDS = {
+    "gone": "is not seen where its label says",
+    "displaced": "does not stand where its label says",
+    "resized": "is not of the size that its label says",
+    "mirrored": "does not look as its label says",
+}
+"""Kind of fault in `PLACED` -> what is said of the thing."""
+_UNTOLD = {"structure": 0.8, "others": 1.1, "outline": 0.2}
+"""What stands for what tells nothing; the agreement of an outline comes on top of half of what is expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,28 +85,22 @@ class _Fit:
 
     kept: float
     """Share explained in place."""
-    away: float
-    """What it explains more at least 2.5 px away, best shift."""
-    shift: float
-    """Length of that shift [px]."""
     changed: tuple[float, ...]
     """What it explains more in place for each change."""
+    more: np.ndarray
+    """What it explains more at every shift, in ``[-_MOST, _MOST]``, float64, shape [K]."""
     shown: float
     """How strong the result's pattern is there, of the strongest."""
-
-    @property
-    def best(self) -> float:
-        """What the best of all explains more."""
-        return max(self.away, *self.changed)
 
 
 class PlacementSweep:
     """Weighs, thing by thing, how source and result fit in place against how they fit elsewhere or changed.
 
-    Two kinds of evidence are joined by a logistic regression (`EVIDENCE`): the outline, as `BoundarySweep` saw it in
-    every frame, and the pattern inside, which is compared in one frame of ``twin_step`` under shifts of up to 6 px,
-    mirrored, and up to 1.4 times larger or smaller, in pictures reduced to about ``usual_width``. What other things of
-    the clip keep of theirs is what may be expected.
+    Three kinds of evidence are joined by a multinomial logistic regression (`PLACED`): structure and outline, as
+    `BoundarySweep` saw them, and the pattern inside, which is compared in one frame of ``twin_step`` under shifts of
+    up to 6 px, mirrored, and up to 1.4 times larger or smaller, in pictures reduced to about ``usual_width``. What went
+    elsewhere takes outline and pattern to the same place. What other things of the clip keep of theirs is what may be
+    expected.
     """
 
     family = "placement"
@@ -144,40 +156,62 @@ class PlacementSweep:
             )  # fmt: skip
             self._looks.setdefault(one, []).append(look)
 
-    def measured(self) -> dict[int, tuple[dict[str, float], _Fit]]:
-        """Return what was measured of each thing that can be judged, as `EVIDENCE` weighs it, and its fit."""
+    def measured(self) -> dict[int, tuple[dict[str, float], str]]:
+        """Return what was measured of each thing that can be judged, as `PLACED` weighs it, and that in words.
+
+        What snow was asked to lie on shows the snow's pattern, and is not judged.
+        """
         told = {thing: looks for thing, looks in self._looks.items() if 2 * len(looks) > self._searched}
-        fits = {thing: _fit(looks, self._scale) for thing, looks in told.items()}
-        outlines, scraps = self._outlines()
+        fits = {thing: _fit(looks) for thing, looks in told.items()}
+        seen, sights = self._boundaries.seen()
+        outlines, scraps = self._outlines(seen)
         fits = {thing: fit for thing, fit in fits.items() if fit.shown >= _FAINTEST and thing not in scraps}
-        rows: dict[int, tuple[dict[str, float], _Fit]] = {}
         usual = median_of_others({thing: fit.kept for thing, fit in fits.items()}, fits, alone=0.5)
-        free = {thing: there for thing, (there, _, kept) in outlines.items() if kept < 0.5}
-        outline = median_of_others(free, fits, alone=0.0)
+        free = {thing: there for thing, (there, kept) in outlines.items() if kept < 0.5}
+        expected = median_of_others(free, fits, alone=0.0)
+        present, ways = presences(sights, {}, self._limits), self._ways(seen, fits)
+        rows: dict[int, tuple[dict[str, float], str]] = {}
         for thing, fit in fits.items():
-            expected = outline[thing]
-            there, displaced = _UNTOLD["outline"] + 0.5 * expected, _UNTOLD["displaced"]
+            if thing in sights and sights[thing].snowed_over(self._limits):
+                continue
+            there = _UNTOLD["outline"] + 0.5 * expected[thing]
             if thing in outlines:
-                there, displaced, _ = outlines[thing]
-            rows[thing] = (
-                {
-                    "outline": min(max(there, -0.5), 1.5),
-                    "expected": expected,
-                    "displaced": min(max(displaced, -0.2), 1.0),
-                    "away": min(max(fit.away, -_MOST), _MOST),
-                    "mirrored": min(max(fit.changed[MIRRORED], -0.1), _MOST),
-                    "best": min(max(fit.best, -_MOST), _MOST),
-                    "usual": usual[thing],
-                },
-                fit,
-            )
+                there, _ = outlines[thing]
+            at = int(np.where(IN_PLACE, -np.inf, ways[thing]).argmax())
+            row = {
+                "structure": present[thing].structure if thing in present else _UNTOLD["structure"],
+                "others": present[thing].others if thing in present else _UNTOLD["others"],
+                "outline": min(max(there, -0.5), 1.5),
+                "expected": expected[thing],
+                "usual": usual[thing],
+                "mirrored": min(max(fit.changed[MIRRORED], _CHANGED), _MOST),
+                "sized": min(max(*(fit.changed[size] for size in SIZES), _CHANGED), _MOST),
+                "displaced": min(max(float(ways[thing][at]), -1.5), 1.5),
+            }
+            rows[thing] = row, _told(fit, usual[thing], at, self._scale * float(DISTANCES[at]))
         return rows
 
-    def _outlines(self) -> tuple[dict[int, tuple[float, float, float]], set[int]]:
-        """What outlines tell: agreement in place, how much better elsewhere, and share kept; and what is in scraps."""
-        seen, limits = self._boundaries.outlines(), self._limits
-        found: dict[int, tuple[float, float, float]] = {}
-        scraps: set[int] = set()
+    def _ways(self, seen: Optional[Outlines], fits: Mapping[int, _Fit]) -> dict[int, np.ndarray]:
+        """How much better outline and pattern of each thing fit together at every shift than in place, shape [K]."""
+        ways = {thing: _ALIKE * fit.more for thing, fit in fits.items()}
+        rows = {} if seen is None else {thing: mine for thing, mine in seen.rows().items() if thing in ways}
+        if seen is None or not rows:
+            return ways
+        scores = (
+            np.stack([values[mine].sum(axis=0) for mine in rows.values()]) for values in (seen.source, seen.result)
+        )
+        gains, own = shift_gains(*scores, limits=self._limits, near=NEAR)
+        radius = self._limits.search_radius
+        down, right = np.clip(self._scale * SHIFTS, -radius, radius).T + radius  # beyond it outlines tell no more
+        for i, (thing, mine) in enumerate(rows.items()):
+            sites = float(own[i]) / len(mine)
+            ways[thing] += np.clip(gains[i, down, right], -1.5, 1.0) * sites / (sites + _STEADY)
+        return ways
+
+    def _outlines(self, seen: Optional[Outlines]) -> tuple[dict[int, tuple[float, float]], set[int]]:
+        """What outlines tell: agreement in place, and share kept by the request; and which things are in scraps."""
+        limits, scraps = self._limits, set[int]()
+        found: dict[int, tuple[float, float]] = {}
         if seen is None:
             return found, scraps
         mean = seen.means()
@@ -186,8 +220,7 @@ class PlacementSweep:
         judged = labelled & (mean.area >= limits.min_area) & (mean.sites >= limits.min_sites)
         groups = [mine for mine, told in zip(seen.rows().values(), judged.tolist(), strict=True) if told]
         if groups:
-            both = agree_each(seen, groups, limits)
-            rows = zip(both.presence.tolist(), both.margin.tolist(), mean.kept[judged].tolist(), strict=True)
+            rows = zip(agree_each(seen, groups, limits).presence.tolist(), mean.kept[judged].tolist(), strict=True)
             found = dict(zip(mean.owner[judged].tolist(), rows, strict=True))
         return found, scraps
 
@@ -195,7 +228,7 @@ class PlacementSweep:
         """Hold the log odds of every thing against the bar."""
         bar = self._thresholds["instance_placed"]
         seen = self.measured()
-        odds = {thing: EVIDENCE["instance_placed"].log_odds(row) for thing, (row, _) in seen.items()}
+        odds = {thing: any_odds(PLACED, row) for thing, (row, _) in seen.items()}
         if not odds:
             text = (
                 "Things that are displaced, mirrored or of another size were not looked for: there are no instance "
@@ -203,46 +236,43 @@ class PlacementSweep:
             )
             return Outcome(findings=(unchecked("instance_placed", text),))
         findings = []
-        for thing, value in odds.items():
+        for thing, (value, kind) in odds.items():
             if not bar.passes(value):
-                row, fit = seen[thing]
                 frames = spans(look.frame for look in self._looks[thing])
                 text = (
-                    f"{self._truth.name(thing)} does not stand or look as its label says: {_told(fit, row['usual'])} "
-                    f"(frames {frames}); the log odds of that are {value:.1f}, "
-                    f"{bar.value:g} is allowed."
+                    f"{self._truth.name(thing)} {_WORDS[kind]}: {seen[thing][1]} (frames {frames}); the log odds of "
+                    f"that are {value:.1f}, {bar.value:g} is allowed."
                 )
                 findings.append(bar.finding("instance_placed", text, value, (), self._truth.things[thing]))
-        worst = measured(self._thresholds, "instance_placed", max(odds.values()))
+        worst = measured(self._thresholds, "instance_placed", max(value for value, _ in odds.values()))
         return Outcome(measurements=(worst,), findings=tuple(findings), proof=True)
 
 
-def _told(fit: _Fit, usual: float) -> str:
-    """Say how much of a thing's pattern is found in place, and what explains the result better."""
+def _told(fit: _Fit, usual: float, at: int, far: float) -> str:
+    """Say how much of a thing's pattern is found in place, and what explains the result better, ``far`` [px] away."""
     here = f"{100 * max(fit.kept, 0.0):.0f} % of its pattern is found in place, {100 * usual:.0f} % of others'"
-    if fit.best <= 0.02:
-        return here
-    change = int(np.argmax(fit.changed))
-    size = "when it is mirrored" if change == MIRRORED else f"at {SIZES.get(change, 1.0):.1f} times its size"
-    where = f"{fit.shift:.1f} px away" if fit.away == fit.best else size
-    return f"{here}, and {100 * fit.best:.0f} % more {where}"
+    change, more = int(np.argmax(fit.changed)), float(fit.more[at])
+    if max(fit.changed) > max(more, 0.02):
+        size = "when it is mirrored" if change == MIRRORED else f"at {SIZES[change]:.1f} times its size"
+        return f"{here}, and {100 * max(fit.changed):.0f} % more {size}"
+    where = f"{far:.1f} px away"
+    return f"{here}, and {100 * more:.0f} % more {where}" if more > 0.02 else f"{here}, elsewhere best {where}"
 
 
-def _fit(looks: list[_Look], scale: int) -> _Fit:
-    """Add up what the frames show of one thing, reduced by a scale."""
+def _fit(looks: list[_Look]) -> _Fit:
+    """Add up what the frames show of one thing."""
     gains = np.sum([look.gains for look in looks], axis=0)
     changed = np.sum([look.changed for look in looks], axis=0)
     energy = max(sum(look.energy for look in looks), 1e-6)
-    here, away = float(gains[IN_PLACE].max()), np.where(IN_PLACE, -np.inf, gains)
+    here = float(gains[IN_PLACE].max())
     more = [float(value - here) / energy for value in changed]
     if sum(look.area for look in looks) < _WHOLE * sum(look.size for look in looks):
         for size in SIZES:
             more[size] = min(more[size], 0.0)
     return _Fit(
         kept=here / energy,
-        away=float(away.max() - here) / energy,
-        shift=scale * float(DISTANCES[int(away.argmax())]),
         changed=tuple(more),
+        more=np.clip((gains - here) / energy, -_MOST, _MOST),
         shown=float(np.sqrt(energy / (3.0 * FULL**2 * max(sum(look.size for look in looks), 1)))),
     )
 

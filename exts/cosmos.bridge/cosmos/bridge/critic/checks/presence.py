@@ -50,6 +50,10 @@ class Sight:
     band_pixels: np.ndarray
     """Pixels that speak in each band and frame, on average, shape [BANDS]."""
 
+    def snowed_over(self, limits: Limits) -> bool:
+        """Whether snow was asked to lie on nearly all of it: what is seen there proves nothing."""
+        return self.snowed * (1.0 - self.kept) > limits.max_snowed
+
 
 class Sights:
     """Adds up, in one frame of ``twin_step``, products of the gradients of source and result on every thing.

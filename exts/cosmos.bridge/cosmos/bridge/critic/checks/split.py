@@ -41,7 +41,7 @@ class Cut:
 
 def well_seen(sight: Sight, limits: Limits) -> bool:
     """Whether enough pixels of a thing speak for a cut to be looked for, and no snow was asked to lie on it."""
-    return sight.pixels >= 2.5 * limits.min_cut and sight.snowed * (1.0 - sight.kept) <= limits.max_snowed
+    return sight.pixels >= 2.5 * limits.min_cut and not sight.snowed_over(limits)
 
 
 def cut_of(sight: Sight, limits: Limits) -> Optional[Cut]:
