@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cosmos.bridge.critic.checks.groups import Groups
 from cosmos.bridge.critic.checks.slides import _equations, slides
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.limits import Limits
@@ -46,7 +47,8 @@ def test_sums_and_slide_match_least_squares_in_float64():
     core = np.zeros((height, width), bool)
     core[4:-4, 4:-4] = True
     owner = (x[core] > 30).astype(np.int64)
-    sums = _equations(before, now + 7.0, (x, y), np.flatnonzero(core), owner, 2)
+    groups = Groups.of(owner, 2)
+    sums = _equations(before, now + 7.0, (x, y), np.flatnonzero(core)[groups.order], groups)
     middle = 0.5 * (before.astype(np.float64) + now + 7.0)
     for thing in (0, 1):
         mine = core & ((x > 30) == bool(thing))

@@ -115,24 +115,28 @@ def _lengths_kernel(
         const float* here = all + (size_t)row * width;
         const float* below = y < height - 1 ? here + width : here;
         const float* above = y > 0 ? here - width : here;
+        const float* from = steep + (size_t)row * 2 * width;
+        float* to = out + (size_t)row * 2 * width;
         auto pixel = [&](int x, int left, int right) {
-            const size_t at = (size_t)row * width + x;
-            const float length = here[x], none = length > 0.0f ? 0.0f : 1.0f;
-            const float dx = steep[2 * at] / (length + none), dy = steep[2 * at + 1] / (length + none);
-            const float u = dx < 0.0f ? -dx : dx, v = dy < 0.0f ? -dy : dy;
-            const bool rightward = dx >= 0.0f, down = dy >= 0.0f;
-            const float corners[4] = {above[left], above[right], below[left], below[right]};
-            auto between = [&](const bool east, const bool south) {
-                const float far = south ? below[x] : above[x];
-                const float first = length * (1.0f - u) + (east ? here[right] : here[left]) * u;
-                const float west = south ? corners[2] : corners[0], other = south ? corners[3] : corners[1];
-                return first * (1.0f - v) + (far * (1.0f - u) + (east ? other : west) * u) * v;
-            };
-            const float ahead = between(rightward, down), behind = between(!rightward, !down);
-            const float share = length < full ? length / full : 1.0f;
-            const bool on = length >= faint && length >= 0.98f * ahead && length >= 0.98f * behind;
-            out[2 * at] = on ? dx * share : 0.0f;
-            out[2 * at + 1] = on ? dy * share : 0.0f;
+            const float middle = here[x], west = here[left], east = here[right], north = above[x], south = below[x];
+            const float north_west = above[left], north_east = above[right];
+            const float south_west = below[left], south_east = below[right];
+            const float length = middle > 0.0f ? middle : 1.0f;
+            const float dx = from[2 * x] / length, dy = from[2 * x + 1] / length;
+            const float u = fabsf(dx), v = fabsf(dy);
+            const bool right_on = dx >= 0.0f, down_on = dy >= 0.0f;
+            const float side = right_on ? east : west, other_side = right_on ? west : east;
+            const float level = down_on ? south : north, other_level = down_on ? north : south;
+            const float next_east = down_on ? south_east : north_east, next_west = down_on ? south_west : north_west;
+            const float back_east = down_on ? north_east : south_east, back_west = down_on ? north_west : south_west;
+            const float corner = right_on ? next_east : next_west, back = right_on ? back_west : back_east;
+            const float ahead = (middle * (1.0f - u) + side * u) * (1.0f - v) + (level * (1.0f - u) + corner * u) * v;
+            const float behind = (middle * (1.0f - u) + other_side * u) * (1.0f - v)
+                + (other_level * (1.0f - u) + back * u) * v;
+            const float share = middle < full ? middle / full : 1.0f;
+            const bool on = (middle >= faint) & (middle >= 0.98f * ahead) & (middle >= 0.98f * behind);
+            to[2 * x] = on ? dx * share : 0.0f;
+            to[2 * x + 1] = on ? dy * share : 0.0f;
         };
         if (start == 0) pixel(0, 0, width > 1 ? 1 : 0);
         const int first = start > 1 ? start : 1, last = stop < width - 1 ? stop : width - 1;

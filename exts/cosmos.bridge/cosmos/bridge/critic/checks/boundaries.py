@@ -56,10 +56,11 @@ class BoundarySweep:
         if areas is not None:
             self._sights.add(chunk, areas)
         sites, owners = self._sites(steep[0], index, depth)
-        gradient, magnitude = (array[tuple(sites.T)] for array in (fields[0], steep[0]))
+        magnitude = steep[0].reshape(-1).take(_flat(sites, steep[0]))
         seen = magnitude >= self._limits.visible_gradient
         seen &= ~_hidden(chunk.result[new].numpy(), sites, self._limits)
-        sites, owners, gradient, magnitude = (array[seen] for array in (sites, owners, gradient, magnitude))
+        sites, owners, magnitude = sites[seen], owners[seen], magnitude[seen]
+        gradient = fields[0].reshape(-1, 2).take(_flat(sites, steep[0]), axis=0)
         if not len(sites):
             return
         normals = (gradient / magnitude[:, None]).astype(np.float32)
@@ -83,7 +84,7 @@ class BoundarySweep:
         edges = [self._edges(*pair) for pair in zip(fields, steep, strict=True)]
         noise = self._limits.noise_gradient
         strength = [_strength(lengths, self._limits) for lengths in steep]
-        shown = (strength[1][tuple(sites.T)] >= noise) & ~self._beside_kept(sites, start)
+        shown = (strength[1].reshape(-1).take(_flat(sites, strength[1])) >= noise) & ~self._beside_kept(sites, start)
         there, made = (_near_peak(*pair, sites, normals, noise) for pair in zip(fields, strength, strict=True))
 
         def total(values: np.ndarray) -> np.ndarray:
@@ -148,15 +149,16 @@ class BoundarySweep:
         """How many sites of each segment find the source's edge again, in source and result, under every shift."""
         import warp as wp
 
-        there = edges[0][tuple(sites.T)]
-        expected = np.maximum(np.abs((there * normals).sum(axis=1)), 1e-3)
+        there = edges[0].reshape(-1, 2).take(_flat(sites, edges[0]), axis=0)
+        along = there[:, 0] * normals[:, 0] + there[:, 1] * normals[:, 1]
+        expected = np.maximum(np.abs(along), np.float32(1e-3))
         arrays = (
             wp.array(np.ascontiguousarray(sites, np.int32), dtype=wp.int32, device="cpu"),
             wp.array((normals / expected[:, None]).astype(np.float32), dtype=wp.float32, device="cpu"),
             wp.ones(len(sites), dtype=wp.float32, device="cpu"),
             wp.array(bounds.astype(np.int32), dtype=wp.int32, device="cpu"),
         )
-        fields = (wp.array(field, dtype=wp.float32, device="cpu") for field in edges)
+        fields = (wp.array(field, dtype=wp.float32, device="cpu", copy=False) for field in edges)
         return [shift_scores(field, *arrays, radius=self._limits.search_radius).numpy() for field in fields]
 
     def _sites(
@@ -286,14 +288,20 @@ def unseen(picture: np.ndarray, limits: Limits) -> np.ndarray:
 def _hidden(pictures: np.ndarray, sites: np.ndarray, limits: Limits) -> np.ndarray:
     """Whether the result is dark all around a site, or overexposed."""
     hidden = np.stack([unseen(picture, limits) for picture in pictures])
-    return np.asarray(hidden[tuple(sites.T)])
+    return np.asarray(hidden.reshape(-1).take(_flat(sites, hidden)))
+
+
+def _flat(sites: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Numbers of the pixels ``(frame, y, x)`` in an array of pictures that lie one after the other, int64."""
+    height, width = field.shape[1:3]
+    return (sites[:, 0].astype(np.int64) * height + sites[:, 1]) * width + sites[:, 2]
 
 
 def _depth(depth: Optional[np.ndarray], sites: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Harmonic mean of the depth of the sites of each segment [m]; 0 without depth."""
     if depth is None:
         return np.zeros(len(bounds) - 1)
-    near = depth[tuple(sites.T)]
+    near = depth.reshape(-1).take(_flat(sites, depth))
     inverse = np.where(np.isfinite(near) & (near > 0.0), 1.0 / np.maximum(near, 1e-6), 0.0)
     return 1.0 / np.maximum(np.add.reduceat(inverse.astype(np.float64), bounds[:-1]) / np.diff(bounds), 1e-9)
 

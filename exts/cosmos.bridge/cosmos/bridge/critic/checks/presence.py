@@ -8,6 +8,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.checks.groups import Groups
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.truth import Chunk, Truth, highest, lowest
 
@@ -17,6 +18,8 @@ _NOISE = 0.05
 """Square of a gradient that nobody sees, each channel [levels^2/px^2]."""
 _NEAR, _AROUND = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
 _FAR = np.float32(1e6)
+_PAIRS = tuple(axis.tolist() for axis in np.triu_indices(6))
+"""Pairs of the channels of source and result whose products are summed: each but once."""
 _LEVEL = np.full((1, 3), 1.0 / 3.0, np.float32)
 
 
@@ -120,20 +123,20 @@ class Sights:
         where, band = where[told], band[told]
         if not len(where):
             return
-        key = thing.reshape(-1)[where].astype(np.int64) * BANDS + band
-        order = np.argsort(key, kind="stable")
-        where, key = where[order], key[order]
-        gradients = np.concatenate(
-            [_gradient(picture, axis).reshape(-1, 3)[where] for axis in (0, 1) for picture in (source, result)], axis=1
+        groups = Groups.of(thing.reshape(-1)[where].astype(np.int64) * BANDS + band, len(self._things) * BANDS)
+        where = where[groups.order]
+        across, down = (
+            [channel for picture in (source, result) for channel in _gradient(picture, axis).reshape(-1, 3)[where].T]
+            for axis in (1, 0)
         )
-        starts = np.flatnonzero(np.diff(key, prepend=-1))
-        for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(where)], strict=True):
-            part = gradients[begin:end]
-            product = part.T @ part
-            owner, number_of = divmod(int(key[begin]), BANDS)
-            self._products[owner, number_of] += product[:6, :6] + product[6:, 6:]
-            self._pixels[owner, number_of] += end - begin
-        owners = key // BANDS
+        sums = groups.sums([across[i] * across[j] + down[i] * down[j] for i, j in zip(*_PAIRS, strict=True)])
+        products = self._products.reshape(-1, 6, 6)
+        for i, j, of_pair in zip(*_PAIRS, sums, strict=True):
+            products[:, i, j] += of_pair
+            if i != j:
+                products[:, j, i] += of_pair
+        self._pixels += groups.sizes.reshape(-1, BANDS)
+        owners = np.repeat(groups.owners // BANDS, np.diff(np.append(groups.starts, len(where))))
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         kept, snowed = (None if maps is None else maps[number][cut] for maps in (self._kept, self._snowed))
         levels = (cv2.transform(picture, _LEVEL) for picture in (source, result))

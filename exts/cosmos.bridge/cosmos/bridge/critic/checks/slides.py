@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.checks.groups import Groups
 from cosmos.bridge.critic.checks.likeness import reduced
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
@@ -64,9 +65,9 @@ class SlideSweep:
             core = _core(thing[row], thing[row - 1], x, y)
             core[1::2] = False
             at = np.flatnonzero(core)
-            owner = thing[row].take(at)
-            source, result = (_equations(video[row - 1], video[row], (x, y), at, owner, len(self._truth.things))
-                              for video in videos)  # fmt: skip
+            groups = Groups.of(thing[row].take(at), len(self._truth.things))
+            at = at[groups.order]
+            source, result = (_equations(video[row - 1], video[row], (x, y), at, groups) for video in videos)
             self._pairs.append((chunk.first + row - chunk.halo, source, result))
 
     def conclude(self) -> Outcome:
@@ -156,10 +157,9 @@ def _equations(
     now: np.ndarray,
     where: tuple[np.ndarray, np.ndarray],
     at: np.ndarray,
-    owner: np.ndarray,
-    things: int,
+    groups: Groups,
 ) -> np.ndarray:
-    """Sum up what tells how each thing moved beyond true motion.
+    """Sum up what tells how each thing moved beyond true motion, at pixels ``at`` in the order of their groups.
 
     Returns:
         Sums of gx gx, gx gy, gy gy, gx c, gy c, c c and 1 of each thing's pixels, with the gradient ``g`` [levels/px]
@@ -168,10 +168,11 @@ def _equations(
     fetched = cv2.remap(before, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     middle, change = 0.5 * (fetched + now), now.take(at) - fetched.take(at)
     across, down = (cv2.Sobel(middle, cv2.CV_32F, dx, 1 - dx, scale=0.125).take(at) for dx in (1, 0))
-    count = np.bincount(owner, minlength=things).astype(np.float64)
-    change -= (np.bincount(owner, change, minlength=things) / np.maximum(count, 1.0)).astype(np.float32)[owner]
+    count = groups.sizes
+    mean = groups.sums([change])[0] / np.maximum(count, 1.0)
+    change -= np.repeat(mean[groups.owners].astype(np.float32), count[groups.owners].astype(np.int64))
     products = (across * across, across * down, down * down, across * change, down * change, change * change)
-    return np.stack([*(np.bincount(owner, product, minlength=things) for product in products), count], axis=1)
+    return np.concatenate([groups.sums(products), count[None]]).T
 
 
 __all__ = ["SlideSweep", "slides"]

@@ -8,6 +8,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.checks.groups import Groups
 from cosmos.bridge.critic.checks.prompt import understood
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
@@ -60,18 +61,20 @@ class VisibleSweep:
             thing = chunk.thing[row, ::step]
             source, result = (steep[row, ::step] for steep in chunk.steep)
             at = np.flatnonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
-            owner, was, now = (values.take(at) for values in (thing, source, result))
+            groups = Groups.of(thing.take(at), len(self._ids))
+            at = at[groups.order]
+            was, now = source.take(at), result.take(at)
             levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[::step].take(at)
                       for video in (chunk.source, chunk.result)]  # fmt: skip
             through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[::step].take(at))
             weber = was / (levels[0] + _FLOOR)
-            columns = (np.ones(len(at)), weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
-            sums = np.stack([np.bincount(owner, np.broadcast_to(column, len(at)), len(self._ids))
-                             for column in columns])  # fmt: skip
+            columns = (weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
+            sums = groups.sums([np.broadcast_to(column, len(at)) for column in columns])
+            count = groups.sizes
             area = np.bincount(thing.ravel(), minlength=len(self._ids))
-            seen = step * sums[0] >= self._limits.min_sites
+            seen = step * count >= self._limits.min_sites
             seen = np.flatnonzero(seen & (step * area >= self._limits.min_area))
-            means = sums[1:, seen] / sums[0, seen]
+            means = sums[:, seen] / count[seen]
             self._rows.append(np.concatenate([np.full((1, len(seen)), number), seen[None], means]))
 
     def _through(self, depth: Optional[np.ndarray]) -> np.ndarray:
