@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cosmos.bridge.critic.checks.explained import unexplained, unlike, unplain
-from cosmos.bridge.critic.checks.likeness import _again
+from cosmos.bridge.critic.checks.likeness import _again, _correlated, _ends, covered, in_scraps
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from new_light import lit
 
@@ -68,6 +68,50 @@ def test_a_twin_between_whole_pixels_fits_as_well(by):
     assert _again(there, own, core) < 0.02 * whole
 
 
+def test_likeness_is_the_correlation_of_colours():
+    rng = np.random.default_rng(8)
+    left = rng.uniform(0, 255, (200, 3)).astype(np.float32)
+    right = (0.3 * left + rng.normal(0, 30, left.shape) + (90.0, 20.0, 5.0)).astype(np.float32)
+    columns = [(colors - colors.mean(axis=0)).astype(np.float64).ravel() for colors in (left, right)]
+    assert _correlated(left, right) == pytest.approx(np.arctanh(np.corrcoef(*columns)[0, 1]), abs=1e-4)
+    assert _correlated(left, np.full_like(left, 7.0)) == 0.0
+    assert np.isfinite(_correlated(left, left))
+
+
+def test_what_ends_at_an_outline_is_told_from_what_does_not():
+    rng = np.random.default_rng(9)
+    place = np.zeros((40, 50), bool)
+    place[12:28, 15:33] = True
+    noise = rng.normal(0, 3, (3, 40, 50)).astype(np.float32)
+    assert abs(_ends(noise, place)) < 0.2
+    there, beside = (noise + np.float32(40.0) * mask for mask in (place, np.roll(place, (6, 6), axis=(0, 1))))
+    assert _ends(there, place) > 0.6 > _ends(beside, place)
+    assert _ends(noise, np.ones_like(place)) == 0.0
+
+
+def test_the_rim_of_a_thing_covers_nothing_of_a_smaller_picture():
+    mask = np.zeros((40, 60), np.uint8)
+    mask[9:30, 13:34] = 1
+    share, (y, x) = covered(mask, (20, 30))
+    core = np.zeros((40, 60))
+    core[10:29, 14:33] = 1
+    want = core.reshape(20, 2, 30, 2).mean(axis=(1, 3))
+    rows, columns = np.nonzero(want)
+    assert (y, x) == (rows.min(), columns.min())
+    np.testing.assert_allclose(share, want[y : rows.max() + 1, x : columns.max() + 1], atol=1e-6)
+    thin = np.zeros((40, 60), np.uint8)
+    thin[5:35, 20] = 1
+    assert covered(thin, (20, 30))[0].sum() == pytest.approx(30 / 4)
+
+
+def test_what_is_seen_through_a_fence_is_in_scraps():
+    whole = np.zeros((40, 60), np.uint8)
+    whole[5:35, 10:50] = 1
+    fenced = whole.copy()
+    fenced[:, 20::10] = 0
+    assert not in_scraps(whole, 0.75) and in_scraps(fenced, 0.75)
+
+
 @pytest.mark.parametrize("thing, by", [(ROBOT, 70), (CRATE, -60), (ROBOT, -45)])
 def test_a_twin_is_found_under_another_light(world, thing, by):
     value, found = likeness(world, with_twin(world, lit(world.rgb), thing, by))
@@ -116,3 +160,14 @@ def test_a_crate_in_place_of_another_crate_is_no_twin(world):
         labelled = replace(request, clip=replace(request.clip, instances=instances))
         verdict = ConsistencyCritic().judge(labelled, world.result(rgb))
         assert any(f.check == "duplicated" and f.instance == CRATE for f in verdict.findings) == found
+
+
+def test_a_twin_before_something_large_of_its_kind_is_found(world):
+    """A tree before a wood hides little of it, and is not one of its trees."""
+    request, rgb = world.request(), with_twin(world, lit(world.rgb), CRATE, -60)
+    behind = np.unique(world.ids[0][np.roll(world.ids[0] == CRATE, 60, axis=1)])
+    kinds = {key: {"class": "tree"} for key in (CRATE, *behind.tolist())}
+    instances = {key: replace(one, labels=kinds.get(key, {})) for key, one in request.clip.instances.items()}
+    labelled = replace(request, clip=replace(request.clip, instances=instances))
+    verdict = ConsistencyCritic().judge(labelled, world.result(rgb))
+    assert any(f.check == "duplicated" and f.instance == CRATE for f in verdict.findings)

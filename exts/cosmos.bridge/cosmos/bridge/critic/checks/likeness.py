@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 import cv2
 import numpy as np
 
-from cosmos.bridge.critic.checks.explained import TRIMMED, trimmed, unexplained, unlike, unplain
+from cosmos.bridge.critic.checks.explained import TRIMMED, residual, trimmed, unlike, unplain
 from cosmos.bridge.critic.truth import highest
 
 FLAT = 4.0
 """Variance below which a source explains nothing [levels^2]."""
 _NOISE = 10.0
 """Variance of a pixel that nobody sees, all channels together [levels^2]: 1.8 levels each."""
-_RIM = np.ones((7, 7), np.uint8)
+_RING = 6
+"""How far from the rim of a place its surroundings reach [px]."""
+_FAINT = 0.5
+"""Added to gradients before their logarithm: less than that is nothing [levels/px]."""
+_TWICE = 0.7
+"""So many times steeper, as a logarithm, is a clear end; more says no more [nats]."""
+_SURE = 0.995
+"""Correlation from which on it is as good as 1."""
 _NEAR, _FAR = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+_AROUND = np.ones((2 * _RING + 1, 2 * _RING + 1), np.uint8)
 _OWN = 0.7
 """Of its own size: nearer to itself a thing is no twin."""
 _CORE = 0.12
@@ -28,7 +36,7 @@ _LARGE = 800
 """Size from which on more pixels are no further evidence [px]."""
 _USUAL = 250
 """Size at which it speaks neither for nor against a twin [px]."""
-_LIT = 0.05
+_LIT = 0.01
 """Share of a thing that must not be dark, for darkness may lie anywhere."""
 _LOOK = 300
 """Pixels of a thing that the search for its corner looks at, at most [px]."""
@@ -83,7 +91,7 @@ class Likeness:
     """What was measured of a thing at another place."""
 
     measured: Mapping[str, float]
-    """What `EVIDENCE` weighs: ``source``, ``repainted``, ``plain`` [nats], ``rim``, ``lit`` in [0, 1] and ``size``."""
+    """What `EVIDENCE` weighs: ``source``, ``repainted``, ``plain``, ``edge`` [nats], ``alike``, ``size``, ``lit``."""
     at: tuple[int, int]
     """Middle of the place ``(y, x)`` [px of the clip]."""
     others: np.ndarray
@@ -104,22 +112,49 @@ def cut(thing: np.ndarray, owner: int) -> tuple[np.ndarray, tuple[int, int]]:
     return mask[y : y + high, x : x + wide] > 0, (y, x)
 
 
+def in_scraps(mask: np.ndarray, share: float) -> bool:
+    """Whether no piece of a mask holds this share of it: scraps have the shape of what stands before a thing."""
+    x, y, wide, high = cv2.boundingRect(mask)
+    sizes = cv2.connectedComponentsWithStats(mask[y : y + high, x : x + wide], connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+    return bool(sizes.max(initial=0) < share * sizes.sum())
+
+
+def covered(mask: np.ndarray, size: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int]]:
+    """How much of each pixel of a smaller picture a thing covers within its box, and the corner ``(y, x)`` of that.
+
+    Its rim, in which colours mix, counts for nothing, unless hardly anything is left.
+
+    Args:
+        mask: 1 where the thing is seen, uint8, shape [H, W], not 0 everywhere.
+        size: Height and width of the smaller picture [px].
+
+    Returns:
+        float32 in [0, 1], not 0 everywhere.
+    """
+    core = cv2.erode(mask, _NEAR, borderValue=0)
+    kept = core if np.count_nonzero(core) >= max(_LEAST, _CORE * np.count_nonzero(mask)) else mask
+    share = reduced(kept.astype(np.float32), size)
+    x, y, wide, high = cv2.boundingRect((share > 0.0).astype(np.uint8))
+    return share[y : y + high, x : x + wide], (y, x)
+
+
 def own_box(mask: np.ndarray) -> tuple[int, int]:
     """How far ``(down, right)`` from itself a thing of this mask is no twin yet [px]."""
     return int(_OWN * mask.shape[0]), int(_OWN * mask.shape[1])
 
 
-def measure(view: View, place: Place, *, visible: float, dark: float) -> Optional[Likeness]:
+def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
     """Measure how much better a thing explains a place than all else does.
 
     Evidence is half the logarithm of how many times smaller the error of the thing's own pixels is (displaced by
     fractions of a pixel to fit best) than that of the source's colours under any smooth change of light (``source``),
-    under any one change of colour (``repainted``), and of a plain surface (``plain``).
+    under any one change of colour (``repainted``), and of a plain surface (``plain``). Besides, what the source leaves
+    unexplained ends at a twin's outline (``edge``, against its surroundings), and thing and place look more alike than
+    they do in the source (``alike``).
 
     Args:
         view: Frame.
         place: Thing and place.
-        visible: Least gradient of an edge [levels/px].
         dark: Level above which a pixel is lit [levels].
 
     Returns:
@@ -143,19 +178,22 @@ def measure(view: View, place: Place, *, visible: float, dark: float) -> Optiona
     if plain < _PLAIN:
         return None
     side = light_window(view.thing.shape[1])
-    reach = side // 2 + _RIM.shape[0] // 2
+    reach = side // 2 + _RING
     part = slice(max(0, y - reach), y + high + reach), slice(max(0, x - reach), x + wide + reach)
     source, result, weight = view.source[part], view.result[part], view.weight[part]
     inside, within = np.zeros(weight.shape, bool), np.zeros(weight.shape, bool)
     for full, small in ((inside, mask), (within, core)):
         full[y - part[0].start :, x - part[1].start :][:high, :wide] = small
-    known = trimmed(unexplained(source, result, weight, side=side, noise=FLAT)[within])
+    error = residual(source, result, weight, side=side, noise=FLAT)[0] * weight
+    known = trimmed(np.square(error[:, within]).sum(axis=0))
+    before = view.source[y : y + high, x : x + wide], view.source[top : top + high, left : left + wide]
     return Likeness(
         measured={
             "source": _nats(known, again),
             "repainted": _nats(unlike(source, result, within), again),
             "plain": plain,
-            "rim": _outlined(source, result, inside, visible),
+            "edge": _ends(error, inside),
+            "alike": _correlated(there[core], own[core]) - _correlated(before[0][core], before[1][core]),
             "size": float(np.log(min(int(mask.sum()), _LARGE) / _USUAL)),
             "lit": lit,
         },
@@ -220,19 +258,43 @@ def _again(there: np.ndarray, own: np.ndarray, core: np.ndarray) -> float:
     return float(least)
 
 
-def _outlined(source: np.ndarray, result: np.ndarray, inside: np.ndarray, visible: float) -> float:
-    """Share of the rim of a place at which the result has an edge, and a stronger one than the source."""
-    was, now = (steepest(picture) for picture in (source, result))
-    mask = inside.astype(np.uint8)
+def _ends(error: np.ndarray, inside: np.ndarray) -> float:
+    """How many times steeper what is unexplained changes along the rim of a place than around it [nats], capped.
+
+    Args:
+        error: What the source leaves unexplained [levels], float32, shape [3, H, W].
+        inside: Place, bool, shape [H, W].
+    """
+    x, y, wide, high = cv2.boundingRect(inside.astype(np.uint8))
+    part = slice(max(0, y - _RING - 1), y + high + _RING + 1), slice(max(0, x - _RING - 1), x + wide + _RING + 1)
+    steep, mask = _steep([channel[part] for channel in error]), inside[part].astype(np.uint8)
     rim = cv2.dilate(mask, _NEAR) != cv2.erode(mask, _NEAR, borderValue=0)
-    now = cv2.dilate(now, _NEAR)
-    return float(np.mean((now >= visible) & (now > cv2.dilate(was, _FAR)), where=rim))
+    around = cv2.dilate(mask, _AROUND) != cv2.dilate(mask, _FAR)
+    if not around.any():
+        return 0.0
+    return min(float(np.log((steep[rim].mean() + _FAINT) / (steep[around].mean() + _FAINT))), _TWICE)
+
+
+def _correlated(left: np.ndarray, right: np.ndarray) -> float:
+    """Fisher's z of the correlation of colours, shape [N, 3] each; 0 where one is plain."""
+    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
+    square = float(np.vdot(left, left)) * float(np.vdot(right, right))
+    share = float(np.vdot(left, right)) / max(square, 1e-6) ** 0.5
+    return float(np.arctanh(np.clip(share, -_SURE, _SURE)))
 
 
 def steepest(picture: np.ndarray) -> np.ndarray:
     """Length of the gradient of all channels together (Sobel 3 x 3 divided by 8) [levels/px], shape [H, W]."""
-    across, down = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
-    steep: np.ndarray = np.sqrt((across * across + down * down).sum(axis=-1)) / np.float32(8.0)
+    return _steep(cv2.split(picture))
+
+
+def _steep(channels: Sequence[np.ndarray]) -> np.ndarray:
+    """The same of channels apart, float32, shape [H, W] each."""
+    total = np.zeros(channels[0].shape, np.float32)
+    for channel in channels:
+        across, down = cv2.Sobel(channel, cv2.CV_32F, 1, 0), cv2.Sobel(channel, cv2.CV_32F, 0, 1)
+        total += across * across + down * down
+    steep: np.ndarray = np.sqrt(total) / np.float32(8.0)
     return steep
 
 
@@ -241,4 +303,7 @@ def _nats(left: float, error: float) -> float:
     return 0.5 * float(np.log((left + _NOISE) / (error + _NOISE)))
 
 
-__all__ = ["FLAT", "Likeness", "Place", "View", "cut", "light_window", "measure", "own_box", "reduced", "steepest"]
+__all__ = [
+    "FLAT", "Likeness", "Place", "View", "covered", "cut", "in_scraps", "light_window", "measure", "own_box", "reduced",
+    "steepest",
+]  # fmt: skip

@@ -15,7 +15,8 @@ from cosmos.bridge.critic.checks.likeness import (
     Likeness,
     Place,
     View,
-    cut,
+    covered,
+    in_scraps,
     light_window,
     measure,
     own_box,
@@ -35,18 +36,22 @@ _BESIDE = 0.3
 [px^2]."""
 _SMALLEST = 32
 """Least height and width of a picture in which twins are looked for [px]."""
-_PLACES = 10
+_PLACES = 8
 """Places of a frame that are looked at closely."""
 _UNLIKELY = -4.0
 """Log odds below which a place is not looked at in the other frame [nats]."""
 _EACH = 3
 """Places of one thing that are thought of."""
+_AGAINST = -0.5
+"""Log odds for each pixel of a thing below which a place is not thought of [nats]."""
 _SAME = 4
 """Two places of a thing that are no farther apart are one [px of the view]."""
 _LARGEST = 0.12
 """Share of the picture from which on a thing is the scene itself."""
 _INSTEAD = 0.7
-"""Share of a place on which things of the same kind ought to be seen, from which on it is one of these."""
+"""Share of a place on which things of the same kind ought to be seen, ..."""
+_HIDDEN = 0.8
+"""... and share of these that it hides, from which on it is one of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -141,43 +146,46 @@ class TwinSweep:
         colors = [spectrum(channel) for channel in channels]
         squares = spectrum(channels[0] ** 2 + channels[1] ** 2 + channels[2] ** 2)
         steep = steepest(view.result) ** 2
-        count = np.bincount(view.thing.ravel(), minlength=len(self._truth.things))
-        for owner in np.flatnonzero(count * 4 >= self._limits.min_area).tolist():
-            if self._truth.things[owner].id == 0 or count[owner] > _LARGEST * view.thing.size:
+        pixels = np.bincount(full.thing.ravel(), minlength=len(self._truth.things))
+        for owner in np.flatnonzero(pixels >= self._limits.min_area).tolist():
+            if self._truth.things[owner].id == 0 or pixels[owner] > _LARGEST * full.thing.size:
                 continue
-            mask, (y, x) = cut(view.thing, owner)
+            seen = (full.thing == owner).astype(np.uint8)
+            if in_scraps(seen, self._limits.min_piece):
+                continue
+            mask, (y, x) = covered(seen, view.thing.shape)
             part = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
             own = [mask * channel[part] for channel in channels]
-            where = spectrum(mask)
+            where, count = spectrum(mask), float(mask.sum())
             again = cv2.mulSpectrums(squares, where, 0, conjB=True)
             for channel, color in zip(own, colors, strict=True):
                 again -= 2.0 * cv2.mulSpectrums(color, spectrum(channel), 0, conjB=True)
             ends = slice(height - mask.shape[0] + 1), slice(width - mask.shape[1] + 1)
-            total = float(sum(float((channel * channel).sum()) for channel in own))
-            beside = _BESIDE * float(steep[part][mask].sum())
-            floor = _NOISE * count[owner] + beside
+            total = sum(float((mask * channel[part] ** 2).sum()) for channel in channels)
+            beside = _BESIDE * float((mask * steep[part]).sum())
+            floor = _NOISE * count + beside
             again = np.maximum(cv2.idft(again, flags=cv2.DFT_SCALE)[ends] + np.float32(total - beside), 0.0)
             again += np.float32(floor)
             known = cv2.mulSpectrums(left, where, 0, conjB=True)
             known = np.maximum(cv2.idft(known, flags=cv2.DFT_SCALE)[ends], 0.0) + np.float32(floor)
-            varied = float(view.result[part][mask].var(axis=0).sum()) * count[owner] + floor
+            varied = total - sum(float(channel.sum()) ** 2 for channel in own) / count + floor
             evidence = np.log(known / again * np.sqrt(np.float32(varied) / again))
             down, right = own_box(mask)
             row, column = y, x
             for _ in range(_EACH):
                 evidence[max(0, row - down) : row + down + 1, max(0, column - right) : column + right + 1] = -np.inf
                 row, column = (int(index) for index in np.unravel_index(int(evidence.argmax()), evidence.shape))
-                if evidence[row, column] <= 0.0:
+                if evidence[row, column] <= _AGAINST:
                     break
                 place = Place(owner=owner, away=(2 * (row - y), 2 * (column - x)))
-                yield place, float(evidence[row, column]) * float(count[owner]) ** 0.5
+                yield place, float(evidence[row, column]) * count**0.5
 
     def _measure(self, view: View, places: list[Place]) -> list[Place]:
         """Measure places in a view, and remember the best of each thing; return those that may be twins."""
         likely = []
         for place in places:
-            seen = measure(view, place, visible=self._limits.visible_gradient, dark=self._limits.twin_level)
-            if seen is None or self._alike(place.owner, seen):
+            seen = measure(view, place, dark=self._limits.twin_level)
+            if seen is None or self._instead(view, place.owner, seen):
                 continue
             self.seen.append((place.owner, view.number, seen))
             odds = EVIDENCE["duplicated"].log_odds(seen.measured)
@@ -188,10 +196,13 @@ class TwinSweep:
                 found[view.number] = _Twin(odds=odds, at=seen.at)
         return likely
 
-    def _alike(self, owner: int, seen: Likeness) -> bool:
-        """Whether another thing of its kind ought to be seen there, by its labels: a crate on a crate is no twin."""
+    def _instead(self, view: View, owner: int, seen: Likeness) -> bool:
+        """Whether it is in the place of another thing of its kind, by the labels: a crate for a crate is no twin."""
         kind = self._kinds[owner]
-        return bool(kind >= 0 and np.mean((self._kinds[seen.others] == kind) & (seen.others != owner)) >= _INSTEAD)
+        kin = seen.others[(self._kinds[seen.others] == kind) & (seen.others != owner)]
+        if kind < 0 or len(kin) < _INSTEAD * len(seen.others):
+            return False
+        return bool(len(kin) >= _HIDDEN * np.count_nonzero(np.isin(view.thing, np.unique(kin))))
 
     def conclude(self) -> Outcome:
         """Hold the thing that is seen again most clearly, in the clearer half of the frames, against the bar."""
