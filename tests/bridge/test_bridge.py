@@ -156,6 +156,12 @@ def test_too_many_steps_are_refused(config, make_bridge):
         make_bridge(config.replace(num_steps=5)).augment()
 
 
+def test_too_much_guidance_is_refused_before_any_work(config, make_bridge, tmp_path):
+    with pytest.raises(ModelError, match=r"tint takes a guidance in \[0, 10\], got 10\.5"):
+        make_bridge(config.replace(guidance=10.5)).augment()
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_wrong_camera_leaves_no_folder(config, make_bridge, tmp_path):
     with pytest.raises(SourceError, match="/World/Side"):
         make_bridge(config.replace(cameras=("/World/None",))).augment()

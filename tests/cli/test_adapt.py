@@ -131,8 +131,9 @@ def test_a_branch_is_taught_alone_and_the_model_then_knows_its_control(cli, tiny
     with pytest.raises(ModelError, match=r"does not know the control lidar; these weights know .* train-branch"):
         painted(tiny, clip, lidar=1.0)
     words = options(tuned, recorded, out, steps=150, rate=0.1)
-    code, _, err = cli("models", "train-branch", "--control", "lidar", *words)
+    code, told, err = cli("models", "train-branch", "--control", "lidar", *words)
     assert code == 0, err
+    assert f"augment ... --weights edge=0.3,depth=0.3,lidar=0.4 --transfer-weights {out}" in told
     before, after = (load_file(folder / "net.safetensors") for folder in (tuned, out))
     assert set(after) - set(before) == {f"branches.lidar.{part}" for part in
                                         ("see.weight", "see.bias", "speak.weight", "speak.bias")}  # fmt: skip
@@ -289,7 +290,7 @@ def test_videos_teach_without_depth_and_light(cli, tiny, recorded, tmp_path):
         ({"conditions": {"mist": 0.5}}, (), "'mist' is no setting in pairs[0].conditions"),
         ({}, ("--control", "hdmap"), "holds no hdmap_0000.png"),
         ({}, ("--every", "0"), "--every must be 1 or more"),
-        ({}, ("--steps", "0"), "steps and batch >= 1"),
+        ({}, ("--steps", "0"), "steps must be >= 1, got 0."),
         ({}, ("--rate", "nan"), "rate must lie in (0, 0.1]"),
         ({}, ("--from", "nowhere"), "holds no weights"),
         ({}, ("--device", "cuda:9"), "cuda:9"),

@@ -166,6 +166,8 @@ def test_a_wrong_setting_is_refused_by_name(change, told):
 
 
 def test_a_missing_setting_is_named():
+    with pytest.raises(ConfigError, match=r"There is no prompt; give at least one with prompts = .* or --prompt TEXT"):
+        BridgeConfig.from_mapping({"source": "scene.usda", "out": "out"})
     with pytest.raises(ConfigError, match="source is missing"):
         BridgeConfig.from_mapping({"out": "out", "prompts": ["rain"]})
 

@@ -330,8 +330,7 @@ def _readable(mapping: Mapping[str, Any]) -> dict[str, Any]:
         plain["look"] = parse_look(plain["look"])
     if isinstance(plain.get("cameras"), str):
         plain["cameras"] = [plain["cameras"]]
-    if "prompts" in plain:
-        plain["prompts"] = _prompt_tables(plain["prompts"])
+    plain["prompts"] = _prompt_tables(plain.get("prompts", []))
     return plain
 
 

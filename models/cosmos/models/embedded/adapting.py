@@ -50,8 +50,9 @@ class Adaptation:
     """Control whose branch alone learns, added where the net has none; ``None`` lets the whole net learn."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.seed < 0:
-            raise ValueError(f"Adaptation needs steps and batch >= 1 and seed >= 0, got {self}.")
+        for name, least in (("steps", 1), ("batch", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"Adaptation.{name} must be >= {least}, got {getattr(self, name)}.")
         if not 0.0 < self.rate <= 0.1:
             raise ValueError(f"Adaptation.rate must lie in (0, 0.1], got {self.rate!r}.")
 

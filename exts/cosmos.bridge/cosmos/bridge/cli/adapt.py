@@ -94,9 +94,11 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     for label, measured in (("learnt", adapted.trained), ("held out", adapted.held_out)):
         if measured is not None:
-            emit(f"{label:9} {measured[0]} pictures, PSNR {measured[1]:.2f} dB before, {measured[2]:.2f} dB after")
+            pictures = f"{measured[0]} picture{'' if measured[0] == 1 else 's'}"
+            emit(f"{label:9} {pictures}, PSNR {measured[1]:.2f} dB before, {measured[2]:.2f} dB after")
     emit(f"weights   {task.out} (revision {adapted.revision}, {seconds_text(adapted.seconds)} of learning)")
-    emit(f"use       cosmos-bridge augment ... --transfer-weights {shlex.quote(str(task.out))}")
+    weigh = f"--weights edge=0.3,depth=0.3,{plan.branch}=0.4 " if plan.branch in ("hdmap", "lidar") else ""
+    emit(f"use       cosmos-bridge augment ... {weigh}--transfer-weights {shlex.quote(str(task.out))}")
     return EXIT_OK
 
 

@@ -102,7 +102,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         emit_json(written)
     else:
-        emit(f"{written['frames']} frames, {bytes_text(written['bytes'])} in {out}")
+        emit(
+            f"{written['frames']} frame{'' if written['frames'] == 1 else 's'}, {bytes_text(written['bytes'])} in {out}"
+        )
     return EXIT_OK if written["frames"] == written["planned"] else EXIT_INTERRUPTED
 
 

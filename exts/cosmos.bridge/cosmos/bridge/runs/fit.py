@@ -38,6 +38,8 @@ def check_spec(spec: TransferSpec, config: BridgeConfig) -> None:
         able_names = able(*unused)
         other = f"take --transfer {' or '.join(able_names)}" if able_names else "no transfer does"
         raise ModelError(f"{spec.name} does not use {' and '.join(unused)}; leave it out, or {other}.")
+    if config.guidance is not None and not 0.0 <= config.guidance <= spec.most_guidance:
+        raise ModelError(f"{spec.name} takes a guidance in [0, {spec.most_guidance:g}], got {config.guidance:g}.")
     if config.num_steps is not None and config.num_steps > spec.max_steps:
         others = [name for name in able("num_steps") if name != spec.name]
         raise ModelError(
