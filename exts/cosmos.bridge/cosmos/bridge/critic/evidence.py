@@ -33,18 +33,18 @@ class Evidence:
 EVIDENCE: Mapping[str, Evidence] = {
     "duplicated": Evidence(
         weights={
-            "source": 2.59,
-            "repainted": 1.19,
-            "plain": 1.19,
-            "edge": 4.82,
+            "source": 2.56,
+            "repainted": 1.17,
+            "plain": 1.27,
+            "edge": 5.16,
             "alike": 1.65,
-            "size": 2.11,
-            "lit": 0.92,
+            "size": 2.19,
+            "lit": 0.52,
         },
-        offset=-9.01,
+        offset=-8.91,
         limit=12.0,
         reason="Learnt by tools/learn_evidence.py from the likeliest places of 800 good clips for choosing bars, and "
-        "from 1526 planted twins.",
+        "from 1524 planted twins.",
     ),
     "invented": Evidence(
         weights={

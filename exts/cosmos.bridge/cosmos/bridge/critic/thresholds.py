@@ -234,7 +234,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "of 800 good clips exceeds it, by weights learnt on others.",
     ),
     "duplicated": Threshold(
-        value=1.0,
+        value=0.75,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -244,7 +244,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, whether what the source leaves unexplained ends at its outline, how much more thing and place "
         "look alike than in the source, its size and light, weighed as learnt (tools/learn_evidence.py); three of 800 "
-        "good clips exceed it, by weights learnt on others, and the next reaches 0.47.",
+        "good clips exceed it, by weights learnt on others, and the next reaches 0.39.",
     ),
     "protected_color": Threshold(
         value=12.0,

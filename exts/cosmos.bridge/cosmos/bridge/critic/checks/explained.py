@@ -7,6 +7,8 @@ import numpy as np
 
 TRIMMED = 0.9
 """Share of the pixels of a thing that counts; what hides the others does not."""
+_ALIKE = 1e-10
+"""Share of all squares that is added to each column's, so that columns may be alike."""
 
 
 def unexplained(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, side: int, noise: float) -> np.ndarray:
@@ -107,8 +109,12 @@ def unlike(source: np.ndarray, result: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _left(columns: np.ndarray, values: np.ndarray) -> float:
-    fit = np.linalg.lstsq(columns.astype(np.float64), values.astype(np.float64), rcond=None)[0]
-    return trimmed(((values - columns @ fit) ** 2).sum(axis=1))
+    """Mean square that least squares leave, trimmed; columns that say the same share what they explain."""
+    columns, values = columns.astype(np.float64), values.astype(np.float64)
+    normal = columns.T @ columns
+    normal += _ALIKE * np.trace(normal) * np.eye(len(normal))
+    error = values - columns @ np.linalg.solve(normal, columns.T @ values)
+    return trimmed(np.einsum("ij,ij->i", error, error))
 
 
 __all__ = ["TRIMMED", "residual", "trimmed", "unexplained", "unlike", "unplain"]

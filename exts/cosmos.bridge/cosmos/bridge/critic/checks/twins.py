@@ -36,7 +36,7 @@ _BESIDE = 0.3
 [px^2]."""
 _SMALLEST = 32
 """Least height and width of a picture in which twins are looked for [px]."""
-_PLACES = 8
+_PLACES = 6
 """Places of a frame that are looked at closely."""
 _UNLIKELY = -4.0
 """Log odds below which a place is not looked at in the other frame [nats]."""
