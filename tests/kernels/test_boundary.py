@@ -4,7 +4,7 @@ import pytest
 import warp as wp
 
 from cosmos.bridge.kernels.boundary import color_gradient, gradient_lengths, thin_edges
-from cosmos.bridge.kernels.shifts import shift_scores
+from cosmos.bridge.kernels.shifts import near_peaks, shift_scores
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,34 @@ def test_shift_scores_match_numpy(device, radius, width):
     )
     expected = shift_scores_numpy(gradient, sites, normals, ceilings, segments, radius)
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 5, 7), (3, 40, 90)])
+def test_near_peaks_match_float64_numpy(device, size):
+    rng = np.random.default_rng(5)
+    gradient = rng.normal(0.0, 9.0, (*size, 2)).astype(np.float32)
+    strength = rng.uniform(0.0, 12.0, size).astype(np.float32)
+    sites = np.stack([rng.integers(0, n, 300) for n in size], axis=1).astype(np.int32)
+    turn = rng.uniform(0.0, 6.3, 300)
+    normals = np.stack([np.cos(turn), np.sin(turn)], axis=1).astype(np.float32)
+    arrays = (wp.array(values, device=device) for values in (gradient, strength, sites, normals))
+    got = near_peaks(*arrays, noise=2.0).numpy()
+    padded = np.pad(gradient.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    around = np.pad(strength.astype(np.float64), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    for value, (t, y, x), normal in zip(got, sites, normals.astype(np.float64), strict=True):
+        near = (t, slice(y, y + 3), slice(x, x + 3))
+        assert value == pytest.approx((np.abs(padded[near] @ normal) / (around[near] + 2.0)).max(), rel=1e-5)
+
+
+def test_near_peaks_refuse_what_does_not_fit():
+    gradient, strength = wp.zeros((1, 4, 5, 2), device="cpu"), wp.zeros((1, 4, 5), device="cpu")
+    sites, normals = wp.zeros((6, 3), dtype=wp.int32, device="cpu"), wp.zeros((6, 2), device="cpu")
+    with pytest.raises(ValueError, match="noise > 0"):
+        near_peaks(gradient, strength, sites, normals, noise=0.0)
+    with pytest.raises(ValueError, match="needs normals as float32"):
+        near_peaks(gradient, strength, sites, normals[:4], noise=1.0)
+    with pytest.raises(ValueError, match="needs gradient as float32"):
+        near_peaks(gradient, strength[:, :3], sites, normals, noise=1.0)
 
 
 def thin_edges_numpy(gradient, faint, full, beside):

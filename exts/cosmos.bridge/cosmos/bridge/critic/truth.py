@@ -137,11 +137,6 @@ def chunks(clip: Clip, result: wp.array, truth: Truth, size: int) -> Iterator[Ch
         )
 
 
-def steepness(gradient: np.ndarray) -> np.ndarray:
-    """Length of gradients [levels/px], shape [...] of [..., 2]."""
-    return np.sqrt(gradient[..., 0] * gradient[..., 0] + gradient[..., 1] * gradient[..., 1])
-
-
 def highest(picture: np.ndarray) -> np.ndarray:
     """Largest channel of each pixel, shape [H, W] of [H, W, 3]; many times faster than a maximum over the last axis."""
     red, green, blue = cv2.split(picture)
@@ -208,4 +203,4 @@ def _owns(
     return np.where(alike, smaller, near_p < near_q)
 
 
-__all__ = ["Chunk", "Truth", "boundary_sites", "chunks", "highest", "lowest", "steepness"]
+__all__ = ["Chunk", "Truth", "boundary_sites", "chunks", "highest", "lowest"]

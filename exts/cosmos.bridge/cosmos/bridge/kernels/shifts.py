@@ -74,6 +74,62 @@ def _shift_scores_kernel(
         _sum_row(item, gradient, sites, normals, ceilings, segments, radius, scores_out)
 
 
+@wp.func_native("""
+    const int width = gradient.shape[2], height = gradient.shape[1];
+    const int* places = (const int*)sites.data;
+    const float* across = (const float*)normals.data;
+    const float* steep = (const float*)gradient.data;
+    const float* around = (const float*)strength.data;
+    float* out = (float*)peaks_out.data;
+    for (int k = begin; k < end; ++k) {
+        const int y = places[3 * k + 1], x = places[3 * k + 2];
+        const int left = x > 0 ? x - 1 : 0, right = x < width - 1 ? x + 1 : x;
+        const float nx = across[2 * k], ny = across[2 * k + 1];
+        float peak = 0.0f;
+        for (int step = -1; step <= 1; ++step) {
+            const int row = y + step < 0 ? 0 : y + step < height ? y + step : height - 1;
+            const size_t line = ((size_t)places[3 * k] * height + row) * width;
+            const size_t near[3] = {line + left, line + x, line + right};
+            for (int i = 0; i < 3; ++i) {
+                const float along = fabsf(steep[2 * near[i]] * nx + steep[2 * near[i] + 1] * ny);
+                const float share = along / (around[near[i]] + noise);
+                peak = share > peak ? share : peak;
+            }
+        }
+        out[k] = peak;
+    }
+""")
+def _fill_peaks(
+    begin: wp.int32,
+    end: wp.int32,
+    gradient: wp.array(dtype=wp.float32, ndim=4),
+    strength: wp.array(dtype=wp.float32, ndim=3),
+    sites: wp.array(dtype=wp.int32, ndim=2),
+    normals: wp.array(dtype=wp.float32, ndim=2),
+    noise: wp.float32,
+    peaks_out: wp.array(dtype=wp.float32, ndim=1),
+):
+    """Fill the peaks of some sites."""
+
+
+@wp.kernel
+def _near_peaks_kernel(
+    # in
+    first: wp.int32,
+    run: wp.int32,
+    count: wp.int32,
+    gradient: wp.array4d(dtype=wp.float32),
+    strength: wp.array3d(dtype=wp.float32),
+    sites: wp.array2d(dtype=wp.int32),
+    normals: wp.array2d(dtype=wp.float32),
+    noise: wp.float32,
+    # out
+    peaks_out: wp.array(dtype=wp.float32, ndim=1),
+):
+    begin = (first + wp.tid()) * run
+    _fill_peaks(begin, wp.min(begin + run, count), gradient, strength, sites, normals, noise, peaks_out)
+
+
 def shift_scores(
     gradient: wp.array, sites: wp.array, normals: wp.array, ceilings: wp.array, segments: wp.array, *, radius: int
 ) -> wp.array:
@@ -126,4 +182,38 @@ def shift_scores(
     return out
 
 
-__all__ = ["shift_scores"]
+def near_peaks(gradient: wp.array, strength: wp.array, sites: wp.array, normals: wp.array, *, noise: float) -> wp.array:
+    """Take the strongest gradient along the normal within 1 px of each boundary pixel, over the strength there.
+
+    Args:
+        gradient: Gradients [levels/px], float32, shape [T, H, W, 2]; the rim is replicated.
+        strength: What each is held against [levels/px], float32, >= 0, shape [T, H, W].
+        sites: ``(frame, y, x)`` of each boundary pixel, int32, shape [K, 3]; inside the video.
+        normals: ``(x, y)`` across the boundary, of length 1, float32, shape [K, 2].
+        noise: Added to the strength, so that noise stays small [levels/px], > 0.
+
+    Returns:
+        float32, shape [K].
+
+    Raises:
+        ValueError: If dtypes or shapes do not fit, or ``noise <= 0``.
+    """
+    if not noise > 0.0:
+        raise ValueError(f"near_peaks needs noise > 0 [levels/px], got {noise!r}.")
+    count = sites.shape[0]
+    for what, array, dtype, shape in (
+        ("gradient", gradient, wp.float32, (*strength.shape, 2)),
+        ("strength", strength, wp.float32, tuple(gradient.shape[:3])),
+        ("sites", sites, wp.int32, (count, 3)),
+        ("normals", normals, wp.float32, (count, 2)),
+    ):
+        if array.dtype != dtype or tuple(array.shape) != shape:
+            got = f"{array.dtype.__name__} {list(array.shape)}"
+            raise ValueError(f"near_peaks needs {what} as {dtype.__name__} {list(shape)}, got {got}.")
+    out = wp.empty(count, dtype=wp.float32, device=gradient.device)
+    given = [array.contiguous() for array in (gradient, strength, sites, normals)]
+    launch_runs(_near_peaks_kernel, count, [*given, float(noise), out], device=gradient.device, run=256)
+    return out
+
+
+__all__ = ["near_peaks", "shift_scores"]

@@ -15,7 +15,7 @@ from cosmos.bridge.critic.outcome import Outcome, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth, boundary_sites, highest, lowest
 from cosmos.bridge.kernels.boundary import thin_edges
-from cosmos.bridge.kernels.shifts import shift_scores
+from cosmos.bridge.kernels.shifts import near_peaks, shift_scores
 
 _THIN = 0.55
 """Share of a thing that lies within its rims, below which it is thin."""
@@ -85,7 +85,7 @@ class BoundarySweep:
         noise = self._limits.noise_gradient
         strength = [_strength(lengths, self._limits) for lengths in steep]
         shown = (strength[1].reshape(-1).take(_flat(sites, strength[1])) >= noise) & ~self._beside_kept(sites, start)
-        there, made = (_near_peak(*pair, sites, normals, noise) for pair in zip(fields, strength, strict=True))
+        there, made = self._peaks(fields, strength, sites, normals)
 
         def total(values: np.ndarray) -> np.ndarray:
             return np.add.reduceat(values.astype(np.float64), bounds[:-1])
@@ -142,6 +142,21 @@ class BoundarySweep:
         array, lengths = (wp.array(field, dtype=wp.float32, device="cpu", copy=False) for field in (gradient, steep))
         limits = self._limits
         return thin_edges(array, faint=limits.faint_gradient, full=limits.full_gradient, lengths=lengths).numpy()
+
+    def _peaks(
+        self, fields: tuple[np.ndarray, ...], strength: list[np.ndarray], sites: np.ndarray, normals: np.ndarray
+    ) -> list[np.ndarray]:
+        """Strongest gradient along the normal near each site, over its local strength: contrast drops out."""
+        import warp as wp
+
+        def shared(values: np.ndarray, dtype: type) -> wp.array:
+            return wp.array(values, dtype=dtype, device="cpu", copy=False)
+
+        at, across, noise = shared(sites, wp.int32), shared(normals, wp.float32), self._limits.noise_gradient
+        return [
+            near_peaks(shared(field, wp.float32), shared(around, wp.float32), at, across, noise=noise).numpy()
+            for field, around in zip(fields, strength, strict=True)
+        ]
 
     def _scores(
         self, sites: np.ndarray, normals: np.ndarray, bounds: np.ndarray, edges: list[np.ndarray]
@@ -225,8 +240,9 @@ def _areas(thing: np.ndarray, count: int, limits: Limits) -> np.ndarray:
         picture = full[scale // 2 :: scale, scale // 2 :: scale]
         inner = np.zeros(picture.shape, np.uint8)
         inner[:-1, :-1] = (picture[:-1, :-1] == picture[1:, :-1]) & (picture[:-1, :-1] == picture[:-1, 1:])
-        pieces, label, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=4)
-        flat, sizes = label.ravel(), stats[:, cv2.CC_STAT_AREA]
+        pieces, label = cv2.connectedComponents(inner, connectivity=4)  # twice as fast as with its statistics
+        flat = label.ravel()
+        sizes = np.bincount(flat, minlength=pieces)
         begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         owner = np.zeros(pieces, np.int64)
         owner[flat[begins]] = picture.ravel()[begins]
@@ -251,30 +267,6 @@ def _strength(steep: np.ndarray, limits: Limits) -> np.ndarray:
     side = (2 * limits.search_radius + 5,) * 2
     powers = (cv2.boxFilter(lengths * lengths, -1, side, borderType=cv2.BORDER_REFLECT) for lengths in steep)
     return np.stack([np.sqrt(np.maximum(power, 0.0)) for power in powers])
-
-
-def _near_peak(
-    field: np.ndarray, strength: np.ndarray, sites: np.ndarray, normals: np.ndarray, noise: float
-) -> np.ndarray:
-    """Strongest gradient along the normal within 1 px of each site, over its local strength: contrast drops out.
-
-    ``noise`` [levels/px] is added to that: noise stays small.
-    """
-    _, height, width, _ = field.shape
-    pairs = np.ascontiguousarray(field).view(np.complex64).reshape(-1)  # to take pairs is ten times faster
-    flat = np.ascontiguousarray(strength).reshape(-1)
-    across, down = np.ascontiguousarray(normals.T)
-    peak = np.zeros(len(sites), np.float32)
-    frames = sites[:, 0].astype(np.int64) * height
-    columns = [np.clip(sites[:, 2] + dx, 0, width - 1) for dx in (-1, 0, 1)]
-    for dy in (-1, 0, 1):
-        rows = (frames + np.clip(sites[:, 1] + dy, 0, height - 1)) * width
-        for column in columns:
-            at = rows + column
-            near = pairs.take(at)
-            along = np.abs(near.real * across + near.imag * down)
-            np.maximum(peak, along / (flat.take(at) + np.float32(noise)), out=peak)
-    return peak
 
 
 def unseen(picture: np.ndarray, limits: Limits) -> np.ndarray:

@@ -15,8 +15,8 @@ from cosmos.bridge.critic.evidence import EVIDENCE
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
-from cosmos.bridge.critic.truth import Chunk, steepness
-from cosmos.bridge.kernels.boundary import color_gradient
+from cosmos.bridge.critic.truth import Chunk
+from cosmos.bridge.kernels.boundary import color_gradient, gradient_lengths
 from cosmos.bridge.types import WHOLE_FRAME
 
 _TINTED = 0.6
@@ -78,8 +78,8 @@ class InventionSweep:
     ) -> np.ndarray:
         """Mean of the unexplained edges around each pixel by their weight [levels/px], float32, shape [H, W]."""
         limits = self._limits
-        strong = source >= limits.visible_gradient
-        gain = float(np.median(result[strong] / source[strong])) if strong.any() else 1.0
+        strong = np.flatnonzero(source >= limits.visible_gradient)
+        gain = float(np.median(result.take(strong) / source.take(strong))) if len(strong) else 1.0
         extra = result - 2.0 * max(gain, 0.5) * cv2.dilate(source, _NEAR) - limits.visible_gradient
         if outlines is not None:
             extra[outlines] = 0.0
@@ -212,7 +212,7 @@ def _reduced(
         return chunk.result.numpy(), [*chunk.steep], chunk.index, depth
     size = height // scale, full // scale
     source, result = (np.stack([reduced(one, size) for one in video.numpy()]) for video in (chunk.source, chunk.result))
-    steep = [steepness(_gradient(video)) for video in (source, result)]
+    steep = [_steep(video) for video in (source, result)]
     index, depth = (
         None if array is None else array[:, scale // 2 :: scale, scale // 2 :: scale][:, : size[0], : size[1]]
         for array in (chunk.index, depth)
@@ -220,12 +220,13 @@ def _reduced(
     return result, steep, index, depth
 
 
-def _gradient(pictures: np.ndarray) -> np.ndarray:
-    """Colour gradients of pictures [levels/px], float32, shape [N, H, W, 2] of uint8 [N, H, W, 3]."""
+def _steep(pictures: np.ndarray) -> np.ndarray:
+    """Lengths of the colour gradients of pictures [levels/px], float32, shape [N, H, W] of uint8 [N, H, W, 3]."""
     import warp as wp
 
-    gradient: np.ndarray = color_gradient(wp.array(pictures, dtype=wp.uint8, device="cpu")).numpy()
-    return gradient
+    pixels = wp.array(pictures, dtype=wp.uint8, device="cpu", copy=False)
+    steep: np.ndarray = gradient_lengths(color_gradient(pixels)).numpy()
+    return steep
 
 
 def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
@@ -240,7 +241,7 @@ def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
         colors = [channel.astype(np.float32) for channel in cv2.split(picture)]
         total[row] = colors[0] + colors[1] + colors[2] + np.float32(_BLACK)
         parts[row] = cv2.merge([(255.0 * (color / total[row]) + 0.5).astype(np.uint8) for color in colors])
-    tint = steepness(_gradient(parts)) * (total / 255.0)
+    tint = _steep(parts) * (total / np.float32(255.0))
     share = np.minimum(tint / np.maximum(steep, 1.0) / _TINTED, 1.0)
     weight: np.ndarray = (_LIGHT + (1.0 - _LIGHT) * share).astype(np.float32)
     return weight
