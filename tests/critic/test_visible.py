@@ -3,6 +3,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import warp as wp
 
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.types import LABEL_STATES
@@ -115,3 +116,19 @@ def test_one_frame_without_depth_is_judged_as_it_is_seen(world):
     rgb = hazy(one, np.log(1.0 / 0.02) / 18.0)
     value, findings, _ = shown(one, rgb, one.request(drop=("depth",)))
     assert value < 0.12 and TANK in {finding.instance for finding in findings}
+
+
+def test_what_lies_under_snow_that_was_asked_for_is_not_hidden(world):
+    up = np.zeros((*world.ids.shape, 3), np.float32)
+    up[..., 1] = 1.0
+    request = world.request()
+    request = replace(
+        request, clip=replace(request.clip, normals=wp.array(up, dtype=wp.float32, device="cpu"), up_axis="Y")
+    )
+    hidden = hazy(world, np.log(1.0 / 0.03) / 18.0)
+    assert TANK in {finding.instance for finding in shown(world, hidden, request)[1]}
+    _, findings, _ = shown(world, hidden, request, snow=0.8)
+    assert [finding.kind for finding in findings] == ["unchecked"]
+    up[world.ids == TANK] = (0.0, 0.0, 1.0)
+    request = replace(request, clip=replace(request.clip, normals=wp.array(up, dtype=wp.float32, device="cpu")))
+    assert TANK in {finding.instance for finding in shown(world, hidden, request, snow=0.3)[1]}

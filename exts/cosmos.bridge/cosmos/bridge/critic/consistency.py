@@ -136,7 +136,7 @@ class ConsistencyCritic:
             PictureSweep(bars, limits),
             boundaries,
             PlacementSweep(truth, boundaries, request.clip.num_frames, bars, limits),
-            VisibleSweep(result, truth, bars, limits),
+            VisibleSweep(result, truth, bars, limits, kept=kept, snowed=snow),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
             InventionSweep(request.clip.num_frames, kept, bars, limits),
             TwinSweep(truth, kept, request.clip.num_frames, bars, limits),

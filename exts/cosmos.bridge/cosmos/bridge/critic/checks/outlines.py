@@ -167,6 +167,7 @@ def _judged(outlines: Outlines, truth: Truth, limits: Limits) -> np.ndarray:
     there = np.array([np.count_nonzero(outlines.owner == owner) for owner in owners.tolist()])
     whole = (sites >= limits.min_sites) & (2 * seen > there) & (area >= limits.min_area)
     whole &= (mean(outlines.share) >= limits.min_share) | ~np.isfinite(area)
+    whole &= mean(outlines.snowed * (1.0 - outlines.kept)) <= 0.5
     whole &= (mean(outlines.piece) >= limits.min_piece * area) | ~np.isfinite(area)
     shown, depth = mean(outlines.shown) / np.maximum(sites, 1e-9), mean(outlines.depth)
     clear = (sites >= limits.min_sites) & (shown >= limits.clear_shown) & (depth > 0.0) & (mean(outlines.kept) < 0.5)

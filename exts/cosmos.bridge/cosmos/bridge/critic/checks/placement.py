@@ -238,12 +238,15 @@ class PlacementSweep:
         findings = []
         for thing, (value, kind) in odds.items():
             if not bar.passes(value):
-                frames = spans(look.frame for look in self._looks[thing])
+                looks, row = self._looks[thing], seen[thing][0]
+                off = [look.frame for look in looks if _fit([look]).kept < 0.5 * row["usual"]]
+                some = off if 0 < 2 * len(off) < len(looks) else []  # else it may be so in those between as well
                 text = (
-                    f"{self._truth.name(thing)} {_WORDS[kind]}: {seen[thing][1]} (frames {frames}); the log odds of "
-                    f"that are {value:.1f}, {bar.value:g} is allowed."
+                    f"{self._truth.name(thing)} {_WORDS[kind]}: {seen[thing][1]} (frames "
+                    f"{spans(some or (look.frame for look in looks))}); the log odds of that are {value:.1f}, "
+                    f"{bar.value:g} is allowed."
                 )
-                findings.append(bar.finding("instance_placed", text, value, (), self._truth.things[thing]))
+                findings.append(bar.finding("instance_placed", text, value, some, self._truth.things[thing]))
         worst = measured(self._thresholds, "instance_placed", max(value for value, _ in odds.values()))
         return Outcome(measurements=(worst,), findings=tuple(findings), proof=True)
 

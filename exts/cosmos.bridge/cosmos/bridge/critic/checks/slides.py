@@ -110,7 +110,7 @@ def slides(source: np.ndarray, result: np.ndarray, limits: Limits) -> np.ndarray
         limits: Least texture and size of what is judged, and how much the source may slide itself.
 
     Returns:
-        Slide [px a frame], shape [N]; NaN where a thing is too small or plain, or its source slides.
+        Slide [px a frame], shape [N]; NaN where a thing is too small or plain, haze hides it, or its source slides.
     """
     total, known = result.sum(axis=0), source.sum(axis=0)
     by, normal = _solve(total, _DAMPING)
@@ -120,11 +120,10 @@ def slides(source: np.ndarray, result: np.ndarray, limits: Limits) -> np.ndarray
     explained = np.minimum(*(np.einsum("ni,nij,nj->n", way, normal, way) / change for way in (by, off)))
     pairs = _solve(result, _DAMPING_PAIR)[0] - _solve(source, _DAMPING_PAIR)[0]
     slide = np.hypot(*np.median(pairs, axis=0).T) * np.clip(explained, 0.0, 1.0)
-    count = np.maximum(total[:, 6], 1.0)
-    texture = 0.5 * (total[:, 0] + total[:, 2] - np.hypot(total[:, 0] - total[:, 2], 2.0 * total[:, 1])) / count
+    texture, there = (_plainest(sums) for sums in (total, known))
     judged = (
         (total[:, 6] >= limits.min_slide_samples * len(result))
-        & (texture >= limits.min_slide_texture)
+        & (texture >= np.maximum(limits.min_slide_texture, limits.min_slide_shown * there))
         & (np.hypot(*own.T) <= limits.source_slide)
     )
     return np.where(judged, slide, np.nan)
@@ -135,6 +134,12 @@ def _solve(sums: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
     normal = np.stack([sums[..., 0], sums[..., 1], sums[..., 1], sums[..., 2]], axis=-1)
     normal = normal.reshape(*sums.shape[:-1], 2, 2) + (damping * sums[..., 6] + 1e-6)[..., None, None] * np.eye(2)
     return np.linalg.solve(normal, -sums[..., 3:5, None])[..., 0], normal
+
+
+def _plainest(sums: np.ndarray) -> np.ndarray:
+    """Mean square of gradients along the axis along which a thing is plainest [levels^2/px^2], shape [N]."""
+    both = sums[:, 0] + sums[:, 2] - np.hypot(sums[:, 0] - sums[:, 2], 2.0 * sums[:, 1])
+    return np.asarray(0.5 * both / np.maximum(sums[:, 6], 1.0))
 
 
 def _fine(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -34,13 +34,20 @@ class VisibleSweep:
     brightness around it, at the pixels of a thing where the source has one. Light and shadow change steps and
     brightness alike; haze takes from the step what it does not let through, and adds its own light to the brightness.
     So haze that lets through ``t`` leaves about ``t`` squared, and that much may be missing where the prompt was
-    understood to ask for it, by true depth.
+    understood to ask for it, by true depth. Edges on which snow was asked to lie are not looked at.
     """
 
     family = "visible"
 
     def __init__(
-        self, result: TransferResult, truth: Truth, thresholds: Mapping[str, Threshold], limits: Limits
+        self,
+        result: TransferResult,
+        truth: Truth,
+        thresholds: Mapping[str, Threshold],
+        limits: Limits,
+        *,
+        kept: Optional[np.ndarray] = None,
+        snowed: Optional[np.ndarray] = None,
     ) -> None:
         asked = understood(result)
         self._extinction: Optional[float] = None
@@ -48,6 +55,7 @@ class VisibleSweep:
             amounts = {name: min(max(asked[name], 0.0), 1.0) for name in ("fog", "rain", "snow", "dust")}
             self._extinction = sum(haze_extinction(**amounts))
         self._truth, self._thresholds, self._limits = truth, thresholds, limits
+        self._kept, self._snowed = kept, snowed
         self._ids = np.array([thing.id for thing in truth.things], np.int64)
         self._rows: list[np.ndarray] = []
 
@@ -60,7 +68,11 @@ class VisibleSweep:
             row = number - chunk.first + chunk.halo
             thing = chunk.thing[row, ::step]
             source, result = (steep[row, ::step] for steep in chunk.steep)
-            at = np.flatnonzero((source >= self._limits.visible_gradient) & (self._ids[thing] != 0))
+            told = (source >= self._limits.visible_gradient) & (self._ids[thing] != 0)
+            if self._snowed is not None:
+                under = self._snowed[number, ::step]
+                told &= ~under if self._kept is None else ~under | (self._kept[number, ::step] >= 0.5)
+            at = np.flatnonzero(told)
             groups = Groups.of(thing.take(at), len(self._ids))
             at = at[groups.order]
             was, now = source.take(at), result.take(at)
