@@ -177,7 +177,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
         "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
-        "weaken all of them, only what is gone or stands elsewhere loses its own; one of 550 good "
+        "weaken all of them, only what is gone or stands elsewhere loses its own; one of 800 good "
         "clips falls below, to -1.2.",
     ),
     "instance_shown": Threshold(
@@ -191,7 +191,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "of it at its true depth; good clips keep 0.18 and more.",
     ),
     "depth_order": Threshold(
-        value=0.5,
+        value=0.45,
         better="lower",
         best=0.0,
         unit="",
@@ -212,14 +212,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "seen; the worst of 400 good clips reaches 4.2.",
     ),
     "instance_placed": Threshold(
-        value=1.3,
+        value=1.5,
         better="lower",
         best=-4.0,
         unit="nats",
         kind="geometry",
         severity="reject",
         reason="Log odds that a thing is gone, displaced, mirrored or of another size, by its structure, its outline "
-        "and its pattern together (`critic/evidence.py` has the weights); three of 550 good clips exceed it, each "
+        "and its pattern together (`critic/evidence.py` has the weights); two of 800 good clips exceed it, each "
         "judged by weights learnt on other scenes.",
     ),
     "invented": Threshold(
