@@ -95,16 +95,16 @@ class BorderSweep:
         lines = Crossings.of(thing, depth, judged).thinned(_PER_PAIR)
         lines = lines.take(np.flatnonzero(lines.inside(_INNER[0]) & lines.inside(_OUTER[0])))
         normals = self._normals[number].numpy()  # type: ignore[index]
-        along = normals[lines.at(_ALONG)]
+        along = lines.at(normals, _ALONG)
         bends = (along[1:] * along[:-1]).sum(axis=-1)
         ends = (lines.mean(normals, steps, lines.weights(steps)) for steps in (_STRIP, _INNER))
         across = np.prod(np.stack([*ends]), axis=0).sum(axis=-1)
         faces = np.stack([across, bends.min(axis=0)]) >= np.array([[_FLAT], [_BEND]])
         with np.errstate(invalid="ignore"):
-            rim, inner = (depth[lines.at(step)] for step in (_STRIP[1], _INNER[0]))
+            rim, inner = (lines.at(depth, step) for step in (_STRIP[1], _INNER[0]))
             faces &= np.isfinite(across) & (np.abs(inner - rim) <= _LEVEL * rim)
         if self._kept is not None:
-            faces &= self._kept[number][lines.at(_STRIP[1])] < 0.5
+            faces &= lines.at(self._kept[number], _STRIP[1]) < 0.5
         if self._snow:
             faces &= along[..., self._up].max(axis=0) < _SNOWY
         going = np.flatnonzero(faces.any(axis=0))
@@ -118,7 +118,7 @@ class BorderSweep:
         speaks = (change <= _ALIKE * apart) & (apart >= _DISTINCT)
         weight = speaks / (_NOISE + change)
         inner, rim, outer = (lines.mean(result, *place) for place in places)
-        contrast, steps = inner - outer, result[lines.at(range(_OUTER[0], _STEPS[-1] + 2))]
+        contrast, steps = inner - outer, lines.at(result, range(_OUTER[0], _STEPS[-1] + 2))
 
         def toward(after: int | range, before: int | range) -> np.ndarray:
             """How far the result goes from the far surface's colours to the thing's between two places."""

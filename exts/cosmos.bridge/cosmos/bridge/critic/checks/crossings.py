@@ -70,18 +70,32 @@ class Crossings:
         rank = np.arange(len(order)) - np.repeat(starts, counts)
         return self.take(order[rank % np.repeat(-(-counts // most), counts) == 0])
 
-    def at(self, steps: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns so many pixels inwards (outwards below 0), within the picture; [N], or [S, N] of S steps."""
-        height, width = self.thing.shape
+    def at(self, picture: np.ndarray, steps: int | Sequence[int]) -> np.ndarray:
+        """Look at a picture [H, W, ...] so many pixels inwards (outwards below 0), on its rim where that is outside.
+
+        Returns:
+            Shape [N, ...], or [S, N, ...] of S steps.
+        """
+        y, x = self._places(steps)
+        (height, width), rest = self.thing.shape, picture.shape[2:]
+        np.clip(y, 0, height - 1, out=y)
+        np.clip(x, 0, width - 1, out=x)
+        y *= width
+        y += x
+        looked: np.ndarray = picture.reshape(height * width, *rest).take(y, axis=0)
+        return looked
+
+    def _places(self, steps: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns so many pixels inwards, outside of the picture too; new arrays."""
         by = np.expand_dims(steps, -1)
-        return np.clip(self.y + by * self.down, 0, height - 1), np.clip(self.x + by * self.right, 0, width - 1)
+        return self.y + by * self.down, self.x + by * self.right
 
     def inside(self, steps: int | Sequence[int]) -> np.ndarray:
         """Whether the pixels there are still of the near thing (0 and above) or the far one (below 0)."""
-        by = np.expand_dims(steps, -1)
-        y, x = self.at(steps)
-        there = (y == self.y + by * self.down) & (x == self.x + by * self.right)
-        return there & (self.thing[y, x] == np.where(by >= 0, self.near, self.far))
+        height, width = self.thing.shape
+        y, x = self._places(steps)
+        there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        return there & (self.at(self.thing, steps) == np.where(np.expand_dims(steps, -1) >= 0, self.near, self.far))
 
     def weights(self, steps: Sequence[int]) -> np.ndarray:
         """Weights that average over some steps, of each line over as many as are `inside` one after the other.
@@ -98,7 +112,7 @@ class Crossings:
 
     def mean(self, picture: np.ndarray, steps: Sequence[int], weights: np.ndarray) -> np.ndarray:
         """Average a picture, float32 [H, W, 3], over some steps by their `weights`; shape [N, 3]."""
-        averaged: np.ndarray = (picture[self.at(steps)] * weights).sum(axis=0)
+        averaged: np.ndarray = (self.at(picture, steps) * weights).sum(axis=0)
         return averaged
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
+import cv2
 import numpy as np
 
 from cosmos.bridge.critic.checks.colors import kept_share
@@ -19,6 +20,7 @@ _NEUTRAL = {"overcast": 0.3, "fog": 0.2, "rain": 0.2, "snow": 0.2, "dust": 0.2}
 """Conditions up to these ask for little; a source may pass for them as it is."""
 _NIGHT = -10.0
 """Elevation of the sun below which the sky must be dark [deg]; in twilight it may glow."""
+_LEVEL = np.full((1, 3), 1.0 / 3.0, np.float32)
 _FIELDS = ("sun_elevation", *_NEUTRAL)
 
 
@@ -55,8 +57,8 @@ class PromptSweep:
         cut = slice(None, None, step)
         for i in range(chunk.halo, chunk.source.shape[0]):
             frame = chunk.first + i - chunk.halo
-            pictures = [video[i].numpy()[cut, cut].astype(np.float32) for video in (chunk.source, chunk.result)]
-            self._change += float(np.abs(pictures[1] - pictures[0]).mean())
+            pictures = [np.ascontiguousarray(video[i].numpy()[cut, cut]) for video in (chunk.source, chunk.result)]
+            self._change += float(cv2.absdiff(*pictures).mean())
             self._frames += 1
             edges = [steep[i][cut, cut] for steep in chunk.steep]
             depth = None if chunk.depth is None else chunk.depth[i].numpy()[cut, cut]
@@ -85,12 +87,11 @@ class PromptSweep:
         regions = [np.flatnonzero(mask) for mask in (free, near, far, top, side, sky)]
         self._counts += [len(region) for region in regions]
         for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):
-            white = lowest(picture)
-            level = (picture[..., 0] + picture[..., 1] + picture[..., 2]) / 3.0
+            white, level = lowest(picture), cv2.transform(picture.astype(np.float32), _LEVEL)
             for column, (values, region) in enumerate(
                 zip((level, edge, edge, white, white, level), regions, strict=True)
             ):
-                self._sums[row, column] += float(values.take(region).sum())
+                self._sums[row, column] += float(values.take(region).sum(dtype=np.float64))
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
