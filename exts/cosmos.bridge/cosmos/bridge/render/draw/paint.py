@@ -27,6 +27,7 @@ from cosmos.bridge.render.draw.picture import (
     mark_edges_kernel,
 )
 from cosmos.bridge.render.draw.shade import shade_kernel
+from cosmos.bridge.render.draw.sky import copied_air
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
 from cosmos.bridge.render.draw.view import make_view
 from cosmos.bridge.render.draw.visibility import Visibility
@@ -222,7 +223,7 @@ class Painter:
         expose_for(air, camera, look)
         skin = air
         if bare:
-            skin, _ = self._lighting.decide(look, pose, cameras)
+            skin = copied_air(air)
             skin.detail = skin.wet = skin.snow = 0.0
         return _Frame(
             camera=camera,

@@ -1,6 +1,11 @@
 """The sky and the air: what a ray that leaves the scene meets, and what distance does to a colour."""
 
+# mypy: disable-error-code="attr-defined"
+# Warp's structs know their fields by a name that its stubs leave out.
+
 from __future__ import annotations
+
+from typing import Any
 
 import warp as wp
 
@@ -151,4 +156,12 @@ def through_haze(air: Air, color: wp.vec3, start: wp.vec3, direction: wp.vec3, d
     return color * clear + added
 
 
-__all__ = ["Air", "haze_between", "height_of", "sky_radiance", "through_haze", "z_up"]
+def copied_air(air: Any) -> Any:
+    """Return an Air of the same values, which may be changed on its own."""
+    other = Air()
+    for name in Air.vars:
+        setattr(other, name, getattr(air, name))
+    return other
+
+
+__all__ = ["Air", "copied_air", "haze_between", "height_of", "sky_radiance", "through_haze", "z_up"]
