@@ -41,6 +41,23 @@ def test_a_thing_that_no_label_knows_is_found_with_its_place(world):
     assert 120 <= x <= 148 and 104 <= y <= 138 and not verdict.accepted
 
 
+def test_colours_that_were_asked_for_are_no_invention(world):
+    """Where a model says that it painted things as the prompt wished; what it found nothing of excuses nothing."""
+    rgb = world.rgb.copy()
+    for picture in rgb:
+        cv2.rectangle(picture, (128, 112), (140, 130), (230, 20, 20), -1)
+    blamed = {}
+    for name, share in (("asked", 0.02), ("absent", 0.0)):
+        result = told(world.result(rgb))
+        wishes = {"surfaces": [{"of": "crate", "color": "red", "said": "red crates"}], "shares": {"crate": share}}
+        effective = {**result.provenance.effective, "wishes": wishes}
+        result = replace(result, provenance=replace(result.provenance, effective=effective))
+        verdict = ConsistencyCritic().judge(world.request(), result)
+        blamed[name] = "invented" in checks(verdict)
+        assert ("invented" in checks(verdict, "note")) == (share > 0.0)
+    assert blamed == {"asked": False, "absent": True}
+
+
 def test_a_thing_that_no_label_knows_is_found_in_larger_pictures_of_odd_size(draw_world, layers_without):
     world = draw_world(layers_without(), frames=4, height=289, width=643)
     rgb = world.rgb.copy()

@@ -162,7 +162,7 @@ def _ask(
         "accepted": verdict.accepted,
         "score": verdict.score,
         "values": _values(verdict),
-        "failed": tuple(sorted({finding.check for finding in rejecting})),
+        "failed": tuple(sorted({finding.check for finding in rejecting} - {"more"})),
         "seconds": time.process_time() - began,
     }
     if planted is not None and planted.ids:

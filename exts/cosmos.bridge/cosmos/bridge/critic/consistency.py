@@ -18,7 +18,7 @@ from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.placement import PlacementSweep
-from cosmos.bridge.critic.checks.prompt import PromptSweep, snowed
+from cosmos.bridge.critic.checks.prompt import PromptSweep, restyled, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
 from cosmos.bridge.critic.checks.slides import SlideSweep
 from cosmos.bridge.critic.checks.twins import TwinSweep
@@ -138,7 +138,7 @@ class ConsistencyCritic:
             PlacementSweep(truth, boundaries, request.clip.num_frames, bars, limits),
             VisibleSweep(result, truth, bars, limits, kept=kept, snowed=snow),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
-            InventionSweep(request.clip.num_frames, kept, bars, limits),
+            InventionSweep(request.clip.num_frames, kept, bars, limits, restyled=restyled(result)),
             TwinSweep(truth, kept, request.clip.num_frames, bars, limits),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),

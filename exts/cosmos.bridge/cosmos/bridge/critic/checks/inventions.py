@@ -50,9 +50,16 @@ class InventionSweep:
     family = "inventions"
 
     def __init__(
-        self, num_frames: int, kept: Optional[np.ndarray], thresholds: Mapping[str, Threshold], limits: Limits
+        self,
+        num_frames: int,
+        kept: Optional[np.ndarray],
+        thresholds: Mapping[str, Threshold],
+        limits: Limits,
+        *,
+        restyled: bool = False,
     ) -> None:
         self._num_frames, self._kept, self._thresholds, self._limits = num_frames, kept, thresholds, limits
+        self._restyled = restyled
         self._before: list[np.ndarray] = []
         self.seen: list[tuple[int, tuple[int, int], dict[str, float]]] = []
         """Frame, place ``(y, x)`` [px] and measurements of the strangest patch of every frame."""
@@ -61,6 +68,9 @@ class InventionSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
+        self._add_movement(chunk)
+        if self._restyled:
+            return
         motion = None if chunk.motion is None else chunk.motion.numpy()
         pictures, (source, result), index, depth = _reduced(chunk, self._limits.edge_width)
         weight = _coloured(pictures, result)
@@ -71,7 +81,6 @@ class InventionSweep:
             frame = chunk.first + i - chunk.halo
             if frame >= min(2, self._num_frames - 1):
                 self.seen.append((frame, *_strangest(lasting, chunk.source.shape[2])))
-        self._add_movement(chunk)
 
     def _patch(
         self, source: np.ndarray, result: np.ndarray, weight: np.ndarray, outlines: Optional[np.ndarray]
@@ -137,6 +146,9 @@ class InventionSweep:
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
+        if self._restyled:
+            text = "Inventions were not looked for: other colours or materials were asked for and painted."
+            return Outcome.join([Outcome(findings=(unchecked("invented", text),)), self._movement()])
         bar = self._thresholds["invented"]
         frames = np.array([frame for frame, _, _ in self.seen])
         values = np.array([EVIDENCE["invented"].log_odds(found) for _, _, found in self.seen])
@@ -149,8 +161,9 @@ class InventionSweep:
             text = (
                 f"What is seen around x {x}, y {y} of frame {frame} is explained by nothing in the simulation: its "
                 f"colours are off by {np.exp(found['tint']) - _DIM:.0f} levels from any other light or weather, its "
-                f"edges by {np.exp(found['edges']) - _FAINT:.1f} levels/px, in {len(failing)} frames "
-                f"({spans(failing)}); log odds of {worst:.1f}, {bar.value:.1f} are allowed."
+                f"edges by {max(0.0, np.exp(found['edges']) - _FAINT):.1f} levels/px, in "
+                f"frame{'' if len(failing) == 1 else 's'} {spans(failing)}; the log odds are {worst:.1f}, up to "
+                f"{bar.value:.1f} are allowed."
             )
             findings.append(bar.finding("invented", text, worst, failing))
         value = measured(self._thresholds, "invented", worst)

@@ -157,6 +157,15 @@ def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
     return numbers if all(map(math.isfinite, numbers.values())) else None
 
 
+def restyled(result: TransferResult) -> bool:
+    """Whether the model says that it gave surfaces or things colours or materials that the source does not have."""
+    wishes = result.provenance.effective.get("wishes")
+    if not isinstance(wishes, Mapping) or not wishes.get("surfaces"):
+        return False
+    shares = wishes.get("shares") or {}
+    return any(shares.get(wish["of"], 0.0) > 0.0 for wish in wishes["surfaces"])
+
+
 def snowed(request: TransferRequest, result: TransferResult) -> Optional[np.ndarray]:
     """Where snow was asked to lie, by what the backend understood: upward faces, bool, shape [T, H, W].
 
@@ -169,4 +178,4 @@ def snowed(request: TransferRequest, result: TransferResult) -> Optional[np.ndar
     return up
 
 
-__all__ = ["PromptSweep", "snowed", "understood"]
+__all__ = ["PromptSweep", "restyled", "snowed", "understood"]
