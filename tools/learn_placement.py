@@ -1,6 +1,6 @@
 """Learn what tells a thing that stands and looks as its label says from one that does not, for ``critic/evidence.py``.
 
-``python tools/learn_placement.py --clips 720`` makes the clips for choosing bars with the embedded model (those for
+``python tools/learn_placement.py --clips 2400`` makes the clips for choosing bars with the embedded model (those for
 proving are left alone), moves, scales and mirrors a thing of each, takes one away, and fits a multinomial
 logistic regression of what structure, outlines and patterns say of those against what they say of all things of the
 good clips. It prints the weights, and, with the scenes split into parts each of which is judged by weights learnt on
