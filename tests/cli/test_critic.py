@@ -21,7 +21,7 @@ def calibrate(work, *more):
 def test_calibrate_prints_what_the_critic_finds_and_goes_on_where_it_was(work, capsys, tmp_path):
     assert calibrate(work, "--plots", str(tmp_path / "roc.svg")) == 0
     out, err = capsys.readouterr()
-    assert "1 good clips of 1 scenes; false alarms: 0 = 0.0 %" in out
+    assert "1 good clip of 1 scene; false alarms: 0 = 0.0 %" in out
     assert "| a frame is blank (`frame_blank`) |  | 1 | 100.0 %" in out and "`blank_frames`" in out
     assert "made clip 1 of 1" in err and "tried 0000_warehouse" in err
     assert (tmp_path / "roc.svg").read_text().startswith("<svg")
@@ -49,6 +49,7 @@ def test_settings_reach_the_critic(work, capsys):
         (("--prompt", "fog"), "--prompt goes with --source"),
         (("--size", "big"), "size must be HEIGHTxWIDTH"),
         (("--set", "thresholds.x=1"), "no check ['x']"),
+        (("--false-alarms", "2"), "--false-alarms must lie in [0, 1), got 2"),
         (("--bars", "bars.json"), "at least 20 good clips to be chosen on, got 1"),
     ],
 )
@@ -64,8 +65,8 @@ def test_own_stage_is_tried(stage, tmp_path, capsys):
          "--faults", "frame_blank"]
     )  # fmt: skip
     out, err = capsys.readouterr()
-    assert code == 0 and "its views show too little; left out" in err
-    assert "There is no good clip." in out
+    assert code == 2 and "its views show too little; left out" in err and not out
+    assert "No good clip could be made, so nothing was tried" in err
 
 
 def test_list_names_critics_and_faults(capsys):

@@ -85,9 +85,9 @@ def test_weights_are_kind_and_number(text):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--prompt", "x", "--out", "o"], "source is missing"),
-        (["s.usda", "--out", "o"], "prompts is missing"),
-        (["s.usda", "--prompt", "x"], "out is missing"),
+        (["--prompt", "x", "--out", "o"], "source is missing; give a stage, a folder or an mp4"),
+        (["s.usda", "--out", "o"], "There is no prompt; give at least one with"),
+        (["s.usda", "--prompt", "x"], "out is missing; give --out DIR"),
         (["s.usda", "--prompt", " ", "--out", "o"], "A prompt is empty"),
         (["s.usda", "--prompt", "x" * 10_000, "--out", "o"], "has 10000 characters"),
         (["s.usda", "--prompt", "x", "--out", "o", "--size", "0x0"], "at least 1x1"),

@@ -41,8 +41,8 @@ def summary(trials: Sequence[Trial], *, goals: bool) -> str:
         return "There is no good clip."
     aim = f", at most {100 * MOST_ALARMS:.0f} % is the goal" if goals else ""
     lines = [
-        f"{alarms.count} good clips of {scenes} scenes; false alarms: {alarms.hits} = {rate_text(alarms)}{aim}. "
-        f"A verdict takes {1000 * float(np.median(seconds)):.0f} ms of CPU."
+        f"{_of(alarms.count, 'good clip')} of {_of(scenes, 'scene')}; false alarms: {alarms.hits} = "
+        f"{rate_text(alarms)}{aim}. A verdict takes {1000 * float(np.median(seconds)):.0f} ms of CPU."
     ]
     mute = sum(trial.mute for trial in trials)
     if mute:
@@ -68,6 +68,10 @@ def summary(trials: Sequence[Trial], *, goals: bool) -> str:
             f"| {rate_text(row.found)} |{goal} {named} | {row.area:.3f} [{low:.3f}, {high:.3f}] |"
         )
     return "\n".join(lines)
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def by_check(trials: Sequence[Trial]) -> str:

@@ -202,7 +202,12 @@ def config_of(args: argparse.Namespace) -> BridgeConfig:
         prompts += read_prompts(Path(args.prompts))
     if prompts:
         given["prompts"] = prompts
-    config = load_config(args.config, merge(settings, given))
+    whole = merge(settings, given)
+    if args.config is None:
+        for name, cure in (("source", "a stage, a folder or an mp4 to begin with"), ("out", "--out DIR, a new folder")):
+            if name not in whole:
+                raise ConfigError(f"{name} is missing; give {cure}.")
+    config = load_config(args.config, whole)
     return config.replace(source=str(Path(config.source).absolute()))
 
 

@@ -99,11 +99,15 @@ def _calibrate(args: argparse.Namespace) -> int:
     from cosmos.bridge.critic.registry import create
 
     quiet_warp()
+    if not 0.0 <= args.false_alarms < 1.0:
+        raise ConfigError(f"--false-alarms must lie in [0, 1), got {args.false_alarms:g}.")
     options: dict[str, Any] = {}
     for text in args.settings or []:
         options = merge(options, parse_assignment(text))
     critic = create(args.critic, options)
     trials = _try(args, critic, options)
+    if not trials:
+        raise ConfigError("No good clip could be made, so nothing was tried; take other sources, or a larger --size.")
     tune, prove = ([trial for trial in trials if trial.part == part] for part in ("tune", "prove"))
     told = prove or trials
     bars = None if args.bars is None else _bars(args, tune, prove)
