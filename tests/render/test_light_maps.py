@@ -157,6 +157,17 @@ def test_under_a_roof_nothing_arrives_from_the_sky(yard, device):
     assert not draw(yard, device, PLAIN)[3]["open"].any()  # nothing falls
 
 
+@pytest.mark.parametrize("weather", ["rain", "snow"])
+def test_shelter_ends_where_the_roof_does(yard, weather, device):
+    slab(yard, "Roof", (0.5, -60, 6), (60, 60, 6.2))
+    _, depth, ground, maps = draw(yard, device, replace(PLAIN, **{weather: 0.5}))
+    y, x = np.nonzero(inner(ground))
+    rim = (x + 0.5 - 32) / 60.0 * depth[y, x] + 0.05 * 6.0 - 0.5  # what falls is a little aslant [m]
+    under, beside = maps["open"][y, x][rim > 0.4], maps["open"][y, x][rim < -0.4]
+    assert len(under) > 100 and len(beside) > 100
+    assert (under == 0).mean() > 0.99 and (beside == 255).mean() > 0.97  # but right behind the block
+
+
 @pytest.mark.parametrize("up", ["Z", "Y"])
 def test_it_falls_in_the_air_that_no_roof_is_over(yard, device, up):
     if up == "Y":
