@@ -1,19 +1,19 @@
-"""Measure the embedded reasoner on scene kinds that it never saw, free-running, beside chance and its own trunk.
+"""Measure the embedded reasoner on scene kinds that it never saw, free-running, beside chance and the first voice.
 
-``python tools/evaluate_reasoner.py --plays training/plays --weights training/reasoner --clips clips/*.npz``
+``python tools/evaluate_reasoner.py --plays training/plays --weights training/reasoner --clips suite/clips/*.npz``
 
-Plays come from make_reasoner_data.py (stages from 900000 on). ``--clips`` names good results of the Transfer model,
-each an ``.npz`` with ``rgb`` [T, H, W, 3] and ``fps``; one half of them chooses the threshold, the other half counts
-false alarms. Writes ``evaluation.json`` beside the weights, and threshold and claims into their configuration: an event
-or a task is claimed only where the lower end of its 95 % interval is above chance; an event also where the threshold
-holds, above the false alarms that remain there.
+Plays come from make_reasoner_data.py (stages from 900000 on); ``--first-voice`` names what reasoner_first_voice.py
+measured on the same plays. ``--clips`` names good results of the Transfer model, as plant_faults.py keeps them or as
+``rgb`` [T, H, W, 3] and ``fps``; one half of them chooses the threshold, the other half counts false alarms. Writes
+``evaluation.json`` beside the weights, and threshold and claims into their configuration: an event or a task is claimed
+only where the lower end of its 95 % interval is above chance; an event also where the threshold holds, above the false
+alarms that remain there; colour, shape, place and frame of what is found where they are right mostly, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,32 +22,33 @@ import numpy as np
 import torch  # noqa: TID253
 
 from cosmos.models.reason_small.sampling import SmallReasoner, load_small
-from cosmos.models.reason_small.training import cut
-from cosmos.models.reason_small.words import EVENTS, ORDERS, WEATHER, Answer, AnswerError, direction_of, parse, place_of
+from cosmos.models.reason_small.training import cut, to_input
+from cosmos.models.reason_small.words import (
+    CAPTION,
+    EVENTS,
+    ORDERS,
+    SETTINGS,
+    WEATHER,
+    Answer,
+    AnswerError,
+    direction_of,
+    parse,
+    place_of,
+)
+from make_reasoner_data import setting_of
+from reasoner_measures import mean_interval, most_frequent, share
 
-HELD_OUT = 900_000
 FALSE_ALARMS = 0.02
 """Share of good clips that the threshold may refuse."""
+CAREFUL = 0.013
+"""Share of those that choose the threshold which lie above it, so that the other share holds on fresh ones."""
 EVEN = 0.5
 """Doubt from which a play is told to be impossible while it is measured; no threshold of a critic is lower."""
 _CONDITIONS = {"clear-day": "clear", "fog": "fog", "rain": "rain", "snow": "snow", "night": "night"}
 PUZZLES = 60
 """Most plays that the spatial puzzle is put on, in each order."""
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    z, share = 1.96, hits / count
-    middle, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, (middle - half) / (1 + z * z / count)), min(1.0, (middle + half) / (1 + z * z / count))
-
-
-def share(hits: Sequence[bool], chance: float) -> dict[str, Any]:
-    """Return a share with its interval, beside chance."""
-    low, high = wilson(sum(hits), len(hits))
-    return {"count": len(hits), "share": sum(hits) / max(1, len(hits)), "interval": [low, high], "chance": chance}
+PARTS = ("colour", "shape", "place", "frame")
+"""What is told of something impossible besides the event, each claimed by itself."""
 
 
 def read_plays(folder: Path) -> tuple[np.ndarray, list[dict[str, Any]]]:
@@ -101,24 +102,38 @@ def physics(reasoner: SmallReasoner, clips: np.ndarray, facts: Sequence[dict[str
             "balanced": 0.5 * (found["share"] + 1.0 - alarms["share"]),
             "area": area(doubt[rows], doubt[calm]),
             **details([(answers[row], facts[row]) for row in rows if said[row]]),
-            "claimed": found["interval"][0] > alarms["interval"][1],
+            "claimed": found["interval"][0] > max(found["chance"], alarms["interval"][1]),
         }
     every = details([(answers[row], facts[row]) for row in np.flatnonzero(said & ~calm)])
-    true = [f"{fact['colour']} {fact['shape']}" for fact in facts]
-    every["thing"]["chance"] = max(true.count(name) for name in set(true)) / len(true)
     answered = {"doubts": doubt.tolist(), "says": said.tolist()}
     return {"events": table, "false_alarms": alarms, "all": every, "confusion": confusion, "each": answered}
 
 
 def details(found: Sequence[tuple[Answer | None, dict[str, Any]]]) -> dict[str, Any]:
-    """Return how often what was found has its right name, thing, place and frame."""
+    """Return how often what was found has its right name, thing, place and frame; chance is the best single answer."""
     pairs = [(answer, fact) for answer, fact in found if answer is not None]
-    return {
-        "named": share([answer.event == fact["event"] for answer, fact in pairs], 1.0 / 6.0),
-        "thing": share([answer.thing == f"{fact['colour']} {fact['shape']}" for answer, fact in pairs], 1.0 / 32.0),
-        "place": share([answer.place == place_of(fact["at"]) for answer, fact in pairs], 1.0 / 6.0),
-        "frame": share([abs(answer.frame - fact["frame"]) <= 1 for answer, fact in pairs], 3.0 / 8.0),
+    things = [(fact["colour"], fact["shape"]) for _, fact in pairs]
+    places = [place_of(fact["at"]) for _, fact in pairs]
+    frames = [fact["frame"] for _, fact in pairs]
+    told = [tuple(answer.thing.split()) for answer, _ in pairs]
+    near = [[abs(frame - true) <= 1 for true in frames] for frame in range(8)]
+    hits = {
+        "named": [answer.event == fact["event"] for answer, fact in pairs],
+        "colour": [said[0] == true[0] for said, true in zip(told, things, strict=True)],
+        "shape": [said[1] == true[1] for said, true in zip(told, things, strict=True)],
+        "thing": [said == true for said, true in zip(told, things, strict=True)],
+        "place": [answer.place == true for (answer, _), true in zip(pairs, places, strict=True)],
+        "frame": [abs(answer.frame - true) <= 1 for (answer, _), true in zip(pairs, frames, strict=True)],
     }
+    chances = {
+        "named": most_frequent([fact["event"] for _, fact in pairs]),
+        "colour": most_frequent([colour for colour, _ in things]),
+        "shape": most_frequent([shape for _, shape in things]),
+        "thing": most_frequent(things),
+        "place": most_frequent(places),
+        "frame": max(sum(row) for row in near) / max(1, len(pairs)),
+    }
+    return {name: share(hits[name], chances[name]) for name in hits}
 
 
 def area(bad: np.ndarray, good: np.ndarray) -> float:
@@ -146,15 +161,17 @@ def puzzle(reasoner: SmallReasoner, clips: np.ndarray) -> dict[str, Any]:
 
 
 def weather(reasoner: SmallReasoner, clips: np.ndarray, kinds: Sequence[str]) -> dict[str, Any]:
-    """Measure the weather question; the mean over the kinds of weather that there are counts, chance is even."""
+    """Measure the weather question."""
     answers, _ = written(reasoner, clips, "weather")
+    return even([answer.verdict if answer is not None else "" for answer in answers], kinds)
+
+
+def even(said: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
+    """Measure words for the weather; the mean over the kinds of weather that there are counts, chance is even."""
     there = [kind for kind in WEATHER if kind in kinds]
     by_kind = {}
     for kind in there:
-        hits = [
-            answer is not None and answer.verdict == kind
-            for answer, true in zip(answers, kinds, strict=True) if true == kind
-        ]  # fmt: skip
+        hits = [word == kind for word, true in zip(said, kinds, strict=True) if true == kind]
         by_kind[kind] = share(hits, 1.0 / len(WEATHER))
     mean = sum(told["share"] for told in by_kind.values()) / len(there)
     return {
@@ -163,23 +180,22 @@ def weather(reasoner: SmallReasoner, clips: np.ndarray, kinds: Sequence[str]) ->
     }  # fmt: skip
 
 
-def mean_interval(told: Sequence[dict[str, Any]]) -> list[float]:
-    """Return the 95 % interval of the mean of independent shares, spread as if each had two hits and misses more."""
-    likely = [(row["share"] * row["count"] + 2.0) / (row["count"] + 4.0) for row in told]
-    spread = sum(p * (1.0 - p) / (row["count"] + 4.0) for p, row in zip(likely, told, strict=True))
-    middle, half = sum(row["share"] for row in told) / len(told), 1.96 * math.sqrt(spread) / len(told)
-    return [max(0.0, middle - half), min(1.0, middle + half)]
+def read_result(path: Path) -> tuple[np.ndarray, float]:
+    """Read pictures, uint8 [T, H, W, 3], and frames a second of a result of the Transfer model."""
+    with np.load(path) as stored:
+        if "result" in stored.files:
+            return stored["result"], float(json.loads(stored["about"].tobytes())["fps"])
+        return stored["rgb"], float(stored["fps"])
 
 
 def painted(reasoner: SmallReasoner, paths: Sequence[Path]) -> dict[str, Any] | None:
-    """Measure the weather question on results of the Transfer model whose names end in the condition asked for."""
+    """Measure the weather question on results of the Transfer model whose names tell the condition asked for."""
     clips, kinds = [], []
     for path in paths:
-        kind = _CONDITIONS.get(path.stem.rsplit("_", 1)[-1])
+        kind = _CONDITIONS.get(path.name.split(".")[0].rsplit("_", 1)[-1])
         if kind is None:
             continue
-        with np.load(path) as stored:
-            frames, fps = stored["rgb"], float(stored["fps"])
+        frames, fps = read_result(path)
         window = reasoner.windows(len(frames), fps, 1)[0]
         clips.append(reasoner.shrink(frames[list(window.frames)])[0].numpy().transpose(0, 2, 3, 1))
         kinds.append(kind)
@@ -187,30 +203,42 @@ def painted(reasoner: SmallReasoner, paths: Sequence[Path]) -> dict[str, Any] | 
 
 
 def caption(reasoner: SmallReasoner, clips: np.ndarray, facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Measure captions of possible plays, slot by slot; chance is the most frequent answer of each slot."""
+    """Measure captions of possible plays, slot by slot; chance is the most frequent answer, of the weather even."""
     rows = [index for index, fact in enumerate(facts) if fact["event"] == "none"]
     answers, _ = written(reasoner, clips[rows], "caption")
     verbs = {"rest": "rests", "roll": "rolls", "drop": "falls", "throw": "flies", "push": "pushes"}
     truth = [
-        (facts[row]["colour"], facts[row]["shape"], verbs[facts[row]["motion"]], direction_of(facts[row]["way"]))
+        {**facts[row], "motion": verbs[facts[row]["motion"]], "direction": direction_of(facts[row]["way"])}
         for row in rows
-    ]
+    ]  # fmt: skip
     slots = {}
-    for number, slot in enumerate(("colour", "shape", "motion", "direction")):
-        told = [answer.caption.split()[1 + number] if answer is not None else "" for answer in answers]
-        true = [words[number] for words in truth]
-        most = max(true.count(word) for word in set(true)) / len(true)
-        slots[slot] = share([a == b for a, b in zip(told, true, strict=True)], most)
+    for number, slot in enumerate(CAPTION):
+        said = [answer.caption.split()[number] if answer is not None else "" for answer in answers]
+        true = [fact[slot] for fact in truth]
+        if slot == "weather":
+            slots[slot] = even(said, true)
+        else:
+            slots[slot] = share([one == other for one, other in zip(said, true, strict=True)], most_frequent(true))
     low = all(told["interval"][0] > told["chance"] for told in slots.values())
     return {"slots": slots, "claimed": low}
+
+
+def setting(reasoner: SmallReasoner, clips: np.ndarray, facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Measure whether the trunk tells indoors from outdoors; nothing that it writes says so."""
+    true, said = [setting_of(fact) for fact in facts], []
+    for first in range(0, len(clips), 16):
+        part = torch.from_numpy(np.ascontiguousarray(clips[first : first + 16].transpose(0, 1, 4, 2, 3)))
+        with torch.inference_mode():
+            scores = reasoner.net.see(to_input(part)).readings["setting"]
+        said += [SETTINGS[index] for index in scores.argmax(dim=1).tolist()]
+    return share([one == other for one, other in zip(said, true, strict=True)], most_frequent(true))
 
 
 def good_clips(reasoner: SmallReasoner, paths: Sequence[Path], claims: Sequence[str]) -> np.ndarray:
     """Return the highest doubt of each good clip, where the words name a claimed event; else 0."""
     worst = []
     for path in paths:
-        with np.load(path) as stored:
-            frames, fps = stored["rgb"], float(stored["fps"])
+        frames, fps = read_result(path)
         doubt = 0.0
         for window in reasoner.windows(len(frames), fps, 12):
             texts, doubts = reasoner.write(reasoner.shrink(frames[list(window.frames)]), "physics", 0.0)
@@ -221,35 +249,69 @@ def good_clips(reasoner: SmallReasoner, paths: Sequence[Path], claims: Sequence[
     return np.array(worst)
 
 
+def threshold_of(doubts: np.ndarray) -> tuple[float, dict[str, Any]]:
+    """Choose the bar on one half of the good clips, and count what it refuses of the other, both ways round.
+
+    Returns:
+        The bar that all of them choose, and the share of each half that the other half's bar refuses.
+    """
+
+    def bar(known: np.ndarray) -> float:
+        highest = float(np.quantile(known, 1.0 - CAREFUL, method="higher"))
+        return max(EVEN, highest + 0.1 * (1.0 - highest))
+
+    refused = [*(doubts[1::2] >= bar(doubts[::2])).tolist(), *(doubts[::2] >= bar(doubts[1::2])).tolist()]
+    return bar(doubts), share(refused, FALSE_ALARMS)
+
+
 def lines_of(told: dict[str, Any]) -> list[str]:
     """Return the measures as a Markdown table."""
-    calm = told["physics"]["false_alarms"]
+    first = told["first_voice"]
     lines = [
-        "| task | plays | right | 95 % interval | chance | claimed |",
-        "|---|---|---|---|---|---|",
-        f"| possible said of possible | {calm['count']} | {1.0 - calm['share']:.0%} | "
-        f"{1.0 - calm['interval'][1]:.0%} to {1.0 - calm['interval'][0]:.0%} | 50 % | |",
+        "| task | plays | right | 95 % interval | chance | first voice | claimed |",
+        "|---|---|---|---|---|---|---|",
     ]
-    rows = {f"impossible said of {event}": row for event, row in told["physics"]["events"].items()}
-    rows |= {f"found: its {name}": told["physics"]["all"][name] for name in ("named", "thing", "place", "frame")}
-    rows |= {name: told[name] for name in ("time", "order", "weather")}
-    rows |= {"weather, in results of Transfer": told["painted weather"]} if told["painted weather"] else {}
-    rows |= {f"caption: {slot}": row for slot, row in told["caption"]["slots"].items()}
-    for name, row in rows.items():
-        key = name.rsplit(" ", 1)[-1] if name.startswith(("impossible", "found: its thing")) else name
-        key = key.split(":")[0].split(",")[0]
+    calm = told["physics"]["false_alarms"]
+    low, high = calm["interval"]
+    quiet = {**calm, "share": 1.0 - calm["share"], "interval": [1.0 - high, 1.0 - low]}
+    rows: dict[str, tuple[dict[str, Any], str, str]] = {"possible said of possible": (quiet, "none", "")}
+    for event, row in told["physics"]["events"].items():
+        rows[f"impossible said of {event}"] = (row, event, event)
+    for name, row in told["physics"]["all"].items():
+        rows[f"found: its {name}"] = (row, name if name in ("thing", "frame") else "", name)
+    rows |= {name: (told[name], name, name) for name in ("time", "order", "weather")}
+    if told["painted weather"]:
+        rows["weather, in results of Transfer"] = (told["painted weather"], "", "weather")
+    rows["indoors or outdoors"] = (told["setting"], "", "setting")
+    rows |= {f"caption: {slot}": (row, "", "caption") for slot, row in told["caption"]["slots"].items()}
+    for name, (row, voice, claim) in rows.items():
         low, high = row["interval"]
-        claimed = "yes" if key in told["claims"] else "" if key == "found" else "no"
+        claimed = "" if claim in ("", "thing") else "yes" if claim in told["claims"] else "no"
+        other = f"{first[voice]['share']:.0%}" if voice in first and first[voice]["count"] else ""
         right = f"{row['share']:.0%} | {low:.0%} to {high:.0%}"
-        lines.append(f"| {name} | {row['count']} | {right} | {row['chance']:.0%} | {claimed} |")
+        lines.append(f"| {name} | {row['count']} | {right} | {row['chance']:.0%} | {other} | {claimed} |")
     return lines
+
+
+def claims_of(told: dict[str, Any]) -> list[str]:
+    """Return what may be claimed before the threshold is known: events and tasks above chance."""
+    claims = [event for event, row in told["physics"]["events"].items() if row["claimed"]]
+    claims += ["physics"] if claims else []
+    every = told["physics"]["all"]
+    claims += ["named"] if every["named"]["interval"][0] > every["named"]["chance"] else []
+    claims += [part for part in PARTS if every[part]["interval"][0] > max(0.5, every[part]["chance"])]
+    claims += [name for name in ("time", "order") if told[name]["interval"][0] > told[name]["chance"]]
+    weathers = [row for row in (told["weather"], told["painted weather"]) if row is not None]
+    claims += ["weather"] if all(row["interval"][0] > row["chance"] for row in weathers) else []
+    return [*claims, "caption"] if told["caption"]["claimed"] else claims
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plays", type=Path, default=Path("training/plays"))
     parser.add_argument("--weights", type=Path, default=Path("training/reasoner"))
-    parser.add_argument("--clips", type=Path, nargs="*", default=[])
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="good results of the Transfer model")
+    parser.add_argument("--first-voice", type=Path, default=None, help="what reasoner_first_voice.py measured")
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = args.weights / "config.json"
@@ -263,25 +325,23 @@ def main() -> None:
         "time": lambda: arrow(reasoner, clips, facts),
         "order": lambda: puzzle(reasoner, clips),
         "weather": lambda: weather(reasoner, clips, [fact["weather"] for fact in facts]),
+        "setting": lambda: setting(reasoner, clips, facts),
         "caption": lambda: caption(reasoner, clips, facts),
     }
     for name, measure in measures.items():
         told[name] = measure()
         print(f"{name}: {json.dumps(told[name])[:400]}", flush=True)
-    claims = [event for event, row in told["physics"]["events"].items() if row["claimed"]]
-    claims += ["physics"] if claims else []
-    thing = told["physics"]["all"]["thing"]
-    claims += ["thing"] if thing["interval"][0] > 0.5 else []  # a finding that names it is to be right mostly
     told["painted weather"] = painted(reasoner, args.clips)
-    claims += [name for name in ("time", "order") if told[name]["interval"][0] > told[name]["chance"]]
-    weathers = [row for row in (told["weather"], told["painted weather"]) if row is not None]
-    claims += ["weather"] if all(row["interval"][0] > row["chance"] for row in weathers) else []
-    claims += ["caption"] if told["caption"]["claimed"] else []
-    doubts, bar = good_clips(reasoner, args.clips, claims), EVEN
-    if len(doubts):
-        highest = float(np.quantile(doubts[::2], 1.0 - FALSE_ALARMS, method="higher"))
-        bar = min(0.99, max(EVEN, highest + 0.01))
-        told["good_clips"] = share([bool(value >= bar) for value in doubts[1::2]], FALSE_ALARMS)
+    told["first_voice"] = json.loads(args.first_voice.read_text(encoding="utf-8")) if args.first_voice else {}
+    if told["first_voice"] and told["first_voice"]["plays"] != len(facts):
+        raise SystemExit(
+            f"{args.first_voice} tells of {told['first_voice']['plays']} plays, {args.plays} holds {len(facts)}; "
+            "measure the first voice on the same plays with reasoner_first_voice.py."
+        )
+    claims, bar = claims_of(told), EVEN
+    doubts = good_clips(reasoner, args.clips, claims)
+    if len(doubts) > 1:
+        bar, told["good_clips"] = threshold_of(doubts)
     each = told["physics"].pop("each")
     says = [said and doubt >= bar for said, doubt in zip(each["says"], each["doubts"], strict=True)]
     told["at_threshold"] = {

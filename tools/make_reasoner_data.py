@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,24 @@ def depot(dice: Dice) -> None:
         builder.mesh(f"/World/Drum_{number}", props.barrel_shape(), dice.material(), at)
 
 
+SETTING = {"yard": "outdoors", "street": "outdoors"}
+"""Kinds that are outdoors; all others are indoors."""
 KINDS = {"yard": yard, "room": room, "table": table, "hall": hall}
 """Kinds to learn from."""
 HELD_OUT_KINDS = {"street": street, "depot": depot}
 """Kinds to measure on."""
+
+
+def setting_of(fact: Mapping[str, Any]) -> str:
+    """Say whether a play happens indoors or outdoors, from its fact sheet."""
+    if fact["kind"] != "scene":
+        return SETTING.get(fact["kind"], "indoors")
+    return "indoors" if fact["stage"] % 5 == 0 else setting_of_scene(fact["stage"])
+
+
+def setting_of_scene(seed: int) -> str:
+    """Say whether ``scenes.random(seed)`` is indoors or outdoors, by the first number that it draws."""
+    return "outdoors" if Dice(open_builder(None, num_frames=1), seed).rng.random() < 0.5 else "indoors"
 
 
 def _rack(dice: Dice, at: tuple[float, float, float]) -> None:
@@ -154,8 +169,15 @@ def clutter(dice: Dice) -> None:
         )  # fmt: skip
 
 
-def author(seed: int, kind: str, plays: int) -> tuple[Any, list[Play], list[tuple[str, str]]]:
-    """Author a stage; return it with its plays and the colour and shape of its bodies."""
+def author(seed: int, kind: str, plays: int, *, meant: bool = False) -> tuple[Any, list[Play], list[tuple[str, str]]]:
+    """Author a stage; return it with its plays and the colour and shape of its bodies.
+
+    Args:
+        seed: Decides it.
+        kind: One of ``KINDS`` and ``HELD_OUT_KINDS``.
+        plays: How many plays it has.
+        meant: Whether bodies move as physics alone has it, without any event.
+    """
     builder = open_builder(None, num_frames=plays * FRAMES + 1)  # in the last one all bodies are away
     dice = Dice(builder, seed)
     rng = np.random.default_rng([seed, 0x91A7])
@@ -171,7 +193,7 @@ def author(seed: int, kind: str, plays: int) -> tuple[Any, list[Play], list[tupl
         builder.mesh("/World/Screen", box((wide, 0.06, high)), dice.material(), at)
     script = [make_play(rng, halves, _draw_event(rng)) for _ in range(plays)]
     for slot, (colour, shape, half) in enumerate(zip(colours, shapes, halves, strict=True)):
-        _body(builder, rng, f"/World/Body_{slot}", colour, shape, half, _way(script, slot))
+        _body(builder, rng, f"/World/Body_{slot}", colour, shape, half, _way(script, slot, meant))
     _camera(builder, rng, plays)
     return builder.finish(), script, list(zip(colours, shapes, strict=True))
 
@@ -180,11 +202,11 @@ def _draw_event(rng: np.random.Generator) -> str:
     return "none" if rng.random() < 0.36 else str(rng.choice(EVENTS[1:]))
 
 
-def _way(script: list[Play], slot: int) -> np.ndarray:
+def _way(script: list[Play], slot: int, meant: bool) -> np.ndarray:
     """Return where a body is in each frame of the stage, shape [T, 3]; far away while it has no part."""
     way = np.tile(np.array(_AWAY), (len(script) * FRAMES + 1, 1))
     for number, play in enumerate(script):
-        for body in play.bodies:
+        for body in play.meant if meant else play.bodies:
             if body.slot == slot:
                 rows = np.stack([body.at[:, 0], np.full(FRAMES, body.lane), body.at[:, 1]], axis=1)
                 way[number * FRAMES : (number + 1) * FRAMES][body.shown] = rows[body.shown]
@@ -200,11 +222,13 @@ def _body(
     if shape == "box":
         turn[:, 2] = float(rng.uniform(0, 90))
         middle = way - [0.0, 0.0, half]
-        builder.mesh(path, box((1.8 * half, 1.8 * half, 2 * half)), material, Placement(at=middle, turn=turn))
+        whole = box((1.8 * half, 1.8 * half, 2 * half))
+        builder.mesh(path, whole, material, Placement(at=middle, turn=turn), label=shape)
     elif shape == "ball":
-        builder.round(path, "Sphere", half, 0.0, material, Placement(at=way))
+        builder.round(path, "Sphere", half, 0.0, material, Placement(at=way), label=shape)
     else:
-        builder.round(path, "Cylinder" if shape == "can" else "Cone", half, 2 * half, material, Placement(at=way))
+        solid = "Cylinder" if shape == "can" else "Cone"
+        builder.round(path, solid, half, 2 * half, material, Placement(at=way), label=shape)
 
 
 def _camera(builder: StageBuilder, rng: np.random.Generator, plays: int) -> None:
@@ -239,10 +263,15 @@ def draw_look(rng: np.random.Generator) -> tuple[str, Look | None]:
     return name, Look(sun_azimuth=float(rng.uniform(0, 360)), seed=int(rng.integers(1 << 20)), **settings)
 
 
+def kind_of(seed: int) -> str:
+    """Return which kind of scene a stage shows."""
+    kinds = list(HELD_OUT_KINDS if seed >= HELD_OUT else KINDS)
+    return kinds[seed % len(kinds)]
+
+
 def render_stage(seed: int, plays: int) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Render all plays of a stage that can be told; return pictures [N, T, H, W, 3] and what is true of each."""
-    kinds = list(HELD_OUT_KINDS if seed >= HELD_OUT else KINDS)
-    kind = kinds[seed % len(kinds)]
+    kind = kind_of(seed)
     stage, script, looks_of = author(seed, kind, plays)
     rng = np.random.default_rng([seed, 0x10C])
     renderer = Renderer(stage, device="cpu", threads=1)
@@ -256,7 +285,7 @@ def render_stage(seed: int, plays: int) -> tuple[np.ndarray, list[dict[str, Any]
         told = _told(play, looks_of, masks, rng, rgb)
         if told is not None:
             clips.append(rgb)
-            facts.append({"stage": seed, "kind": kind, "weather": weather, **told})
+            facts.append({"stage": seed, "kind": kind, "play": number, "plays": plays, "weather": weather, **told})
     return np.stack(clips), facts
 
 

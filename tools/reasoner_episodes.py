@@ -6,6 +6,7 @@ roll, slide and push each other under gravity; then at most one impossible event
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +46,8 @@ class Play:
     """One second of bodies, and what is wrong with it."""
 
     bodies: list[Body]
+    meant: list[Body] = field(default_factory=list)
+    """The same bodies as physics alone moves them."""
     event: str = "none"
     actor: int = 0
     """Index of the body that the event, or else the main motion, is about."""
@@ -77,6 +80,8 @@ def make_play(rng: np.random.Generator, halves: list[float], event: str) -> Play
         starts[1][0] = float(rng.uniform(-0.4, 0.4))
     elif len(bodies) > 1 and rng.random() < 0.35:
         starts[1] = _start(rng, bodies[1], str(rng.choice(["roll", "drop"])), 1)
+    play.meant = deepcopy(bodies)
+    _run(play.meant, starts, meet=True)
     _run(bodies, starts, meet=event != "penetrate" or motion != "push")
     play.one_way = motion in ("drop", "throw", "push") or (motion == "roll" and bodies[0].drag > 1.5)
     _spoil(rng, play)

@@ -28,8 +28,8 @@ from safetensors.torch import load_file, save_file
 from cosmos.models.reason_small.net import ReasonNet, ReasonNetConfig
 from cosmos.models.reason_small.training import loss_of, make_batch, still
 from cosmos.models.reason_small.words import EVENTS, WEATHER
+from make_reasoner_data import HELD_OUT, setting_of, setting_of_scene
 
-HELD_OUT = 900_000
 KEPT_EVERY = 16
 """Every so many stages one is kept from training, to look at while it runs."""
 POSSIBLE = 0.5
@@ -39,7 +39,7 @@ WORDS_EVERY = 3
 
 
 class Stills:
-    """Pictures in memory, by weather.
+    """Pictures in memory with their settings, by weather.
 
     Args:
         folder: Pairs of make_training_data.py, or none.
@@ -48,24 +48,28 @@ class Stills:
     """
 
     def __init__(self, folder: Path | None, size: tuple[int, int], most: int) -> None:
-        self.pictures: dict[str, list[np.ndarray]] = {name: [] for name in WEATHER}
+        self.pictures: dict[str, list[tuple[np.ndarray, str]]] = {name: [] for name in WEATHER}
         for path in sorted(folder.glob("[0-9]*_[0-9]*.npz")) if folder is not None else []:
             if int(path.stem[:6]) >= HELD_OUT:
                 continue
             with np.load(path) as stored:
-                name = weather_of(json.loads(str(stored["about"]))["conditions"])
+                about = json.loads(str(stored["about"]))
+                name = weather_of(about["conditions"])
                 if name is None or len(self.pictures[name]) >= most:
                     continue
                 picture = cv2.resize(stored["target"], (size[1], size[0]), interpolation=cv2.INTER_AREA)
-            self.pictures[name].append(picture)
+            self.pictures[name].append((picture, setting_of_scene(int(about["scene"]))))
 
     def draw(self, rng: np.random.Generator, count: int, frames: int) -> list[tuple[np.ndarray, dict[str, Any]]]:
         """Draw clips that stand still, each weather that there is as often as the others."""
         there = [name for name in WEATHER if self.pictures[name]]
         if not there:
             return []
-        names = [str(name) for name in rng.choice(there, count)]
-        return [still(self.pictures[name][rng.integers(len(self.pictures[name]))], name, frames) for name in names]
+        drawn = []
+        for name in rng.choice(there, count):
+            picture, setting = self.pictures[name][rng.integers(len(self.pictures[name]))]
+            drawn.append(still(picture, str(name), setting, frames))
+        return drawn
 
 
 def weather_of(conditions: Mapping[str, float]) -> str | None:
@@ -96,7 +100,7 @@ class Plays:
                 continue
             with np.load(path) as stored:
                 self.clips.extend(stored["clips"])
-                self.facts.extend(json.loads(str(stored["facts"])))
+                self.facts.extend({**fact, "setting": setting_of(fact)} for fact in json.loads(str(stored["facts"])))
             self._read.add(path.stem)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
@@ -108,6 +112,15 @@ class Plays:
             weights[rows] = (POSSIBLE if event == "none" else (1.0 - POSSIBLE) / len(EVENTS)) / max(1, rows.sum())
         picked = rng.choice(len(events), size=count, p=weights / weights.sum())
         return [self.clips[index] for index in picked], [self.facts[index] for index in picked]
+
+
+def known_parts(net: ReasonNet, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return stored parts as this net takes them; words that are newer than the stored ones keep how they start."""
+    parts = dict(state)
+    fresh = net.words.weight.detach().clone()
+    fresh[: len(parts["words.weight"])] = parts["words.weight"]
+    parts["words.weight"] = fresh
+    return parts
 
 
 def rate_at(share: float, best: float) -> float:
@@ -141,7 +154,7 @@ def export(net: ReasonNet, folder: Path, note: dict[str, Any]) -> None:
               folder / "net.safetensors")  # fmt: skip
     sha256 = hashlib.sha256((folder / "net.safetensors").read_bytes()).hexdigest()
     config = {
-        "name": "reason-small", "revision": "2", "licence": "Apache-2.0", "net": asdict(net.config), **note,
+        "name": "reason-small", "revision": "3", "licence": "Apache-2.0", "net": asdict(net.config), **note,
         "files": {"net.safetensors": sha256},
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -164,7 +177,7 @@ def main() -> None:
     torch.set_num_threads(1)
     net = ReasonNet(ReasonNetConfig()).train()
     if args.start is not None:
-        fresh = net.load_state_dict(load_file(args.start / "net.safetensors"), strict=False)
+        fresh = net.load_state_dict(known_parts(net, load_file(args.start / "net.safetensors")), strict=False)
         print(f"{args.start} knows all but {len(fresh.missing_keys)} parts of the net", flush=True)
     adam = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.02, betas=(0.9, 0.98))
     checkpoint, step, spent = args.out / "checkpoint.pt", 0, 0.0

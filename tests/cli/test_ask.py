@@ -24,7 +24,7 @@ def video(tmp_path_factory):
 def test_a_video_is_asked_about(folder, video, capsys):
     words = ["ask", str(video), "--critic", "embedded-reason", "--set", f'weights="{folder}"']
     assert main([*words, "--task", "caption"]) == 0
-    assert capsys.readouterr().out.strip().endswith("<answer> red box rolls right </answer>")
+    assert capsys.readouterr().out.strip().endswith("<answer> clear red box rolls right </answer>")
     assert main([*words, "--task", "physics", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["critic"] == "embedded-reason" and told["answer"].endswith("<answer> possible </answer>")

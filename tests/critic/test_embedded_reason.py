@@ -56,6 +56,32 @@ def test_only_what_the_weights_claim_refuses(world, folder, tmp_path):
     assert critic.tasks == ("physics",)
 
 
+@pytest.mark.parametrize(
+    "claims,text",
+    [
+        ([], "Something vanishes between frames 0 and 11"),
+        (["colour", "frame"], "Something red vanishes in frame "),
+        (["shape", "place"], "The box at lower-"),
+        (["colour", "shape"], "The red box vanishes between frames 0 and 11"),
+    ],
+)
+def test_a_finding_says_what_the_weights_claim_and_no_more(world, folder, tmp_path, claims, text):
+    import json
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "w")
+    config = json.loads((folder / "config.json").read_text())
+    (tmp_path / "w" / "config.json").write_text(json.dumps({**config, "claims": ["physics", "vanish", *claims]}))
+    (finding,) = (
+        create("embedded-reason", {"weights": str(tmp_path / "w")})
+        .judge(world.request(), shown(world, "vanish"))
+        .findings
+    )
+    assert finding.text.startswith(text)
+    assert ("red" in finding.text, "box" in finding.text) == ("colour" in claims, "shape" in claims)
+    assert (len(finding.frames) == 1) is ("frame" in claims)
+
+
 def test_the_threshold_decides(world, folder):
     strict = create("embedded-reason", {"weights": str(folder), "threshold": 1.0})
     assert strict.judge(world.request(), shown(world, "vanish")).accepted
@@ -86,7 +112,7 @@ def test_nonsense_is_an_error_and_never_a_pass(world, tmp_path):
 def test_answers_questions(world, folder):
     critic = create("embedded-reason", {"weights": str(folder)})
     clip, _ = drawn_clip("none")
-    assert critic.ask(clip, 10.0, "caption").endswith("<answer> red box rolls right </answer>")
+    assert critic.ask(clip, 10.0, "caption").endswith("<answer> clear red box rolls right </answer>")
     with pytest.raises(ConfigError, match="knows no task 'driving'; it knows physics"):
         critic.ask(clip, 10.0, "driving")
 

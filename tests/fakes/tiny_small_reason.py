@@ -31,7 +31,8 @@ def drawn_clip(event, frame=4, size=(32, 48)):
     shown = frame - 1 if event == "vanish" else frame
     fact = {
         "event": event, "frame": frame, "motion": "roll", "one_way": True, "colour": "red", "shape": "box",
-        "at": way[shown], "way": way, "bodies": [("red", "box")], "weather": "clear", "kind": "drawn",
+        "at": way[shown], "way": way, "bodies": [("red", "box")], "weather": "clear", "setting": "indoors",
+        "kind": "drawn",
     }  # fmt: skip
     return clip, fact
 
@@ -46,6 +47,7 @@ def teach(net, clips, facts, tasks, *, steps=120):
         event=torch.tensor([EVENTS.index(f["event"]) + 1 if f["event"] != "none" else 0 for f in facts]),
         frame=torch.tensor([f["frame"] if f["event"] != "none" else -100 for f in facts]),
         place=torch.tensor([cells_of(fact, clip.shape) for fact, clip in zip(facts, clips, strict=True)]),
+        spots=torch.full((len(clips), len(clips[0]), 3), torch.nan),
         readings={name: torch.tensor([readings_of(fact, ("physics",))[name] for fact in facts]) for name in READINGS},
     )
     adam = torch.optim.Adam(net.parameters(), lr=4e-3)
@@ -65,7 +67,7 @@ def export_small(net, folder, **told):
     )
     config = {
         "name": "reason-small", "revision": "1", "licence": "Apache-2.0", "net": asdict(net.config),
-        "threshold": 0.5, "claims": ["physics", *EVENTS, "thing", "caption", "weather"],
+        "threshold": 0.5, "claims": ["physics", *EVENTS, "colour", "shape", "place", "frame", "caption", "weather"],
         "files": {"net.safetensors": hashlib.sha256((folder / "net.safetensors").read_bytes()).hexdigest()}, **told,
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config))

@@ -2,9 +2,19 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
-from cosmos.models.reason_small.net import ReasonNet, question_tokens
+from cosmos.models.reason_small.net import ReasonNet, ReasonNetConfig, question_tokens
 from cosmos.models.reason_small.sampling import load_small
-from cosmos.models.reason_small.training import cut, make_batch, mirror, readings_of, shift, still, to_input, turn_time
+from cosmos.models.reason_small.training import (
+    cut,
+    make_batch,
+    mirror,
+    readings_of,
+    shift,
+    spots_of,
+    still,
+    to_input,
+    turn_time,
+)
 from cosmos.models.reason_small.words import (
     EVENTS,
     QUESTIONS,
@@ -43,7 +53,7 @@ def test_what_is_learnt_can_be_read(task, event):
             assert (answer.event, answer.thing, answer.frame) == (event, "red box", 4)
             assert answer.place == place_of(fact["at"])
     elif task == "caption":
-        assert answer.caption == "a red box rolls right"
+        assert answer.caption == "clear red box rolls right"
     else:
         assert answer.verdict == {"time": "backward", "order": "c", "weather": "clear"}[task]
     assert answer.think
@@ -111,16 +121,18 @@ def test_readings_tell_what_is_asked_and_can_be_told():
     told = readings_of({**fact, "backward": True}, ("time", "weather"))
     words = {name: READINGS[name][index] for name, index in told.items() if index >= 0}
     assert words == {
-        "weather": "clear", "time": "backward", "colour": "red", "shape": "box", "direction": "right"
+        "weather": "clear", "setting": "indoors", "time": "backward", "colour": "red", "shape": "box",
+        "direction": "right",
     }  # fmt: skip
     _, fact = drawn_clip("recolour")
     words = {name for name, index in readings_of(fact, ("physics", "caption")).items() if index >= 0}
-    assert words == {"weather", "shape"}
-    clip, fact = still(np.full((32, 48, 3), 9, np.uint8), "fog", 8)
+    assert words == {"weather", "setting", "colour", "shape"}  # the colour that it had
+    clip, fact = still(np.full((32, 48, 3), 9, np.uint8), "fog", "outdoors", 8)
     assert clip.shape == (8, 32, 48, 3) and (clip == 9).all()
     batch = make_batch(np.random.default_rng(0), clip[None], [fact], length=48)
     assert READINGS["weather"][int(batch.readings["weather"][0])] == "fog"
-    assert all(int(batch.readings[name][0]) < 0 for name in READINGS if name != "weather")
+    assert READINGS["setting"][int(batch.readings["setting"][0])] == "outdoors"
+    assert all(int(batch.readings[name][0]) < 0 for name in READINGS if name not in ("weather", "setting"))
     assert int(batch.event[0]) < 0 and (batch.place < 0).all()
 
 
@@ -149,7 +161,7 @@ def test_says_by_heart_what_it_was_taught(taught):
         assert (said.doubt > 0.5) is (event != "none")
     clip, fact = drawn_clip("none")
     (said,) = taught.ask(as_batch(clip), "caption")
-    assert said.answer.caption == "a red box rolls right"
+    assert said.answer.caption == "clear red box rolls right"
 
 
 def test_writing_freely_is_the_likeliest_word_after_each_word(taught):
@@ -226,3 +238,47 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path):
     (folder / "net.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(WeightsError, match="damaged"):
         load_small(folder)
+
+
+def test_the_closer_look_goes_where_the_place_scores_say():
+    net = ReasonNet(TINY)
+    place = torch.full((1, 8, 2 * 3 + 1), -20.0)
+    place[0, :, 4] = 20.0  # second row, second of three columns
+    place[0, 3, 5] = 20.0  # as likely one further right
+    place[0, 6, 6] = 40.0  # absent
+    spots = net._spots(place)[0]
+    torch.testing.assert_close(spots[0], torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(spots[3], torch.tensor([1.0 / 3.0, 0.5, 0.25]))
+    assert spots[6, 2] < 1e-6
+
+
+def test_the_closer_look_sees_the_body_and_nothing_far_from_it():
+    torch.manual_seed(0)
+    net = ReasonNet(ReasonNetConfig()).eval()
+    clips = torch.rand(1, 8, 3, 64, 112) * 2.0 - 1.0
+    spots = torch.tensor([-0.5, 0.0, 1.0]).expand(1, 8, 3)  # 28 px from the left, 32 px from above
+    far, near = clips.clone(), clips.clone()
+    far[..., 60:] = 0.3
+    near[..., 30:34, 26:30] = 0.3
+    with torch.inference_mode():
+        seen = [net.glimpse(part, spots) for part in (clips, far, near)]
+    for name in ("colour", "shape", "event"):
+        torch.testing.assert_close(seen[0][name], seen[1][name])
+        assert (seen[0][name] - seen[2][name]).abs().max() > 1e-5
+
+
+def test_what_is_shown_is_where_the_body_is():
+    _, fact = drawn_clip("vanish")
+    drawn = np.stack([spots_of(np.random.default_rng(seed), fact, (8, 32, 48)) for seed in range(400)])
+    np.testing.assert_array_equal(drawn[:, :, 2], np.tile([at is not None for at in fact["way"]], (400, 1)))
+    for frame, at in enumerate(fact["way"]):
+        if at is not None:
+            want = 2.0 * at[1] - 1.0, 2.0 * at[0] - 1.0
+            np.testing.assert_allclose(drawn[:, frame, :2].mean(axis=0), want, atol=0.06)
+    torch.manual_seed(0)
+    net, clip = ReasonNet(TINY).eval(), to_input(as_batch(drawn_clip("none")[0]))
+    shown = torch.tensor(drawn[0]).float()[None]
+    with torch.inference_mode():
+        alone, unknown, told = (net.see(clip, spots) for spots in (None, torch.full_like(shown, torch.nan), shown))
+    torch.testing.assert_close(alone.readings["shape"], unknown.readings["shape"])
+    assert not torch.equal(alone.readings["shape"], told.readings["shape"])

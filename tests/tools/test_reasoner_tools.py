@@ -140,27 +140,107 @@ def test_training_goes_on_where_it_was_and_what_it_exports_can_be_measured(tmp_p
     config = json.loads((out / "config.json").read_text())
     assert config["claims"] == told["claims"] and 0.0 < config["threshold"] < 1.0
     assert load_small(out).claims == tuple(told["claims"])
+    (tmp_path / "first.json").write_text(json.dumps({"plays": 7}))
+    monkeypatch.setattr(sys, "argv", ["evaluate", *words, "--first-voice", str(tmp_path / "first.json")])
+    with pytest.raises(SystemExit, match="tells of 7 plays"):
+        evaluate_reasoner.main()
+
+
+def test_a_net_starts_from_one_that_knew_fewer_words():
+    import torch
+
+    import train_reasoner
+    from cosmos.models.reason_small.net import ReasonNet
+    from tiny_small_reason import TINY
+
+    torch.manual_seed(0)
+    old, net = ReasonNet(TINY).state_dict(), ReasonNet(TINY)
+    fresh = net.words.weight.detach().clone()
+    net.load_state_dict(train_reasoner.known_parts(net, {**old, "words.weight": old["words.weight"][:90]}))
+    torch.testing.assert_close(net.words.weight[:90], old["words.weight"][:90])
+    torch.testing.assert_close(net.words.weight[90:], fresh[90:])
+    torch.testing.assert_close(net.stem.weight, old["stem.weight"])
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_was_meant_is_what_physics_does(event):
+    for play in plays(event, 30):
+        assert all(body.shown.all() for body in play.meant)
+        for body, meant in zip(play.bodies, play.meant, strict=True):
+            assert body.slot == meant.slot and body.lane == meant.lane
+            if event == "none":
+                np.testing.assert_array_equal(body.at, meant.at)
+            assert (meant.at[:, 1] >= meant.half - 1e-6).all()
+        if play.event == "penetrate" and play.motion == "push":
+            gap = np.hypot(*(play.meant[0].at - play.meant[1].at).T)
+            assert (gap >= play.meant[0].half + play.meant[1].half - 0.05).all()
+
+
+def test_the_first_voice_is_asked_about_the_same_plays():
+    import make_reasoner_data
+    import reasoner_first_voice
+
+    clips, facts = make_reasoner_data.render_stage(900000, 4)  # in it something jumps, and something floats
+    assert [fact["event"] for fact in facts][-1] == "none" and len(facts) == 4
+    for at, clip, paths in reasoner_first_voice.truths(facts):
+        assert paths[facts[at]["colour"]] in {item.prim_path for item in clip.instances.values()}
+        assert clip.rgb.shape == clips[at].shape and clip.fps == 10.0
+        apart = np.abs(clip.rgb.numpy().astype(int) - clips[at]).max(axis=-1)
+        if facts[at]["event"] != "none":  # before it the pictures are the same, from it on they are not
+            first = facts[at]["frame"]
+            assert (apart[first:] > 40).sum() > 10 and all((part > 40).sum() < 5 for part in apart[:first])
+    told = reasoner_first_voice.first_voice(clips, facts, 4)
+    assert told["plays"] == 4 and told["none"]["count"] + sum(told[event]["count"] for event in EVENTS[1:]) == 4
+    assert told["order"]["count"] == 4 and told["order"]["share"] > 0.5
+
+
+def test_a_good_clip_is_refused_as_often_as_the_bar_of_the_other_half_says():
+    import evaluate_reasoner
+
+    doubts = np.random.default_rng(1).uniform(0.0, 0.9, 4000)
+    bar, refused = evaluate_reasoner.threshold_of(doubts)
+    highest = np.quantile(doubts, 1.0 - evaluate_reasoner.CAREFUL)
+    assert abs(bar - (0.9 * highest + 0.1)) < 1e-3
+    assert refused["count"] == 4000 and refused["share"] <= evaluate_reasoner.FALSE_ALARMS
+    assert evaluate_reasoner.threshold_of(np.full(10, 0.2))[0] == evaluate_reasoner.EVEN
+    assert evaluate_reasoner.threshold_of(np.full(10, 0.999))[1]["share"] == 0.0
+
+
+def test_chance_is_the_best_answer_that_never_changes():
+    import evaluate_reasoner
+    from cosmos.models.reason_small.words import Answer
+
+    facts = [
+        {"event": "float", "colour": colour, "shape": "box", "at": at, "frame": frame}
+        for colour, at, frame in (("red", (0.9, 0.1), 3), ("red", (0.1, 0.1), 5), ("blue", (0.9, 0.1), 4))
+    ]
+    said = Answer(task="physics", verdict="impossible", event="float", thing="red can", place="lower-left", frame=2)
+    told = evaluate_reasoner.details([(said, fact) for fact in facts] + [(None, facts[0])])
+    want = {"named": (1, 1), "colour": (2 / 3, 2 / 3), "shape": (0, 1), "thing": (0, 2 / 3), "place": (2 / 3, 2 / 3),
+            "frame": (1 / 3, 1)}  # fmt: skip
+    for name, row in told.items():
+        assert (row["share"], row["chance"]) == pytest.approx(want[name]), name
 
 
 def test_intervals_are_those_of_wilson():
     from scipy.stats import binomtest
 
-    import evaluate_reasoner
+    import reasoner_measures
 
     for hits, count in ((0, 7), (3, 9), (50, 51)):
         want = binomtest(hits, count).proportion_ci(method="wilson")
-        np.testing.assert_allclose(evaluate_reasoner.wilson(hits, count), (want.low, want.high), atol=2e-4)
+        np.testing.assert_allclose(reasoner_measures.wilson(hits, count), (want.low, want.high), atol=2e-4)
 
 
 def test_the_interval_of_a_mean_of_shares_holds_the_mean_as_often_as_it_says():
-    import evaluate_reasoner
+    import reasoner_measures
 
     rng = np.random.default_rng(0)
     true, counts = np.array([0.9, 0.3, 0.5, 0.7]), np.array([40, 12, 20, 15])
     held, tries = 0, 2000
     for hits in rng.binomial(counts, true, (tries, 4)):
         rows = [{"share": hit / count, "count": count} for hit, count in zip(hits, counts, strict=True)]
-        low, high = evaluate_reasoner.mean_interval(rows)
+        low, high = reasoner_measures.mean_interval(rows)
         assert 0.0 <= low <= np.mean(hits / counts) <= high <= 1.0
         held += low <= true.mean() <= high
     assert 0.93 <= held / tries <= 0.98

@@ -22,6 +22,10 @@ _PATCH = 48
 """Levels of a place as the readings of a body see it: 4 x 4 squares in three colours."""
 _AIR = 24
 """Numbers of a clip that weather is read from, besides the tokens."""
+_GLIMPSE = 32
+"""Edge of the square around the main body that is looked at in full detail [px]."""
+_DETAIL = 64
+"""Channels that such a square becomes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +71,9 @@ class Seen(NamedTuple):
     """Scores of the frame that shows it first, [B, T]."""
     place: Tensor
     """Scores of each place, and of being absent, for the main body in each frame, [B, T, h*w + 1]."""
+    spots: Tensor
+    """Where the main body is in each frame by those scores, and how much that counts: x, y in [-1, 1] and a weight,
+    [B, T, 3]."""
     readings: Mapping[str, Tensor]
     """For each of ``READINGS`` the scores of its words, [B, words]."""
 
@@ -94,18 +101,26 @@ class ReasonNet(nn.Module):
         self.track = nn.Linear(4 * c.frames, _TRACK)
         self.track_event = nn.Linear(_TRACK, 1 + len(EVENTS), bias=False)
         nn.init.zeros_(self.track_event.weight)
-        inputs = {"colour": d + _PATCH, "shape": d + _PATCH, "weather": 2 * d + _AIR, "order": 2 * d}
+        inputs = dict.fromkeys(("colour", "shape"), d + _PATCH) | {"order": 2 * d}
+        inputs |= dict.fromkeys(("weather", "setting"), 2 * d + _AIR)
         self.reading_heads = nn.ModuleDict(
             {name: _Reading(inputs.get(name, 2 * d + _TRACK), len(words)) for name, words in READINGS.items()}
         )
+        self.glimpse = _Glimpse()
         self.words = nn.Embedding(c.vocabulary, d)
         nn.init.normal_(self.words.weight, std=0.08)  # the same weights score words, and start near even
         self.positions = nn.Parameter(0.02 * torch.randn(c.length, d))
         self.writers = nn.ModuleList(_Layer(d, c.heads, cross=True) for _ in range(c.writers))
         self.word_norm = nn.LayerNorm(d)
 
-    def see(self, clips: Tensor) -> Seen:
-        """Look at clips, float in [-1, 1], shape [B, T, 3, H, W]."""
+    def see(self, clips: Tensor, spots: Tensor | None = None) -> Seen:
+        """Look at clips.
+
+        Args:
+            clips: Float in [-1, 1], shape [B, T, 3, H, W].
+            spots: Where the main body is and whether it is seen, for learning: x, y in [-1, 1] and 0 or 1, shape
+                [B, T, 3]; NaN where it is not told. What is not told is taken from the place scores.
+        """
         batch, frames = clips.shape[:2]
         change = torch.zeros_like(clips)
         change[:, 1:] = clips[:, 1:] - clips[:, :-1]
@@ -125,12 +140,16 @@ class ReasonNet(nn.Module):
         pooled = torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=1)
         place = torch.cat([self.place_head(cells).squeeze(-1), self.absent_head(cells.mean(dim=2))], dim=-1)
         track = functional.gelu(self.track(self._track(place)))
+        found = self._spots(place)
+        near = self.glimpse(clips, found if spots is None else torch.where(spots.isnan(), found, spots))
+        readings = self._read(clips, cells, place, pooled, track)
         return Seen(
             tokens=tokens,
-            event=self.event_head(pooled) + self.track_event(track),
+            event=self.event_head(pooled) + self.track_event(track) + near["event"],
             frame=self.frame_head(cells.amax(dim=2)).squeeze(-1),
             place=place,
-            readings=self._read(clips, cells, place, pooled, track),
+            spots=found,
+            readings={name: scores + near[name] if name in near else scores for name, scores in readings.items()},
         )
 
     def write(self, tokens: Tensor, words: Tensor) -> Tensor:
@@ -139,6 +158,23 @@ class ReasonNet(nn.Module):
         for layer in self.writers:
             x = layer(x, tokens, causal=True)
         return functional.linear(self.word_norm(x), self.words.weight)
+
+    def _spots(self, place: Tensor) -> Tensor:
+        """Return where to look closely in each frame, and how much that counts: x, y in [-1, 1], weight; [B, T, 3].
+
+        The middle of what the likeliest cell and its neighbours say; the surer the cell, the more the frame counts.
+        """
+        rows, columns = self.config.height // 16, self.config.width // 16
+        cells = torch.arange(rows * columns, device=place.device)
+        row, column = cells // columns, cells % columns
+        shares = place.detach().float().softmax(dim=-1)
+        sure, best = shares[..., :-1].max(dim=-1)
+        beside = ((row[:, None] - row).abs() <= 1) & ((column[:, None] - column).abs() <= 1)
+        here = shares[..., :-1] * beside[best]
+        here = here / here.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+        x = here @ ((2.0 * column + 1.0) / columns - 1.0)
+        y = here @ ((2.0 * row + 1.0) / rows - 1.0)
+        return torch.stack([x, y, (1.0 - shares[..., -1]) * sure.square()], dim=-1)
 
     def _track(self, place: Tensor) -> Tensor:
         """Return where the main body is in each frame, as the place scores say: row, column, spread, absence."""
@@ -156,9 +192,8 @@ class ReasonNet(nn.Module):
         spots = functional.adaptive_avg_pool2d(clips.flatten(0, 1), (self.config.height // 4, self.config.width // 4))
         spots = functional.pixel_unshuffle(spots, 4).flatten(2).transpose(1, 2).reshape(len(clips), -1, _PATCH)
         body = torch.cat([(share * cells.flatten(1, 2)).sum(dim=1), (share * spots).sum(dim=1)], dim=1)
-        seen = {
-            "colour": body, "shape": body, "order": pooled, "weather": torch.cat([pooled, _air(clips)], dim=1)
-        }  # fmt: skip
+        wide = torch.cat([pooled, _air(clips)], dim=1)
+        seen = {"colour": body, "shape": body, "order": pooled, "weather": wide, "setting": wide}
         way = torch.cat([pooled, track], dim=1)
         return {name: head(seen.get(name, way)) for name, head in self.reading_heads.items()}
 
@@ -174,6 +209,44 @@ class _Reading(nn.Sequential):
 
     def __init__(self, inputs: int, words: int) -> None:
         super().__init__(nn.LayerNorm(inputs), nn.Linear(inputs, 64), nn.GELU(), nn.Linear(64, words))
+
+
+class _Glimpse(nn.Module):
+    """Looks at the main body in full detail, frame by frame: what it is, and whether it changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(6, 32, 4, stride=2, padding=1)
+        self.second = nn.Conv2d(32, _DETAIL, 3, stride=2, padding=1)
+        self.third = nn.Conv2d(_DETAIL, _DETAIL, 3, stride=2, padding=1)
+        self.norms = nn.ModuleList(nn.GroupNorm(8, n) for n in (32, _DETAIL, _DETAIL))
+        self.narrow = nn.Linear(_DETAIL * (_GLIMPSE // 8) ** 2, _DETAIL)
+        self.heads = nn.ModuleDict(
+            {name: _Reading(3 * _DETAIL, len(READINGS[name])) for name in ("colour", "shape")}
+            | {"event": _Reading(2 * _DETAIL, 1 + len(EVENTS))}
+        )
+
+    def forward(self, clips: Tensor, spots: Tensor) -> dict[str, Tensor]:
+        """Score colour, shape and event of the body at ``spots``, [B, T, 3], of clips, [B, T, 3, H, W]."""
+        batch, frames, _, height, width = clips.shape
+        both = torch.cat([clips, clips - clips.mean(dim=1, keepdim=True)], dim=2).flatten(0, 1)
+        steps = 2.0 * torch.arange(_GLIMPSE, dtype=both.dtype, device=both.device) + 1.0 - _GLIMPSE
+        at = spots.flatten(0, 1).to(both.dtype)
+        x = at[:, None, :1] + (steps / width)[None, None]
+        y = at[:, None, 1:2].transpose(1, 2) + (steps / height)[None, :, None]
+        grid = torch.stack([x.expand(-1, _GLIMPSE, -1), y.expand(-1, -1, _GLIMPSE)], dim=-1)
+        seen = functional.grid_sample(both, grid, padding_mode="border", align_corners=False)
+        for conv, norm in zip((self.first, self.second, self.third), self.norms, strict=True):
+            seen = functional.gelu(norm(conv(seen)))
+        detail = functional.gelu(self.narrow(seen.flatten(1))).view(batch, frames, -1)
+        there = spots[..., 2:].to(detail.dtype)
+        there = there / there.amax(dim=1, keepdim=True).clamp(min=1e-6)
+        early = there * torch.linspace(1.0, 0.0, frames, dtype=there.dtype, device=there.device)[None, :, None].square()
+        means = [(detail * part).sum(dim=1) / part.sum(dim=1).clamp(min=1e-6) for part in (there, early)]
+        change = (detail[:, 1:] - detail[:, :-1]).abs() * there[:, 1:] * there[:, :-1]
+        body = torch.cat([*means, (detail * there).amax(dim=1)], dim=1)
+        alike = torch.cat([change.mean(dim=1), change.amax(dim=1)], dim=1)
+        return {name: head(alike if name == "event" else body) for name, head in self.heads.items()}
 
 
 def _air(clips: Tensor) -> Tensor:

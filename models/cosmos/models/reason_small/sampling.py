@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from cosmos.models.reason_small.words import (
     VOCABULARY,
     Answer,
     parse,
-    place_of,
     text_of,
 )
 from cosmos.models.spec import from_mapping
@@ -128,8 +127,8 @@ class SmallReasoner:
         """Return what the net writes about clips, unread, and its doubt in each.
 
         The words that decide are readings of the trunk, put into the thought, which the answer follows: whether it is
-        possible, what, which thing, where and when; the way of time, the order, the weather, and what moves how. The
-        rest is written freely, each word the likeliest.
+        possible, what, which thing, where and when; the way of time, the order, the weather, and what moves how. What
+        else is in the scene is written freely, each word the likeliest.
         """
         seen = self.net.see(to_input(clips))
         doubts = [float(value) for value in 1.0 - seen.event.softmax(dim=-1)[:, 0]]
@@ -138,11 +137,10 @@ class SmallReasoner:
         for row, doubt in enumerate(doubts):
             tokens, fact = seen.tokens[row : row + 1], self._fact(seen, row)
             if task == "physics":
-                texts.append(self._physics(tokens, fact if doubt >= limit else None))
+                texts.append(self._physics(tokens, fact if doubt >= limit else {**fact, "event": "none"}))
             elif task == "caption":
-                scene = self._freely(tokens, question_tokens(task), until=(".",))
                 said = text_of(task, fact)
-                texts.append([*scene, *said[said.index("</think>") :]])
+                texts.append([*self._scene(tokens, task), *said[said.index("</think>") :]])
             else:
                 texts.append(text_of(task, fact))
         return texts, doubts
@@ -153,48 +151,34 @@ class SmallReasoner:
         event = EVENTS[int(seen.event[row, 1:].argmax())]
         frame = int(seen.frame[row].argmax())
         shown = max(0, frame - 1) if event == "vanish" else frame
-        cell, columns = int(seen.place[row, shown, :-1].argmax()), self.net.config.width // 16
-        middle = (cell // columns + 0.5) * 16 / self.net.config.height, (cell % columns + 0.5) / columns
+        right, down, _ = seen.spots[row, shown].tolist()
         return {
-            **read, "backward": read["time"] == "backward", "event": event, "frame": frame, "at": middle,
+            **read, "backward": read["time"] == "backward", "event": event, "frame": frame,
+            "at": (0.5 + 0.5 * down, 0.5 + 0.5 * right),
             "bodies": [(read["colour"], read["shape"])],
         }  # fmt: skip
 
-    def _physics(self, tokens: Tensor, fact: Mapping[str, Any] | None) -> list[str]:
+    def _physics(self, tokens: Tensor, fact: Mapping[str, Any]) -> list[str]:
         """Write about physics: the scene freely, then what is read, then the answer that follows from it."""
-        question = question_tokens("physics")
-        words = self._freely(tokens, question, until=(".",))
-        if fact is None:
-            rest = self._freely(tokens, [*question, *_ids(words)], until=("</think>",), never=EVENTS)
-            return [*words, *rest, "<answer>", "possible", "</answer>"]
-        where = [fact["colour"], fact["shape"], place_of(fact["at"]), "frame", str(fact["frame"])]
-        said = [*words, fact["event"], "at", *where, ".", "</think>"]
-        return [*said, "<answer>", "impossible", fact["event"], *where, "</answer>"]
+        scene, said = self._scene(tokens, "physics"), text_of("physics", fact)
+        rest = said[said.index(".") + 1 :]
+        if fact["event"] == "none" and "many" in scene:  # of an ordinary scene no main body is told
+            rest = rest[rest.index(".") + 1 :]
+        return [*scene, *rest]
 
-    def _freely(
-        self,
-        tokens: Tensor,
-        before: Sequence[int],
-        *,
-        until: Sequence[str],
-        never: Sequence[str] = (),
-    ) -> list[str]:
-        """Return the likeliest words one after another, up to one of some words, or as many as the net can write."""
-        ids = torch.tensor([list(before)])
+    def _scene(self, tokens: Tensor, task: str) -> list[str]:
+        """Return the likeliest words one after another, up to the first full stop, or as many as the net can write."""
+        ids = torch.tensor([question_tokens(task)])
         allowed = torch.zeros(self.net.config.vocabulary)
-        allowed[_ids(never)] = float("-inf")
+        allowed[[TOKEN[event] for event in EVENTS]] = float("-inf")  # those are read from the trunk
         words: list[str] = []
         while ids.shape[1] < self.net.config.length:
             token = int((self.net.write(tokens, ids)[0, -1] + allowed).argmax())
             words.append(VOCABULARY[token])
-            if words[-1] in until:
+            if words[-1] == ".":
                 break
             ids = torch.cat([ids, torch.tensor([[token]])], dim=1)
         return words
-
-
-def _ids(words: Sequence[str]) -> list[int]:
-    return [TOKEN[word] for word in words]
 
 
 def load_small(folder: Path) -> SmallReasoner:

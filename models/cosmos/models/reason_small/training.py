@@ -19,6 +19,10 @@ _ANSWER_WEIGHT = 4.0
 _CLEAR = 0.1
 """Share of the clear clips that teach the weather."""
 _UNKNOWN = -100
+_SHOWN = 0.6
+"""Share of the plays in which the net is shown where to look closely; in the rest it finds that by itself."""
+_ASIDE = 5.0
+"""How far beside the body it is shown, one standard deviation [px]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -37,6 +41,9 @@ class Batch:
     """Frame of the event, -100 where there is none; [B]."""
     place: Tensor
     """Cell of the main body in each frame, the last for absent, -100 where it is not known; [B, T]."""
+    spots: Tensor
+    """Where the main body is in each frame, x and y in [-1, 1], and whether it is seen; NaN where it is not told;
+    [B, T, 3]."""
     readings: Mapping[str, Tensor]
     """For each of ``READINGS`` which of its words is true, -100 where it is not asked or cannot be told; [B]."""
 
@@ -53,7 +60,7 @@ def make_batch(
         length: Most words.
     """
     rows: tuple[list[tuple[str, list[str]]], ...] = ([], [])
-    seen, places, events, frames, readings = [], [], [], [], []
+    seen, places, events, frames, readings, spots = [], [], [], [], [], []
     for clip, fact in zip(clips, facts, strict=True):
         clip, fact, tasks = vary(rng, clip, dict(fact))
         seen.append(clip)
@@ -65,7 +72,10 @@ def make_batch(
             readings[-1]["weather"] = _UNKNOWN
         events.append((EVENTS.index(fact["event"]) + 1 if fact["event"] != "none" else 0) if asked else -100)
         frames.append(fact["frame"] if asked and fact["event"] != "none" else -100)
-        places.append(cells_of(fact, clip.shape) if fact["bodies"] and "order" not in tasks else [_UNKNOWN] * len(clip))
+        known = bool(fact["bodies"]) and "order" not in tasks
+        places.append(cells_of(fact, clip.shape) if known else [_UNKNOWN] * len(clip))
+        shown = known and rng.random() < _SHOWN
+        spots.append(spots_of(rng, fact, clip.shape) if shown else np.full((len(clip), 3), np.nan))
     words, weights = rows_of([*rows[0], *rows[1]], length)
     return Batch(
         clips=torch.from_numpy(np.ascontiguousarray(np.stack(seen).transpose(0, 1, 4, 2, 3))),
@@ -74,6 +84,7 @@ def make_batch(
         event=torch.tensor(events),
         frame=torch.tensor(frames),
         place=torch.tensor(places),
+        spots=torch.from_numpy(np.stack(spots)).float(),
         readings={name: torch.tensor([told[name] for told in readings]) for name in READINGS},
     )
 
@@ -81,13 +92,15 @@ def make_batch(
 def readings_of(fact: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, int]:
     """Return the index of the true word of each reading; -100 where it is not asked or cannot be told."""
     told: dict[str, str] = {"weather": fact["weather"]}
+    if "order" not in tasks:
+        told["setting"] = fact["setting"]
     if "time" in tasks:
         told["time"] = "backward" if fact["backward"] else "forward"
     if "order" in tasks:
         told["order"] = fact["order"]
     elif fact["bodies"]:
         told["shape"] = fact["shape"]
-        told["colour"] = fact["colour"] if fact["event"] != "recolour" else ""
+        told["colour"] = fact["colour"]  # of what changes it, the one that it had
         if fact["event"] == "none":
             told["direction"] = direction_of(fact["way"])
             told["motion"] = fact["motion"] if not fact.get("backward") else ""
@@ -136,9 +149,11 @@ def shift(rng: np.random.Generator, clip: np.ndarray, fact: dict[str, Any]) -> t
     return clip[:, rows[:, None], columns], {**fact, "at": moved(fact["at"]), "way": way}
 
 
-def still(picture: np.ndarray, weather: str, frames: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Make a clip of one picture, uint8 [H, W, 3], of which nothing but the weather is known, with its fact sheet."""
-    fact = {"event": "still", "weather": weather, "bodies": [], "at": [0.5, 0.5], "way": [], "frame": 0}
+def still(picture: np.ndarray, weather: str, setting: str, frames: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Make a clip of one picture, uint8 [H, W, 3], of which weather and setting are known, with its fact sheet."""
+    fact = {
+        "event": "still", "weather": weather, "setting": setting, "bodies": [], "at": [0.5, 0.5], "way": [], "frame": 0,
+    }  # fmt: skip
     return np.repeat(picture[None], frames, axis=0), fact
 
 
@@ -172,12 +187,12 @@ def to_input(clips: Tensor) -> Tensor:
 
 def loss_of(net: ReasonNet, batch: Batch, *, words: bool = True) -> tuple[Tensor, dict[str, float]]:
     """Return the loss and its parts; ``words`` says whether the decoder learns too, which costs as much as the rest."""
-    seen = net.see(to_input(batch.clips))
+    seen = net.see(to_input(batch.clips), batch.spots)
     event = _known(seen.event, batch.event)
     frame = _known(seen.frame, batch.frame)
     place = _known(seen.place.flatten(0, 1), batch.place.flatten())
     parts = {"event": event, "frame": frame, "place": place}
-    loss = event + 0.3 * frame + 0.3 * place
+    loss = event + 0.3 * frame + place
     for name, scores in seen.readings.items():
         parts[name] = _known(scores, batch.readings[name])
         loss = loss + 0.3 * parts[name]
@@ -216,6 +231,17 @@ def cells_of(fact: Mapping[str, Any], shape: tuple[int, ...]) -> list[int]:
     return cells
 
 
+def spots_of(rng: np.random.Generator, fact: Mapping[str, Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Return where to look closely in each frame, a little beside the main body: x, y in [-1, 1], seen; [T, 3]."""
+    aside = 2.0 * _ASIDE * rng.normal(size=(len(fact["way"]), 2)) / np.array([shape[2], shape[1]])
+    return np.array(
+        [
+            (0.0, 0.0, 0.0) if at is None else (2.0 * at[1] - 1.0 + right, 2.0 * at[0] - 1.0 + down, 1.0)
+            for at, (right, down) in zip(fact["way"], aside, strict=True)
+        ]
+    )
+
+
 def rows_of(asked: Sequence[tuple[str, list[str]]], length: int) -> tuple[Tensor, Tensor]:
     """Write questions with their texts into rows of tokens, and say how much each next word counts."""
     words, weights = np.zeros((len(asked), length), np.int64), np.zeros((len(asked), length - 1), np.float32)
@@ -244,6 +270,7 @@ __all__ = [
     "readings_of",
     "rows_of",
     "shift",
+    "spots_of",
     "still",
     "to_input",
     "turn_time",

@@ -32,8 +32,11 @@ SHAPES = ("ball", "box", "can", "cone")
 _VERBS = {"rest": "rests", "roll": "rolls", "drop": "falls", "throw": "flies", "push": "pushes"}
 _PLACES = tuple(f"{row}-{column}" for row in ("upper", "lower") for column in ("left", "middle", "right"))
 _DIRECTIONS = ("left", "right", "nowhere")
+SETTINGS = ("indoors", "outdoors")
+"""Where a scene is; read from it, but said in no answer."""
 READINGS: Mapping[str, tuple[str, ...]] = {
     "weather": WEATHER,
+    "setting": SETTINGS,
     "time": ("forward", "backward"),
     "order": ORDERS,
     "colour": COLOURS,
@@ -42,6 +45,11 @@ READINGS: Mapping[str, tuple[str, ...]] = {
     "direction": _DIRECTIONS,
 }
 """What the trunk reads from a clip, and the words or facts that each may be."""
+CAPTION: Mapping[str, tuple[str, ...]] = {
+    "weather": WEATHER, "colour": COLOURS, "shape": SHAPES, "motion": tuple(_VERBS.values()),
+    "direction": _DIRECTIONS,
+}  # fmt: skip
+"""Slots of a caption, in order, and the words that each may hold."""
 _FRAMES = tuple(str(frame) for frame in range(8))
 _MARKS = ("<pad>", "<start>", "<end>", "<think>", "</think>", "<answer>", "</answer>")
 
@@ -52,6 +60,7 @@ VOCABULARY: tuple[str, ...] = tuple(
             *COLOURS, *SHAPES, *_VERBS.values(), *_PLACES, *_DIRECTIONS, *_FRAMES, "possible", "impossible",
             "forward", "backward", "there", "and", "at", "frame", "moves", "as", "it", "must", "many", "things", ".",
             "ground", "below", "above", "middle", "whole", "cut", "air", "shows", "slows", "speeds", "up", "down",
+            *SETTINGS,
         )
     )
 )  # fmt: skip
@@ -106,7 +115,7 @@ def text_of(task: str, fact: Mapping[str, Any]) -> list[str]:
     Args:
         task: One of ``QUESTIONS``.
         fact: What is true of the clip: event, frame, motion, colour, shape, at, way (or ``direction``), bodies,
-            weather, and for the other tasks ``backward`` and ``order``.
+            weather, setting, and for the other tasks ``backward`` and ``order``.
     """
     think, answer = _WRITERS[task](fact)
     return ["<think>", *think, "</think>", "<answer>", *answer, "</answer>"]
@@ -133,6 +142,10 @@ def _thing(fact: Mapping[str, Any]) -> list[str]:
     return [fact["colour"], fact["shape"]]
 
 
+def _direction(fact: Mapping[str, Any]) -> str:
+    return str(fact["direction"]) if "direction" in fact else direction_of(fact["way"])
+
+
 def _scene(fact: Mapping[str, Any]) -> list[str]:
     words = ["there"]
     for number, (colour, shape) in enumerate(fact["bodies"]):
@@ -145,7 +158,7 @@ def _write_physics(fact: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         return ["many", "things", ".", "it", "moves", "as", "it", "must", "."], ["possible"]
     where = [*_thing(fact), place_of(fact["at"]), "frame", str(fact["frame"])]
     if fact["event"] == "none":
-        seen = [*_thing(fact), _VERBS[fact["motion"]], direction_of(fact["way"]), "."]
+        seen = [*_thing(fact), _VERBS[fact["motion"]], _direction(fact), "."]
         return [*_scene(fact), *seen, "it", "moves", "as", "it", "must", "."], ["possible"]
     return [*_scene(fact), fact["event"], "at", *where, "."], ["impossible", fact["event"], *where]
 
@@ -167,9 +180,8 @@ def _write_weather(fact: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _write_caption(fact: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    direction = fact["direction"] if "direction" in fact else direction_of(fact["way"])
-    said = [*_thing(fact), _VERBS[fact["motion"]], direction]
-    return _scene(fact), said
+    moves = [_VERBS[fact["motion"]], _direction(fact)]
+    return _scene(fact), [fact["weather"], *_thing(fact), *moves]
 
 
 def _read_physics(words: list[str], think: str, text: str) -> Answer:
@@ -197,12 +209,10 @@ def _read_one_of(task: str, choices: Sequence[str]) -> Any:
 
 
 def _read_caption(words: list[str], think: str, text: str) -> Answer:
-    slots = (COLOURS, SHAPES, tuple(_VERBS.values()), _DIRECTIONS)
+    slots = tuple(CAPTION.values())
     if len(words) != len(slots) or not all(word in slot for word, slot in zip(words, slots, strict=False)):
-        raise AnswerError(f"{text!r} names no colour, shape, motion and direction.")
-    return Answer(
-        task="caption", verdict="caption", thing=" ".join(words[:2]), caption=f"a {' '.join(words)}", think=think
-    )
+        raise AnswerError(f"{text!r} names no {', '.join(CAPTION)}.")
+    return Answer(task="caption", verdict="caption", thing=" ".join(words[1:3]), caption=" ".join(words), think=think)
 
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -223,6 +233,22 @@ _READERS = {
 }  # fmt: skip
 
 __all__ = [
-    "CHOICES", "COLOURS", "EVENTS", "ORDERS", "QUESTIONS", "READINGS", "SHAPES", "TOKEN", "VOCABULARY", "WEATHER",
-    "Answer", "AnswerError", "direction_of", "parse", "place_of", "text_of",
-]  # fmt: skip
+    "CAPTION",
+    "CHOICES",
+    "COLOURS",
+    "EVENTS",
+    "ORDERS",
+    "QUESTIONS",
+    "READINGS",
+    "SETTINGS",
+    "SHAPES",
+    "TOKEN",
+    "VOCABULARY",
+    "WEATHER",
+    "Answer",
+    "AnswerError",
+    "direction_of",
+    "parse",
+    "place_of",
+    "text_of",
+]

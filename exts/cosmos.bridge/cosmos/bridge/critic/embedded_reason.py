@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Optional
@@ -110,7 +110,7 @@ class EmbeddedReason:
                 continue
             worst = max(worst, said.doubt)
             if said.answer.verdict == "impossible":
-                findings.append(_finding(said, window, bar, named="thing" in reasoner.claims))
+                findings.append(_finding(said, window, bar, reasoner.claims))
         if progress is not None:
             progress("judge", len(windows), len(windows))
         measured = Measurement(
@@ -189,17 +189,21 @@ class EmbeddedReason:
         )
 
 
-def _finding(said: Said, window: Window, bar: float, *, named: bool) -> Finding:
-    """Say what cannot be, where and when; what it is called only where the weights claim to know that."""
+def _finding(said: Said, window: Window, bar: float, claims: Sequence[str]) -> Finding:
+    """Say what cannot be, of which thing, where and when; only as much of it as the weights claim to know."""
     answer = said.answer
-    thing = f"The {answer.thing}" if named else "Something"
-    frame = window.frames[min(answer.frame, len(window.frames) - 1)]
+    colour, shape = answer.thing.split()
+    known = [word for part, word in (("colour", colour), ("shape", shape)) if part in claims]
+    thing = f"The {' '.join(known)}" if "shape" in claims else " ".join(["Something", *known])
+    where = f" at {answer.place}" if "place" in claims else ""
+    frames = (window.frames[min(answer.frame, len(window.frames) - 1)],) if "frame" in claims else ()
+    when = f"in frame {frames[0]}" if frames else f"between frames {window.frames[0]} and {window.frames[-1]}"
     return Finding(
         kind="physics",
         check=answer.event,
         severity="reject",
-        text=f"{thing} at {answer.place} {_SAYS[answer.event]} in frame {frame} (doubt {said.doubt:.2f}).",
-        frames=(frame,),
+        text=f"{thing}{where} {_SAYS[answer.event]} {when} (doubt {said.doubt:.2f}).",
+        frames=frames or tuple(dict.fromkeys(window.frames)),
         value=said.doubt,
         threshold=bar,
     )
