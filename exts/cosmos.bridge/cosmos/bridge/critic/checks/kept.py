@@ -128,7 +128,9 @@ def _ought(owner: int, sights: Mapping[int, Sight], found: Mapping[int, Presence
     """Whether a thing ought to show: what is kept does, and what lies as near as haze leaves its edges visible.
 
     The logarithm of the contrast (gradient over brightness) that haze leaves falls linearly with depth (Koschmieder
-    1924): a line through the others that clearly show, and through all contrast at no depth.
+    1924): a line through the others that clearly show, by those of their gradients that are the source's own, and
+    through all contrast at no depth. Far beyond the farthest of them that line is no proof where it says that most is
+    lost: what no lamp reaches is less than it says.
     """
     sight = sights[owner]
     clear = [sights[other] for other, presence in found.items()
@@ -136,11 +138,19 @@ def _ought(owner: int, sights: Mapping[int, Sight], found: Mapping[int, Presence
     if sight.kept >= 0.5 or not clear:
         return sight.kept >= 0.5
     depth = np.array([0.0, *(other.depth for other in clear)])
-    left = np.array([0.0, *(np.log((other.result + _FAINT) / (other.source + _FAINT) / other.lit) for other in clear)])
+    left = np.array([0.0, *(_contrast_left(other) for other in clear)])
     off = depth - depth.mean()
     slope = min(float(off @ (left - left.mean())) / max(float(off @ off), 1e-6), 0.0)
-    expected = float(left.mean()) + slope * (sight.depth - float(depth.mean()))
-    return float(np.exp(expected)) * sight.lit * sight.source >= limits.visible_gradient
+    share = float(np.exp(float(left.mean()) + slope * (sight.depth - float(depth.mean()))))
+    if share < limits.lost_contrast and sight.depth > limits.beyond_clear * float(depth.max()):
+        return False
+    return share * sight.lit * sight.source >= limits.visible_gradient
+
+
+def _contrast_left(sight: Sight) -> float:
+    """Logarithm of the source's contrast that is left on a thing, without flakes and other noise."""
+    own = sight.result * max(sight.explained, 0.0) ** 0.5
+    return float(np.log((own + _FAINT) / (sight.source + _FAINT) / sight.lit))
 
 
 def _over_time(
