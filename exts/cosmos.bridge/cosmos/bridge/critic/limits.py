@@ -59,7 +59,7 @@ class Limits:
     """Share of an instance under the snow that was asked for, from which on its absence proves nothing."""
     clear_evidence: float = 2.0
     """Evidence from which on an instance clearly shows, and tells what haze leaves of the others [nats]."""
-    lost_contrast: float = 0.5
+    lost_contrast: float = 0.4
     """Where haze leaves less of the contrast, by that of other instances, absence proves nothing ..."""
     beyond_clear: float = 1.2
     """... beyond so many times the depth of the farthest instance that clearly shows."""

@@ -165,7 +165,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.41 by chance, and "
+        "place, of the source's own agreement; crowded outlines and weather reach 0.39 by chance, three of 960 "
+        "good clips exceed the bar, and "
         "`instance_placed` weighs what lies below with all other evidence.",
     ),
     "instance_kept": Threshold(
@@ -177,8 +178,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
         "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
-        "weaken all of them, only what is gone or stands elsewhere loses its own; one of 800 good "
-        "clips falls below, to -1.2.",
+        "weaken all of them, only what is gone or stands elsewhere loses its own; two of 960 good "
+        "clips fall below.",
     ),
     "instance_shown": Threshold(
         value=0.12,
@@ -199,7 +200,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="How surely a far surface covers the rim of what stands in front of it: the share that the rim has of "
         "its look, times that of one step within the thing in their contrast, times that which the border lacks; "
-        "unusual light and snow reach 0.39, two of 800 good clips exceed it.",
+        "unusual light and snow reach 0.39, three of 960 good clips exceed it.",
     ),
     "instance_split": Threshold(
         value=4.3,
@@ -212,18 +213,17 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "seen; the worst of 400 good clips reaches 4.2.",
     ),
     "instance_placed": Threshold(
-        value=1.5,
+        value=1.2,
         better="lower",
         best=-4.0,
         unit="nats",
         kind="geometry",
         severity="reject",
         reason="Log odds that a thing is gone, displaced, mirrored or of another size, by its structure, its outline "
-        "and its pattern together (`critic/evidence.py` has the weights); two of 800 good clips exceed it, each "
-        "judged by weights learnt on other scenes.",
+        "and its pattern together (`critic/evidence.py` has the weights); five of 960 good clips exceed it.",
     ),
     "invented": Threshold(
-        value=0.5,
+        value=2.0,
         better="lower",
         best=-8.0,
         unit="nats",
@@ -231,8 +231,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log odds that a patch of a twentieth of the width shows what the source does not have: colours that no "
         "other light, haze or snow makes of the source's, and edges that neither its picture, depth nor ids have, "
-        "against what is usual in that frame, weighed as learnt (tools/learn_evidence.py), in the median frame; one "
-        "of 800 good clips exceeds it, and the next reaches 0.23.",
+        "against what is usual in that frame, weighed as learnt (tools/learn_evidence.py), in the median frame; "
+        "good clips reach 1.9.",
     ),
     "duplicated": Threshold(
         value=0.5,
@@ -244,8 +244,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, whether what the source leaves unexplained ends at its outline, how much more thing and place "
-        "look alike than in the source, its size and light, weighed as learnt (tools/learn_evidence.py); three of 800 "
-        "good clips exceed it, by weights learnt on others, and the next reaches 0.39.",
+        "look alike than in the source, its size and light, weighed as learnt (tools/learn_evidence.py); four of 960 "
+        "good clips exceed it, and the next reaches 0.42.",
     ),
     "protected_color": Threshold(
         value=12.0,
@@ -309,14 +309,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "glossy thing at night reaches 45.",
     ),
     "texture_swims": Threshold(
-        value=0.4,
+        value=0.5,
         better="lower",
         best=0.0,
         unit="px",
         kind="flicker",
         severity="reject",
         reason="Median slide of one thing's picture from frame to frame, once true motion and the source's own slide "
-        "are taken out, times the share of its change that this explains; the worst of 800 good clips reaches 0.32.",
+        "are taken out, times the share of its change that this explains; the worst of 960 good clips reaches 0.41.",
     ),
     "seam_level": Threshold(
         value=10.0,
@@ -358,14 +358,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "codec make 2 to 3.",
     ),
     "prompt_night": Threshold(
-        value=0.8,
+        value=0.9,
         better="lower",
         best=0.2,
         unit="",
         kind="prompt",
         severity="reject",
         reason="Brightness of the sky against the source's where night was understood (of all, without depth): lamps "
-        "may light a room or a street as bright as day, but no sky; good clips reach 0.7.",
+        "may light a room or a street as bright as day, but no sky; good clips reach 0.8.",
     ),
     "prompt_fog": Threshold(
         value=0.99,

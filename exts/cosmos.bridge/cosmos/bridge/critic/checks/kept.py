@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,9 +128,9 @@ def _ought(owner: int, sights: Mapping[int, Sight], found: Mapping[int, Presence
     """Whether a thing ought to show: what is kept does, and what lies as near as haze leaves its edges visible.
 
     The logarithm of the contrast (gradient over brightness) that haze leaves falls linearly with depth (Koschmieder
-    1924): a line through the others that clearly show, by those of their gradients that are the source's own, and
-    through all contrast at no depth. Far beyond the farthest of them that line is no proof where it says that most is
-    lost: what no lamp reaches is less than it says.
+    1924): a line through the others that clearly show, and through all contrast at no depth. Far beyond the farthest
+    of them that line is no proof where most is lost of those gradients that are the source's own, not flakes: what no
+    lamp reaches is less than it says.
     """
     sight = sights[owner]
     clear = [sights[other] for other, presence in found.items()
@@ -138,19 +138,24 @@ def _ought(owner: int, sights: Mapping[int, Sight], found: Mapping[int, Presence
     if sight.kept >= 0.5 or not clear:
         return sight.kept >= 0.5
     depth = np.array([0.0, *(other.depth for other in clear)])
-    left = np.array([0.0, *(_contrast_left(other) for other in clear)])
-    off = depth - depth.mean()
-    slope = min(float(off @ (left - left.mean())) / max(float(off @ off), 1e-6), 0.0)
-    share = float(np.exp(float(left.mean()) + slope * (sight.depth - float(depth.mean()))))
+    own = [other.result * max(other.explained, 0.0) ** 0.5 for other in clear]
+    share = _left(sight.depth, depth, [_contrast(other, gradient) for other, gradient in zip(clear, own, strict=True)])
     if share < limits.lost_contrast and sight.depth > limits.beyond_clear * float(depth.max()):
         return False
+    share = _left(sight.depth, depth, [_contrast(other, other.result) for other in clear])
     return share * sight.lit * sight.source >= limits.visible_gradient
 
 
-def _contrast_left(sight: Sight) -> float:
-    """Logarithm of the source's contrast that is left on a thing, without flakes and other noise."""
-    own = sight.result * max(sight.explained, 0.0) ** 0.5
-    return float(np.log((own + _FAINT) / (sight.source + _FAINT) / sight.lit))
+def _contrast(sight: Sight, gradient: float) -> float:
+    """Logarithm of the share of the source's contrast that gradients of the result on a thing are."""
+    return float(np.log((gradient + _FAINT) / (sight.source + _FAINT) / sight.lit))
+
+
+def _left(at: float, depth: np.ndarray, contrasts: Sequence[float]) -> float:
+    """Share of the contrast that haze leaves at a depth, by logarithms of it at others; the first depth is 0."""
+    left, off = np.array([0.0, *contrasts]), depth - depth.mean()
+    slope = min(float(off @ (left - left.mean())) / max(float(off @ off), 1e-6), 0.0)
+    return float(np.exp(float(left.mean()) + slope * (at - float(depth.mean()))))
 
 
 def _over_time(
