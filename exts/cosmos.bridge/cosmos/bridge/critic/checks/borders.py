@@ -82,19 +82,23 @@ class BorderSweep:
             if number % self._limits.border_step:
                 continue
             row = number - chunk.first + chunk.halo
-            depth = chunk.depth[row].numpy()
-            lines, faces = self._lines(number, chunk.thing[row], np.where(depth > 0.0, depth, np.float32(np.inf)))
+            scale = max(1, round(chunk.thing.shape[2] / self._limits.usual_width))
+            cut = (slice(scale // 2, None, scale),) * 2
+            thing, depth = chunk.thing[row][cut], chunk.depth[row].numpy()[cut]
+            lines, faces = self._lines(number, thing, np.where(depth > 0.0, depth, np.float32(np.inf)), cut)
             self._frames.append(number)
-            self._gather(number, lines, faces, *(video[row].numpy().astype(np.float32)
+            self._gather(number, lines, faces, *(video[row].numpy()[cut].astype(np.float32)
                                                  for video in (chunk.source, chunk.result)))  # fmt: skip
 
-    def _lines(self, number: int, thing: np.ndarray, depth: np.ndarray) -> tuple[Crossings, np.ndarray]:
+    def _lines(
+        self, number: int, thing: np.ndarray, depth: np.ndarray, cut: tuple[slice, slice]
+    ) -> tuple[Crossings, np.ndarray]:
         """Find lines across borders along which the near thing's face goes on, and whether it is flat and is round."""
         areas = np.bincount(thing.ravel(), minlength=len(self._ids))
         judged = (self._ids != 0) & (areas >= self._limits.min_area) & (areas < self._limits.max_share * thing.size)
         lines = Crossings.of(thing, depth, judged).thinned(_PER_PAIR)
         lines = lines.take(np.flatnonzero(lines.inside(_INNER[0]) & lines.inside(_OUTER[0])))
-        normals = self._normals[number].numpy()  # type: ignore[index]
+        normals = np.ascontiguousarray(self._normals[number].numpy()[cut])  # type: ignore[index]
         along = lines.at(normals, _ALONG)
         bends = (along[1:] * along[:-1]).sum(axis=-1)
         ends = (lines.mean(normals, steps, lines.weights(steps)) for steps in (_STRIP, _INNER))
@@ -104,7 +108,7 @@ class BorderSweep:
             rim, inner = (lines.at(depth, step) for step in (_STRIP[1], _INNER[0]))
             faces &= np.isfinite(across) & (np.abs(inner - rim) <= _LEVEL * rim)
         if self._kept is not None:
-            faces &= lines.at(self._kept[number], _STRIP[1]) < 0.5
+            faces &= lines.at(np.ascontiguousarray(self._kept[number][cut]), _STRIP[1]) < 0.5
         if self._snow:
             faces &= along[..., self._up].max(axis=0) < _SNOWY
         going = np.flatnonzero(faces.any(axis=0))

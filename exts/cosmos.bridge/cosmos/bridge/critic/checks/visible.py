@@ -34,7 +34,8 @@ class VisibleSweep:
     brightness around it, at the pixels of a thing where the source has one. Light and shadow change steps and
     brightness alike; haze takes from the step what it does not let through, and adds its own light to the brightness.
     So haze that lets through ``t`` leaves about ``t`` squared, and that much may be missing where the prompt was
-    understood to ask for it, by true depth. Edges on which snow was asked to lie are not looked at.
+    understood to ask for it, by true depth. Edges on which snow was asked to lie are not looked
+    at, nor what has hardly any others.
     """
 
     family = "visible"
@@ -71,7 +72,9 @@ class VisibleSweep:
             told = (source >= self._limits.visible_gradient) & (self._ids[thing] != 0)
             if self._snowed is not None:
                 under = self._snowed[number, ::step]
-                told &= ~under if self._kept is None else ~under | (self._kept[number, ::step] >= 0.5)
+                free = ~under if self._kept is None else ~under | (self._kept[number, ::step] >= 0.5)
+                edges, left = (np.bincount(thing[part], minlength=len(self._ids)) for part in (told, told & free))
+                told &= free & (left > (1.0 - self._limits.max_snowed) * edges)[thing]
             at = np.flatnonzero(told)
             groups = Groups.of(thing.take(at), len(self._ids))
             at = at[groups.order]
