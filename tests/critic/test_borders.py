@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 
 import cv2
@@ -8,6 +8,9 @@ import warp as wp
 
 from cosmos.bridge.critic.checks import borders
 from cosmos.bridge.critic.consistency import ConsistencyCritic
+from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
+from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.types import LABEL_STATES
 
 WALL, CRATE, ROBOT = 10, 3, 5
@@ -151,6 +154,33 @@ def test_a_thing_of_the_colour_of_what_lies_behind_it_is_no_fault(draw_world, la
     alike = draw_world(layers, frames=4)
     value, findings = order(alike, alike.rgb)
     assert value < 0.05 and not findings
+
+
+def repeated(video, by):
+    """Every pixel of a video `by` times in both directions."""
+    return wp.array(video.numpy().repeat(by, axis=1).repeat(by, axis=2), dtype=video.dtype, device="cpu")
+
+
+def swept(world, rgb, by, limits):
+    """Value of depth order, and what it finds, where every pixel is repeated."""
+    clip, video = request_of(world).clip, repeated(world.result(rgb).rgb, by)
+    buffers = {part.name: getattr(clip, part.name) for part in fields(clip)}
+    buffers = {name: repeated(value, by) for name, value in buffers.items() if isinstance(value, wp.array)}
+    height, width = video.shape[1:3]
+    cameras = tuple(replace(camera, width=width, height=height) for camera in clip.cameras)
+    clip = replace(clip, cameras=cameras, **buffers)
+    truth = Truth.of(clip)
+    sweep = borders.BorderSweep(clip, truth, THRESHOLDS, limits)
+    for chunk in chunks(clip, video, truth, limits.chunk):
+        sweep.add(chunk)
+    return sweep.conclude().measurements[0].value
+
+
+@pytest.mark.parametrize("by", [0, 1, 3])
+def test_the_same_picture_of_more_pixels_is_judged_alike(world, by):
+    limits, rgb = Limits(usual_width=world.rgb.shape[2]), covered(world, CRATE, by) if by else world.rgb
+    for times in (2, 3):
+        assert swept(world, rgb, times, limits) == pytest.approx(swept(world, rgb, 1, limits), abs=1e-6)
 
 
 def test_without_normals_depth_or_ids_it_is_unchecked_and_one_frame_is_enough(world):

@@ -132,3 +132,14 @@ def test_what_lies_under_snow_that_was_asked_for_is_not_hidden(world):
     up[world.ids == TANK] = (0.0, 0.0, 1.0)
     request = replace(request, clip=replace(request.clip, normals=wp.array(up, dtype=wp.float32, device="cpu")))
     assert TANK in {finding.instance for finding in shown(world, hidden, request, snow=0.3)[1]}
+
+
+@pytest.mark.parametrize("free, judged", [(0.12, False), (0.6, True)])
+def test_what_snow_leaves_hardly_any_edge_of_is_not_judged_by_it(world, free, judged):
+    up = np.zeros((*world.ids.shape, 3), np.float32)
+    up[..., 1] = 1.0
+    up[(world.ids == TANK) & (np.random.default_rng(2).random(world.ids.shape) < free)] = (0.0, 0.0, 1.0)
+    clip = replace(world.request().clip, normals=wp.array(up, dtype=wp.float32, device="cpu"), up_axis="Y")
+    hidden = hazy(world, np.log(1.0 / 0.03) / 18.0)
+    _, findings, _ = shown(world, hidden, replace(world.request(), clip=clip), snow=0.8)
+    assert (TANK in {finding.instance for finding in findings}) == judged
