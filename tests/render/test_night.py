@@ -50,6 +50,17 @@ def test_scattering_keeps_all_light(device):
     assert out.numpy().astype(np.float64).mean() == pytest.approx(1.0, abs=2e-3)
 
 
+def small_sphere(place, radius, radiance):
+    """A sphere light alone in the world, and where it stands."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = place
+    light = Light(kind="sphere", prim_path="/L", color=(radiance,) * 3, size=(radius, 0.0))
+    pose = Pose(
+        time_code=0.0, local_to_world=np.zeros((0, 4, 4)), visible=np.zeros(0, bool), light_to_world=matrix[None]
+    )
+    return light, pose
+
+
 @pytest.mark.parametrize("haze", [0.004, 0.05])
 def test_glow_of_a_lamp_is_single_scattering(device, haze):
     """Against the integral along the ray in float64, for a small sphere light and even air."""
@@ -60,12 +71,7 @@ def test_glow_of_a_lamp_is_single_scattering(device, haze):
     starts = rng.uniform([-12.0, -12.0, 8.0], [12.0, 12.0, 32.0], (count, 3))
     distances = rng.uniform(3.0, 60.0, count)
     place, radius, radiance = np.array([1.0, 2.0, 20.0]), 0.05, 40000.0
-    matrix = np.eye(4)
-    matrix[:3, 3] = place
-    light = Light(kind="sphere", prim_path="/L", color=(radiance,) * 3, size=(radius, 0.0))
-    pose = Pose(
-        time_code=0.0, local_to_world=np.zeros((0, 4, 4)), visible=np.zeros(0, bool), light_to_world=matrix[None]
-    )
+    light, pose = small_sphere(place, radius, radiance)
     air = Air()
     air.haze_tint = wp.vec3(1.0, 0.5, 0.25)
     air.haze, air.haze_height, air.floor, air.exposure = haze, 1.0e9, -1.0e3, 1.0e6
@@ -106,12 +112,7 @@ def test_the_meter_reads_how_lamps_glow_in_haze(device, white):
     renderer = Renderer(stage, device=device)
     renderer._world.place(renderer._pose(0.0))
     place, radius, radiance, haze = np.array([5.0, 12.0, 0.8]), 0.05, 40_000.0, 0.02
-    matrix = np.eye(4)
-    matrix[:3, 3] = place
-    light = Light(kind="sphere", prim_path="/L", color=(radiance,) * 3, size=(radius, 0.0))
-    pose = Pose(
-        time_code=0.0, local_to_world=np.zeros((0, 4, 4)), visible=np.zeros(0, bool), light_to_world=matrix[None]
-    )
+    light, pose = small_sphere(place, radius, radiance)
     air = Air()
     air.haze, air.haze_height, air.floor, air.haze_tint = haze, 1e9, -1e3, wp.vec3(1.0, 1.0, 1.0)
     air.exposure = 1.0 / white
