@@ -48,11 +48,11 @@ def test_any_affine_change_of_colour_explains_all_and_a_plane_is_plain():
     source = rng.uniform(0, 255, (20, 20, 3)).astype(np.float32)
     result = source @ np.array([[0.2, 0.1, 0.3], [0.5, -0.4, 0.0], [0.1, 0.2, 0.3]], np.float32) + 30.0
     mask = np.ones((20, 20), bool)
-    assert unlike(source, result, mask) < 1e-3 < 1e3 < unplain(result, mask)
+    assert unlike(source, result, mask) < 1e-3 < 1e3 < unplain(mask, result)[0]
     assert unexplained(source, result, mask.astype(np.float32), side=9, noise=1e-3).max() < 1.0
     y, x = np.mgrid[:20, :20]
     plane = np.stack([3.0 * x + y, 100.0 - 2.0 * y, 0.0 * x + 7.0], axis=-1).astype(np.float32)
-    assert unplain(plane, mask) < 1e-3
+    assert unplain(mask, plane)[0] < 1e-3
 
 
 @pytest.mark.parametrize("by", [(0.4, -0.3), (-0.5, 0.5), (0.9, 0.2)])

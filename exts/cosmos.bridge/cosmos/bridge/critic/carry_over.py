@@ -161,33 +161,37 @@ class _Board:
     ) -> None:
         self._frames, self._checks = num_frames, checks
         self._known: dict[object, tuple[np.ndarray, ...]] = {}
-        self._seen: dict[tuple[str, int], np.ndarray] = {}
-        if scores is not None:
-            for check, frame, instance, value, passed in zip(
-                scores.check.tolist(), scores.frame.tolist(), scores.instance.tolist(), scores.value.tolist(),
-                scores.passed.tolist(), strict=True,
-            ):  # fmt: skip
-                self._of(scores.checks[check], instance)[frame] = 1 + passed, value
-        for finding in findings:
-            if finding.severity == "reject" and finding.check in checks:
-                instance = WHOLE_FRAME if finding.instance is None else finding.instance
-                seen = self._of(finding.check, instance)
-                for frame in finding.frames or range(num_frames):
-                    seen[frame] = _FAILED, finding.value
+        self._seen: dict[str, tuple[dict[int, int], np.ndarray]] = {}
+        failed = [finding for finding in findings if finding.severity == "reject" and finding.check in checks]
+        for check in checks:
+            self._read(check, scores, [finding for finding in failed if finding.check == check])
 
-    def _of(self, check: str, instance: int) -> np.ndarray:
-        """What a check saw of an instance in every frame: nothing, a failure or a pass, and its score, shape [T, 2]."""
-        if (check, instance) not in self._seen:
-            self._seen[check, instance] = np.zeros((self._frames, 2))
-        return self._seen[check, instance]
+    def _read(self, check: str, scores: Optional[Scores], failed: Sequence[Finding]) -> None:
+        """Keep what a check saw of every frame and instance: nothing, a failure or a pass, and its score."""
+        rows = np.zeros(0, np.int64)
+        if scores is not None and check in scores.checks:
+            rows = np.flatnonzero(scores.check == scores.checks.index(check))
+        owners = [WHOLE_FRAME if finding.instance is None else finding.instance for finding in failed]
+        told = set(owners) if scores is None else {*owners, *scores.instance[rows].tolist()}
+        if not told:
+            return
+        column = {owner: index for index, owner in enumerate(sorted(told))}
+        seen = np.zeros((self._frames, len(column), 2))
+        if scores is not None:
+            at = scores.frame[rows], np.searchsorted(np.array([*column], np.int64), scores.instance[rows])
+            seen[(*at, 0)], seen[(*at, 1)] = 1 + scores.passed[rows], scores.value[rows]
+        for finding, owner in zip(failed, owners, strict=True):
+            seen[[*(finding.frames or range(self._frames))], column[owner]] = _FAILED, finding.value
+        self._seen[check] = column, seen
 
     def _table(self, check: str, owners: list[int]) -> Optional[np.ndarray]:
         """What a check saw of some things in every frame, shape [T, N, 2]; ``None`` where it saw nothing of any."""
-        columns = [column for column, owner in enumerate(owners) if (check, owner) in self._seen]
-        if not columns:
+        column, seen = self._seen.get(check, ({}, np.zeros(0)))
+        there = [place for place, owner in enumerate(owners) if owner in column]
+        if not there:
             return None
         table = np.zeros((self._frames, len(owners), 2))
-        table[:, columns] = np.stack([self._seen[check, owners[column]] for column in columns], axis=1)
+        table[:, there] = seen[:, [column[owners[place]] for place in there]]
         return table
 
     def apply(self, kind: str, rule: Rule, ids: np.ndarray) -> CarriedLabel:

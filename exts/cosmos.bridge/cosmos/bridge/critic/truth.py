@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Optional
 
 import cv2
@@ -17,15 +18,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Chunk:
-    """A few frames of source and result; the first may be a halo that was already seen."""
+class Buffers:
+    """What a few frames hold, on the clip's own device: for kernels."""
 
-    first: int
-    """Frame number of the first frame that is new."""
-    halo: int
-    """1 if the frame before ``first`` comes along, at index 0 of every array, else 0."""
     source: wp.array
-    """Source pictures, uint8, shape [N, H, W, 3], halo included; so are all arrays here."""
+    """Source pictures, uint8, shape [N, H, W, 3]."""
     result: wp.array
     """Result pictures, uint8, shape [N, H, W, 3]."""
     depth: Optional[wp.array]
@@ -34,6 +31,34 @@ class Chunk:
     """Instance ids, shape [N, H, W]."""
     motion: Optional[wp.array]
     """Previous minus current position [px], float32, shape [N, H, W, 2]."""
+
+    @classmethod
+    def of(cls, clip: Clip, result: wp.array, cut: slice) -> Buffers:
+        """Take some frames of a clip and its result."""
+        depth, ids, motion = (
+            None if buffer is None else buffer[cut] for buffer in (clip.depth, clip.instance_ids, clip.motion)
+        )
+        return cls(source=clip.rgb[cut], result=result[cut], depth=depth, ids=ids, motion=motion)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chunk:
+    """A few frames of source and result; the first may be a halo that was already seen."""
+
+    first: int
+    """Frame number of the first frame that is new."""
+    halo: int
+    """1 if the frame before ``first`` comes along, at index 0 of every array, else 0."""
+    source: np.ndarray
+    """Source pictures, uint8, shape [N, H, W, 3], halo included; so are all arrays here."""
+    result: np.ndarray
+    """Result pictures, uint8, shape [N, H, W, 3]."""
+    depth: Optional[np.ndarray]
+    """Distance to the image plane [m], float32, shape [N, H, W]."""
+    motion: Optional[np.ndarray]
+    """Previous minus current position [px], float32, shape [N, H, W, 2]."""
+    buffers: Buffers
+    """The same frames on the device of the clip."""
     index: Optional[np.ndarray]
     """Ids renumbered to 0 .. number of instances - 1, int32, shape [N, H, W]."""
     thing: Optional[np.ndarray]
@@ -42,6 +67,24 @@ class Chunk:
     """Colour gradients of source and result [levels/px], float32, shape [N, H, W, 2]."""
     steep: tuple[np.ndarray, np.ndarray]
     """Their lengths [levels/px], float32, shape [N, H, W]."""
+
+    @cached_property
+    def greys(self) -> tuple[np.ndarray, np.ndarray]:
+        """Grey levels of source and result, uint8, shape [N, H, W]."""
+        source, result = (
+            cv2.cvtColor(video.reshape(-1, *video.shape[2:]), cv2.COLOR_RGB2GRAY).reshape(video.shape[:3])
+            for video in (self.source, self.result)
+        )
+        return source, result
+
+    @cached_property
+    def highest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Largest channel of each pixel of source and result, uint8, shape [N, H, W]."""
+        source, result = (
+            highest(video.reshape(-1, *video.shape[2:])).reshape(video.shape[:3])
+            for video in (self.source, self.result)
+        )
+        return source, result
 
     @property
     def frames(self) -> range:
@@ -118,18 +161,18 @@ def chunks(clip: Clip, result: wp.array, truth: Truth, size: int) -> Iterator[Ch
     for first in range(0, clip.num_frames, size):
         halo = int(first > 0)
         cut = slice(first - halo, min(first + size, clip.num_frames))
-        ids = None if clip.instance_ids is None else clip.instance_ids[cut]
-        index = None if ids is None else truth.index_of(ids.numpy())
-        gradients = [color_gradient(video[cut]) for video in (clip.rgb, result)]
+        buffers = Buffers.of(clip, result, cut)
+        index = None if buffers.ids is None else truth.index_of(buffers.ids.numpy())
+        gradients = [color_gradient(video) for video in (buffers.source, buffers.result)]
         steep = [gradient_lengths(gradient) for gradient in gradients]
         yield Chunk(
             first=first,
             halo=halo,
-            source=clip.rgb[cut],
-            result=result[cut],
-            depth=None if clip.depth is None else clip.depth[cut],
-            ids=ids,
-            motion=None if clip.motion is None else clip.motion[cut],
+            source=buffers.source.numpy(),
+            result=buffers.result.numpy(),
+            depth=None if buffers.depth is None else buffers.depth.numpy(),
+            motion=None if buffers.motion is None else buffers.motion.numpy(),
+            buffers=buffers,
             index=index,
             gradients=(gradients[0].numpy(), gradients[1].numpy()),
             steep=(steep[0].numpy(), steep[1].numpy()),

@@ -84,10 +84,10 @@ class BorderSweep:
             row = number - chunk.first + chunk.halo
             scale = max(1, round(chunk.thing.shape[2] / self._limits.usual_width))
             cut = (slice(scale // 2, None, scale),) * 2
-            thing, depth = chunk.thing[row][cut], chunk.depth[row].numpy()[cut]
+            thing, depth = chunk.thing[row][cut], chunk.depth[row][cut]
             lines, faces = self._lines(number, thing, np.where(depth > 0.0, depth, np.float32(np.inf)), cut)
             self._frames.append(number)
-            self._gather(number, lines, faces, *(video[row].numpy()[cut].astype(np.float32)
+            self._gather(number, lines, faces, *(video[row][cut].astype(np.float32)
                                                  for video in (chunk.source, chunk.result)))  # fmt: skip
 
     def _lines(

@@ -51,14 +51,14 @@ class BoundarySweep:
         fields = tuple(field[new] for field in chunk.gradients)
         steep = tuple(lengths[new] for lengths in chunk.steep)
         index = None if chunk.index is None else chunk.index[new]
-        depth = None if chunk.depth is None else chunk.depth[new].numpy()
+        depth = None if chunk.depth is None else chunk.depth[new]
         areas = None if chunk.thing is None else _areas(chunk.thing[new], len(self._truth.things), self._limits)
         if areas is not None:
             self._sights.add(chunk, areas)
         sites, owners = self._sites(steep[0], index, depth)
         magnitude = steep[0].reshape(-1).take(_flat(sites, steep[0]))
         seen = magnitude >= self._limits.visible_gradient
-        seen &= ~_hidden(chunk.result[new].numpy(), sites, self._limits)
+        seen &= ~_hidden(chunk.result[new], sites, self._limits)
         sites, owners, magnitude = sites[seen], owners[seen], magnitude[seen]
         gradient = fields[0].reshape(-1, 2).take(_flat(sites, steep[0]), axis=0)
         if not len(sites):

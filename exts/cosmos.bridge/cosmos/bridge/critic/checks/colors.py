@@ -44,7 +44,7 @@ class ColorSweep:
         if chunk.thing is None or (self._kept is None and not self._named.any()):
             return
         step = max(1, round((chunk.thing[0].size / self._limits.flicker_samples) ** 0.5))
-        source, result = (video.numpy()[:, ::step, ::step] for video in (chunk.source, chunk.result))
+        source, result = (video[:, ::step, ::step] for video in (chunk.source, chunk.result))
         for i in range(chunk.halo, len(source)):
             frame = chunk.first + i - chunk.halo
             kept = None if self._kept is None else self._kept[frame][::step, ::step]
@@ -58,13 +58,9 @@ class ColorSweep:
         count = np.bincount(thing.ravel(), minlength=size)
         means = []
         for picture in (source, result):
-            lab = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2LAB).astype(np.float64) - (
-                0.0,
-                128.0,
-                128.0,
-            )
-            sums = [np.bincount(thing.ravel(), lab[..., channel].ravel(), size) for channel in (1, 2)]
-            means.append(np.stack(sums, axis=1) / np.maximum(count, 1)[:, None])
+            lab = cv2.split(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2LAB))
+            sums = [np.bincount(thing.ravel(), lab[channel].ravel(), size) for channel in (1, 2)]
+            means.append(np.stack(sums, axis=1) / np.maximum(count, 1)[:, None] - 128.0)
         before, after = means
         pixels = np.zeros(size)
         if kept is not None:

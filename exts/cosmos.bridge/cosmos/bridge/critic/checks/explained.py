@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -41,28 +43,42 @@ def residual(
     Returns:
         Error and mean of the result [levels], float32, shape [3, H, W] each.
     """
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(values, -1, (side, side), borderType=cv2.BORDER_REFLECT)
-
-    share = 1.0 / np.maximum(mean(weight), np.float32(1e-3))
-    old, new = ([np.ascontiguousarray(picture[..., i]) for i in range(3)] for picture in (source, result))
-    weighted = [channel * weight for channel in old]
-    old_mean = [mean(channel) * share for channel in weighted]
-    new_mean = np.stack([mean(channel * weight) * share for channel in new])
+    old, new = cv2.split(source), cv2.split(result)
+    weighted, fresh = old, new
+    if weight.min() < 1.0:
+        weighted, fresh = ([channel * weight for channel in channels] for channels in (old, new))
+    upper = [(i, j) for i in range(3) for j in range(i, 3)]
+    crossed = [(i, j) for i in range(3) for j in range(3)]
+    columns = [*weighted, *fresh, *(weighted[i] * old[j] for i, j in upper),
+               *(weighted[i] * new[j] for i, j in crossed)]  # fmt: skip
+    means = _means(columns if weighted is old else [*columns, weight], side)
+    if weighted is not old:
+        share = 1.0 / np.maximum(means.pop(), np.float32(1e-3))
+        means = [values * share for values in means]
+    old_mean, new_mean = means[:3], np.stack(means[3:6])
     spread = {
-        (i, j): mean(weighted[i] * old[j]) * share - old_mean[i] * old_mean[j] + np.float32(noise * (i == j))
-        for i in range(3) for j in range(i, 3)
-    }  # fmt: skip
+        (i, j): values - old_mean[i] * old_mean[j] + np.float32(noise * (i == j))
+        for (i, j), values in zip(upper, means[6:12], strict=True)
+    }
     spread |= {(j, i): values for (i, j), values in spread.items()}
+    shared = dict(zip(crossed, means[12:], strict=True))
     inverse, determinant = _adjugate(spread)
     off = [(old[i] - old_mean[i]) / determinant for i in range(3)]
     along = [inverse[0, j] * off[0] + inverse[1, j] * off[1] + inverse[2, j] * off[2] for j in range(3)]
     error = np.stack(new) - new_mean
     for channel in range(3):
         for j in range(3):
-            error[channel] -= along[j] * (mean(weighted[j] * new[channel]) * share - old_mean[j] * new_mean[channel])
+            error[channel] -= along[j] * (shared[j, channel] - old_mean[j] * new_mean[channel])
     return error, new_mean
+
+
+def _means(columns: Sequence[np.ndarray], side: int) -> list[np.ndarray]:
+    """Means of pictures over a window, shape [H, W] each; of four at a time, which costs half as much."""
+    means: list[np.ndarray] = []
+    for first in range(0, len(columns), 4):
+        four = cv2.merge([*columns[first : first + 4]])
+        means += cv2.split(cv2.boxFilter(four, -1, (side, side), borderType=cv2.BORDER_REFLECT))
+    return means
 
 
 def _adjugate(matrix: dict[tuple[int, int], np.ndarray]) -> tuple[dict[tuple[int, int], np.ndarray], np.ndarray]:
@@ -85,15 +101,18 @@ def trimmed(values: np.ndarray) -> float:
     return float(np.partition(values, count - 1)[:count].mean())
 
 
-def unplain(picture: np.ndarray, mask: np.ndarray) -> float:
-    """Mean square of what a plane in each channel leaves unexplained inside a mask [levels^2], trimmed.
+def unplain(mask: np.ndarray, *pictures: np.ndarray) -> tuple[float, ...]:
+    """Mean square of what a plane in each channel of each picture leaves unexplained inside a mask, trimmed.
 
     Args:
-        picture: float32 [levels], shape [H, W, 3].
         mask: bool, shape [H, W], not empty.
+        pictures: float32 [levels], shape [H, W, 3] each.
+
+    Returns:
+        One value a picture [levels^2].
     """
     y, x = np.nonzero(mask)
-    return _left(np.stack([np.ones(len(y)), y, x], axis=1), picture[mask])
+    return _left(np.stack([np.ones(len(y)), y, x], axis=1), *(picture[mask] for picture in pictures))
 
 
 def unlike(source: np.ndarray, result: np.ndarray, mask: np.ndarray) -> float:
@@ -105,16 +124,18 @@ def unlike(source: np.ndarray, result: np.ndarray, mask: np.ndarray) -> float:
         mask: bool, shape [H, W], not empty.
     """
     colors = source[mask]
-    return _left(np.concatenate([colors, np.ones((len(colors), 1), np.float32)], axis=1), result[mask])
+    return _left(np.concatenate([colors, np.ones((len(colors), 1), np.float32)], axis=1), result[mask])[0]
 
 
-def _left(columns: np.ndarray, values: np.ndarray) -> float:
-    """Mean square that least squares leave, trimmed; columns that say the same share what they explain."""
-    columns, values = columns.astype(np.float64), values.astype(np.float64)
+def _left(columns: np.ndarray, *pixels: np.ndarray) -> tuple[float, ...]:
+    """Mean squares that least squares leave of pixels, trimmed; columns that say the same share what they explain."""
+    columns, values = columns.astype(np.float64), np.concatenate(pixels, axis=1, dtype=np.float64)
     normal = columns.T @ columns
     normal += _ALIKE * np.trace(normal) * np.eye(len(normal))
     error = values - columns @ np.linalg.solve(normal, columns.T @ values)
-    return trimmed(np.einsum("ij,ij->i", error, error))
+    error *= error
+    squares = (error[:, first] + error[:, first + 1] + error[:, first + 2] for first in range(0, error.shape[1], 3))
+    return tuple(trimmed(square) for square in squares)
 
 
 __all__ = ["TRIMMED", "residual", "trimmed", "unexplained", "unlike", "unplain"]

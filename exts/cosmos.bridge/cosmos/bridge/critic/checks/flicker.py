@@ -41,21 +41,22 @@ class FlickerSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in, each against the frame before it."""
-        if chunk.motion is None:
+        buffers = chunk.buffers
+        if buffers.motion is None:
             self._has_motion = False
             return
-        if chunk.source.shape[0] < 2:
+        if len(chunk.source) < 2:
             return
-        motion = chunk.motion[1:]
+        motion = buffers.motion[1:]
         pairs: dict[str, Any] = {}
-        if chunk.ids is not None:
-            pairs.update(previous_ids=chunk.ids[:-1], ids=chunk.ids[1:])
-        if chunk.depth is not None:
-            pairs.update(previous_depth=chunk.depth[:-1], depth=chunk.depth[1:])
+        if buffers.ids is not None:
+            pairs.update(previous_ids=buffers.ids[:-1], ids=buffers.ids[1:])
+        if buffers.depth is not None:
+            pairs.update(previous_depth=buffers.depth[:-1], depth=buffers.depth[1:])
         height, width = motion.shape[1:3]
         step = max(1, round((height * width / self._limits.flicker_samples) ** 0.5))
         seen = seen_before(motion, step=step, **pairs)
-        videos = [video.to(motion.device) for video in (chunk.source, chunk.result)]
+        videos = [video.to(motion.device) for video in (buffers.source, buffers.result)]
         before = [fetch_along_motion(video[:-1], motion, step=step)[0] for video in videos]
         counts, levels, spreads = median_changes(
             videos, before, seen=seen, motion=motion, things=_owners(chunk, motion),

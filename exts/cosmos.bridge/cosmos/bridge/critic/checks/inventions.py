@@ -71,7 +71,7 @@ class InventionSweep:
         self._add_movement(chunk)
         if self._restyled:
             return
-        motion = None if chunk.motion is None else chunk.motion.numpy()
+        motion = None if chunk.motion is None else chunk.motion
         pictures, (source, result), index, depth = _reduced(chunk, self._limits.edge_width)
         weight = _coloured(pictures, result)
         for i in range(chunk.halo, len(source)):
@@ -103,9 +103,7 @@ class InventionSweep:
         size = -(-height // scale), -(-width // scale)
         frame = chunk.first + row - chunk.halo
         free = np.ones(edges.shape, np.float32) if self._kept is None else 1.0 - self._kept[frame]
-        source, result = (
-            reduced(video[row].numpy(), size).astype(np.float32) for video in (chunk.source, chunk.result)
-        )
+        source, result = (reduced(video[row], size).astype(np.float32) for video in (chunk.source, chunk.result))
         free = reduced(np.ascontiguousarray(free, np.float32), size)
         colors = tints(source, result, free, patch=_side(self._limits.patch_width * size[1]))
         return np.concatenate([colors, reduced(edges, size)[None]])
@@ -129,8 +127,7 @@ class InventionSweep:
     def _add_movement(self, chunk: Chunk) -> None:
         """Count moving pixels of each pair of frames, and those far from any that move in the source."""
         moving = []
-        for video in (chunk.source.numpy(), chunk.result.numpy()):
-            grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in video]
+        for grey in chunk.greys:
             change = [cv2.GaussianBlur(cv2.absdiff(a, b), (7, 7), 0) > 10 for a, b in pairwise(grey)]
             moving.append([cv2.morphologyEx(c.astype(np.uint8), cv2.MORPH_OPEN, _OPEN) for c in change])
         for before, after in zip(*moving, strict=True):
@@ -218,13 +215,13 @@ def _reduced(
 
     The steepness of an edge hangs on the size of the picture, and its bars and weights are those of this one.
     """
-    depth = None if chunk.depth is None else chunk.depth.numpy()
+    depth = None if chunk.depth is None else chunk.depth
     height, full = chunk.source.shape[1:3]
     scale = max(1, min(round(full / width), height // _LOWEST))
     if scale == 1:
-        return chunk.result.numpy(), [*chunk.steep], chunk.index, depth
+        return chunk.result, [*chunk.steep], chunk.index, depth
     size = height // scale, full // scale
-    source, result = (np.stack([reduced(one, size) for one in video.numpy()]) for video in (chunk.source, chunk.result))
+    source, result = (np.stack([reduced(one, size) for one in video]) for video in (chunk.source, chunk.result))
     steep = [_steep(video) for video in (source, result)]
     index, depth = (
         None if array is None else array[:, scale // 2 :: scale, scale // 2 :: scale][:, : size[0], : size[1]]

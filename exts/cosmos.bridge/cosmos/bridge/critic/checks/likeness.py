@@ -172,9 +172,10 @@ def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
     lit = min(float(np.mean(highest(picture)[mask] >= dark)) for picture in (own, there))
     if lit < _LIT:
         return None
+    own, there = np.ascontiguousarray(own), np.ascontiguousarray(there)
     core = _core(mask)
     again = _again(there, own, core)
-    plain = _nats(min(unplain(own, core), unplain(there, core)), again)
+    plain = _nats(min(unplain(core, own, there)), again)
     if plain < _PLAIN:
         return None
     side = light_window(view.thing.shape[1])
@@ -241,21 +242,28 @@ def _again(there: np.ndarray, own: np.ndarray, core: np.ndarray) -> float:
 
     Gauss-Newton steps on the displacement (Lucas and Kanade 1981); what hides a tenth of the thing is left out.
     """
-    by, least = np.zeros(2), np.inf
+    by, least, at = np.zeros(2), np.inf, np.flatnonzero(core)
+    seen, most = _colors(there, at), int(0.9 * (len(at) - 1))
     for step in range(_STEPS + 1):
         matrix = np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]])
         moved = cv2.warpAffine(own, matrix, own.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        off = (there - moved)[core]
+        off = seen - _colors(moved, at)
         error = np.einsum("ij,ij->i", off, off)
         least = min(least, trimmed(error))
         if step == _STEPS:
             break
-        fits = error <= np.partition(error, int(0.9 * (len(error) - 1)))[int(0.9 * (len(error) - 1))]
-        right, down = (cv2.Sobel(moved, cv2.CV_32F, dx, 1 - dx, scale=0.125)[core][fits].ravel() for dx in (1, 0))
-        off = off[fits].ravel()
+        fits = np.flatnonzero(error <= np.partition(error, most)[most])
+        slopes = (cv2.Sobel(moved, cv2.CV_32F, dx, 1 - dx, scale=0.125) for dx in (1, 0))
+        right, down = (_colors(slope, at.take(fits)).ravel() for slope in slopes)
+        off = off.take(fits, axis=0).ravel()
         normal = np.array([[right @ right + 1.0, right @ down], [right @ down, down @ down + 1.0]], np.float64)
         by = np.clip(by - np.linalg.solve(normal, np.array([right @ off, down @ off], np.float64)), -1.5, 1.5)
     return float(least)
+
+
+def _colors(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Colours of the pixels of these numbers, shape [N, 3] of [H, W, 3]; many times faster than by a mask."""
+    return np.ascontiguousarray(picture).reshape(-1, 3).take(at, axis=0)
 
 
 def _ends(error: np.ndarray, inside: np.ndarray) -> float:

@@ -30,13 +30,12 @@ class OrderSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
-        for video, kept in zip((chunk.source, chunk.result), self._small, strict=True):
-            for picture in video[chunk.halo :].numpy():
-                height, width = picture.shape[:2]
+        for video, kept in zip(chunk.greys, self._small, strict=True):
+            for grey in video[chunk.halo :]:
+                height, width = grey.shape
                 scale = max(1, round(width / self._limits.order_width))
                 self._scale = scale
                 size = (max(1, width // scale), max(1, height // scale))
-                grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
                 kept.append(cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32))
 
     def conclude(self) -> Outcome:

@@ -33,24 +33,25 @@ class PictureSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
-        pair = zip(chunk.source[chunk.halo :].numpy(), chunk.result[chunk.halo :].numpy(), strict=True)
-        for frame, (source, result) in zip(chunk.frames, pair, strict=True):
-            ends = highest(result), lowest(result)
-            kind = _blankness(result, *ends)
-            if kind and not _blankness(source, highest(source), lowest(source)):
+        for frame in chunk.frames:
+            row = frame - chunk.first + chunk.halo
+            source, (grey, shown) = chunk.source[row], (greys[row] for greys in chunk.greys)
+            ends = chunk.highest[1][row], lowest(chunk.result[row])
+            kind = _blankness(shown, *ends)
+            if kind and not _blankness(grey, highest(source), lowest(source)):
                 self._blank[frame] = kind
             if not kind and _saturation(*ends) > 0.6 and _saturation(highest(source), lowest(source)) < 0.3:
                 self._saturated.append(frame)
-            f1 = _edge_f1(*self._greys(source, result)) if frame % self._limits.edge_step == 0 else None
+            f1 = _edge_f1(*self._reduced(grey, shown)) if frame % self._limits.edge_step == 0 else None
             if f1 is not None:
                 self._edges.append(f1)
 
-    def _greys(self, *pictures: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the grey levels of pictures, at about ``edge_width``, uint8."""
-        for picture in pictures:
-            height, width = picture.shape[:2]
+    def _reduced(self, *greys: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield grey levels at about ``edge_width``, uint8."""
+        for grey in greys:
+            height, width = grey.shape
             scale = max(1, min(round(width / self._limits.edge_width), height))
-            yield reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (height // scale, width // scale))
+            yield reduced(grey, (height // scale, width // scale))
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
@@ -85,7 +86,7 @@ def _saturation(high: np.ndarray, low: np.ndarray) -> float:
     return np.count_nonzero((high >= 253) | (low <= 2)) / high.size
 
 
-def _blankness(picture: np.ndarray, high: np.ndarray, low: np.ndarray) -> str:
+def _blankness(grey: np.ndarray, high: np.ndarray, low: np.ndarray) -> str:
     """Name what a frame without a picture is: black, white or flat; empty for a picture.
 
     Black and white take nearly every pixel within 2 levels of the end; flat is a spread below 1.5 levels.
@@ -94,7 +95,7 @@ def _blankness(picture: np.ndarray, high: np.ndarray, low: np.ndarray) -> str:
         return "black"
     if np.count_nonzero(low >= 253) > 0.98 * low.size:
         return "white"
-    return "flat" if _spread(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[1] < 1.5 else ""
+    return "flat" if _spread(grey)[1] < 1.5 else ""
 
 
 def _spread(grey: np.ndarray) -> tuple[float, float]:

@@ -134,11 +134,11 @@ class PlacementSweep:
         self._scale = max(1, min(round(thing.shape[1] / limits.usual_width), min(thing.shape) // _SMALLEST))
         cut = (slice(self._scale // 2, None, self._scale),) * 2
         thing = thing[cut]
-        source, result = (reduced(video[row].numpy(), thing.shape) for video in (chunk.source, chunk.result))
+        source, result = (reduced(video[row], thing.shape) for video in (chunk.source, chunk.result))
         areas = np.bincount(thing.ravel(), minlength=count)
         labelled = np.array([item.id != 0 for item in self._truth.things])
         single = labelled & (areas < limits.max_share * thing.size)
-        owner = reaching(thing, None if chunk.depth is None else chunk.depth[row].numpy()[cut], single)
+        owner = reaching(thing, None if chunk.depth is None else chunk.depth[row][cut], single)
         hidden = np.bincount(thing[unseen(result, limits)], minlength=count)
         large = (areas >= limits.min_area) & (areas >= limits.min_share * thing.size)
         judged = np.flatnonzero(single & large & (2 * hidden < areas) & (_cut_off(thing, count) <= _RIM))

@@ -112,8 +112,8 @@ class Sights:
         scale = max(1, round(thing.shape[1] / self._limits.twin_width))
         cut = (slice(scale // 2, None, scale),) * 2
         thing = thing[cut]
-        source, result = (_reduced(video[row].numpy(), thing.shape) for video in (chunk.source, chunk.result))
-        depth = None if chunk.depth is None else _known(chunk.depth[row].numpy()[cut])
+        source, result = (_reduced(video[row], thing.shape) for video in (chunk.source, chunk.result))
+        depth = None if chunk.depth is None else _known(chunk.depth[row][cut])
         speaks = ~_hidden(result, self._limits)
         if depth is not None:
             speaks &= _uncovered(depth)
@@ -126,7 +126,7 @@ class Sights:
         groups = Groups.of(thing.reshape(-1)[where].astype(np.int64) * BANDS + band, len(self._things) * BANDS)
         where = where[groups.order]
         across, down = (
-            [channel for picture in (source, result) for channel in _gradient(picture, axis).reshape(-1, 3)[where].T]
+            [channel.take(where) for picture in (source, result) for channel in cv2.split(_gradient(picture, axis))]
             for axis in (1, 0)
         )
         sums = groups.sums([across[i] * across[j] + down[i] * down[j] for i, j in zip(*_PAIRS, strict=True)])
@@ -200,12 +200,14 @@ def _bands(owners: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Tell which band across the longer side of its thing's box each pixel lies in, shape [K]."""
     if not len(owners):
         return owners
-    order = np.argsort(owners, kind="stable")
-    starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
-    top, left = (np.minimum.reduceat(values[order], starts) for values in (y, x))
-    high, wide = (np.maximum.reduceat(values[order], starts) + 1 - least for values, least in ((y, top), (x, left)))
-    row = np.zeros(int(owners.max()) + 1, np.int64)
-    row[owners[order][starts]] = np.arange(len(starts))
+    groups = Groups.of(owners, int(owners.max()) + 1)
+    down, right = y.take(groups.order), x.take(groups.order)
+    top, left = (np.minimum.reduceat(values, groups.starts) for values in (down, right))
+    high, wide = (
+        np.maximum.reduceat(values, groups.starts) + 1 - least for values, least in ((down, top), (right, left))
+    )
+    row = np.zeros(groups.count, np.int64)
+    row[groups.owners] = np.arange(len(groups.starts))
     which = row[owners]
     tall = (high >= wide)[which]
     along = np.where(tall, y - top[which], x - left[which])

@@ -20,6 +20,8 @@ _NEUTRAL = {"overcast": 0.3, "fog": 0.2, "rain": 0.2, "snow": 0.2, "dust": 0.2}
 """Conditions up to these ask for little; a source may pass for them as it is."""
 _NIGHT = -10.0
 """Elevation of the sun below which the sky must be dark [deg]; in twilight it may glow."""
+_CLEARLY = 0.3
+"""Amount of fog, dust or snow from which on it must show where it ought to."""
 _LEVEL = np.full((1, 3), 1.0 / 3.0, np.float32)
 _FIELDS = ("sun_elevation", *_NEUTRAL)
 
@@ -39,6 +41,9 @@ class PromptSweep:
     ) -> None:
         self._thresholds, self._limits = thresholds, limits
         self._asked = understood(result)
+        asked = self._asked or {"sun_elevation": 90.0, "fog": 0.0, "dust": 0.0, "snow": 0.0}
+        self._night = asked["sun_elevation"] < _NIGHT
+        self._hazy, self._snowy = max(asked["fog"], asked["dust"]) >= _CLEARLY, asked["snow"] >= _CLEARLY
         self._share = kept_share(request)
         self._kept = self._share is not None and float(self._share.mean()) >= 0.5
         clip = request.clip
@@ -57,14 +62,17 @@ class PromptSweep:
         cut = slice(None, None, step)
         for i in range(chunk.halo, chunk.source.shape[0]):
             frame = chunk.first + i - chunk.halo
-            pictures = [np.ascontiguousarray(video[i].numpy()[cut, cut]) for video in (chunk.source, chunk.result)]
+            pictures = [np.ascontiguousarray(video[i, cut, cut]) for video in (chunk.source, chunk.result)]
             self._change += float(cv2.absdiff(*pictures).mean())
             self._frames += 1
-            edges = [steep[i][cut, cut] for steep in chunk.steep]
-            depth = None if chunk.depth is None else chunk.depth[i].numpy()[cut, cut]
-            up = None if self._normals is None else self._normals[frame].numpy()[cut, cut, self._up]
-            free = np.ones(edges[0].shape, bool) if self._share is None else self._share[frame][cut, cut] < 0.5
-            self._gather(pictures, edges, depth, up, free)
+            if not any((self._night, self._hazy, self._snowy)):
+                continue
+            depth = None if chunk.depth is None else chunk.depth[i, cut, cut]
+            up = None
+            if self._normals is not None and self._snowy:
+                up = self._normals[frame].numpy()[cut, cut, self._up]
+            free = np.ones(pictures[0].shape[:2], bool) if self._share is None else self._share[frame][cut, cut] < 0.5
+            self._gather(pictures, [steep[i, cut, cut] for steep in chunk.steep], depth, up, free)
 
     def _gather(
         self,
@@ -74,24 +82,30 @@ class PromptSweep:
         up: Optional[np.ndarray],
         free: np.ndarray,
     ) -> None:
-        """Sum over regions of what is not kept: all of it, near edges, far edges, upward faces, other faces, sky."""
-        near = far = top = side = sky = np.zeros_like(free)
+        """Sum over regions of what is not kept, where the prompt asks for something there.
+
+        They are all of it, near edges, far edges, upward faces, other faces, sky.
+        """
+        masks = {0: free}
         if depth is not None:
             seen = np.isfinite(depth) & (depth > 0.0)
-            sky, seen = free & ~seen, free & seen
-            if seen.any():
+            masks[5], seen = free & ~seen, free & seen
+            if self._hazy and seen.any():
                 high = float(np.percentile(depth[seen], 70))
-                near, far = seen & (depth <= 0.5 * high), seen & (depth >= max(high, self._limits.fog_depth))
-                if up is not None:
-                    top, side = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
-        regions = [np.flatnonzero(mask) for mask in (free, near, far, top, side, sky)]
-        self._counts += [len(region) for region in regions]
+                masks[1], masks[2] = seen & (depth <= 0.5 * high), seen & (depth >= max(high, self._limits.fog_depth))
+            if up is not None:
+                masks[3], masks[4] = seen & (up > 0.8), seen & (np.abs(up) < 0.3)
+        regions = {column: np.flatnonzero(mask) for column, mask in masks.items()}
+        for column, region in regions.items():
+            self._counts[column] += len(region)
         for row, (picture, edge) in enumerate(zip(pictures, edges, strict=True)):
-            white, level = lowest(picture), cv2.transform(picture.astype(np.float32), _LEVEL)
-            for column, (values, region) in enumerate(
-                zip((level, edge, edge, white, white, level), regions, strict=True)
-            ):
-                self._sums[row, column] += float(values.take(region).sum(dtype=np.float64))
+            values = {1: edge, 2: edge}
+            if self._night:
+                values[0] = values[5] = cv2.transform(picture.astype(np.float32), _LEVEL)
+            if self._snowy:
+                values[3] = values[4] = lowest(picture)
+            for column in values.keys() & regions.keys():
+                self._sums[row, column] += float(values[column].take(regions[column]).sum(dtype=np.float64))
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
@@ -122,11 +136,11 @@ class PromptSweep:
             values["prompt_change"] = value, text
         where, told = (5, "its sky") if self._depth else (0, "the result")
         glowing = not self._depth and (asked["snow"] >= 0.2 or asked["fog"] >= 0.2)  # lit, they may outshine the source
-        if asked["sun_elevation"] < _NIGHT and samples[where] > 0.02 and mean[0, where] > 60.0 and not glowing:
+        if self._night and samples[where] > 0.02 and mean[0, where] > 60.0 and not glowing:
             value = float(mean[1, where] / mean[0, where])
             text = f"Night was asked for, but {told} is {value:.2f} times as bright as in the source."
             values["prompt_night"] = value, text
-        if max(asked["fog"], asked["dust"]) >= 0.3 and samples[1:3].min() > 0.02 and mean[0, 1:3].min() > 0.5:
+        if self._hazy and samples[1:3].min() > 0.02 and mean[0, 1:3].min() > 0.5:
             left = mean[1, 1:3] / mean[0, 1:3]
             value = float(left[1] / max(left[0], 1e-6))
             text = (
@@ -134,7 +148,7 @@ class PromptSweep:
                 "ones do."
             )
             values["prompt_fog"] = value, text
-        if asked["snow"] >= 0.3 and samples[3:5].min() > 0.02 and 5.0 < mean[0, 3] < 160.0 and mean[0, 4] > 5.0:
+        if self._snowy and samples[3:5].min() > 0.02 and 5.0 < mean[0, 3] < 160.0 and mean[0, 4] > 5.0:
             value = float((mean[1, 3] / max(mean[1, 4], 1.0)) / (mean[0, 3] / mean[0, 4]))
             text = (
                 f"Snow was asked for, but upward faces are {value:.2f} times as white against upright ones as in the "

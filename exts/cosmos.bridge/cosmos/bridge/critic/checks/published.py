@@ -23,7 +23,7 @@ class PublishedSweep:
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
-        source, result = (video[chunk.halo :].numpy() for video in (chunk.source, chunk.result))
+        source, result = (video[chunk.halo :] for video in (chunk.source, chunk.result))
         similar = blur_ssim(source, result) if min(source.shape[1:3]) >= 7 else float("nan")
         self._rows.append((similar, edge_f1(source, result), len(source)))
 

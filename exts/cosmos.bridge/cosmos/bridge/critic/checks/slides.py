@@ -56,9 +56,9 @@ class SlideSweep:
             self._why = f"pictures are below {_SMALLEST} px"
             return
         thing = chunk.thing[:, scale // 2 :: scale, scale // 2 :: scale][:, : size[0], : size[1]]
-        videos = [[_fine(picture, size) for picture in video.numpy()] for video in (chunk.source, chunk.result)]
+        videos = [[_fine(grey, size) for grey in video] for video in chunk.greys]
         for row in range(1, len(thing)):  # in every other line of pixels: neighbours tell the same
-            motion = np.nan_to_num(chunk.motion[row].numpy(), nan=0.0, posinf=0.0, neginf=0.0)
+            motion = np.nan_to_num(chunk.motion[row], nan=0.0, posinf=0.0, neginf=0.0)
             motion = reduced(motion, size) * np.float32(size[1] / width)
             x = np.arange(size[1], dtype=np.float32) + motion[..., 0]
             y = np.arange(size[0], dtype=np.float32)[:, None] + motion[..., 1]
@@ -142,9 +142,9 @@ def _plainest(sums: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * both / np.maximum(sums[:, 6], 1.0))
 
 
-def _fine(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fine structure of brightness at a size, a little blurred [levels], float32."""
-    grey = reduced(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), size).astype(np.float32)
+def _fine(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Fine structure of brightness, uint8 [H, W], at a size, a little blurred [levels], float32."""
+    grey = reduced(grey, size).astype(np.float32)
     fine: np.ndarray = cv2.GaussianBlur(grey, (0, 0), _BLUR) - cv2.blur(grey, _COARSE)
     return fine
 

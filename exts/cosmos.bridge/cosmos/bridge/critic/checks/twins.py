@@ -121,8 +121,8 @@ class TwinSweep:
         return View(
             number=number,
             scale=scale,
-            source=reduced(chunk.source[row].numpy().astype(np.float32), small.shape),
-            result=reduced(chunk.result[row].numpy().astype(np.float32), small.shape),
+            source=reduced(chunk.source[row].astype(np.float32), small.shape),
+            result=reduced(chunk.result[row].astype(np.float32), small.shape),
             thing=small,
             weight=reduced(np.ascontiguousarray(1.0 - kept, np.float32), small.shape),
         )

@@ -100,9 +100,9 @@ class ViewSweep:
                 camera=self._clip.cameras[frame],
                 time_code=float(self._clip.time_codes[frame]),
                 step=step,
-                depth=chunk.depth[i].numpy()[cut, cut].copy(),
-                source=chunk.source[i].numpy()[cut, cut].copy(),
-                result=chunk.result[i].numpy()[cut, cut].copy(),
+                depth=chunk.depth[i][cut, cut].copy(),
+                source=chunk.source[i][cut, cut].copy(),
+                result=chunk.result[i][cut, cut].copy(),
                 path=self._paths[chunk.index[i, cut, cut]],
             )
             self.views.append(view)

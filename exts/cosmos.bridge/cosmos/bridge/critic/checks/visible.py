@@ -13,7 +13,7 @@ from cosmos.bridge.critic.checks.prompt import understood
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
-from cosmos.bridge.critic.truth import Chunk, Truth, highest
+from cosmos.bridge.critic.truth import Chunk, Truth
 from cosmos.bridge.types import TransferResult
 from cosmos.bridge.types.look import haze_extinction
 
@@ -64,33 +64,33 @@ class VisibleSweep:
         """Take the new frames of a chunk in."""
         if chunk.thing is None:
             return
-        step = _ROWS * max(1, round(chunk.thing.shape[2] / self._limits.usual_width))
-        for number in chunk.frames:
-            row = number - chunk.first + chunk.halo
-            thing = chunk.thing[row, ::step]
-            source, result = (steep[row, ::step] for steep in chunk.steep)
-            told = (source >= self._limits.visible_gradient) & (self._ids[thing] != 0)
-            if self._snowed is not None:
-                under = self._snowed[number, ::step]
-                free = ~under if self._kept is None else ~under | (self._kept[number, ::step] >= 0.5)
-                edges, left = (np.bincount(thing[part], minlength=len(self._ids)) for part in (told, told & free))
-                told &= free & (left > (1.0 - self._limits.max_snowed) * edges)[thing]
-            at = np.flatnonzero(told)
-            groups = Groups.of(thing.take(at), len(self._ids))
-            at = at[groups.order]
-            was, now = source.take(at), result.take(at)
-            levels = [cv2.blur(highest(video[row].numpy()), _AROUND)[::step].take(at)
-                      for video in (chunk.source, chunk.result)]  # fmt: skip
-            through = self._through(None if chunk.depth is None else chunk.depth[row].numpy()[::step].take(at))
-            weber = was / (levels[0] + _FLOOR)
-            columns = (weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
-            sums = groups.sums([np.broadcast_to(column, len(at)) for column in columns])
-            count = groups.sizes
-            area = np.bincount(thing.ravel(), minlength=len(self._ids))
-            seen = step * count >= self._limits.min_sites
-            seen = np.flatnonzero(seen & (step * area >= self._limits.min_area))
-            means = sums[:, seen] / count[seen]
-            self._rows.append(np.concatenate([np.full((1, len(seen)), number), seen[None], means]))
+        step, many = _ROWS * max(1, round(chunk.thing.shape[2] / self._limits.usual_width)), len(self._ids)
+        new = slice(chunk.halo, None), slice(None, None, step)
+        thing = np.ascontiguousarray(chunk.thing[new])
+        owner = thing + (many * np.arange(len(thing), dtype=np.int32))[:, None, None]  # of a thing and frame
+        source, result = (steep[new] for steep in chunk.steep)
+        told = (source >= self._limits.visible_gradient) & (self._ids != 0)[thing]
+        if self._snowed is not None:
+            frames = slice(chunk.frames.start, chunk.frames.stop), slice(None, None, step)
+            free = ~self._snowed[frames]
+            if self._kept is not None:
+                free |= self._kept[frames] >= 0.5
+            edges, left = (np.bincount(owner[part], minlength=many * len(thing)) for part in (told, told & free))
+            told &= free & (left > (1.0 - self._limits.max_snowed) * edges)[owner]
+        at = np.flatnonzero(told)
+        groups = Groups.of(owner.take(at), many * len(thing))
+        at = at[groups.order]
+        around = (np.stack([cv2.blur(high, _AROUND)[::step] for high in video[chunk.halo :]]).take(at)
+                  for video in chunk.highest)  # fmt: skip
+        (was, now), levels = (steep.take(at) for steep in (source, result)), [*around]
+        through = self._through(None if chunk.depth is None else chunk.depth[new].take(at))
+        weber = was / (levels[0] + _FLOOR)
+        columns = (weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
+        sums = groups.sums([np.broadcast_to(column, len(at)) for column in columns])
+        count, area = groups.sizes, np.bincount(owner.ravel(), minlength=many * len(thing))
+        seen = np.flatnonzero((step * count >= self._limits.min_sites) & (step * area >= self._limits.min_area))
+        frame, thing_seen = np.divmod(seen, many)
+        self._rows.append(np.concatenate([[frame + chunk.first, thing_seen], sums[:, seen] / count[seen]]))
 
     def _through(self, depth: Optional[np.ndarray]) -> np.ndarray:
         """Share of the light that the haze which was asked for lets through; 1 without depth."""
