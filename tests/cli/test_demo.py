@@ -1,6 +1,14 @@
 import json
+from contextlib import closing
 
-from cosmos.bridge.cli.demo import CAMERA, PROMPTS
+from cosmos.bridge.bridge import Bridge
+from cosmos.bridge.cli.demo import CAMERA, PROMPTS, config_of
+from cosmos.bridge.cli.main import build_parser
+from cosmos.bridge.runs.clock import Clock
+from cosmos.bridge.runs.opened import Opened
+from cosmos.bridge.runs.plan import plan_clips
+from cosmos.bridge.runs.prepared import prepare, source_of
+from cosmos.bridge.scenes.warehouse import warehouse
 
 
 def test_the_demo_shows_day_night_fog_and_snow():
@@ -26,3 +34,18 @@ def test_the_demo_does_the_main_job_and_finishes_itself(cli, tmp_path):
     assert "finishing it" in err
     assert f"Open {out / 'report.html'}" in told
     assert (out / "manifest.json").read_bytes() == before
+
+
+def test_every_prompt_of_the_demo_is_accepted_at_its_size_at_the_first_attempt(tmp_path):
+    args = build_parser().parse_args(["demo", "--out", str(tmp_path)])
+    config = config_of(args).replace(source=str(tmp_path / "warehouse.usda"), frames=range(0, args.frames, 5))
+    warehouse(tmp_path / "warehouse.usda", num_frames=48)
+    with Opened(source_of(config)) as opened:
+        made = prepare(config, opened.take(CAMERA), Clock(), lambda stage, done, total: None)
+    verdicts = {}
+    with closing(made.clip), Bridge(config) as bridge:
+        for planned in plan_clips(config):
+            first = next(bridge.attempts(planned, made.clip, made.controls, made.weights))
+            verdicts[planned.prompt.name] = first.verdict
+    assert list(verdicts) == [prompt.name for prompt in PROMPTS]
+    assert {name: verdict.rationale for name, verdict in verdicts.items() if not verdict.accepted} == {}

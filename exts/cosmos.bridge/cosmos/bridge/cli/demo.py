@@ -41,28 +41,33 @@ def run(args: argparse.Namespace) -> int:
     from cosmos.bridge.runs.folder import CONFIG_NAME, check_out, saved_config
 
     out = Path(args.out)
-    stage = out / "scene" / "warehouse.usda"
     resume = (out / CONFIG_NAME).is_file()
     if resume:
         log(f"{out} holds a demo already; finishing it.")
         config = saved_config(out)
     else:
-        config = BridgeConfig(
-            source=str(stage.absolute()),
-            out=str(out),
-            prompts=PROMPTS,
-            cameras=(CAMERA,),
-            frames=range(args.frames),
-            size=parse_size(args.size),
-            transfer=args.transfer,
-            seed=7,
-        )
+        config = config_of(args)
+        stage = Path(str(config.source))
         check_out(out, stage)
         _author(stage, args.frames)
     code = run_config(config, args, command=shlex.join(["cosmos-bridge", *args.argv]), resume=resume)
     if not args.json:
         emit(f"Open {out / 'report.html'} in a browser; the annotated stage is {out / 'stage.usda'}.")
     return code
+
+
+def config_of(args: argparse.Namespace) -> BridgeConfig:
+    """Return what a new demo with these options runs; its source is the stage that is still to be authored."""
+    return BridgeConfig(
+        source=str((Path(args.out) / "scene" / "warehouse.usda").absolute()),
+        out=args.out,
+        prompts=PROMPTS,
+        cameras=(CAMERA,),
+        frames=range(args.frames),
+        size=parse_size(args.size),
+        transfer=args.transfer,
+        seed=7,
+    )
 
 
 def _author(stage: Path, num_frames: int) -> None:
@@ -73,4 +78,4 @@ def _author(stage: Path, num_frames: int) -> None:
     warehouse(stage, num_frames=max(48, num_frames))
 
 
-__all__ = ["CAMERA", "PROMPTS", "add_parser", "run"]
+__all__ = ["CAMERA", "PROMPTS", "add_parser", "config_of", "run"]
