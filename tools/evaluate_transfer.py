@@ -120,7 +120,7 @@ def outputs(model: EmbeddedModel, sample: Sample) -> dict[str, np.ndarray]:
     outs = {name: paint(model, sample, conditions, weights) for name, weights in subsets.items()}
     outs["model, prompt alone"] = paint(model, sample, prompted(model, sample.condition), GIVEN)
     outs["model, no stage to ask"] = paint(model, sample, conditions, GIVEN, maps=False)
-    outs["relit, no net"] = sample.maps[..., :3]
+    outs["relit, no net"] = sample.relit()
     outs["input unchanged"] = source
     air = extinction(conditions)
     fitted = [classic_baseline(*views, air) for views in zip(source, sample.target, depth, strict=True)]

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import warp as wp
 
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.errors import BridgeError
+from cosmos.bridge.kernels.laid_glow import lay_glow
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
@@ -44,10 +46,23 @@ def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, 
     return frame.rgb.numpy().copy()
 
 
-def light_maps(renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look) -> np.ndarray:
-    """Return the light maps of a view side by side: relit, white, mirror, air, open; uint8 [H, W, 14]."""
+def light_maps(
+    renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the light maps of a view that the net sees, uint8 [H, W, 14], and how lamps glow, uint8 [H, W, 3].
+
+    They lie side by side: relit, white, mirror, air, open.
+    """
     maps = renderer.light(camera, time_code, look, size=size)
-    return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1)
+    return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1), maps.glow.numpy().copy()
+
+
+def with_glow(pictures: np.ndarray, glow: np.ndarray, *, sign: float = 1.0) -> np.ndarray:
+    """Return pictures with the glow of lamps laid over, or taken away at a ``sign`` of -1; uint8 [..., H, W, 3]."""
+    laid = wp.array(pictures.reshape(-1, *pictures.shape[-3:]), dtype=wp.uint8, device="cpu")
+    lay_glow(laid, wp.array(glow.reshape(laid.shape), dtype=wp.uint8, device="cpu"), sign=sign)
+    done: np.ndarray = laid.numpy().reshape(pictures.shape)
+    return done
 
 
 def render_scene(
@@ -72,8 +87,9 @@ def render_scene(
                 azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
                 # A multiple of seven: the teacher draws its thinnest clouds, whose places the net cannot know.
                 look = look_of(conditions, azimuth=azimuth, seed=7 * int(rng.integers(1 << 27)))
-                maps = light_maps(renderer, camera, time_code, size=size, look=look)
+                maps, glow = light_maps(renderer, camera, time_code, size=size, look=look)
                 target = target_of(renderer, camera, time_code, size=size, look=look, samples=samples)
+                target = with_glow(target, glow, sign=-1.0)  # it is laid over what the net paints
                 light, wear = clip_hints(
                     clip,
                     range(1),

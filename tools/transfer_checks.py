@@ -88,7 +88,7 @@ def looks(
         pictures = {
             "model": paint(model, sample, conditions, GIVEN),
             "model, prompt alone": paint(model, sample, prompted(model, condition), GIVEN),
-            "relit, no net": sample.maps[..., :3],
+            "relit, no net": sample.relit(),
             "input unchanged": frame[None],
             "classic baseline": classic_baseline(frame, target[0], depth, extinction(conditions))[None],
             "target": target,

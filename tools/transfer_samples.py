@@ -23,7 +23,7 @@ from cosmos.bridge.types import BUFFERS, Clip, Look, gather
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
 from cosmos.models.embedded.steps import draft_size
-from make_training_data import light_maps, target_of, usable
+from make_training_data import light_maps, target_of, usable, with_glow
 from transfer_conditions import CONDITIONS
 
 _LEAST_OPEN, _FACES_UP = 0.3, 0.5
@@ -133,6 +133,12 @@ class Sample:
     """Light and wear hints, float32 [T, H, W, 22]."""
     maps: np.ndarray
     """Light maps, uint8 [T, H, W, 14]."""
+    glow: np.ndarray
+    """How lamps glow, uint8 [T, H, W, 3]."""
+
+    def relit(self) -> np.ndarray:
+        """Return the picture that the net starts from, with the glow; uint8 [T, H, W, 3]."""
+        return with_glow(self.maps[..., :3], self.glow)
 
 
 @contextmanager
@@ -166,10 +172,11 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
     """
     seed, clip, conditions = stage.seed if seed is None else seed, stage.clip, CONDITIONS[condition]
     look = stage.look(condition, seed)
-    maps = [light_maps(stage.renderer, stage.camera, time, size=stage.size, look=look) for time in stage.times]
+    told = [light_maps(stage.renderer, stage.camera, time, size=stage.size, look=look) for time in stage.times]
+    maps = [seen for seen, _ in told]
     steady = SteadyLight()
-    for frame, told in enumerate(maps):
-        joined = wp.array(told, dtype=wp.uint8, device=clip.rgb.device)
+    for frame, seen in enumerate(maps):
+        joined = wp.array(seen, dtype=wp.uint8, device=clip.rgb.device)
         steadied(steady, clip, frame, joined)
         maps[frame] = joined.numpy()
     hints = clip_hints(
@@ -187,6 +194,7 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
         target=target,
         hints=torch.cat([wp.to_torch(part) for part in hints or ()], dim=-1),
         maps=np.stack(maps),
+        glow=np.stack([glow for _, glow in told]),
     )
 
 
@@ -223,7 +231,7 @@ def paint(
         noise=_noise(model, sample.clip, seed),
     )
     pictures: np.ndarray = tensor_to_video(model.paint(inputs, conditions, steps=steps)).numpy()
-    return pictures
+    return with_glow(pictures, sample.glow) if maps else pictures
 
 
 def _noise(model: EmbeddedModel, clip: Clip, seed: int) -> torch.Tensor | None:

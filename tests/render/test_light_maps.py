@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
 
+from cosmos.bridge.render.draw import daylight
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.types import Camera, Look
 from cosmos.bridge.types.probe import FALLING_FIRST, FALLING_RATIO, FALLING_SHAPE
+from halo import scattered
+from tone import toned, untoned
 
 SIZE = (36, 64)
 PLAIN = Look(detail=0.0, vignette=0.0, sun_elevation=40.0, sun_azimuth=200.0)
@@ -74,7 +77,10 @@ def draw(stage, device, look):
 
 def kept(maps):
     """A copy of light maps."""
-    return {name: getattr(maps, name).numpy().copy() for name in ("relit", "white", "mirror", "air", "open", "falling")}
+    return {
+        name: getattr(maps, name).numpy().copy()
+        for name in ("relit", "white", "mirror", "air", "glow", "open", "falling")
+    }
 
 
 def inner(mask):
@@ -114,8 +120,52 @@ def test_lamps_glow_in_fog_as_they_do_in_the_look(yard, device):
     look = replace(PLAIN, sun_elevation=-15.0, fog=0.7)
     renderer, _, _, maps = draw(yard, device, look)
     picture = renderer.render(camera(), 0.0, look=look, particles=False).rgb.numpy().astype(int)
-    off = np.abs(maps["relit"] - picture).max(axis=-1)
+    share = ((maps["glow"] / 255.0 + 0.055) / 1.055) ** 2.4
+    assert share.max() > 0.1
+    off = np.abs(toned(untoned(maps["relit"]) + share / (1.0 - share)) - picture).max(axis=-1)
     assert off.mean() < 4.0 and np.percentile(off, 90.0) <= 12.0  # the look spends more rays on half-shadows
+
+
+def test_shadows_in_a_halo_are_as_soft_as_its_air_is_deep(device, monkeypatch):
+    """A board before a lamp, by each place along each pixel's ray having its own sight of the lamp, in float64."""
+    monkeypatch.setattr(daylight, "_haze_height", lambda look: 1e6)  # even air
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    slab(stage, "Ground", (-90, -90, -4), (90, 90, -3))
+    slab(stage, "Board", (-3.0, 7.99, -1.0), (0.0, 8.01, 6.0))
+    place = np.array([0.5, 12.0, 1.0])
+    lamp = UsdLux.SphereLight.Define(stage, "/World/Lamp")
+    lamp.CreateRadiusAttr(0.05)
+    lamp.CreateIntensityAttr(40_000.0)
+    lamp.AddTranslateOp().Set(Gf.Vec3d(*place))
+    look = replace(PLAIN, sun_elevation=-15.0, fog=0.25)
+    renderer = Renderer(stage, device=device, threads=1)
+    lens = np.array([[120.0, 0.0, 64.0], [0.0, 120.0, 36.0], [0.0, 0.0, 1.0]])
+    eye = replace(camera(0.0), height=72, width=128, intrinsics=lens)
+    depth = renderer.render(eye, 0.0).depth.numpy().copy()
+    level = renderer.light(eye, 0.0, look).glow.numpy()[..., 1] / 255.0
+    haze = renderer._painter._lighting.decide(look, renderer._pose(0.0), [eye])[0].haze
+    renderer.close()
+    y, x = np.mgrid[2:72:4, 2:128:4]
+    rays = np.stack([(x + 0.5 - 64) / 120, np.ones(x.shape), (36 - y - 0.5) / 120], axis=-1).reshape(-1, 3)
+    far = np.where(np.isfinite(depth[y, x]), depth[y, x], 300.0).reshape(-1) * np.linalg.norm(rays, axis=1)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+
+    def behind_the_board(points):
+        share = (8.0 - points[:, 1]) / (place - points)[:, 1]
+        met = points + share[:, None] * (place - points)
+        inside = (met[:, 0] > -3.0) & (met[:, 0] < 0.0) & (met[:, 2] > -1.0) & (met[:, 2] < 6.0)
+        return (share > 0.0) & (share < 1.0) & inside
+
+    lamp = {"place": place, "radius": 0.05, "radiance": 40_000.0, "haze": haze, "shadow": behind_the_board}
+    expected = scattered(np.tile([0.0, -4.0, 0.0], (len(rays), 1)), rays, far, **lamp)
+    share = (((level + 0.055) / 1.055) ** 2.4)[y, x].reshape(-1)
+    got = share / (1.0 - share)
+    seen = np.linalg.norm(np.cross(place - [0.0, -4.0, 0.0], rays), axis=1) > 0.8
+    got, expected = (values[seen] / np.median(values[seen]) for values in (got, expected))
+    off = np.abs(np.log(got / expected))
+    assert off.mean() < 0.2 and np.percentile(off, 95.0) < 0.7  # a ray a lamp and block, asked by 5 x 5 blocks
 
 
 def test_a_mirror_shows_what_a_mirroring_ground_shows(yard, device):

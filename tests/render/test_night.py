@@ -30,10 +30,42 @@ def _glow_kernel(
     starts: wp.array(dtype=wp.vec3),
     directions: wp.array(dtype=wp.vec3),
     distances: wp.array(dtype=wp.float32),
+    draws: wp.array(dtype=wp.vec2),
     out: wp.array(dtype=wp.vec3),
 ):
-    i = wp.tid()
-    out[i] = lamp_glow(world, air, lamps, starts[i], directions[i], distances[i])
+    i, k = wp.tid()
+    lit, _whole = lamp_glow(world, air, lamps, starts[i], directions[i], distances[i], draws[k])
+    wp.atomic_add(out, i, lit / wp.float32(draws.shape[0]))
+
+
+def glow_of(world, air, lamps, starts, directions, distances, *, draws, device):
+    """Mean glow along rays over some draws, shape [K, 3]."""
+    rays = [wp.array(v.astype(np.float32), dtype=wp.vec3, device=device) for v in (starts, directions)]
+    far = wp.array(distances.astype(np.float32), dtype=wp.float32, device=device)
+    drawn = wp.array(draws.astype(np.float32), dtype=wp.vec2, device=device)
+    out = wp.zeros(len(starts), dtype=wp.vec3, device=device)
+    inputs = [world, air, lamps, *rays, far, drawn, out]
+    wp.launch(_glow_kernel, dim=(len(starts), len(draws)), inputs=inputs, device=device)
+    return out.numpy().astype(np.float64)
+
+
+def even_air(haze):
+    """Air of even density that scatters red most."""
+    air = Air()
+    air.haze_tint = wp.vec3(1.0, 0.5, 0.25)
+    air.haze, air.haze_height, air.floor, air.exposure = haze, 1.0e9, -1.0e3, 1.0e6
+    return air
+
+
+def world_of(points, faces, device):
+    """A world of some opaque triangles; the mesh must be kept as long as it is used."""
+    mesh = wp.Mesh(
+        points=wp.array(np.asarray(points, np.float32), dtype=wp.vec3, device=device),
+        indices=wp.array(np.asarray(faces, np.int32).reshape(-1), dtype=wp.int32, device=device),
+    )
+    world = WorldArrays()
+    world.mesh = mesh.id
+    return world, mesh
 
 
 @wp.kernel
@@ -72,28 +104,54 @@ def test_glow_of_a_lamp_is_single_scattering(device, haze):
     distances = rng.uniform(3.0, 60.0, count)
     place, radius, radiance = np.array([1.0, 2.0, 20.0]), 0.05, 40000.0
     light, pose = small_sphere(place, radius, radiance)
-    air = Air()
-    air.haze_tint = wp.vec3(1.0, 0.5, 0.25)
-    air.haze, air.haze_height, air.floor, air.exposure = haze, 1.0e9, -1.0e3, 1.0e6
-    mesh = wp.Mesh(
-        points=wp.array(np.eye(3, dtype=np.float32) * 1e-3 + 900.0, dtype=wp.vec3, device=device),
-        indices=wp.array([0, 1, 2], dtype=wp.int32, device=device),
-    )
-    world = WorldArrays()
-    world.mesh = mesh.id
+    world, _mesh = world_of(np.eye(3) * 1e-3 + 900.0, [0, 1, 2], device)
     lamps = make_lamps(None, (light,), pose, np.zeros(3), device)
-    arrays = [wp.array(v.astype(np.float32), dtype=wp.vec3, device=device) for v in (starts, directions)]
-    far = wp.array(distances.astype(np.float32), dtype=wp.float32, device=device)
-    out = wp.empty(count, dtype=wp.vec3, device=device)
-    wp.launch(_glow_kernel, dim=count, inputs=[world, air, lamps, *arrays, far, out], device=device)
+    rays = (starts, directions, distances)
+    out = glow_of(world, even_air(haze), lamps, *rays, draws=np.array([[0.5, 0.5]]), device=device)
     expected = scattered(starts, directions, distances, place=place, radius=radius, radiance=radiance, haze=haze)
-    np.testing.assert_allclose(out.numpy()[:, 1:], out.numpy()[:, :1] * [[0.5, 0.25]], rtol=1e-5)
-    got = out.numpy()[:, 0].astype(np.float64)
+    np.testing.assert_allclose(out[:, 1:], out[:, :1] * [[0.5, 0.25]], rtol=1e-5)
+    got = out[:, 0]
     aside = np.linalg.norm(np.cross(place - starts, directions), axis=1)
     clear = aside > 0.5  # nearer, the lamp's own size tames it
     assert clear.sum() > 50
     ratio = got[clear] / expected[clear]
     assert np.abs(np.log(ratio)).max() < 0.25 and np.abs(np.log(ratio)).mean() < 0.06
+
+
+def board_shadow(points, place):
+    """Whether a board of 4 x 2 m that stands upright before the lamp keeps its light from points [K, 3]."""
+    way = place - points
+    share = (-3.0 - points[:, 1]) / way[:, 1]
+    met = points + share[:, None] * way
+    between = (share > 0.0) & (share < 1.0)
+    return between & (np.abs(met[:, 0]) < 2.0) & (np.abs(met[:, 2] - 5.0) < 1.0)
+
+
+def test_what_stands_before_a_lamp_shadows_a_part_of_its_halo(device):
+    """Averaged over draws, against the integral in which each place along a ray has its own sight of the lamp."""
+    place = np.array([0.0, 0.0, 5.0])
+    light, pose = small_sphere(place, 0.05, 40_000.0)
+    corners = [(-2, -3, 4), (2, -3, 4), (2, -3, 6), (-2, -3, 6)]
+    world, _mesh = world_of(corners, [0, 1, 2, 0, 2, 3], device)
+    lamps = make_lamps(None, (light,), pose, np.zeros(3), device)
+    ends = np.stack(np.meshgrid(np.linspace(-9.0, 9.0, 19), [8.0], np.linspace(1.2, 9.2, 9)), axis=-1).reshape(-1, 3)
+    starts = np.tile([0.3, -25.0, 5.2], (len(ends), 1))
+    distances = np.linalg.norm(ends - starts, axis=1)
+    directions = (ends - starts) / distances[:, None]
+    side = (np.arange(24) + 0.5) / 24
+    draws = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    got = glow_of(world, even_air(0.02), lamps, starts, directions, distances, draws=draws, device=device)[:, 0]
+    lamp = {"place": place, "radius": 0.05, "radiance": 40_000.0, "haze": 0.02}
+    shadowed, clear = (
+        scattered(starts, directions, distances, **lamp, shadow=shadow)
+        for shadow in (lambda points: board_shadow(points, place), None)
+    )
+    # The board itself stops some rays on their way; the oracle and the kernel both look through it.
+    off_axis = np.linalg.norm(np.cross(place - starts, directions), axis=1) > 0.5
+    share = shadowed / clear
+    assert ((share > 0.2) & (share < 0.8))[off_axis].mean() > 0.2  # neither all nor nothing
+    assert np.abs(got / clear - share)[off_axis].max() < 0.12
+    assert np.abs(got / clear - share)[off_axis].mean() < 0.03
 
 
 @pytest.mark.parametrize("white", [2.0, 0.2])

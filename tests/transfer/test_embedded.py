@@ -13,6 +13,7 @@ from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
 from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, TransferRequest
 from cosmos.bridge.types.probe import FALLING_SHAPE
+from tone import toned, untoned
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +308,8 @@ class GreyLight:
         }
         falls = wp.full(shape, self.levels.get("open", 90), dtype=wp.uint8, device="cpu")
         known = wp.full(FALLING_SHAPE, self.levels.get("falling", 255), dtype=wp.uint8, device="cpu")
-        return LightMaps(**maps, open=falls, falling=known)
+        glow = wp.full((*shape, 3), self.levels.get("glow", 0), dtype=wp.uint8, device="cpu")
+        return LightMaps(**maps, glow=glow, open=falls, falling=known)
 
     def close(self):
         pass
@@ -318,6 +320,16 @@ def test_each_light_map_reaches_the_pixels(model, ask, clip, name):
     lit, other = (replace(clip, probe=GreyLight(clip, **levels)) for levels in ({}, {name: 200}))
     assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=clip))).mean() > 0.01
     assert (pixels(model, ask(clip=lit)) != pixels(model, ask(clip=other))).mean() > 0.002
+
+
+def test_the_glow_of_lamps_is_laid_over_what_the_net_paints(model, ask, clip):
+    lit, other = (replace(clip, probe=GreyLight(clip, **levels)) for levels in ({}, {"glow": 100}))
+    dark, glowing = (pixels(model, ask(clip=c, prompt="clear day")) for c in (lit, other))
+    share = ((100 / 255.0 + 0.055) / 1.055) ** 2.4  # of sRGB; the level is that of x / (1 + x)
+    expected = toned(untoned(dark) + share / (1.0 - share))
+    assert np.abs(expected - dark).mean() > 10.0
+    noise = np.abs(glowing.astype(int) - expected)
+    assert noise.mean() < 1.0 and np.percentile(noise, 95.0) <= 2.0  # saturated colours clip
 
 
 def test_nothing_falls_where_the_stage_says_that_a_roof_is(model, ask, clip):

@@ -55,7 +55,7 @@ class Lamp:
         rng = np.random.default_rng(self.first + frame)
         maps = {
             name: wp.array(rng.integers(0, 256, (*self.size, c), dtype=np.uint8), dtype=wp.uint8, device="cpu")
-            for name, c in (("relit", 3), ("white", 3), ("mirror", 3), ("air", 4))
+            for name, c in (("relit", 3), ("white", 3), ("mirror", 3), ("air", 4), ("glow", 3))
         }
         maps["falling"] = wp.array(rng.integers(0, 256, FALLING_SHAPE, dtype=np.uint8), device="cpu")
         return LightMaps(**maps, open=wp.full(self.size, 200, dtype=wp.uint8, device="cpu"))

@@ -80,7 +80,7 @@ def test_a_clip_of_a_stage_brings_its_light_along(embedded):
         def light(self, frame, look):
             self.asked.append((frame, look))
             rng = np.random.default_rng(frame)
-            names = {"relit": (3,), "white": (3,), "mirror": (3,), "air": (4,), "open": ()}
+            names = {"relit": (3,), "white": (3,), "mirror": (3,), "air": (4,), "glow": (3,), "open": ()}
             maps = {name: rng.integers(0, 256, (36, 50, *end)).astype(np.uint8) for name, end in names.items()}
             maps["falling"] = rng.integers(0, 256, FALLING_SHAPE).astype(np.uint8)
             return LightMaps(**{name: wp.array(array, device="cpu") for name, array in maps.items()})

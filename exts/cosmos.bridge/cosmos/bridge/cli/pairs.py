@@ -268,12 +268,15 @@ class _Frames:
             frame: Index of the frame in the clip.
             target: What it should look like, uint8 [H, W, 3].
         """
+        import warp as wp
+
+        from cosmos.bridge.kernels.laid_glow import lay_glow
         from cosmos.bridge.transfer.light import light_inputs
         from cosmos.models.embedded.conditions import style_vector
         from cosmos.models.embedded.pairs import to_bytes, write_pair
 
         clip, conditions = self._clip, self._conditions
-        hints, maps, _ = light_inputs(
+        light = light_inputs(
             clip,
             range(frame, frame + 1),
             conditions=conditions,
@@ -284,15 +287,20 @@ class _Frames:
         arrays: dict[str, Any] = {str(signal.kind): signal.video[frame].numpy() for signal in self._controls}
         for name in {"edge", "depth"} & set(arrays):
             arrays[name] = arrays[name][..., 0]
-        if hints is not None:
-            arrays["hints"] = to_bytes(hints[0].cpu().numpy())
-        if maps is not None:
-            arrays["maps"] = maps[0].cpu().numpy()
+        if light.hints is not None:
+            arrays["hints"] = to_bytes(light.hints[0].cpu().numpy())
+        if light.maps is not None:
+            arrays["maps"] = light.maps[0].cpu().numpy()
+        wanted = np.clip(target / self._shade + 0.5, 0.0, 255.0).astype(np.uint8)
+        if light.glow is not None:  # laid over what the net paints, as well
+            bare = wp.array(wanted[None], dtype=wp.uint8, device="cpu")
+            lay_glow(bare, wp.from_torch(light.glow.cpu()), sign=-1.0)
+            wanted = bare.numpy()[0]
         about = {"source": self._pair.source, "frame": frame, "conditions": asdict(conditions)}
         write_pair(
             path,
             rgb=clip.rgb[frame].numpy(),
-            target=np.clip(target / self._shade + 0.5, 0.0, 255.0).astype(np.uint8),
+            target=wanted,
             style=style_vector(conditions),
             about=np.array(json.dumps(about)),
             **arrays,

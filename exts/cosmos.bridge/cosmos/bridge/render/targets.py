@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cosmos.bridge.render.draw.edges import Edges
 
 _DTYPES = {"uint8": wp.uint8, "float32": wp.float32, "uint32": wp.uint32}
-_MAPS = {"relit": 3, "white": 3, "mirror": 3, "air": 4}
+_MAPS = {"relit": 3, "white": 3, "mirror": 3, "air": 4, "glow": 3}
 _Seen = tuple[wp.array, wp.array]
 """Triangles and depths at pixel centres."""
 _SIGHT_BYTES = 1 << 25

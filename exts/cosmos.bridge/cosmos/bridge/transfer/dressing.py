@@ -124,9 +124,10 @@ class Dressing:
         if self._shown is not None or self.lamps == (1.0, 0.0):
             return
         with_wish, without = (
-            [maps.relit.numpy().copy() for maps in light(lamps)] for lamps in (self.lamps, (1.0, 0.0))
+            [(maps.relit.numpy().copy(), maps.glow.numpy().copy()) for maps in light(lamps)]
+            for lamps in (self.lamps, (1.0, 0.0))
         )
-        self._shown = not with_wish or bool((with_wish[0] != without[0]).any())
+        self._shown = not with_wish or any((a != b).any() for a, b in zip(with_wish[0], without[0], strict=True))
 
     def finish(self, clip: Clip, frames: range, pictures: wp.array, times: np.ndarray) -> None:
         """Draw blur and dirt into painted pictures of some frames, in place."""

@@ -49,6 +49,8 @@ class Part:
     """Weight maps whose sum is at most 1, float32, shape [F, H, W]."""
     falling: Optional[wp.array] = None
     """Where rain and snow fall, `LightMaps.falling` of each frame; ``None`` where nothing does or nobody knows."""
+    glow: Optional[wp.array] = None
+    """How lamps glow in haze, `LightMaps.glow` of each frame; ``None`` where nobody knows."""
 
     @property
     def likeness(self) -> tuple[Any, ...]:
@@ -133,7 +135,7 @@ class View:
                 lamps=lamps,
             )
         )
-        hints, maps, falling = light_inputs(
+        light = light_inputs(
             clip,
             frames,
             conditions=self.conditions,
@@ -145,7 +147,7 @@ class View:
             lamps=self.dressing.lamps,
         )
         kept = _kept(weights) if wishes.any else None
-        rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=hints, maps=maps)
+        rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=light.hints, maps=light.maps)
 
         def to_device(pictures: torch.Tensor) -> torch.Tensor:
             return pictures.to(device).permute(3, 0, 1, 2)[None]
@@ -154,12 +156,19 @@ class View:
             rgb=to_device(wp.to_torch(rgb)),
             controls={kind.value: to_device(wp.to_torch(request.controls[kind].video[part])) for kind in weights},
             weights={kind.value: wp.to_torch(weight).to(device)[None, None] for kind, weight in weights.items()},
-            hints=None if hints is None else to_device(hints),
-            maps=None if maps is None else to_device(maps),
+            hints=None if light.hints is None else to_device(light.hints),
+            maps=None if light.maps is None else to_device(light.maps),
             noise=self._drawn(clip, frames, device),
         )
-        told = None if falling is None or not self._falls else wp.from_torch(falling)
-        return Part(view=self, clip=clip, frames=frames, inputs=inputs, weights=weights, falling=told)
+        return Part(
+            view=self,
+            clip=clip,
+            frames=frames,
+            inputs=inputs,
+            weights=weights,
+            falling=None if light.falling is None or not self._falls else wp.from_torch(light.falling),
+            glow=None if light.glow is None else wp.from_torch(light.glow),
+        )
 
     def _weights(self, request: TransferRequest, frames: range) -> dict[ControlKind, wp.array]:
         """Return the capped weights of some frames; those that are numbers are made once, and nobody writes them."""
@@ -192,11 +201,14 @@ class View:
         import warp as wp
 
         from cosmos.bridge.kernels.finish import finish_pictures
+        from cosmos.bridge.kernels.laid_glow import lay_glow
         from cosmos.bridge.kernels.layout import tensor_to_video
 
         clip, first = part.clip, part.frames.start
         pictures = tensor_to_video(painted.to(wp.device_to_torch(rgb.device)))
         times = (self._painted + np.arange(len(part.frames))) / self._fps
+        if part.glow is not None:
+            lay_glow(pictures, part.glow)
         self.dressing.finish(clip, part.frames, pictures, times)
         kept, outdoors = _kept(part.weights), [self._outdoors_in(part, frame) for frame in part.frames]
         for share, run in groupby(range(len(outdoors)), key=outdoors.__getitem__):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -26,6 +26,20 @@ _HINTS, _LIGHT_HINTS = 22, 14
 """Channels of the hints, of which the first are those of light."""
 _MAPS = 14
 """Channels of the light maps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LightInputs:
+    """What the embedded model is told of the light in F frames; all but the hints need a stage that can be asked."""
+
+    hints: Optional[torch.Tensor]
+    """Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22]; ``None`` where there is no depth."""
+    maps: Optional[torch.Tensor]
+    """Light maps that the net sees, uint8, shape [F, H, W, 14]."""
+    falling: Optional[torch.Tensor]
+    """`LightMaps.falling`, uint8, shape [F, *FALLING_SHAPE]."""
+    glow: Optional[torch.Tensor]
+    """`LightMaps.glow`, laid over what the net paints, uint8, shape [F, H, W, 3]."""
 
 
 def view_azimuth(camera: Camera, up_axis: UpAxis) -> float:
@@ -96,7 +110,7 @@ def light_inputs(
     room: Optional[Room] = None,
     steady: Optional[SteadyLight] = None,
     lamps: tuple[float, float] = (1.0, 0.0),
-) -> tuple[Optional[torch.Tensor], Optional[torch.Tensor], Optional[torch.Tensor]]:
+) -> LightInputs:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
     Args:
@@ -110,11 +124,6 @@ def light_inputs(
         steady: The view's light so far, with which that of these frames is averaged where motion is known; each frame
             is as found where ``None``.
         lamps: Strength and warmth of the stage's lamps, `Look.lamps` and `Look.lamp_warmth`.
-
-    Returns:
-        Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22], or ``None`` where there is no depth; light maps,
-        uint8, shape [F, H, W, 14], and where rain and snow fall, uint8, shape [F, *FALLING_SHAPE], both ``None`` where
-        the stage cannot be asked.
     """
     import torch
     import warp as wp
@@ -123,7 +132,7 @@ def light_inputs(
 
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
-    hints = maps = falling = None
+    hints = maps = falling = glow = None
     if clip.depth is not None:
         hints = room.take("hints", (*size, _HINTS), dtype=torch.float32, device=device)
         clip_hints(
@@ -138,6 +147,7 @@ def light_inputs(
     if clip.probe is not None:
         maps = room.take("maps", (*size, _MAPS), dtype=torch.uint8, device=device)
         falling = torch.empty((len(frames), *FALLING_SHAPE), dtype=torch.uint8, device=device)
+        glow = torch.empty((*size, 3), dtype=torch.uint8, device=device)
         told = clip_maps(clip, frames, conditions=conditions, azimuth=azimuth, seed=wear_seed(seed), lamps=lamps)
         for index, light in enumerate(told):
             joined = wp.from_torch(maps[index])
@@ -145,7 +155,8 @@ def light_inputs(
             if steady is not None:
                 steadied(steady, clip, frames[index], joined)
             falling[index] = wp.to_torch(light.falling)
-    return hints, maps, falling
+            glow[index] = wp.to_torch(light.glow)
+    return LightInputs(hints=hints, maps=maps, falling=falling, glow=glow)
 
 
 def steadied(steady: SteadyLight, clip: Clip, frame: int, maps: wp.array) -> None:
@@ -289,6 +300,7 @@ def _ground_plane(vector: np.ndarray, up_axis: UpAxis) -> tuple[float, float]:
 
 
 __all__ = [
+    "LightInputs",
     "channels_of",
     "clip_hints",
     "clip_maps",

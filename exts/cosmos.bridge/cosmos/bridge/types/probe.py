@@ -24,7 +24,8 @@ class LightMaps:
     """
 
     relit: wp.array
-    """The frame's own matter under the light and in the air of the look, sRGB, uint8, shape [H, W, 3]."""
+    """The frame's own matter under the light and in the air of the look, sRGB, uint8, shape [H, W, 3]. Light of
+    lamps that the air scatters is left out here and in the others: ``glow`` tells it."""
     white: wp.array
     """What a matt white surface would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met."""
     mirror: wp.array
@@ -32,6 +33,9 @@ class LightMaps:
     air: wp.array
     """What the air before it adds, sRGB, and which share of light it lets pass, uint8, shape [H, W, 4]; the sky and 0
     where nothing is met."""
+    glow: wp.array
+    """Light that haze scatters from lamps towards the camera, as the sRGB level of ``x / (1 + x)`` for a radiance ``x``
+    exposed as all else and before the tone curve, uint8, shape [H, W, 3]; black where none glows."""
     open: wp.array
     """Which share of what falls from the sky arrives there, uint8, shape [H, W]; 0 where no rain or snow falls."""
     falling: wp.array

@@ -197,7 +197,6 @@ def _fill_balls_kernel(
     mirrors: wp.int32,
     falls: wp.int32,
     carried: wp.array(dtype=Carried),
-    glow: wp.array(dtype=wp.vec3),  # of lamps in the air before it; empty where none glows
     arriving: wp.array(dtype=wp.vec3),  # irradiance; radiance of the sky
     curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     white_out: wp.array3d(dtype=wp.uint8),
@@ -228,8 +227,6 @@ def _fill_balls_kernel(
                     mirror = _mirrored(world, air, lamps, home, i, direction)
                 if falls > 0 and (near < _ALONE or apart[1] > _APART):
                     open = _arrives(world, air, home, i)
-            if glow.shape[0] > 0:
-                between += glow[i]
             white = white * clear + between
             mirror = (mirror * clear + between) * wp.float32(mirrors)
         elif wp.length_sq(home.positions[i]) > 0.0:  # the way to the sky; none outside the image circle of a fisheye
@@ -248,7 +245,7 @@ def _fill_balls_kernel(
 def fill_balls(
     bands: Bands,
     scene: list[Any],
-    light: list[wp.array],
+    arriving: wp.array,
     curve: wp.array,
     maps: LightMaps,
     *,
@@ -260,8 +257,8 @@ def fill_balls(
     Args:
         bands: Where to launch.
         scene: World, air, lamps, view, light grid and the surfaces at the pixel centres.
-        light: At the pixel centres the glow of lamps in the air before them, empty where none glows, and irradiance,
-            headlights left out, or where nothing is met what the sky and the air send; vec3, shape [H W].
+        arriving: Irradiance at the pixel centres, headlights left out, or where nothing is met what the sky and the air
+            send; vec3, shape [H W].
         curve: Of ``srgb_table``.
         maps: What to fill; ``relit`` stays.
         rain: Whether it rains: there is a mirror ball then, and shelter.
@@ -275,7 +272,7 @@ def fill_balls(
         some = -(-grid.columns // _STRIDE) * -(-grid.rows // _STRIDE)
         for between, count in ((0, some), (1, cells)):
             bands.launch_runs(_look_around_kernel, count, [*scene, *wanted, between, carried], chunk=256)
-    inputs = [*scene, *wanted, carried, *light, curve, maps.white, maps.mirror, maps.air, maps.open]
+    inputs = [*scene, *wanted, carried, arriving, curve, maps.white, maps.mirror, maps.air, maps.open]
     bands.launch_runs(_fill_balls_kernel, home.triangles.shape[0], inputs, chunk=512)
 
 

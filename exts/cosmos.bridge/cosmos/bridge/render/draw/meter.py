@@ -59,7 +59,9 @@ def _glow_kernel(
     face, far = hit_along(world, start + d * view.near, d, 1.0e4)
     if face < 0:
         far = wp.float32(1.0e5)
-    glow_out[i] = luma(lamp_glow(world, air, lamps, start, d, view.near + far))
+    draw = wp.vec2(unit_of(mix_bits(wp.uint32(2 * i))), unit_of(mix_bits(wp.uint32(2 * i + 1))))
+    lit, _whole = lamp_glow(world, air, lamps, start, d, view.near + far, draw)
+    glow_out[i] = luma(lit)
 
 
 @wp.kernel

@@ -5,7 +5,7 @@ Kernels take a while to read: those that few pictures need are imported where th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -18,6 +18,7 @@ from cosmos.bridge.render.draw.borrow import mix_samples_kernel, put_back_kernel
 from cosmos.bridge.render.draw.daylight import plain_sky
 from cosmos.bridge.render.draw.edges import Edges, find_edges
 from cosmos.bridge.render.draw.gather import MAPS, SIMULATION, TEACHER, Effort, gather_light, grid_step
+from cosmos.bridge.render.draw.halo import no_halo
 from cosmos.bridge.render.draw.lamp import has_glow
 from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
@@ -100,6 +101,8 @@ class _Frame:
     lamps: Any
     skin: Any
     """The air as surfaces know it: what it says of wear, wetness and snow."""
+    halo: Any
+    """How lamps glow in haze, where that is drawn."""
 
 
 def _outdoors(air: Any) -> float:
@@ -119,6 +122,7 @@ class Painter:
         self._traced: Optional[tuple[tuple[Any, ...], wp.array]] = None
         self._canvases: dict[tuple[int, int], _Canvas] = {}
         self._curve = srgb_table(bands.device)
+        self._dark = no_halo(bands.device)
 
     def paint(
         self,
@@ -153,6 +157,8 @@ class Painter:
         edges = None
         if reference is None:
             self._show(frame, seen)
+            if has_glow(frame.air, frame.lamps):
+                frame = replace(frame, halo=self._find_halo(frame))
             _, edges = self._draw(frame)
         else:
             self._trace(frame, seen, pose, look, reference, progress)
@@ -186,18 +192,17 @@ class Painter:
         frame = self._frame(camera, pose, look, cameras, bare=True)
         arriving = frame.canvas.room_for_light()
         self._show(frame, seen)
-        glow = wp.empty(0, dtype=wp.vec3, device=self._bands.device)
-        if has_glow(frame.air, frame.lamps):
-            from cosmos.bridge.render.draw.halo import carry_glow
-
-            around = [frame.world, frame.air, frame.lamps, frame.view, frame.canvas.home]
-            glow = carry_glow(self._bands, around, 2 * grid_step(frame.effort, (camera.height, camera.width)))
-        grid, _ = self._draw(frame, arriving, glow, edges)
+        grid, _ = self._draw(frame, arriving, edges)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         rain, snow = look.rain > 0.0, look.snow > 0.0
-        lit = [glow, arriving]
-        fill_balls(self._bands, scene, lit, self._curve, maps, rain=rain, snow=snow)
+        fill_balls(self._bands, scene, arriving, self._curve, maps, rain=rain, snow=snow)
+        if has_glow(frame.air, frame.lamps):
+            from cosmos.bridge.render.draw.halos import show_halo
+
+            show_halo(self._bands, self._around(frame), self._find_halo(frame), self._curve, maps.glow)
+        else:
+            maps.glow.zero_()
         if rain or snow:
             from cosmos.bridge.render.draw.falling import find_falling
 
@@ -235,6 +240,7 @@ class Painter:
             air=air,
             lamps=lamps,
             skin=skin,
+            halo=self._dark,
         )
 
     def _show(self, frame: _Frame, seen: tuple[wp.array, wp.array]) -> None:
@@ -242,11 +248,21 @@ class Painter:
         frame.canvas.show(seen)
         self._read(frame, frame.canvas.home, frame.camera.width * frame.camera.height)
 
+    def _around(self, frame: _Frame) -> list[Any]:
+        """Return what a halo is found in."""
+        return [frame.world, frame.air, frame.lamps, frame.view, frame.canvas.home]
+
+    def _find_halo(self, frame: _Frame) -> Any:
+        """Return how lamps glow in haze, by what the canvas shows."""
+        from cosmos.bridge.render.draw.halos import find_halo
+
+        side = 2 * grid_step(frame.effort, (frame.camera.height, frame.camera.width))
+        return find_halo(self._bands, self._around(frame), side)
+
     def _draw(
         self,
         frame: _Frame,
         arriving: Optional[wp.array] = None,
-        glow: Optional[wp.array] = None,
         edges: Optional[Edges] = None,
     ) -> tuple[Any, Optional[Edges]]:
         """Fill the canvas, which shows surfaces, by quick shading; return the slow light, and the edges.
@@ -254,12 +270,11 @@ class Painter:
         Args:
             frame: What to draw.
             arriving: Irradiance at the pixel centres to fill, if wanted; where the sky is seen, its radiance.
-            glow: What lamps add there by the haze before it; found sample by sample where ``None`` or empty.
             edges: Those of the frame; found where ``None``.
         """
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas
         grid = self._gather(frame, canvas.home)
-        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving, glow=glow)
+        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving)
         return grid, self._refine_edges(frame, grid, edges)
 
     def _encode(self, camera: Camera, inputs: list, rgb: wp.array) -> None:
@@ -312,15 +327,12 @@ class Painter:
         *,
         layer: bool = False,
         arriving: Optional[wp.array] = None,
-        glow: Optional[wp.array] = None,
     ) -> None:
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid]
         sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
-        known, light = (
-            wp.empty(0, dtype=wp.vec3, device=self._bands.device) if array is None else array
-            for array in (glow, arriving)
-        )
-        inputs = [*scene, surfaces, sun, int(frame.effort.rim), int(layer), int(frame.toned), known, colors, light]
+        light = wp.empty(0, dtype=wp.vec3, device=self._bands.device) if arriving is None else arriving
+        how = [sun, int(frame.effort.rim), int(layer), int(frame.toned)]
+        inputs = [*scene, surfaces, *how, frame.halo, colors, light]
         self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:

@@ -11,8 +11,8 @@ from cosmos.bridge.kernels.display import aces
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobes, schlick
-from cosmos.bridge.render.draw.glow import lamp_glow
-from cosmos.bridge.render.draw.lamp import GLOWING, Lamps, lamp_light
+from cosmos.bridge.render.draw.halo import Halo, halo_at
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
 from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, tested_pixel
 from cosmos.bridge.render.draw.rays import any_hit, hit_along
@@ -326,12 +326,12 @@ def _traced_sun(
 
 
 # With ``layer`` 1 a sample is one of several along its ray: its share of exposed light. It is not toned then, nor with
-# ``toned`` 0. Where there is a ``glow``, that of its lamps in haze is known.
+# ``toned`` 0.
 @wp.kernel
 def shade_kernel(
     first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, air: Air, lamps: Lamps, view: View,
     grid: LightGrid, surfaces: Surfaces, sun_rays: wp.int32, rim: wp.int32, layer: wp.int32, toned: wp.int32,
-    glow: wp.array(dtype=wp.vec3), color_out: wp.array(dtype=wp.vec3), arriving_out: wp.array(dtype=wp.vec3),
+    halo: Halo, color_out: wp.array(dtype=wp.vec3), arriving_out: wp.array(dtype=wp.vec3),
 ):  # fmt: skip
     """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
 
@@ -391,11 +391,10 @@ def shade_kernel(
                 color_out[i] = through_haze(air, color_out[i], eye, direction, distance)
             if triangle < 0 and arriving_out.shape[0] > 0:
                 arriving_out[i] = color_out[i]
-            if glow.shape[0] > 0:
-                color_out[i] = color_out[i] + glow[i]
-            elif air.haze > GLOWING and lamps.count > 0:
+            if halo.rows > 0:
                 hidden = _unveiled(surfaces.veil[i] * (solid * wp.float32(layer)))
-                color_out[i] = color_out[i] + wp.cw_mul(lamp_glow(world, air, lamps, eye, direction, distance), hidden)
+                glow = halo_at(world, air, lamps, halo, uv, eye, direction, distance)
+                color_out[i] = color_out[i] + wp.cw_mul(glow, hidden)
             color_out[i] = _exposed(air, view, uv, color_out[i])
     if layer == 0 and toned == 1:
         for i in range(begin, wp.min(begin + run, count)):

@@ -41,6 +41,8 @@ from cosmos.bridge.render.draw.world import WorldArrays
 wp.set_module_options({"enable_backward": False})
 
 _STRIDE = wp.constant(6)
+_GLOW_DRAWS = wp.constant(-1)
+"""Dimension of the draws that look for shadows in the glow of lamps; no step of a path has it."""
 """Pairs of numbers that one surface uses."""
 _FAINT = wp.constant(wp.float32(0.008))
 """Opacity below which there is nothing at all, as for the layers of the interactive picture."""
@@ -237,6 +239,8 @@ def _ahead(
     finish: wp.vec3,
     total: wp.float32,
     walked: wp.float32,
+    sample: wp.uint32,
+    pixel: wp.uint32,
 ):
     """What a ray of ``reach`` [m] comes to; arguments from ``bounce`` on tell of the surface that it was scattered by.
 
@@ -255,7 +259,10 @@ def _ahead(
         if f < 0 and bounce > 0:
             veil = veil / (0.25 + 0.75 * air.open)  # that between walls is dimmer, but this lies outside
         if bounce == 0 and lamps.count > 0 and air.haze > GLOWING:
-            veil += lamp_glow(world, air, lamps, origin, direction, wp.min(t, 1.0e5))
+            lit, _whole = lamp_glow(
+                world, air, lamps, origin, direction, wp.min(t, 1.0e5), draw_pair(sample, pixel, _GLOW_DRAWS)
+            )
+            veil += lit
         arrived += wp.cw_mul(left, veil)
         left = wp.cw_mul(left, clear)
     if bounce > 0 and lamps.count > 0:
@@ -378,7 +385,7 @@ def path_light(
     for _step in range(tracing.steps):
         f, t, light, weight = _ahead(
             world, atlas, air, lamps, tracing, light, weight, origin, direction, reach,
-            bounce, density, from_p, from_n, from_toward, finish, total, walked,
+            bounce, density, from_p, from_n, from_toward, finish, total, walked, sample, pixel,
         )  # fmt: skip
         if f < 0:
             break
