@@ -125,7 +125,7 @@ def value_by_loops(world, rgb, near, far):
     lines, full, alike, steep, border = sums
     assert lines >= 25
     return (
-        max(alike / (full + 100.0), 0.0)
+        max(alike / (full + 300.0), 0.0)
         * np.clip(steep / full / 0.8, 0.0, 1.0)
         * np.clip((1.0 - abs(border / full)) / 0.7, 0.0, 1.0)
     )

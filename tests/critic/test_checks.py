@@ -227,6 +227,20 @@ def test_what_is_kept_does_not_speak_for_the_fog(world):
     assert "prompt_fog" in checks(plain) and "prompt_fog" not in checks(verdict)
 
 
+def test_the_sharp_outline_of_what_is_kept_does_not_speak_for_the_fog(world):
+    """It is as sharp on the side of its surroundings, which are not kept."""
+    depth = np.where(np.isfinite(world.depth), world.depth, 1e3)[..., None]
+    left = np.exp(-(depth - 4.0) / 12.0).clip(0.25, 1.0)
+    tank = world.ids == 7
+    keep = wp.array(tank.astype(np.float32), dtype=wp.float32, device="cpu")
+    request, hidden = replace(world.request(), preserve=keep), world.rgb * left + 200.0 * (1.0 - left)
+    values = []
+    for own in (hidden, np.where(tank[..., None], [255, 0, 0], hidden)):
+        verdict = ConsistencyCritic().judge(request, told(world.result(own.astype(np.uint8)), fog=0.6))
+        values.append(value(verdict, "prompt_fog"))
+    assert values[1] == pytest.approx(values[0], abs=1e-6)
+
+
 def test_fog_must_hide_the_far_by_true_depth(world):
     depth = np.where(np.isfinite(world.depth), world.depth, 1e3)[..., None]
     for sign, refused in ((1.0, False), (-1.0, True)):

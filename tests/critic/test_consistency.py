@@ -237,6 +237,16 @@ def test_a_shadow_that_moves_over_a_thing_is_no_flicker(world):
     assert value(verdict, "instance_flicker") < 5.0
 
 
+@pytest.mark.parametrize(("levels", "refused"), [(44, False), (110, True)])
+def test_what_one_frame_alone_shows_darker_is_a_shadow_that_passes_or_a_flash(world, levels, refused):
+    """It changes the thing twice; what flickers does so again and again."""
+    rgb = world.rgb.astype(int)
+    rgb[5][world.ids[5] == ROBOT] += levels
+    verdict = judge(world, np.clip(rgb, 0, 255).astype(np.uint8))
+    assert bool(rejecting(verdict, "instance_flicker")) == refused
+    assert value(verdict, "instance_flicker") == pytest.approx(levels / 4, abs=4)
+
+
 def test_what_passes_close_by_may_change_its_look(draw_world, layer_type, layers_without):
     """Its next side is seen in the next frame, which may well have another colour."""
     close = layer_type(9, "/World/Pillar", 1.0, (-100, 0), (144, 240), (40.0, 0.0), (90, 90, 95))

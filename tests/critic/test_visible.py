@@ -92,6 +92,16 @@ def test_the_contrast_matches_webers_by_cv2_in_float64(world):
     assert np.median(scores.value[mine]) == pytest.approx(weber_by_hand(world, rgb, CRATE_B), rel=0.05)
 
 
+@pytest.mark.parametrize(("through", "enough"), [(0.97, 1.0), (0.85, 0.5)])
+def test_lamps_make_haze_that_was_asked_for_glow(world, through, enough):
+    """Where it takes more than a twentieth of the light, half of what Koschmieder's law leaves is enough."""
+    depth = float(np.median(world.depth[world.ids == TANK]))
+    extinction = np.log(1.0 / through) / depth
+    rgb = hazy(world, np.log(1.0 / 0.3) / depth)
+    value, _, _ = shown(world, rgb, fog=amount(extinction))
+    assert value == pytest.approx(weber_by_hand(world, rgb, TANK) / (enough * through**2), rel=0.1)
+
+
 def test_a_backend_that_tells_nothing_is_unchecked_but_what_is_hidden_keeps_no_label(world):
     rgb = hazy(world, np.log(1.0 / 0.02) / 18.0)
     verdict = ConsistencyCritic().judge(world.request(), world.result(rgb))

@@ -125,6 +125,10 @@ RULES: Mapping[str, Rule] = {
 """Label kind -> what becomes of it."""
 
 
+_TOLD = {kind: {**asdict(rule), "sure": {name: SURE[name] for name in rule.proof}} for kind, rule in RULES.items()}
+"""The rules as verdicts tell them."""
+
+
 def carry_over(
     clip: Clip, scores: Optional[Scores], findings: Sequence[Finding], parts: Mapping[int, int]
 ) -> CarriedLabels:
@@ -147,9 +151,7 @@ def carry_over(
         checks=checks,
         instances=instances,
         labels=tuple(board.apply(kind, rule, ids) for kind, rule in RULES.items()),
-        rules={
-            kind: {**asdict(rule), "sure": {name: SURE[name] for name in rule.proof}} for kind, rule in RULES.items()
-        },
+        rules=_TOLD,
     )
 
 

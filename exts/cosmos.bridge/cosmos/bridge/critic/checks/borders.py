@@ -35,7 +35,7 @@ _DISTINCT = 100.0
 """Square of the difference between these from which on the source tells them apart [levels^2], all channels."""
 _NOISE = 70.0
 """Variance of what nobody sees [levels^2], all channels."""
-_PRIOR = 100.0
+_PRIOR = 300.0
 """What speaks for the near thing before anything is seen, in units of contrast over noise."""
 _SHARP, _OPEN = 0.8, 0.7
 """Share of the contrast that is found in one step within the thing, and missed at the border, where a far surface

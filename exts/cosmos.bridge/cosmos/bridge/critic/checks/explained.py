@@ -25,7 +25,13 @@ def unexplained(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, s
 
 
 def residual(
-    source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, side: int, noise: float
+    source: np.ndarray,
+    result: np.ndarray,
+    weight: np.ndarray,
+    *,
+    side: int,
+    noise: float,
+    inner: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the source's colours leave unexplained around each pixel, and the mean colour there.
 
@@ -39,9 +45,10 @@ def residual(
         weight: How much each pixel counts, float32 in [0, 1], shape [H, W].
         side: Side of the window [px], odd.
         noise: Variance of the source below which its structure explains nothing [levels^2], > 0.
+        inner: Rows and columns that are asked for; the others are looked at through the window alone.
 
     Returns:
-        Error and mean of the result [levels], float32, shape [3, H, W] each.
+        Error and mean of the result [levels], float32, shape [3, h, w] each, of what is asked for.
     """
     old, new = cv2.split(source), cv2.split(result)
     weighted, fresh = old, new
@@ -55,6 +62,7 @@ def residual(
     if weighted is not old:
         share = 1.0 / np.maximum(means.pop(), np.float32(1e-3))
         means = [values * share for values in means]
+    means, old, new = ([values[inner] for values in columns] for columns in (means, old, new))
     old_mean, new_mean = means[:3], np.stack(means[3:6])
     spread = {
         (i, j): values - old_mean[i] * old_mean[j] + np.float32(noise * (i == j))

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _VERBS = {2: "changes its colour", 3: "changes its texture"}
 _CHECKS = ("flicker_level", "flicker_texture")
+_AGAIN = 3
+"""So many frames must tell that a thing flickers: one that something passes over changes in two."""
+_FLASH = 0.25
+"""What that counts."""
 _THING_CHECKS = ("instance_flicker", "instance_texture")
 
 
@@ -29,7 +33,9 @@ class FlickerSweep:
     The residual of the result is held against that of the source, so that noise, shading and interpolation, which the
     source shows as well, are not called flicker. Medians leave rain and snow out. What moves far from one frame to the
     next is seen from another side in each, and left out. Single things flicker as far as the frame before or after
-    takes a change back: a shadow that moves over a thing does not return at once.
+    takes a change back: a shadow that moves over a thing does not return at once. What flickers does so again and
+    again: its third worst frame counts, for a flake, a lamp or a shadow that passes over it makes two of a thing darker
+    and light again. A flash alone counts a quarter.
     """
 
     family = "motion"
@@ -135,16 +141,15 @@ class FlickerSweep:
         return Outcome(measurements=(found,), findings=(bar.finding("seam_level", text, value, [frame]),))
 
     def _things(self, check: str, table: np.ndarray, column: int) -> Outcome:
-        """Whether single things flicker, each in its second worst frame (its only one, if it has one)."""
+        """Whether single things flicker, each in its third worst frame (its last, if it has fewer)."""
         bar, things = self._thresholds[check], self._truth.things
         ids = np.array([thing.id for thing in things])[table[:, 1].astype(int)]
         scores = ScoreRows.of(bar, check, table[:, 0], ids, table[:, column])
-        nth = min(2, len(np.unique(table[:, 0])))
+        pairs = len(np.unique(table[:, 0]))
         worst, findings = 0.0, []
         for owner in np.unique(table[:, 1]).astype(int).tolist():
             mine = table[:, 1] == owner
-            values = np.sort(table[mine, column])[::-1]
-            value = float(values[nth - 1]) if len(values) >= nth else 0.0
+            value = _repeated(np.sort(table[mine, column])[::-1], pairs)
             worst = max(worst, value)
             if not bar.passes(value):
                 frames = table[mine & ~scores.passed, 0].astype(int).tolist()
@@ -156,6 +161,19 @@ class FlickerSweep:
                 findings.append(bar.finding(check, text, value, frames, things[owner]))
         found = measured(self._thresholds, check, worst)
         return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
+
+
+def _repeated(values: np.ndarray, pairs: int) -> float:
+    """The third of a thing's values, or a quarter of its second; of a clip of fewer pairs of frames the last.
+
+    Args:
+        values: Falling, shape [K].
+        pairs: Pairs of frames of the clip in which anything is told.
+    """
+    third, second = min(_AGAIN, pairs), min(2, pairs)
+    again = float(values[third - 1]) if len(values) >= third else 0.0
+    flash = float(values[second - 1]) if len(values) >= second else 0.0
+    return max(again, _FLASH * flash)
 
 
 def _taken_back(table: np.ndarray) -> np.ndarray:

@@ -179,19 +179,24 @@ def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
     if plain < _PLAIN:
         return None
     side = light_window(view.thing.shape[1])
-    reach = side // 2 + _RING
-    part = slice(max(0, y - reach), y + high + reach), slice(max(0, x - reach), x + wide + reach)
-    source, result, weight = view.source[part], view.result[part], view.weight[part]
+    reach = side // 2 + _RING + 2
+    part, near = (
+        (slice(max(0, y - far), y + high + far), slice(max(0, x - far), x + wide + far)) for far in (reach, _RING + 2)
+    )
+    top_left = part[0].start, part[1].start
+    inner = tuple(slice(axis.start - first, axis.stop - first) for axis, first in zip(near, top_left, strict=True))
+    weight = view.weight[near]
     inside, within = np.zeros(weight.shape, bool), np.zeros(weight.shape, bool)
     for full, small in ((inside, mask), (within, core)):
-        full[y - part[0].start :, x - part[1].start :][:high, :wide] = small
-    error = residual(source, result, weight, side=side, noise=FLAT)[0] * weight
+        full[y - near[0].start :, x - near[1].start :][:high, :wide] = small
+    pictures = view.source[part], view.result[part], view.weight[part]
+    error = residual(*pictures, side=side, noise=FLAT, inner=(inner[0], inner[1]))[0] * weight
     known = trimmed(np.square(error[:, within]).sum(axis=0))
     before = view.source[y : y + high, x : x + wide], view.source[top : top + high, left : left + wide]
     return Likeness(
         measured={
             "source": _nats(known, again),
-            "repainted": _nats(unlike(source, result, within), again),
+            "repainted": _nats(unlike(view.source[near], view.result[near], within), again),
             "plain": plain,
             "edge": _ends(error, inside),
             "alike": _correlated(there[core], own[core]) - _correlated(before[0][core], before[1][core]),

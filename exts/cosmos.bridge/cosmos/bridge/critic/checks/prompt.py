@@ -22,6 +22,8 @@ _NIGHT = -10.0
 """Elevation of the sun below which the sky must be dark [deg]; in twilight it may glow."""
 _CLEARLY = 0.3
 """Amount of fog, dust or snow from which on it must show where it ought to."""
+_BESIDE = np.ones((5, 5), np.uint8)
+"""What lies within two pixels of what is kept is not asked either."""
 _LEVEL = np.full((1, 3), 1.0 / 3.0, np.float32)
 _FIELDS = ("sun_elevation", *_NEUTRAL)
 
@@ -71,7 +73,9 @@ class PromptSweep:
             up = None
             if self._normals is not None and self._snowy:
                 up = self._normals[frame].numpy()[cut, cut, self._up]
-            free = np.ones(pictures[0].shape[:2], bool) if self._share is None else self._share[frame][cut, cut] < 0.5
+            free = np.ones(pictures[0].shape[:2], bool)
+            if self._share is not None:  # the outline of what is kept is as sharp as it was, in its surroundings too
+                free = cv2.dilate((self._share[frame] >= 0.5).astype(np.uint8), _BESIDE)[cut, cut] == 0
             self._gather(pictures, [steep[i, cut, cut] for steep in chunk.steep], depth, up, free)
 
     def _gather(

@@ -23,6 +23,9 @@ _FLOOR = 10.0
 """Added to that: contrast of what is nearly black is noise [levels]."""
 _ROWS = 2
 """One row of the picture in so many is looked at, in wider ones fewer."""
+_GLOWING, _LEFT = 0.95, 0.5
+"""Where haze that was asked for lets less through than this, lamps and windows make it glow: so much of the contrast
+that it would leave is enough."""
 _CLEAREST = 0.3
 """Where haze that was asked for lets less through than this, nobody can say how much a thing should show."""
 
@@ -34,8 +37,8 @@ class VisibleSweep:
     brightness around it, at the pixels of a thing where the source has one. Light and shadow change steps and
     brightness alike; haze takes from the step what it does not let through, and adds its own light to the brightness.
     So haze that lets through ``t`` leaves about ``t`` squared, and that much may be missing where the prompt was
-    understood to ask for it, by true depth. Edges on which snow was asked to lie are not looked
-    at, nor what has hardly any others.
+    understood to ask for it, by true depth, and half of the rest where it is more than thin, for lamps and windows make
+    haze glow. Edges on which snow was asked to lie are not looked at, nor what has hardly any others.
     """
 
     family = "visible"
@@ -85,7 +88,13 @@ class VisibleSweep:
         (was, now), levels = (steep.take(at) for steep in (source, result)), [*around]
         through = self._through(None if chunk.depth is None else chunk.depth[new].take(at))
         weber = was / (levels[0] + _FLOOR)
-        columns = (weber, weber * through**2, now / (levels[1] + _FLOOR), levels[1], through)
+        columns = (
+            weber,
+            weber * through**2 * np.where(through < _GLOWING, _LEFT, 1.0),
+            now / (levels[1] + _FLOOR),
+            levels[1],
+            through,
+        )
         sums = groups.sums([np.broadcast_to(column, len(at)) for column in columns])
         count, area = groups.sizes, np.bincount(owner.ravel(), minlength=many * len(thing))
         seen = np.flatnonzero((step * count >= self._limits.min_sites) & (step * area >= self._limits.min_area))
@@ -131,7 +140,7 @@ class VisibleSweep:
                 frames = frame[mine][share[mine] < bar.value].tolist()
                 text = (
                     f"{self._truth.name(thing)} is hidden in {len(frames)} frames ({spans(frames)}): it keeps "
-                    f"{float(np.median(left[mine])):.2f} of its contrast, where the haze that was asked for would "
+                    f"{float(np.median(left[mine])):.2f} of its contrast, where the haze that was asked for may "
                     f"leave {float(np.median(rows[3, mine] / rows[2, mine])):.2f}."
                 )
                 findings.append(bar.finding("instance_shown", text, value, frames, self._truth.things[thing]))
