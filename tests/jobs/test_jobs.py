@@ -121,6 +121,25 @@ def test_the_estimate_of_a_stage_runs_down_while_a_step_lasts(monkeypatch):
     job.result(5)
 
 
+def test_an_estimate_that_is_used_up_is_none(monkeypatch):
+    now, snapshots = [100.0], []
+    monkeypatch.setattr("cosmos.bridge.jobs.time.monotonic", lambda: now[0])
+
+    def work(progress, stop):
+        progress(CLIPS, 0, 2)
+        now[0] = 110.0
+        progress(CLIPS, 1, 2)
+        for at, done in ((118.0, 0), (119.0, 1), (121.0, 3)):
+            now[0] = at
+            progress("transfer", done, 3)
+
+    job = Job(work)
+    job.listen(snapshots.append)
+    job.start().result(5)
+    assert [snapshot.eta for snapshot in snapshots] == [None, 10.0, 2.0, 1.0, None]
+    assert [snapshot.stage_eta for snapshot in snapshots] == [None, None, None, 2.0, None]
+
+
 def test_cancel_asks_to_finish_and_cancel_now_aborts():
     asked, gate = [], threading.Event()
 

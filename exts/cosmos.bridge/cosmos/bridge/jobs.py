@@ -88,9 +88,10 @@ class JobProgress:
     """Wall time since the start [s]."""
     eta: Optional[float] = None
     """Wall time to the end [s], from the pace of the clips made so far (reading further cameras comes on top);
-    ``None`` before the first clip is made."""
+    ``None`` before the first clip is made, and when that time is used up."""
     stage_eta: Optional[float] = None
-    """Wall time to the end of that stage [s], from the pace of its steps; ``None`` before two of them are told."""
+    """Wall time to the end of that stage [s], from the pace of its steps; ``None`` before two of them are told, and
+    when that time is used up."""
 
 
 @dataclass(slots=True)
@@ -249,10 +250,10 @@ class Job(Generic[Result]):
         eta = stage_eta = None
         if meter.total and meter.done > meter.stage_first:
             pace = (meter.stage_told - meter.stage_began) / (meter.done - meter.stage_first)
-            stage_eta = max(0.0, pace * (meter.total - meter.done) - (now - meter.stage_told))
+            stage_eta = _left(pace * (meter.total - meter.done), now - meter.stage_told)
         if meter.ticked is not None and meter.clips_made:
             pace = meter.clip_seconds / meter.clips_made
-            eta = max(0.0, pace * (meter.clips_total - meter.clips_done) - (now - meter.ticked))
+            eta = _left(pace * (meter.clips_total - meter.clips_done), now - meter.ticked)
         return JobProgress(
             state=meter.state,
             stage=meter.stage,
@@ -264,6 +265,11 @@ class Job(Generic[Result]):
             eta=eta,
             stage_eta=stage_eta,
         )
+
+
+def _left(estimate: float, since: float) -> Optional[float]:
+    """Return what is left of an estimate [s]; ``None`` once it is used up, for then it was wrong or all is done."""
+    return estimate - since if estimate > since else None
 
 
 __all__ = ["CLIPS", "Job", "JobProgress", "JobState", "StopSignal"]
