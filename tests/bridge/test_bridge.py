@@ -1,5 +1,6 @@
 import importlib.util
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,17 @@ def test_every_camera_prompt_and_variant_becomes_a_clip(config, make_bridge):
     ]
     assert summary.report.is_file()
     assert summary.notes == ("The scene has no light; a sky was added.",)
+
+
+def test_what_a_model_notes_of_some_prompts_names_them(config, make_bridge):
+    class Noting(TintModel):
+        def transfer(self, request, progress=None):
+            made = super().transfer(request, progress)
+            notes = ("It is slow.", "Not understood: 'ro'.") if request.prompt == "snow" else ("It is slow.",)
+            return replace(made, provenance=replace(made.provenance, notes=notes))
+
+    summary = make_bridge(config, transfer=Noting()).augment()
+    assert summary.notes[1:] == ("It is slow.", "snow: Not understood: 'ro'.")
 
 
 def test_the_licence_of_the_weights_chooses_the_guard_unless_the_user_does(config):

@@ -396,3 +396,11 @@ def test_ctrl_c_before_the_work_is_quiet(cli, small, monkeypatch):
 
     monkeypatch.setattr("cosmos.bridge.cli.augment.config_of", interrupted)
     assert cli(*small) == (130, "", "cosmos-bridge: Interrupted.\n")
+
+
+def test_a_missing_reference_is_told_once(cli, small, stage):
+    stage.write_text(stage.read_text() + 'def "Gone" (references = @./gone.usd@)\n{\n}\n')
+    code, _, err = cli(*small)
+    assert code in (0, 4), err
+    assert sum("gone.usd" in line for line in err.splitlines()) == 1
+    assert "Parts of the stage that USD cannot compose are missing: Could not open asset" in err

@@ -138,10 +138,11 @@ def run_config(config: BridgeConfig, args: argparse.Namespace, *, command: str, 
 
     job: Job[RunSummary] = Job(work)
     try:
-        with usd_remarks():
+        with usd_remarks() as said:
             summary = attend(
                 job.start(), quiet=args.json, cure=f" Finish later with: cosmos-bridge resume {config.out}"
             )
+            said.extend(summary.notes)
     finally:
         if (Path(config.out) / LEDGER_NAME).exists() and job.progress.clips_total:
             args.error_code = EXIT_PARTIAL
@@ -276,8 +277,9 @@ def _dry_run(config: BridgeConfig, args: argparse.Namespace) -> int:
 
     quiet_warp()
     job: Job[Estimate] = Job(lambda progress, stop: estimate(config, progress))
-    with usd_remarks():
+    with usd_remarks() as said:
         guess = attend(job.start(), quiet=True)
+        said.extend(guess.notes)
     for note in guess.notes:
         log(f"note: {note}")
     code = EXIT_OK

@@ -95,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
     quiet_warp()
     opened = {"frames": frames, "size": size, "device": args.device, "look": look, "untrusted": args.untrusted or None}
     work = _Rendering(args.source, args.camera or [None], opened, traced, annotators, _options(args), out)
-    with usd_remarks():
+    with usd_remarks() as said:
         written = attend(Job(work).start(), quiet=args.json)
+        said.extend(written["notes"])
     for note in written["notes"]:
         log(f"note: {note}")
     if args.json:

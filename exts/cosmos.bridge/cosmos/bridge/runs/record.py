@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +65,7 @@ class RunRecord:
         self._resumed, self._out = resume, Path(config.out)
         self._command = command or f"cosmos-bridge augment --config {self._out / CONFIG_NAME} --out NEW_FOLDER"
         self._names = fitting_sinks(config)
-        self._model_notes: dict[str, None] = {}
+        self._model_notes: dict[str, dict[str, None]] = {}
         self._sinks: Optional[tuple[DatasetSink, tuple[Sink, ...]]] = None
         self._ledger: Ledger = reopen_run(self._out)[1] if resume else create_run(config)
         with ExitStack() as on_failure:
@@ -122,7 +122,8 @@ class RunRecord:
                 sink.write(augmentation, progress)
             dataset.write(augmentation, progress)
         self._attempts.setdefault(augmentation.name, []).append(augmentation.verdict.accepted)
-        self._model_notes.update(dict.fromkeys(augmentation.result.provenance.notes))
+        for note in augmentation.result.provenance.notes:
+            self._model_notes.setdefault(note, {})[augmentation.tags["prompt"]] = None
 
     def settle(self, planned: PlannedClip, outcome: Optional[Outcome] = None, why: Optional[Exception] = None) -> None:
         """Say how a clip ended; without an outcome its last attempt decides."""
@@ -210,6 +211,12 @@ class RunRecord:
     def _source_notes(self) -> list[str]:
         return list(dict.fromkeys(note for source in self._sources.values() for note in source["notes"]))
 
+    def _told_by_models(self) -> Iterator[str]:
+        """Say what models noted, with the names of the prompts it is about where that is not all of them."""
+        everywhere = {planned.prompt.name for planned in self._plan}
+        for note, prompts in self._model_notes.items():
+            yield note if prompts.keys() == everywhere else f"{', '.join(prompts)}: {note}"
+
     def _summary(self, counts: Mapping[str, int], report: Optional[Path]) -> RunSummary:
         outcomes = list(self._ledger.settled().values())
         stage = self._out / "stage.usda"
@@ -234,7 +241,7 @@ class RunRecord:
             report=report,
             notes=(
                 *self._source_notes(),
-                *self._model_notes,
+                *self._told_by_models(),
                 *(f"{name}: {reason}" for name, reason in why.items() if reason),
             ),
         )
