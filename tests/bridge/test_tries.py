@@ -104,14 +104,17 @@ def test_blamed_geometry_gets_more_weight_on_the_instance_alone(config, make_bri
         edge = request.weights.edge.numpy()
         np.testing.assert_allclose(edge[ids == 1], want, rtol=1e-6)
         assert edge[:, -1, -1] == pytest.approx(0.2) and request.weights.vis == pytest.approx(0.2)
-    assert remedies == ["", *["scripted rejected it. The geometry weights rise by 2 on /World/Crate."] * 2]
+    told = "The check scripted rejected the attempt before. The geometry weights rise by 2 on /World/Crate."
+    assert remedies == ["", told, told]
 
 
 def test_an_ignored_prompt_is_urged(config, make_bridge):
     requests, remedies = tried(config, make_bridge, scripted("prompt"))
     asked = [(request.guidance, request.num_steps) for request in requests]
     assert asked == [(None, None), (2.0, 2), (4.0, 4)]
-    assert remedies[1] == "scripted rejected it. Guidance rises from 1 to 2 and the steps rise from 1 to 2."
+    assert remedies[1] == (
+        "The check scripted rejected the attempt before. Guidance rises from 1 to 2 and the steps rise from 1 to 2."
+    )
 
 
 def test_what_no_setting_helps_gets_another_seed(config, make_bridge):

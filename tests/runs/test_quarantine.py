@@ -21,7 +21,7 @@ class Rainless(ScriptedCritic):
             return Verdict(accepted=True, score=0.9, critic="rainless", rationale="All is well.")
         wet = Finding(kind="physics", check="wet", severity="reject", text="It rains.", frames=(1, 2), instance=1)
         measured = Measurement(check="wet", value=7.5, threshold=1.0, better="lower", unit="mm", passed=False)
-        unknown = Measurement(check="mud", value=float("nan"), threshold=1.0, better="higher", unit="", passed=False)
+        unknown = Measurement(check="muddy", value=float("nan"), threshold=1.0, better="higher", unit="", passed=False)
         score = 0.2 if request.seed == 0 else 0.3
         return Verdict(accepted=False, score=score, critic="rainless", findings=(wet,),
                        measurements=(measured, unknown), rationale="It rains.")  # fmt: skip
@@ -104,7 +104,7 @@ def test_explain_takes_the_folder_of_a_clip(run, capsys):
     for folder, said in (("clip_0001", "attempt 1: accepted"), ("rejected/clip_0000_attempt2", "attempt 2: rejected")):
         assert main(["explain", str(run / folder)]) == 0
         out = capsys.readouterr().out
-        assert said in out and out.count("attempt ") == 1
+        assert said in out and out.count("\nattempt ") == 1
     assert main(["explain", str(run)]) == 2
     assert f"{run} is a run; name one of its clips too: clip_0000, clip_0001." in capsys.readouterr().err
 
@@ -119,8 +119,9 @@ def test_explain_tells_findings_numbers_and_what_changed(run, capsys):
     assert main(["explain", str(run), "clip_0000"]) == 0
     out = capsys.readouterr().out
     assert "clip_0000 is rejected: It rains." in out and "attempt 2: rejected, score 0.30 by rainless" in out
-    assert "changed   Wet rejected it. No setting is to blame: the seed changes to" in out
-    assert "MISSED    wet 7.5 mm (<= 1)" in out and "MISSED    mud unknown (>= 1)" in out
+    assert "changed   The check wet rejected the attempt before. No setting is to blame: the seed changes to" in out
+    assert "  MISSED    wet         7.5  (at most 1 mm)\n" in out
+    assert "  MISSED    muddy   unknown  (at least 1)\n" in out
     assert main(["explain", str(run), "clip_0001", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["status"] == "accepted"
 

@@ -102,7 +102,8 @@ def test_nothing_left_to_raise_changes_the_seed(request_):
     found = remedy(replace(request_, weights=ControlWeights(edge=1.0)), blame(("geometry", None)))
     assert found.request.seed == 77 and found.cause == "geometry"
     assert found.text == (
-        "Check_geometry rejected it. geometry cannot be helped by a setting of some, so the seed changes to 77."
+        "The check check_geometry rejected the attempt before. "
+        "No setting of some helps against that: the seed changes to 77."
     )
 
 
@@ -148,3 +149,8 @@ def test_the_worst_cause_that_can_be_helped_is_acted_on(request_):
     found = remedy(request_, only)
     assert found.cause == "other" and found.request.seed == 77
     assert found.text == "No setting is to blame: the seed changes to 77."
+
+
+def test_what_could_not_be_checked_is_blamed_on_no_check(request_):
+    found = remedy(request_, blame(("unchecked", None)))
+    assert found.text == ("The attempt before could not be checked. No setting is to blame: the seed changes to 77.")

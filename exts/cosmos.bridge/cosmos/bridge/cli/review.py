@@ -121,11 +121,12 @@ def _tell_attempt(entry: dict[str, Any], record: dict[str, Any]) -> None:
             emit(f"  {label:9} {text}")
     for finding in verdict["findings"]:
         emit(f"  {finding['severity']:9} {finding['text']}")
+    wide = max((len(item["check"]) for item in verdict["measurements"]), default=0)
     for item in verdict["measurements"]:
-        mark, sign = "ok" if item["passed"] else "MISSED", ">=" if item["better"] == "higher" else "<="
+        mark, side = "ok" if item["passed"] else "MISSED", "at least" if item["better"] == "higher" else "at most"
         value = "unknown" if item["value"] is None else f"{round(float(item['value']), 6):.3g}"
-        unit = f" {item['unit']}" if item["unit"] else ""
-        emit(f"  {mark:9} {item['check']} {value}{unit} ({sign} {float(item['threshold']):.3g})")
+        bar = f"{side} {float(item['threshold']):.3g} {item['unit']}".rstrip()
+        emit(f"  {mark:9} {item['check']:{wide}}  {value:>8}  ({bar})")
 
 
 def add_quarantine(commands: Any) -> argparse.ArgumentParser:

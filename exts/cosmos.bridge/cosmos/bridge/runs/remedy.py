@@ -69,7 +69,7 @@ def find_remedy(
         seed: Seed of the next attempt, for where nothing else helps.
     """
     rejecting = [finding for finding in verdict.findings if finding.severity == "reject"]
-    tried: list[str] = []
+    tried = False
     for cause in dict.fromkeys(_cause_of(finding) for finding in rejecting):
         mine = [finding for finding in rejecting if _cause_of(finding) == cause]
         found: Optional[tuple[TransferRequest, str]] = None
@@ -83,15 +83,11 @@ def find_remedy(
             text = f"{_told(mine[0])} {found[1]}"
             return Remedy(cause=cause, text=text, request=found[0])
         if cause != "other":
-            tried.append(cause)
-    why = (
-        f"{' and '.join(tried)} cannot be helped by a setting of {spec.name}, so"
-        if tried
-        else "No setting is to blame:"
-    )
+            tried = True
+    why = f"No setting of {spec.name} helps against that:" if tried else "No setting is to blame:"
     worst: Cause = _cause_of(rejecting[0]) if rejecting else "other"
     text = f"{_told(rejecting[0]) + ' ' if rejecting else ''}{why} the seed changes to {seed}."
-    return Remedy(cause=worst, text=text[0].upper() + text[1:], request=replace(request, seed=seed))
+    return Remedy(cause=worst, text=text, request=replace(request, seed=seed))
 
 
 def raise_weights(
@@ -187,7 +183,9 @@ def _cause_of(finding: Finding) -> Cause:
 
 
 def _told(finding: Finding) -> str:
-    return f"{finding.check} rejected it."
+    if finding.kind == "unchecked":
+        return "The attempt before could not be checked."
+    return f"The check {finding.check} rejected the attempt before."
 
 
 def _thing(clip: Clip, key: int) -> str:
