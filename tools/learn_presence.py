@@ -72,7 +72,7 @@ class Lesson:
 
 LESSONS: Mapping[str, Lesson] = {
     "PRESENCE": Lesson(
-        plant=removed, strength=1.0, names=("structure", "others", "outline"), sign=-1.0,
+        plant=removed, strength=1.0, names=("structure", "others", "due", "outline"), sign=-1.0,
         bars=(-1.5, -1.0, -0.8, -0.6, -0.4, 0.0),
     ),
     "SPLIT": Lesson(

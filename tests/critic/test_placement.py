@@ -4,9 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from cosmos.bridge.critic.checks.boundaries import BoundarySweep
 from cosmos.bridge.critic.checks.patterns import IN_PLACE, MIRRORED, SHIFTS, Ground, pattern, reaching
+from cosmos.bridge.critic.checks.placement import PlacementSweep
 from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
 from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
+from cosmos.bridge.critic.truth import Truth, chunks
 from new_light import lit
 
 CRATE, ROBOT, BOLT = 3, 5, 6
@@ -188,6 +192,25 @@ def test_what_the_rim_of_the_picture_cuts_is_not_judged(draw_world, layers_witho
     assert x.min() == 0 and len(x) > 400
     bad = with_changed(cut, lit(cut.rgb), CRATE, shifted(5, 0))
     assert CRATE not in [finding.instance for finding in placed(cut, bad)[1]]
+
+
+@pytest.mark.parametrize("posts, judged", [((50.0,), True), ((42.0, 58.0), False)])
+def test_what_posts_cut_in_two_is_judged_by_its_colours_and_what_is_in_scraps_is_not(
+    draw_world, layers_without, layer_type, posts, judged
+):
+    row = [layer_type(20 + i, f"/World/Post_{i}", 2.0, (x, 60.0), (60, 8), (1.5, 0.0), (30, 30, 30))
+           for i, x in enumerate(posts)]  # fmt: skip
+    cut = draw_world([*layers_without(), *row], frames=6)
+    truth, limits = Truth.of(cut.request().clip), Limits()
+    boundaries = BoundarySweep(truth, THRESHOLDS, limits)
+    sweep = PlacementSweep(truth, boundaries, 6, THRESHOLDS, limits)
+    for chunk in chunks(cut.request().clip, cut.result(lit(cut.rgb)).rgb, truth, limits.chunk):
+        boundaries.add(chunk)
+        sweep.add(chunk)
+    crate = next(i for i, thing in enumerate(truth.things) if thing.id == CRATE)
+    rows = sweep.measured()
+    assert crate not in boundaries.seen()[1] and (crate in rows) == judged
+    assert not judged or rows[crate][0]["structure"] > 1.0  # as measured on it, not what stands for the unknown
 
 
 def test_wider_pictures_are_compared_at_the_usual_width(world):

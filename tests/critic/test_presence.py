@@ -7,6 +7,7 @@ from cosmos.bridge.critic.checks.presence import BANDS, Sight, Sights
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.evidence import PRESENCE
 from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.critic.truth import Truth, chunks
 
 CRATE_A, CRATE_B, ROBOT, BOLT = 3, 4, 5, 6
@@ -22,7 +23,7 @@ def look(world, rgb, *, drop=(), limits=None):
     for chunk in chunks(request.clip, wp.array(rgb, dtype=wp.uint8, device="cpu"), truth, limits.chunk):
         areas = np.stack([[np.bincount(picture.ravel(), minlength=len(truth.things)) for picture in chunk.thing]] * 2)
         sights.add(chunk, areas[:, chunk.halo :].astype(np.float64))
-    return {truth.things[owner].id: sight for owner, sight in sights.all().items()}
+    return {truth.things[owner].id: sight for owner, sight in sights.all(limits.one_piece).items()}
 
 
 def judge(world, rgb):
@@ -108,9 +109,19 @@ def test_features_are_the_regressions_and_few_pixels_or_snow_have_none():
     assert set(found) == {1, 2, 3}
     assert found[1].structure == pytest.approx(np.arctanh(0.7)) and found[1].others == pytest.approx(np.arctanh(0.5))
     assert found[2].others == pytest.approx(np.arctanh(0.7))  # what is kept says nothing of the light of others
-    one = Presence(structure=0.5, others=1.0, outline=-0.2)
-    told = PRESENCE.base + 0.5 * PRESENCE.structure + PRESENCE.others - 0.2 * PRESENCE.outline
+    one = Presence(structure=0.5, others=1.0, due=0.3, outline=-0.2)
+    told = PRESENCE.base + 0.5 * PRESENCE.structure + PRESENCE.others - 0.2 * PRESENCE.outline + 0.3 * PRESENCE.due
     assert one.evidence == pytest.approx(told)
+
+
+def test_less_is_due_of_a_thing_as_far_as_those_that_snow_and_darkness_weaken():
+    """Three near things show clearly and three far ones hardly; one more of each shows nothing."""
+    near = {owner: sight(depth=4.0 + owner, explained=0.8) for owner in (1, 2, 3)}
+    far = {owner: sight(depth=30.0 + owner, explained=0.04) for owner in (4, 5, 6)}
+    found = presences({**near, **far, 7: sight(depth=5.0, explained=0.01), 8: sight(depth=35.0, explained=0.01)},
+                      {}, Limits())  # fmt: skip
+    bar = THRESHOLDS["instance_kept"].value
+    assert found[7].evidence < bar < found[8].evidence
 
 
 def test_a_flat_thing_without_relief_that_is_gone_is_named(draw_world, layers_without, layer_type):

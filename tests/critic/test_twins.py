@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from cosmos.bridge.critic.checks.explained import unexplained, unlike, unplain
-from cosmos.bridge.critic.checks.likeness import _again, _correlated, _ends, covered, in_scraps
+from cosmos.bridge.critic.checks.likeness import (
+    Place,
+    View,
+    _again,
+    _correlated,
+    _ends,
+    covered,
+    in_scraps,
+    measure,
+)
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from new_light import lit
 
@@ -53,6 +62,22 @@ def test_any_affine_change_of_colour_explains_all_and_a_plane_is_plain():
     y, x = np.mgrid[:20, :20]
     plane = np.stack([3.0 * x + y, 100.0 - 2.0 * y, 0.0 * x + 7.0], axis=-1).astype(np.float32)
     assert unplain(mask, plane)[0] < 1e-3
+
+
+@pytest.mark.parametrize("repeated", [0.0, 1.0])
+def test_what_anything_else_explains_as_well_is_no_twin(repeated):
+    """A copy that the source shows as well, however badly a repaint and a plane explain it."""
+    rng = np.random.default_rng(9)
+    source = cv2.GaussianBlur(rng.uniform(0, 255, (64, 96, 3)), (0, 0), 1.2).astype(np.float32)
+    thing = np.zeros((64, 96), np.int32)
+    thing[20:40, 10:30] = 1
+    result = source.copy()
+    result[20:40, 60:80] = source[20:40, 10:30]
+    view = View(number=0, scale=1, source=(1.0 - repeated) * source + repeated * result, result=result, thing=thing,
+                weight=np.ones((64, 96), np.float32))  # fmt: skip
+    told = measure(view, Place(owner=1, away=(0, 50)), dark=12.0).measured
+    assert told["least"] == min(told["source"], told["repainted"], told["plain"], 1.0)
+    assert told["least"] < 0.2 if repeated else told["least"] == 1.0
 
 
 @pytest.mark.parametrize("by", [(0.4, -0.3), (-0.5, 0.5), (0.9, 0.2)])

@@ -53,6 +53,10 @@ class Limits:
     """Fewest visible boundary pixels of an instance that say something beside its colours [px]."""
     min_sight: int = 60
     """Fewest pixels of an instance that must speak by their colours [px]."""
+    some_piece: float = 0.5
+    """The same where patterns are compared as well."""
+    some_sight: int = 30
+    """Fewest pixels of an instance that must speak by their colours where patterns are compared as well [px]."""
     min_cut: int = 20
     """Fewest pixels of a band that must speak before it can be missing, 0.6 times as many of each end [px]."""
     max_snowed: float = 0.8

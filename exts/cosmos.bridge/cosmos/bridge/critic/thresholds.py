@@ -165,21 +165,21 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.39 by chance, three of 960 "
+        "place, of the source's own agreement; crowded outlines and weather reach 0.39 by chance, four of 800 "
         "good clips exceed the bar, and "
         "`instance_placed` weighs what lies below with all other evidence.",
     ),
     "instance_kept": Threshold(
-        value=-0.75,
+        value=-0.5,
         better="higher",
         best=6.0,
         unit="nats",
         kind="label",
         severity="reject",
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
-        "the result's on it, and by its outline, each against those of the others in the clip: fog, snow and night "
-        "weaken all of them, only what is gone or stands elsewhere loses its own; two of 960 good "
-        "clips fall below.",
+        "the result's on it, and by its outline, each against those of the others in the clip and at its depth: fog, "
+        "snow and night weaken all of them, and most what is far; only what is gone or stands elsewhere loses its own; "
+        "three of 800 good clips fall below.",
     ),
     "instance_shown": Threshold(
         value=0.12,
@@ -220,7 +220,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         kind="geometry",
         severity="reject",
         reason="Log odds that a thing is gone, displaced, mirrored or of another size, by its structure, its outline "
-        "and its pattern together (`critic/evidence.py` has the weights); five of 960 good clips exceed it.",
+        "and its pattern together (`critic/evidence.py` has the weights); eight of 800 good clips exceed it.",
     ),
     "invented": Threshold(
         value=2.0,
@@ -235,7 +235,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "good clips reach 1.9.",
     ),
     "duplicated": Threshold(
-        value=0.5,
+        value=0.0,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -243,9 +243,9 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
-        "plain surface, whether what the source leaves unexplained ends at its outline, how much more thing and place "
-        "look alike than in the source, its size and light, weighed as learnt (tools/learn_evidence.py); four of 960 "
-        "good clips exceed it, and the next reaches 0.42.",
+        "plain surface, and than the best of these, whether what the source leaves unexplained ends at its outline, "
+        "how much more thing and place look alike than in the source, its size and light, weighed as learnt "
+        "(tools/learn_evidence.py); six of 800 good clips exceed it.",
     ),
     "protected_color": Threshold(
         value=12.0,

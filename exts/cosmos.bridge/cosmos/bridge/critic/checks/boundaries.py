@@ -206,8 +206,12 @@ class BoundarySweep:
         return Outlines.join(self._outlines) if self._outlines else None
 
     def seen(self) -> tuple[Optional[Outlines], dict[int, Sight]]:
-        """Return what was seen of outlines, ``None`` where there were none, and of each thing in colours."""
-        return self.outlines(), self._sights.all()
+        """Return what was seen of outlines, ``None`` where there were none, and of things in one piece in colours."""
+        return self.outlines(), self._sights.all(self._limits.one_piece)
+
+    def sights(self) -> dict[int, Sight]:
+        """Return what was seen in colours of each thing, of those in several pieces as well."""
+        return self._sights.all(self._limits.some_piece)
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""

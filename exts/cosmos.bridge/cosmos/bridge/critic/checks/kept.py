@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Optional
 
 import numpy as np
 
-from cosmos.bridge.critic.checks.others import median_of_others
+from cosmos.bridge.critic.checks.others import at_depth_of_others, median_of_others
 from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.evidence import PRESENCE
 from cosmos.bridge.critic.limits import Limits
@@ -46,30 +47,44 @@ class Presence:
     """Fisher's z of the correlation of its gradients with the source's."""
     others: float
     """Median of that of the other things whose light is free."""
+    due: float
+    """What theirs leads one to expect at its depth."""
     outline: float
     """Lead of its outline, by how many pixels tell it; 0 without."""
 
     @property
     def evidence(self) -> float:
         """Log of the odds that it is there [nats]."""
-        parts = PRESENCE.structure * self.structure + PRESENCE.others * self.others + PRESENCE.outline * self.outline
-        return PRESENCE.base + parts
+        colors = PRESENCE.structure * self.structure + PRESENCE.others * self.others + PRESENCE.due * self.due
+        return PRESENCE.base + colors + PRESENCE.outline * self.outline
 
 
-def presences(sights: Mapping[int, Sight], leads: Mapping[int, OutlineLead], limits: Limits) -> dict[int, Presence]:
-    """Return the features of each thing that enough pixels speak of, and that snow was not asked to lie on."""
+def presences(
+    sights: Mapping[int, Sight], leads: Mapping[int, OutlineLead], limits: Limits, *, least: Optional[int] = None
+) -> dict[int, Presence]:
+    """Return the features of each thing that enough pixels speak of, and that snow was not asked to lie on.
+
+    Args:
+        sights: What was seen of each thing in colours.
+        leads: What the outlines say, of those that have one.
+        limits: How to measure.
+        least: Fewest pixels that are enough [px]; ``None`` takes ``min_sight``.
+    """
+    least = limits.min_sight if least is None else least
     told = {
         owner: float(np.arctanh(min(sight.explained, 0.97) ** 0.5))
         for owner, sight in sights.items()
-        if sight.pixels >= limits.min_sight and not sight.snowed_over(limits)
+        if sight.pixels >= least and not sight.snowed_over(limits)
     }
     free = {owner: structure for owner, structure in told.items() if sights[owner].kept < 0.5}
     others, found = median_of_others(free, told, alone=0.0), {}
+    due = at_depth_of_others(free, {owner: sights[owner].depth for owner in told}, told, alone=0.0)
     for owner, structure in told.items():
         lead = leads.get(owner)
         found[owner] = Presence(
             structure=structure,
             others=others[owner],
+            due=due[owner],
             outline=0.0 if lead is None else _weighed(lead.lead, lead.sites),
         )
     return found

@@ -42,6 +42,8 @@ _LOOK = 300
 """Pixels of a thing that the search for its corner looks at, at most [px]."""
 _PLAIN = -0.8
 """Where a plain surface explains either place so much better [nats], nothing else is asked."""
+_LEAST_SURE = 1.0
+"""How much better than the best of all else a thing must explain a place; more says no more [nats]."""
 _STEPS = 3
 """Steps towards the best displacement by fractions of a pixel."""
 
@@ -91,7 +93,8 @@ class Likeness:
     """What was measured of a thing at another place."""
 
     measured: Mapping[str, float]
-    """What `EVIDENCE` weighs: ``source``, ``repainted``, ``plain``, ``edge`` [nats], ``alike``, ``size``, ``lit``."""
+    """What `EVIDENCE` weighs: ``source``, ``repainted``, ``plain``, ``least``, ``edge`` [nats], ``alike``, ``size``,
+    ``lit``."""
     at: tuple[int, int]
     """Middle of the place ``(y, x)`` [px of the clip]."""
     others: np.ndarray
@@ -148,7 +151,8 @@ def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
 
     Evidence is half the logarithm of how many times smaller the error of the thing's own pixels is (displaced by
     fractions of a pixel to fit best) than that of the source's colours under any smooth change of light (``source``),
-    under any one change of colour (``repainted``), and of a plain surface (``plain``). Besides, what the source leaves
+    under any one change of colour (``repainted``), and of a plain surface (``plain``); what one of these explains is no
+    twin, however badly the others do (``least``). Besides, what the source leaves
     unexplained ends at a twin's outline (``edge``, against its surroundings), and thing and place look more alike than
     they do in the source (``alike``).
 
@@ -193,11 +197,12 @@ def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
     error = residual(*pictures, side=side, noise=FLAT, inner=(inner[0], inner[1]))[0] * weight
     known = trimmed(np.square(error[:, within]).sum(axis=0))
     before = view.source[y : y + high, x : x + wide], view.source[top : top + high, left : left + wide]
+    repainted = unlike(view.source[near], view.result[near], within)
+    against = _nats(known, again), _nats(repainted, again), plain
     return Likeness(
         measured={
-            "source": _nats(known, again),
-            "repainted": _nats(unlike(view.source[near], view.result[near], within), again),
-            "plain": plain,
+            **dict(zip(("source", "repainted", "plain"), against, strict=True)),
+            "least": min(*against, _LEAST_SURE),
             "edge": _ends(error, inside),
             "alike": _correlated(there[core], own[core]) - _correlated(before[0][core], before[1][core]),
             "size": float(np.log(min(int(mask.sum()), _LARGE) / _USUAL)),

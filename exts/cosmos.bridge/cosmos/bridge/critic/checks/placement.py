@@ -12,7 +12,7 @@ from cosmos.bridge.critic.checks.agreement import shift_gains
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep, unseen
 from cosmos.bridge.critic.checks.kept import presences
 from cosmos.bridge.critic.checks.likeness import reduced
-from cosmos.bridge.critic.checks.others import median_of_others
+from cosmos.bridge.critic.checks.others import at_depth_of_others
 from cosmos.bridge.critic.checks.outlines import IN_PLACE as NEAR
 from cosmos.bridge.critic.checks.outlines import Outlines, agree_each
 from cosmos.bridge.critic.checks.patterns import (
@@ -57,8 +57,8 @@ _WORDS = {
     "mirrored": "does not look as its label says",
 }
 """Kind of fault in `PLACED` -> what is said of the thing."""
-_UNTOLD = {"structure": 0.8, "others": 1.1, "outline": 0.2}
-"""What stands for what tells nothing; the agreement of an outline comes on top of half of what is expected."""
+_UNTOLD = 0.2
+"""What stands for the agreement of an outline that tells nothing, on top of half of what is expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,29 +159,32 @@ class PlacementSweep:
     def measured(self) -> dict[int, tuple[dict[str, float], str]]:
         """Return what was measured of each thing that can be judged, as `PLACED` weighs it, and that in words.
 
-        What snow was asked to lie on shows the snow's pattern, and is not judged.
+        What enough pixels do not tell of in colours is not judged, nor what snow was asked to lie on: it shows the
+        snow's pattern.
         """
         told = {thing: looks for thing, looks in self._looks.items() if 2 * len(looks) > self._searched}
         fits = {thing: _fit(looks) for thing, looks in told.items()}
-        seen, sights = self._boundaries.seen()
+        seen, sights = self._boundaries.outlines(), self._boundaries.sights()
         outlines, scraps = self._outlines(seen)
-        fits = {thing: fit for thing, fit in fits.items() if fit.shown >= _FAINTEST and thing not in scraps}
-        usual = median_of_others({thing: fit.kept for thing, fit in fits.items()}, fits, alone=0.5)
-        free = {thing: there for thing, (there, kept) in outlines.items() if kept < 0.5}
-        expected = median_of_others(free, fits, alone=0.0)
-        present, ways = presences(sights, {}, self._limits), self._ways(seen, fits)
+        present = presences(sights, {}, self._limits, least=self._limits.some_sight)
+        fits = {
+            thing: fit for thing, fit in fits.items()
+            if fit.shown >= _FAINTEST and thing in present and thing not in scraps
+        }  # fmt: skip
+        depths = {thing: sight.depth for thing, sight in sights.items()}
+        usual = at_depth_of_others({thing: fit.kept for thing, fit in fits.items()}, depths, fits, alone=0.5)
+        free = {thing: there for thing, (there, kept) in outlines.items() if kept < 0.5 and thing in sights}
+        expected = at_depth_of_others(free, depths, fits, alone=0.0)
+        ways = self._ways(seen, fits)
         rows: dict[int, tuple[dict[str, float], str]] = {}
         for thing, fit in fits.items():
-            if thing in sights and sights[thing].snowed_over(self._limits):
-                continue
-            there = _UNTOLD["outline"] + 0.5 * expected[thing]
-            if thing in outlines:
-                there, _ = outlines[thing]
+            there = outlines[thing][0] if thing in outlines else _UNTOLD + 0.5 * expected[thing]
             at = int(np.where(IN_PLACE, -np.inf, ways[thing]).argmax())
             row = {
-                "structure": present[thing].structure if thing in present else _UNTOLD["structure"],
-                "others": present[thing].others if thing in present else _UNTOLD["others"],
-                "outline": min(max(there, -0.5), 1.5),
+                "structure": present[thing].structure,
+                "others": present[thing].others,
+                "due": present[thing].due,
+                "outline": there,
                 "expected": expected[thing],
                 "usual": usual[thing],
                 "mirrored": min(max(fit.changed[MIRRORED], _CHANGED), _MOST),
@@ -220,7 +223,11 @@ class PlacementSweep:
         judged = labelled & (mean.area >= limits.min_area) & (mean.sites >= limits.min_sites)
         groups = [mine for mine, told in zip(seen.rows().values(), judged.tolist(), strict=True) if told]
         if groups:
-            rows = zip(agree_each(seen, groups, limits).presence.tolist(), mean.kept[judged].tolist(), strict=True)
+            rows = zip(
+                agree_each(seen, groups, limits).presence.clip(-0.5, 1.5).tolist(),
+                mean.kept[judged].tolist(),
+                strict=True,
+            )
             found = dict(zip(mean.owner[judged].tolist(), rows, strict=True))
         return found, scraps
 

@@ -152,10 +152,10 @@ class Sights:
             if values is not None:
                 sums[found] += np.add.reduceat(values.reshape(-1)[where], starts, dtype=np.float64) / counts
 
-    def all(self) -> dict[int, Sight]:
-        """Return what was seen of each thing that is seen in one piece."""
+    def all(self, share: float) -> dict[int, Sight]:
+        """Return what was seen of each thing of which one piece holds this share."""
         area, piece = self._areas
-        whole = (self._frames > 0) & (piece >= self._limits.one_piece * area)
+        whole = (self._frames > 0) & (piece >= share * area)
         return {owner: self._of(owner) for owner in np.flatnonzero(whole).tolist()}
 
     def _of(self, owner: int) -> Sight:
