@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -29,6 +29,10 @@ class Crossings:
     """Thing in front."""
     far: np.ndarray
     """Thing behind, beyond the border."""
+    _known: dict[int | tuple[int, ...], tuple[np.ndarray, np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    """Steps -> pixels that lie there and whether they are in the picture: all pictures are looked at there."""
 
     @classmethod
     def of(cls, thing: np.ndarray, depth: np.ndarray, judged: np.ndarray) -> Crossings:
@@ -57,9 +61,7 @@ class Crossings:
 
     def take(self, rows: np.ndarray) -> Crossings:
         """Return some lines."""
-        return Crossings(
-            thing=self.thing, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "thing"}
-        )
+        return Crossings(thing=self.thing, **{f.name: getattr(self, f.name)[rows] for f in fields(self)[1:] if f.init})
 
     def thinned(self, most: int) -> Crossings:
         """Return at most so many lines a pair, spread evenly over it; pairs stand together."""
@@ -76,26 +78,23 @@ class Crossings:
         Returns:
             Shape [N, ...], or [S, N, ...] of S steps.
         """
-        y, x = self._places(steps)
-        (height, width), rest = self.thing.shape, picture.shape[2:]
-        np.clip(y, 0, height - 1, out=y)
-        np.clip(x, 0, width - 1, out=x)
-        y *= width
-        y += x
-        looked: np.ndarray = picture.reshape(height * width, *rest).take(y, axis=0)
+        looked: np.ndarray = picture.reshape(self.thing.size, *picture.shape[2:]).take(self._places(steps)[0], axis=0)
         return looked
 
     def _places(self, steps: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns so many pixels inwards, outside of the picture too; new arrays."""
-        by = np.expand_dims(steps, -1)
-        return self.y + by * self.down, self.x + by * self.right
+        """Numbers of the pixels so many inwards, on the rim where that is outside, and whether they are inside."""
+        key = steps if isinstance(steps, int) else tuple(steps)
+        if key not in self._known:
+            by, (height, width) = np.expand_dims(steps, -1), self.thing.shape
+            y, x = self.y + by * self.down, self.x + by * self.right
+            down, right = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
+            self._known[key] = down * width + right, (down == y) & (right == x)
+        return self._known[key]
 
     def inside(self, steps: int | Sequence[int]) -> np.ndarray:
         """Whether the pixels there are still of the near thing (0 and above) or the far one (below 0)."""
-        height, width = self.thing.shape
-        y, x = self._places(steps)
-        there = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        return there & (self.at(self.thing, steps) == np.where(np.expand_dims(steps, -1) >= 0, self.near, self.far))
+        owner = np.where(np.expand_dims(steps, -1) >= 0, self.near, self.far)
+        return np.asarray(self._places(steps)[1] & (self.at(self.thing, steps) == owner))
 
     def weights(self, steps: Sequence[int]) -> np.ndarray:
         """Weights that average over some steps, of each line over as many as are `inside` one after the other.
