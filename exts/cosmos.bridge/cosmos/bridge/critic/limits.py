@@ -139,7 +139,7 @@ class Limits:
     """Fewest pixels of a thing, off its outline and in every other line, whose texture is followed."""
     min_slide_texture: float = 0.15
     """Least mean square of a thing's gradients, along the axis along which it is plainest [levels^2/px^2]."""
-    min_slide_shown: float = 0.2
+    min_slide_shown: float = 0.17
     """Least share of the source's that this is: through dense haze what moves before a thing shows more than it."""
     source_slide: float = 0.5
     """Where the source itself slides by more along true motion, as a sky does, nothing is proven [px]."""
