@@ -43,6 +43,10 @@ def test_a_line_counts_where_the_end_is_not_known():
     assert line == "[2.0 s] clip 1/1: prims found 20000"
 
 
+def test_a_line_of_a_run_that_was_done_before_ends_there():
+    assert describe(at(clips_done=2, clips_total=2, seconds=2.6)) == "[2.6 s] 2/2 clips done"
+
+
 def test_plain_lines_come_with_news_only(monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])

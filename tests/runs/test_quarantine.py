@@ -126,6 +126,22 @@ def test_explain_tells_findings_numbers_and_what_changed(run, capsys):
     assert json.loads(capsys.readouterr().out)["status"] == "accepted"
 
 
+def test_the_judge_command_says_how_far_it_is(run, capsys, make_bridge, config, monkeypatch):
+    class Slow(Rainless):
+        def judge(self, request, result, progress=None):
+            progress("judge", 1, 4)
+            return super().judge(request, result)
+
+    again = make_bridge(config, critic=Slow())
+    monkeypatch.setattr("cosmos.bridge.bridge.Bridge", lambda config: again)
+    assert main(["judge", str(run)]) == 0
+    told = capsys.readouterr()
+    assert "3 attempts judged" in told.out
+    assert [f"clip {number}/3: judge 1/4" in told.err for number in (1, 2, 3)] == [True] * 3
+    assert main(["judge", str(run), "--json"]) == 0
+    assert "judge 1/4" not in capsys.readouterr().err
+
+
 def test_judging_again_asks_for_the_same_and_changes_nothing(run, config, make_bridge):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     asked = []

@@ -269,7 +269,8 @@ class Job(Generic[Result]):
 
 def _left(estimate: float, since: float) -> Optional[float]:
     """Return what is left of an estimate [s]; ``None`` once it is used up, for then it was wrong or all is done."""
-    return estimate - since if estimate > since else None
+    left = estimate - max(since, 0.0)
+    return left if left > 0.0 else None
 
 
 __all__ = ["CLIPS", "Job", "JobProgress", "JobState", "StopSignal"]

@@ -155,16 +155,17 @@ def describe(progress: JobProgress) -> str:
         left = f", done in about {seconds_text(progress.stage_eta)}"
     now = f"[{seconds_text(progress.seconds)}]"
     if progress.clips_total and progress.clips_done == progress.clips_total:
-        return f"{now} {progress.clips_done}/{progress.clips_total} clips done, {progress.stage}{steps}"
+        last = f", {progress.stage}{steps}" if progress.stage else ""
+        return f"{now} {progress.clips_done}/{progress.clips_total} clips done{last}"
     clip = f"clip {progress.clips_done + 1}/{progress.clips_total}" if progress.clips_total else "starting"
     return f"{now} {clip}: {progress.stage or 'loading'}{steps}{left}"
 
 
-def make_display(*, quiet: bool = False) -> Display:
-    """Choose the bar on a terminal that can show it, plain lines otherwise or when ``rich`` is missing."""
+def make_display(*, quiet: bool = False, live: bool = True) -> Display:
+    """Choose the bar on a terminal that can show it; plain lines elsewhere, without ``rich`` or where not ``live``."""
     if quiet:
         return _NoDisplay()
-    if sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb":
+    if live and sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb":
         try:
             return RichDisplay()
         except ImportError:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Optional
 
 from cosmos.bridge.cli.augment import run_config
-from cosmos.bridge.cli.console import EXIT_OK, EXIT_PARTIAL, emit, emit_json, log, quiet_warp
+from cosmos.bridge.cli.console import EXIT_OK, EXIT_PARTIAL, emit, emit_json, log, make_display, quiet_warp
 from cosmos.bridge.config import merge, parse_assignment
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.jobs import JobProgress, JobState
 
 _ITEM = "the clip, e.g. clip_0003, or one attempt at it, e.g. clip_0003/2"
 
@@ -50,9 +52,21 @@ def judge(args: argparse.Namespace) -> int:
         options = merge(options, parse_assignment(text))
     config = config.replace(critic=args.critic or config.critic, critic_options=options)
     kept = {clip["name"]: {e["attempt"]: e for e in clip["attempts"]} for clip in read_manifest(args.out)["clips"]}
-    rows, changed = [], 0
+    rows: list[dict[str, Any]] = []
+    changed, total, display, began = (
+        0,
+        sum(map(len, kept.values())),
+        make_display(quiet=args.json, live=False),
+        time.monotonic(),
+    )
+
+    def tell(stage: str, done: int, steps: int) -> None:
+        progress = JobProgress(state=JobState.RUNNING, stage=stage, done=done, total=steps, clips_done=len(rows),
+                               clips_total=total, seconds=time.monotonic() - began)  # fmt: skip
+        display.show(progress)
+
     with Bridge(config) as bridge:
-        for made in bridge.judge():
+        for made in bridge.judge(tell):
             before, verdict = kept[made.name][made.attempt], made.verdict
             changed += before["accepted"] != verdict.accepted
             told = replace(verdict, scores=None, carried=None)
