@@ -188,7 +188,9 @@ class StageReader:
         if not prim or not prim.IsA(UsdGeom.Camera):
             paths = self._scene.camera_paths
             more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
-            there = f"it has {', '.join(paths[:_LISTED])}{more}" if paths else "it has none"
+            there = (
+                f"it has {', '.join(paths[:_LISTED])}{more}" if paths else "it has none, so name none and one is added"
+            )
             raise SourceError(f"Stage {self._scene.path} has no camera {prim_path!r}; {there}.")
         try:
             return read_camera(prim, Usd.TimeCode(float(time_code)), self._scale, _checked(size))
