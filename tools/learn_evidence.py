@@ -23,6 +23,7 @@ from cosmos.bridge.calibrate.store import load_pair
 from cosmos.bridge.calibrate.suite import plan_suite
 from cosmos.bridge.critic.checks.colors import kept_share
 from cosmos.bridge.critic.checks.inventions import InventionSweep
+from cosmos.bridge.critic.checks.prompt import snowed
 from cosmos.bridge.critic.checks.twins import TwinSweep, clearest
 from cosmos.bridge.critic.evidence import EVIDENCE
 from cosmos.bridge.critic.faults import Planted, Subject, plant
@@ -78,7 +79,9 @@ def changed(subject: Subject, planted: Planted | None) -> np.ndarray:
 def twins(request: TransferRequest, result: TransferResult, subject: Subject, planted: Planted | None) -> Iterator[Row]:
     """Yield every place that was looked at; the fault is where the planted thing covers most of what changed."""
     truth, where = Truth.of(request.clip), changed(subject, planted)
-    sweep = TwinSweep(truth, kept_share(request), request.clip.num_frames, THRESHOLDS, Limits())
+    sweep = TwinSweep(
+        truth, kept_share(request), request.clip.num_frames, THRESHOLDS, Limits(), snowed=snowed(request, result)
+    )
     for chunk in chunks(request.clip, result.rgb, truth, Limits().chunk):
         sweep.add(chunk)
     for owner, frame, seen in sweep.seen:

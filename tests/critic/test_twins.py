@@ -52,6 +52,26 @@ def test_what_is_unexplained_matches_weighted_least_squares_in_float64():
         assert got[y, x] == pytest.approx(error, rel=2e-3, abs=0.05)
 
 
+def test_what_lies_in_snow_is_explained_by_a_function_of_its_own():
+    """Oracle: least squares in float64 over the pixels of the window that are in snow, or bare, like the one asked."""
+    rng = np.random.default_rng(12)
+    source = rng.uniform(0, 255, (23, 31, 3)).astype(np.float32)
+    snow = (np.mgrid[:23, :31][0] + rng.integers(0, 3, (23, 31)) < 12).astype(np.float32)
+    result = np.where(snow[..., None] > 0.0, 0.1 * source + 200.0, 0.4 * source).astype(np.float32)
+    result += rng.normal(0, 8, source.shape).astype(np.float32)
+    weight = (rng.random((23, 31)) > 0.2).astype(np.float32)
+    told = unexplained(source, result, weight, side=11, noise=1e-3, snow=snow)
+    assert told.sum() < 0.5 * unexplained(source, result, weight, side=11, noise=1e-3).sum()
+    for y, x in ((10, 15), (12, 20), (11, 6), (14, 9)):
+        cut = slice(y - 5, y + 6), slice(x - 5, x + 6)
+        like = weight[cut].ravel() * (snow[cut].ravel() == snow[y, x])
+        root = np.sqrt(like.astype(np.float64))[:, None]
+        columns = np.concatenate([source[cut].reshape(-1, 3), np.ones((121, 1))], axis=1).astype(np.float64)
+        fit = np.linalg.lstsq(columns * root, result[cut].reshape(-1, 3) * root, rcond=None)[0]
+        error = ((result[y, x] - np.append(source[y, x], 1.0) @ fit) ** 2).sum() * weight[y, x]
+        assert told[y, x] == pytest.approx(error, rel=5e-3, abs=0.1)
+
+
 def test_any_affine_change_of_colour_explains_all_and_a_plane_is_plain():
     rng = np.random.default_rng(3)
     source = rng.uniform(0, 255, (20, 20, 3)).astype(np.float32)

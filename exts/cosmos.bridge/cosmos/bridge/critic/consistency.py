@@ -18,7 +18,7 @@ from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.placement import PlacementSweep
-from cosmos.bridge.critic.checks.prompt import PromptSweep, restyled, snowed
+from cosmos.bridge.critic.checks.prompt import PromptSweep, drowns, restyled, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
 from cosmos.bridge.critic.checks.slides import SlideSweep
 from cosmos.bridge.critic.checks.twins import TwinSweep
@@ -27,7 +27,7 @@ from cosmos.bridge.critic.checks.visible import VisibleSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
-from cosmos.bridge.critic.thresholds import THRESHOLDS
+from cosmos.bridge.critic.thresholds import THRESHOLDS, Threshold, drowned
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.types import Progress, TransferRequest, TransferResult, Verdict
@@ -99,15 +99,16 @@ class ConsistencyCritic:
         began = time.perf_counter()
         clip = request.clip
         misfit = misfit_of(request, result)
+        bars = drowned(self._thresholds) if drowns(result) else self._thresholds
         costs: dict[str, float] = {}
         truth, views = None, None
         if misfit is not None:
             outcomes = [Outcome(findings=(misfit,))]
         else:
             truth = Truth.of(clip)
-            views = ViewSweep(request, truth, self._memory.of(request), self._thresholds, self._limits)
-            published = (PublishedSweep(self._thresholds),) if self._options.papers else ()
-            sweeps = (*self._sweeps(request, result, truth), views, *published)
+            views = ViewSweep(request, truth, self._memory.of(request), bars, self._limits)
+            published = (PublishedSweep(bars),) if self._options.papers else ()
+            sweeps = (*self._sweeps(request, result, truth, bars), views, *published)
             for chunk in chunks(clip, result.rgb, truth, self._limits.chunk):
                 for sweep in sweeps:
                     with _Cost(costs, sweep.family):
@@ -119,7 +120,7 @@ class ConsistencyCritic:
                 with _Cost(costs, sweep.family):
                     outcomes.append(sweep.conclude())
         costs["shared"] = time.perf_counter() - began - sum(costs.values())
-        verdict = conclude(outcomes, thresholds=self._thresholds, limits=self._limits, critic=self.name, costs=costs)
+        verdict = conclude(outcomes, thresholds=bars, limits=self._limits, critic=self.name, costs=costs)
         if views is not None:
             self._memory.keep(request, views.views, verdict)
         if truth is None or not truth.parts:
@@ -128,8 +129,10 @@ class ConsistencyCritic:
         ids = thing_ids(truth.parts, truth.things, truth.thing_of)
         return replace(verdict, carried=carry_over(clip, verdict.scores, findings, ids))
 
-    def _sweeps(self, request: TransferRequest, result: TransferResult, truth: Truth) -> tuple[Sweep, ...]:
-        bars, limits, kept = self._thresholds, self._limits, kept_share(request)
+    def _sweeps(
+        self, request: TransferRequest, result: TransferResult, truth: Truth, bars: Mapping[str, Threshold]
+    ) -> tuple[Sweep, ...]:
+        limits, kept = self._limits, kept_share(request)
         snow = snowed(request, result)
         boundaries = BoundarySweep(truth, bars, limits, kept=kept, snowed=snow)
         return (
@@ -139,7 +142,7 @@ class ConsistencyCritic:
             VisibleSweep(result, truth, bars, limits, kept=kept, snowed=snow),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
             InventionSweep(request.clip.num_frames, kept, bars, limits, restyled=restyled(result)),
-            TwinSweep(truth, kept, request.clip.num_frames, bars, limits),
+            TwinSweep(truth, kept, request.clip.num_frames, bars, limits, snowed=snow),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),
             SlideSweep(truth, bars, limits),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -13,13 +14,21 @@ _ALIKE = 1e-10
 """Share of all squares that is added to each column's, so that columns may be alike."""
 
 
-def unexplained(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, side: int, noise: float) -> np.ndarray:
+def unexplained(
+    source: np.ndarray,
+    result: np.ndarray,
+    weight: np.ndarray,
+    *,
+    side: int,
+    noise: float,
+    snow: Optional[np.ndarray] = None,
+) -> np.ndarray:
     """Square of what the source's colours leave unexplained around each pixel; see `residual`.
 
     Returns:
         Sum over the channels [levels^2], float32, shape [H, W]; 0 where nothing counts.
     """
-    (red, green, blue), _ = residual(source, result, weight, side=side, noise=noise)
+    (red, green, blue), _ = residual(source, result, weight, side=side, noise=noise, snow=snow)
     square: np.ndarray = (red * red + green * green + blue * blue) * weight
     return square
 
@@ -32,6 +41,7 @@ def residual(
     side: int,
     noise: float,
     inner: tuple[slice, slice] = (slice(None), slice(None)),
+    snow: Optional[np.ndarray] = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the source's colours leave unexplained around each pixel, and the mean colour there.
 
@@ -46,10 +56,19 @@ def residual(
         side: Side of the window [px], odd.
         noise: Variance of the source below which its structure explains nothing [levels^2], > 0.
         inner: Rows and columns that are asked for; the others are looked at through the window alone.
+        snow: Share of each pixel on which snow was asked to lie, float32 in [0, 1], shape [H, W]: it paints what it
+            lies on anew, so that and what is bare are fitted each by a function of its own. ``None`` where none was.
 
     Returns:
         Error and mean of the result [levels], float32, shape [3, h, w] each, of what is asked for.
     """
+    if snow is not None and snow.any():
+        bare, covered = (
+            np.stack(residual(source, result, weight * share, side=side, noise=noise, inner=inner))
+            for share in (1.0 - snow, snow)
+        )
+        error, mean = bare + (covered - bare) * snow[inner]
+        return error, mean
     old, new = cv2.split(source), cv2.split(result)
     weighted, fresh = old, new
     if weight.min() < 1.0:

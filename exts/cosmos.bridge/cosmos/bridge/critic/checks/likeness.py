@@ -64,6 +64,8 @@ class View:
     """Things, shape [H, W]."""
     weight: np.ndarray
     """1 where light and weather are free, 0 where the request keeps the source's look, float32, shape [H, W]."""
+    snow: Optional[np.ndarray] = None
+    """Share of each pixel on which snow was asked to lie, float32, shape [H, W]; ``None`` where none was."""
 
     def halved(self) -> View:
         """Return the view at half its size."""
@@ -75,6 +77,7 @@ class View:
             result=reduced(self.result, small.shape),
             thing=small,
             weight=reduced(self.weight, small.shape),
+            snow=None if self.snow is None else reduced(self.snow, small.shape),
         )
 
 
@@ -194,7 +197,8 @@ def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
     for full, small in ((inside, mask), (within, core)):
         full[y - near[0].start :, x - near[1].start :][:high, :wide] = small
     pictures = view.source[part], view.result[part], view.weight[part]
-    error = residual(*pictures, side=side, noise=FLAT, inner=(inner[0], inner[1]))[0] * weight
+    snow = None if view.snow is None else view.snow[part]
+    error = residual(*pictures, side=side, noise=FLAT, inner=(inner[0], inner[1]), snow=snow)[0] * weight
     known = trimmed(np.square(error[:, within]).sum(axis=0))
     before = view.source[y : y + high, x : x + wide], view.source[top : top + high, left : left + wide]
     repainted = unlike(view.source[near], view.result[near], within)

@@ -175,6 +175,15 @@ def understood(result: TransferResult) -> Optional[Mapping[str, float]]:
     return numbers if all(map(math.isfinite, numbers.values())) else None
 
 
+def drowns(result: TransferResult) -> bool:
+    """Whether what the backend understood drowns evidence: clear haze, or snow at night."""
+    asked = understood(result)
+    if asked is None:
+        return False
+    hazy = max(asked["fog"], asked["dust"]) >= _CLEARLY
+    return hazy or (asked["snow"] >= _CLEARLY and asked["sun_elevation"] < _NIGHT)
+
+
 def restyled(result: TransferResult) -> bool:
     """Whether the model says that it gave surfaces or things colours or materials that the source does not have."""
     wishes = result.provenance.effective.get("wishes")
@@ -196,4 +205,4 @@ def snowed(request: TransferRequest, result: TransferResult) -> Optional[np.ndar
     return up
 
 
-__all__ = ["PromptSweep", "restyled", "snowed", "understood"]
+__all__ = ["PromptSweep", "drowns", "restyled", "snowed", "understood"]

@@ -68,10 +68,10 @@ class TwinSweep:
     """Holds two explanations of every place against each other: what the source shows there, and each thing again.
 
     At a place that shows a thing a second time, the thing's own pixels explain the picture, and neither the source's
-    colours there do (under any smooth change of light, `unexplained`), nor any one change of colour, nor a plain
-    surface. The search runs over the whole picture at half the size, by correlation in the frequency domain; the best
-    places are measured at full size (`measure`), the likelier ones in both of two frames searched one after the other,
-    and all evidence is weighed together (`EVIDENCE`).
+    colours there do (under any smooth change of light, and another one where snow was asked to lie, `unexplained`), nor
+    any one change of colour, nor a plain surface. The search runs over the whole picture at half the size, by
+    correlation in the frequency domain; the best places are measured at full size (`measure`), the likelier ones in
+    both of two frames searched one after the other, and all evidence is weighed together (`EVIDENCE`).
     """
 
     family = "twins"
@@ -83,7 +83,10 @@ class TwinSweep:
         num_frames: int,
         thresholds: Mapping[str, Threshold],
         limits: Limits,
+        *,
+        snowed: Optional[np.ndarray] = None,
     ) -> None:
+        self._snowed = snowed
         self._truth, self._kept, self._thresholds, self._limits = truth, kept, thresholds, limits
         self._first = min(2, num_frames - 1)
         self._before: Optional[tuple[View, list[Place], list[Place]]] = None
@@ -125,6 +128,7 @@ class TwinSweep:
             result=reduced(chunk.result[row].astype(np.float32), small.shape),
             thing=small,
             weight=reduced(np.ascontiguousarray(1.0 - kept, np.float32), small.shape),
+            snow=None if self._snowed is None else reduced(self._snowed[number].astype(np.float32), small.shape),
         )
 
     def _search(self, full: View) -> Iterator[tuple[Place, float]]:
@@ -141,7 +145,8 @@ class TwinSweep:
             padded[: values.shape[0], : values.shape[1]] = values
             return cv2.dft(padded, nonzeroRows=len(values))
 
-        left = spectrum(unexplained(view.source, view.result, view.weight, side=light_window(width), noise=FLAT))
+        pictures, side = (view.source, view.result, view.weight), light_window(width)
+        left = spectrum(unexplained(*pictures, side=side, noise=FLAT, snow=view.snow))
         channels = cv2.split(view.result)
         colors = [spectrum(channel) for channel in channels]
         squares = spectrum(channels[0] ** 2 + channels[1] ** 2 + channels[2] ** 2)
