@@ -142,6 +142,21 @@ def test_the_judge_command_says_how_far_it_is(run, capsys, make_bridge, config, 
     assert "judge 1/4" not in capsys.readouterr().err
 
 
+def test_the_judge_command_says_what_usd_remarks_once_and_plainly(run, capfd, make_bridge, config, monkeypatch):
+    from pxr import Tf
+
+    class Remarking(Rainless):
+        def judge(self, request, result, progress=None):
+            Tf.Warn("A texture is missing.")
+            return super().judge(request, result)
+
+    again = make_bridge(config, critic=Remarking())
+    monkeypatch.setattr("cosmos.bridge.bridge.Bridge", lambda config: again)
+    assert main(["judge", str(run)]) == 0
+    told = capfd.readouterr().err
+    assert told.count("A texture is missing.") == 1 and "note: USD says: A texture is missing." in told
+
+
 def test_judging_again_asks_for_the_same_and_changes_nothing(run, config, make_bridge):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     asked = []

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from cosmos.bridge.cli.augment import run_config
 from cosmos.bridge.cli.console import EXIT_OK, EXIT_PARTIAL, emit, emit_json, log, make_display, quiet_warp
+from cosmos.bridge.cli.remarks import usd_remarks
 from cosmos.bridge.config import merge, parse_assignment
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import JobProgress, JobState
@@ -65,7 +66,7 @@ def judge(args: argparse.Namespace) -> int:
                                clips_total=total, seconds=time.monotonic() - began)  # fmt: skip
         display.show(progress)
 
-    with Bridge(config) as bridge:
+    with usd_remarks(), Bridge(config) as bridge:
         for made in bridge.judge(tell):
             before, verdict = kept[made.name][made.attempt], made.verdict
             changed += before["accepted"] != verdict.accepted
