@@ -243,11 +243,12 @@ def draw_sheet(sheet: list[Any], path: Path) -> None:
     tiles = []
     for kind, _, source, out, target in chosen.values():
         strip = np.hstack([cv2.resize(p, (256, 144), interpolation=cv2.INTER_AREA) for p in (source, out, target)])
-        cv2.putText(strip, f"{kind}: input | model | target", (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 3)
-        cv2.putText(strip, f"{kind}: input | model | target", (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1)
-        tiles.append(strip)
+        tile = cv2.copyMakeBorder(strip, 20, 4, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3)
+        caption = f"{kind}: input, model, target"
+        cv2.putText(tile, caption, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 44, 52), 1, cv2.LINE_AA)
+        tiles.append(tile)
     if len(tiles) % 2:
-        tiles.append(np.zeros_like(tiles[0]))
+        tiles.append(np.full_like(tiles[0], 255))
     rows = [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles), 2)]
     cv2.imwrite(str(path), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
