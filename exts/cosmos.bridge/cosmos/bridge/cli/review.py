@@ -54,12 +54,8 @@ def judge(args: argparse.Namespace) -> int:
     config = config.replace(critic=args.critic or config.critic, critic_options=options)
     kept = {clip["name"]: {e["attempt"]: e for e in clip["attempts"]} for clip in read_manifest(args.out)["clips"]}
     rows: list[dict[str, Any]] = []
-    changed, total, display, began = (
-        0,
-        sum(map(len, kept.values())),
-        make_display(quiet=args.json, live=False),
-        time.monotonic(),
-    )
+    changed, total, began = 0, sum(map(len, kept.values())), time.monotonic()
+    display = make_display(quiet=args.json, live=False)
 
     def tell(stage: str, done: int, steps: int) -> None:
         progress = JobProgress(state=JobState.RUNNING, stage=stage, done=done, total=steps, clips_done=len(rows),

@@ -54,7 +54,7 @@ class Limits:
     min_sight: int = 60
     """Fewest pixels of an instance that must speak by their colours [px]."""
     some_piece: float = 0.5
-    """The same where patterns are compared as well."""
+    """Share of an instance that one piece must hold where patterns are compared as well as colours."""
     some_sight: int = 30
     """Fewest pixels of an instance that must speak by their colours where patterns are compared as well [px]."""
     min_cut: int = 20

@@ -181,7 +181,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log of the odds that an instance is where its label says, by how well the source's gradients explain "
         "the result's on it, and by its outline, each against those of the others in the clip and at its depth: fog, "
         "snow and night weaken all of them, and most what is far; only what is gone or stands elsewhere loses its own; "
-        "0.45 nats more are needed where haze or a snowy night was asked for, and one of 800 good clips falls below.",
+        "it may lie 0.45 lower where haze or a snowy night was asked for, and one of 800 good clips falls below.",
         drowned=0.45,
     ),
     "instance_shown": Threshold(

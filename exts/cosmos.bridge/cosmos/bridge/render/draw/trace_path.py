@@ -41,9 +41,9 @@ from cosmos.bridge.render.draw.world import WorldArrays
 wp.set_module_options({"enable_backward": False})
 
 _STRIDE = wp.constant(6)
+"""Pairs of numbers that one surface uses."""
 _GLOW_DRAWS = wp.constant(-1)
 """Dimension of the draws that look for shadows in the glow of lamps; no step of a path has it."""
-"""Pairs of numbers that one surface uses."""
 _FAINT = wp.constant(wp.float32(0.008))
 """Opacity below which there is nothing at all, as for the layers of the interactive picture."""
 _HOLE = wp.constant(2)
