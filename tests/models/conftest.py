@@ -1,5 +1,6 @@
 """Tiny real models for the tests of the model room."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -19,3 +20,21 @@ def tiny25(tmp_path_factory):
 
     torch.set_num_threads(1)
     return write_tiny_transfer25(tmp_path_factory.mktemp("transfer25"), shards=True)
+
+
+@pytest.fixture(scope="session")
+def reader():
+    """The shipped prompt reader."""
+    import torch
+    from safetensors.torch import load_file
+
+    from cosmos.models.embedded.text import PromptReader, TextEncoder
+    from cosmos.models.spec import TextEncoderConfig, from_mapping
+    from cosmos.models.weights import find_weights
+
+    torch.set_num_threads(1)
+    folder = find_weights("transfer-small")
+    config = json.loads((folder / "reader.json").read_text())
+    encoder = TextEncoder(from_mapping(TextEncoderConfig, config["encoder"]))
+    encoder.load_state_dict(load_file(folder / "reader.safetensors"))
+    return PromptReader(encoder, tuple(config["vocabulary"]))

@@ -1,26 +1,12 @@
 """The prompt reader: the shipped weights on prompts, and what no training can promise on tiny ones."""
 
-import json
-
 import numpy as np
 import pytest
 import torch  # noqa: TID253
-from safetensors.torch import load_file
 
 from cosmos.models.embedded.captions import named_ranges, neutral_words, sample_conditions, split_words, vocabulary
 from cosmos.models.embedded.text import PromptReader, TextEncoder
-from cosmos.models.spec import TextEncoderConfig, from_mapping
-from cosmos.models.weights import find_weights
-
-
-@pytest.fixture(scope="module")
-def reader():
-    torch.set_num_threads(1)
-    folder = find_weights("transfer-small")
-    config = json.loads((folder / "reader.json").read_text())
-    encoder = TextEncoder(from_mapping(TextEncoderConfig, config["encoder"]))
-    encoder.load_state_dict(load_file(folder / "reader.safetensors"))
-    return PromptReader(encoder, tuple(config["vocabulary"]))
+from cosmos.models.spec import TextEncoderConfig
 
 
 def look(reader, prompt, **settings):

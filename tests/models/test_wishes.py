@@ -36,7 +36,6 @@ def surfaces(text):
         ("red cars, blue cars", {"car": ("", "blue")}),
         ("a city street with cars", {}),
         ("clear day with blue sky and white clouds", {}),
-        ("no cobblestone street", {}),
     ],
 )
 def test_materials_and_colours_are_read(text, want):

@@ -161,12 +161,12 @@ _PATTERNS = (
     "make it {weather} and {hour}", "it is {hour} and there is {weather} in the {place}", "{weather}; {hour}; {thing}",
 )  # fmt: skip
 
-_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*|\d+")
+_WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*|\d+")
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text in lower case; hyphenated words are split, numbers kept, all else is dropped."""
-    return [part for word in _WORD.findall(text.lower()) for part in word.split("-")]
+    """Return the words of a text in lower case, "car's" as "car"; hyphens split, numbers stay, all else is dropped."""
+    return [part.removesuffix("'s") for word in _WORD.findall(text.lower()) for part in word.split("-")]
 
 
 def vocabulary() -> list[str]:

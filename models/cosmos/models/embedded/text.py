@@ -8,7 +8,7 @@ two different foggy days. Words outside of the vocabulary are reported, never gu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -27,16 +27,17 @@ from cosmos.models.embedded.captions import (
     split_clauses,
     split_words,
 )
-from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, from_read_vector
+from cosmos.models.embedded.conditions import READ_FIELDS, STRENGTHS, Conditions, from_read_vector
+from cosmos.models.embedded.negations import LIGHTER, PLAIN_MARKS, Negation, take_negations, wording
 from cosmos.models.embedded.wish_reading import WishReading, read_wishes
 from cosmos.models.embedded.wishes import Wishes
 from cosmos.models.spec import TextEncoderConfig
 
 _PAD, _UNKNOWN = 0, 1
 _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
-_PLAIN = str.maketrans(
-    {"\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2026": "."}
-)
+_SILENT = frozenset(split_words("but also yet still then please let so nothing"))
+"""Words outside of the vocabulary that ask for nothing."""
+_Ranges = dict[str, set[tuple[float, float]]]
 _WEATHER = ("overcast", "fog", "rain", "snow", "dust", "noise")
 
 
@@ -113,6 +114,7 @@ class PromptReader:
             seed: Draws from what the prompt leaves open.
         """
         rng = np.random.default_rng([seed, 0x5EED])
+        prompt, absent = self._resolved(*take_negations(prompt))
         wished, prompt = _take_wishes(prompt)
         words, unknown, corrected, cut = self._look_up(prompt)
         unknown, corrected = [*wished.not_understood, *unknown], [*wished.corrected, *corrected]
@@ -121,14 +123,19 @@ class PromptReader:
         neutral, _ = self._encode([])
         vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
         vector, named = self._hold(vector, prompt, seed)
+        for negation in absent:
+            vector, wishes, done = self._without(vector, wishes, negation, prompt, neutral)
+            unknown += () if done else (negation.said,)
         vector = neutral + guidance * (vector - neutral)
         if negative.strip():
-            taken, negative = _take_wishes(negative)
+            negative, doubled = take_negations(negative)  # who writes "no fog" there means the same as "fog"
+            taken, negative = _take_wishes(", ".join((negative, *(" ".join(one.words) for one in doubled))))
             wishes, unknown = wishes.without(taken.wishes), [*unknown, *taken.not_understood]
             away, more_unknown, more_corrected, more_cut = self._look_up(negative)
             unknown, corrected, cut = unknown + more_unknown, corrected + more_corrected, cut + more_cut
             avoid, spread = self._encode(away)
-            vector = _steer_away(vector, self._hold(avoid, negative, seed)[0], spread, neutral)
+            named_away = {name for ranges in self._ranges(negative) for name in ranges} or set(READ_FIELDS)
+            vector = _steer_away(vector, self._hold(avoid, negative, seed)[0], spread, neutral, named_away)
         bearing = float(rng.uniform(60.0, 300.0))
         return Reading(
             conditions=from_read_vector(vector, bearing=bearing, named=named),
@@ -144,18 +151,8 @@ class PromptReader:
         The encoder learnt whole captions; of a word alone it makes too much ("dusk" became night). What it reads
         outside is drawn anew from the wording's range, as in its captions; clauses that contradict hold nothing.
         """
-        rng, named = np.random.default_rng([seed, 0x401D]), _named()
-        alone: dict[str, set[tuple[float, float]]] = {}
-        among: dict[str, set[tuple[float, float]]] = {}
-        for clause in CLAUSE_END.split(prompt.translate(_PLAIN)):
-            words = [
-                word if word in self._rows else _nearest(word, tuple(self._rows)) or word
-                for word in split_words(clause)
-            ]
-            parts = _longest_named(words, named)
-            said = alone if parts == [bare(words)] else among
-            for name, low, high in (one for part in parts for one in named[part]):
-                said.setdefault(name, set()).add((low, high))
+        rng = np.random.default_rng([seed, 0x401D])
+        alone, among = self._ranges(prompt)
         held, names = vector.copy(), set()
         for name, ranges in alone.items():
             field, scale = READ_FIELDS.index(name), 45.0 if name == "sun_elevation" else 1.0
@@ -168,6 +165,52 @@ class PromptReader:
                 held[field] = rng.uniform(low, high)
         return held, names
 
+    def _ranges(self, text: str) -> tuple[_Ranges, _Ranges]:
+        """Return the ranges that a text names of each attribute: in clauses of one wording alone, and in others."""
+        named, alone, among = _named(), _Ranges(), _Ranges()
+        for clause in CLAUSE_END.split(text.translate(PLAIN_MARKS)):
+            words = [
+                word if word in self._rows else _nearest(word, tuple(self._rows)) or word
+                for word in split_words(clause)
+            ]
+            parts = _longest_named(words, named)
+            said = alone if parts == [bare(words)] else among
+            for name, low, high in (one for part in parts for one in named[part]):
+                said.setdefault(name, set()).add((low, high))
+        return alone, among
+
+    def _negated(self, negation: Negation) -> _Ranges:
+        alone, among = self._ranges(wording(negation))
+        return {**among, **alone}
+
+    def _resolved(self, prompt: str, negations: Sequence[Negation]) -> tuple[str, list[Negation]]:
+        """Put what a negation asks for into the prompt, clouds for "no sun"; return that and the other negations."""
+        absent: list[Negation] = []
+        for negation in negations:
+            some = [LIGHTER[name] for name in self._negated(negation) if negation.soft and name in LIGHTER]
+            asked = negation.instead or ", ".join(some)
+            prompt, absent = (f"{prompt}, {asked}", absent) if asked else (prompt, [*absent, negation])
+        return prompt, absent
+
+    def _without(
+        self, vector: np.ndarray, wishes: Wishes, negation: Negation, prompt: str, neutral: np.ndarray
+    ) -> tuple[np.ndarray, Wishes, bool]:
+        """Take back what a negation names; return whether that could be done.
+
+        What the prompt names as well, it keeps: "snow, but no snow falling" cannot be had.
+        """
+        taken, _ = _take_wishes(" ".join(negation.words))
+        negated, vector = self._negated(negation), vector.copy()
+        alone, among = self._ranges(prompt)
+        clash = False
+        for name, ranges in negated.items():
+            asked = alone.get(name, set()) | among.get(name, set())
+            clash = clash or any(low < high_ and low_ < high for low, high in ranges for low_, high_ in asked)
+            if not asked:
+                field = READ_FIELDS.index(name)
+                vector[field] = 0.0 if name in STRENGTHS else neutral[field]
+        return vector, wishes.without(taken.wishes), not clash and bool(negated or taken.used)
+
     def ids(self, words: list[str]) -> list[int]:
         """Return the row of each word; unknown words have row 1."""
         return [self._rows.get(word, _UNKNOWN) for word in words]
@@ -178,7 +221,7 @@ class PromptReader:
         unknown: list[str] = []
         corrected: list[tuple[str, str]] = []
         # What no key of a plain keyboard writes (other scripts, pictographs) cannot be in the vocabulary.
-        text = text.translate(_PLAIN)
+        said, text = text.lower(), text.translate(PLAIN_MARKS)
         unknown += [part.strip(".,;:!?\"'()") for part in _FOREIGN.findall(text)]
         for word in split_words(_FOREIGN.sub(" ", text)):
             if word in self._rows:
@@ -188,7 +231,7 @@ class PromptReader:
                 continue
             near = _nearest(word, tuple(self._rows))
             if near is None:
-                unknown.append(word)
+                unknown += () if word in _SILENT else (word if word in said else word.replace("'", "\u2019"),)
             else:
                 known.append(near)
                 corrected.append((word, near))
@@ -208,17 +251,21 @@ class PromptReader:
 
 def _take_wishes(text: str) -> tuple[WishReading, str]:
     """Read what a text wishes by rules; return that and the text that is left for the encoder."""
-    plain = text.translate(_PLAIN)
+    plain = text.translate(PLAIN_MARKS)
     wished = read_wishes(split_clauses(_FOREIGN.sub(" ", plain)), nearest=_nearest)
     if not wished.used:
         return wished, text
     return wished, " ".join((*wished.rest, *_FOREIGN.findall(plain)))
 
 
-def _steer_away(vector: np.ndarray, avoid: np.ndarray, std: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Take back the conditions that a negative prompt names, read as ``avoid`` with a spread of ``std``."""
+def _steer_away(
+    vector: np.ndarray, avoid: np.ndarray, std: np.ndarray, neutral: np.ndarray, among: Collection[str]
+) -> np.ndarray:
+    """Take back what a negative prompt names of the conditions ``among``; it is read as ``avoid``, spread ``std``."""
     vector = vector.copy()
     for place, name in enumerate(READ_FIELDS):
+        if name not in among:
+            continue
         if name in _WEATHER:
             vector[place] *= 1.0 - min(1.0, max(0.0, (avoid[place] - 0.1) / 0.3))
         elif name in ("sun_elevation", "exposure"):

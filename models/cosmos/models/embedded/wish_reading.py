@@ -88,18 +88,12 @@ class _Parser:
 
     def _phrase(self, start: int) -> int:
         """Read the phrase that begins at a word, if one does; return its end, or ``start``."""
-        place, none = start, False
-        if self._words[place] in words.NEGATIONS:
-            place, none = place + 1, True
-        strength, place = self._strength(place)
+        strength, place = self._strength(start)
         if place >= len(self._words):
             return start
         for read in (self._lens, self._lamps, self._wear, self._made_of, self._surface, self._is):
-            before = self._wishes, list(self._failed)
             end = read(place, strength)
             if end > place:
-                if none:
-                    self._wishes, self._failed = before
                 return end
         return start
 

@@ -162,7 +162,6 @@ STRENGTHS = {
     "strong": 1.5, "heavy": 1.5, "completely": 1.8, "the": 1.0, "with": 1.0, "an": 1.0, "some": 1.0,
 }  # fmt: skip
 """Word before a wish -> factor on it; of several the last that is not 1."""
-NEGATIONS = frozenset({"no", "not", "without", "never"})
 MADE = frozenset({"is", "are", "made", "built", "out", "of", "covered", "paved", "in", "with", "from", "laid"})
 COMMANDS = frozenset({"make", "paint", "turn", "colour", "color", "give"})
 FILLERS = frozenset({"painted", "coloured", "colored", "stone", "metal", "paving"})
@@ -245,7 +244,6 @@ __all__ = [
     "MATERIAL_WORDS",
     "MUTED",
     "NATURAL",
-    "NEGATIONS",
     "NO_NOUN",
     "PLACES",
     "PLAIN",

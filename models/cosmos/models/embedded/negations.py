@@ -1,0 +1,237 @@
+"""What a prompt says shall not be: "no fog", "don't make it foggy", "neither rain nor snow", "hardly any snow".
+
+The learnt reader met four wordings of absence and takes others for wishes, so all are read here by rules, and taken
+out of what it sees. English only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cosmos.models.embedded.captions import LEADING, split_words
+
+PLAIN_MARKS = str.maketrans(
+    {"\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2026": "."}
+)
+"""Typographic marks -> those of a plain keyboard, one for one."""
+
+_WITH_NOT = split_words("do does did is are was were has have had should would could can must will need might")
+_SHORT = frozenset(f"{word}{end}" for word in (*_WITH_NOT, "ca", "wo", "ai") for end in ("n't", "nt"))
+_COMMANDS = frozenset(split_words("without neither nor avoid avoiding exclude excluding don't dont never"))
+"""Negations that hold for both sides of an "and"."""
+_HARD = frozenset(("no", "not", "non", "cannot")) | _SHORT | _COMMANDS
+_SOFT = frozenset(("hardly", "barely", "scarcely", "less"))
+"""These leave a little."""
+_DEGREES = frozenset(split_words("very too so that overly really extremely heavily particularly much many"))
+"""After "not", these leave a little as well."""
+_ONLY = frozenset(("only", "just", "merely", "necessarily"))
+"""After "not", no negation: "not only fog but also snow"."""
+_FILLERS = LEADING | frozenset(
+    split_words(
+        "any more longer be been being make add use put have has get let show there to of sign signs hint hints trace "
+        "traces visible actual all please want so too very much many that really paint turn look looking like"
+    )
+)
+"""Words of what is negated that name nothing."""
+_STOPS = frozenset(
+    split_words(
+        "but though although yet instead rather except however because while when where which who from as at in on "
+        "during under by with over near inside outside beside behind around then after before it there"
+    )
+)
+"""Words behind what is negated that begin something else."""
+_STATES = frozenset(split_words("wanted needed there present visible allowed desired welcome falling on around"))
+"""What alone behind a negation speaks of what stands before it: "fog is not wanted"."""
+_FREE = frozenset(split_words("fog snow rain dust cloud mist haze noise ice frost"))
+_INSTEAD = {
+    "sun": "overcast", "sunshine": "overcast", "sunlight": "overcast", "direct sunlight": "overcast",
+    "sunny": "overcast", "shadows": "overcast", "shadow": "overcast", "hard shadows": "overcast",
+    "blue sky": "overcast", "clear sky": "overcast", "day": "night", "daytime": "night", "daylight": "night",
+    "lamps": "lamps off", "lights": "lamps off", "street lamps": "lamps off", "street lights": "lamps off",
+    "artificial light": "lamps off", "artificial lights": "lamps off",
+}  # fmt: skip
+"""What is negated -> what is asked by that."""
+LIGHTER = {"overcast": "light clouds", "fog": "light fog", "rain": "light rain", "snow": "light snow",
+           "dust": "light dust", "noise": "slight noise"}  # fmt: skip
+"""Attribute -> the wording of a little of it."""
+_SPELLINGS = {"cloud": "clouds", "puddle": "puddles", "grain": "grainy", "noise": "noisy", "darkness": "dark",
+              "snowflakes": "snow", "raindrops": "rain", "rust": "rusty", "dirt": "dirty", "stains": "stained",
+              "scratches": "scratched", "wear": "worn"}  # fmt: skip
+"""Word of what is negated -> the wording that means the same."""
+
+_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)*|[,.;:!?()\n]+|\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Negation:
+    """One thing that shall not be."""
+
+    said: str
+    """The user's words for it, with the negation."""
+    words: tuple[str, ...]
+    """What is negated, in lower case."""
+    soft: bool = False
+    """Whether a little of it may be: "not very foggy"."""
+
+    @property
+    def instead(self) -> str:
+        """What is asked by it, where that is more than absence: "no sun" asks for clouds."""
+        return _INSTEAD.get(" ".join(word for word in self.words if word not in _FILLERS), "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    word: str
+    start: int
+    end: int
+
+    @property
+    def ends_clause(self) -> bool:
+        return not self.word[0].isalnum()
+
+
+def take_negations(text: str) -> tuple[str, tuple[Negation, ...]]:
+    """Part a prompt into what it asks and what it says shall not be.
+
+    Args:
+        text: A prompt, as the user wrote it.
+
+    Returns:
+        The prompt with blanks in place of every negation, itself where it has none; and the negations in their order.
+    """
+    parser = _Parser(text)
+    found = tuple(parser.read())
+    kept = list(text)
+    for start, end in parser.taken:
+        kept[start:end] = " " * (end - start)
+    return "".join(kept), found
+
+
+class _Parser:
+    """Goes through the words once, from negation to negation."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = [
+            _Token(match[0].lower(), match.start(), match.end())
+            for match in _TOKEN.finditer(text.translate(PLAIN_MARKS))
+        ]
+        self.taken: list[tuple[int, int]] = []
+
+    def read(self) -> Iterator[Negation]:
+        place = 0
+        while place < len(self._tokens):
+            length, kind = self._negation_at(place)
+            if kind == "none":
+                self._take(place, place + length)
+            elif kind == "free":
+                yield self._behind(place)
+            elif length:
+                scope, end = self._scope(place + length, both=kind == "both")
+                yield from self._negated(place, length, scope, soft=kind == "soft")
+                length = end - place
+            place += max(1, length)
+
+    def _word(self, place: int) -> str:
+        return self._tokens[place].word if 0 <= place < len(self._tokens) else "."
+
+    def _negation_at(self, place: int) -> tuple[int, str]:
+        """Return how many words from here on negate, 0 if none does, and how."""
+        word, first = self._word(place), place
+        if word == "free":
+            hyphen = place > 0 and self._text[self._tokens[place - 1].end : self._tokens[place].start] in (
+                "-",
+                "\u2013",
+            )
+            if self._word(place + 1) == "of":
+                return 2, "both"
+            return (1, "free") if hyphen or self._word(place - 1) in _FREE else (0, "")
+        if word in _WITH_NOT and self._word(place + 1) == "not":
+            place += 1
+        elif word in _SOFT:
+            return 1, "soft"
+        elif word not in _HARD:
+            return 0, ""
+        after = self._word(place + 1)
+        if self._word(place) == "not" and after in _ONLY:
+            return place + 2 - first, "none"
+        if (
+            self._word(place) != "no"
+            and after in _DEGREES
+            and (after != "too" or self._word(place + 2) not in ("dark", "bright"))
+        ):
+            return place + 2 - first, "soft"
+        if self._word(place) != "no" and (after, self._word(place + 2), self._word(place + 3)) == ("a", "lot", "of"):
+            return place + 4 - first, "soft"
+        commands = self._word(place) in _COMMANDS or (word == "do" and place > first)
+        return place + 1 - first, "both" if commands else "one"
+
+    def _scope(self, start: int, *, both: bool) -> tuple[list[tuple[int, int]], int]:
+        """Return what is negated from a word on, item by item, and its end."""
+        items, begin, place, named = list[tuple[int, int]](), start, start, False
+        while place < len(self._tokens):
+            token = self._tokens[place]
+            joins = token.word == "or" or (token.word == "and" and both) or (token.word == "," and self._lists(place))
+            if joins:
+                items, begin, named = [*items, (begin, place)], place + 1, False
+            elif self._ends(place, named=named):
+                break
+            else:
+                named = named or token.word not in _FILLERS
+            place += 1
+        return [*items, (begin, place)], place
+
+    def _ends(self, place: int, *, named: bool) -> bool:
+        """Whether a word ends what is negated; one that names something must stand before "at" or "but"."""
+        if self._tokens[place].ends_clause or self._word(place) == "and":
+            return True
+        return named and (self._word(place) in _STOPS or self._negation_at(place)[0] > 0)
+
+    def _lists(self, comma: int) -> bool:
+        """Whether a comma parts a list that ends in "or": "no rain, snow or fog"."""
+        for place in range(comma + 1, min(comma + 12, len(self._tokens))):
+            word = self._word(place)
+            if word == "or":
+                return True
+            if (word != "," and self._tokens[place].ends_clause) or word in _STOPS or self._negation_at(place)[0]:
+                return False
+        return False
+
+    def _negated(self, place: int, length: int, scope: list[tuple[int, int]], *, soft: bool) -> Iterator[Negation]:
+        begin, end = place, scope[-1][1]
+        head = self._said(place, place + length)
+        only = [self._word(at) for at in range(*scope[0])]
+        if len(scope) == 1 and only and set(only) <= _STATES:
+            while begin > 0 and not (
+                self._tokens[begin - 1].ends_clause or self._word(begin - 1) in ("and", "but", "or")
+            ):
+                begin -= 1
+            subject = tuple(self._word(at) for at in range(begin, place))
+            yield Negation(said=self._said(begin, end), words=subject, soft=soft)
+        else:
+            for number, (first, last) in enumerate(scope):
+                said = self._said(place, last) if number == 0 else f"{head} {self._said(first, last)}"
+                if first < last or number == 0:
+                    yield Negation(said=said, words=tuple(self._word(at) for at in range(first, last)), soft=soft)
+        self._take(begin, end)
+
+    def _behind(self, place: int) -> Negation:
+        """Return the negation of "fog-free"."""
+        self._take(place - 1, place + 1)
+        return Negation(said=self._said(place - 1, place + 1), words=(self._word(place - 1),))
+
+    def _said(self, first: int, last: int) -> str:
+        return " ".join(self._text[self._tokens[first].start : self._tokens[last - 1].end].split())
+
+    def _take(self, first: int, last: int) -> None:
+        self.taken.append((self._tokens[first].start, self._tokens[last - 1].end))
+
+
+def wording(negation: Negation) -> str:
+    """Return the words of what is negated, as wordings of light and weather spell them."""
+    return " ".join(_SPELLINGS.get(word, word) for word in negation.words)
+
+
+__all__ = ["LIGHTER", "PLAIN_MARKS", "Negation", "take_negations", "wording"]

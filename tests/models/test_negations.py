@@ -1,0 +1,108 @@
+"""What a prompt forbids: sentences as people write them, through the shipped reader."""
+
+import pytest
+
+from cosmos.models.embedded.negations import take_negations
+
+
+def read(reader, prompt, **settings):
+    """Return the weather that a prompt is read as, by name, its hour, and what was not understood."""
+    reading = reader.read(prompt, **settings)
+    weather = {name for name in ("fog", "rain", "snow", "dust") if getattr(reading.conditions, name) > 0.0}
+    weather |= {"overcast"} if reading.conditions.overcast > 0.25 else set()
+    sun = reading.conditions.sun_elevation
+    return weather, "night" if sun < -7 else "dusk" if sun < 0 else "day", reading.unknown
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "no fog", "no heavy snow", "without any rain", "no more fog", "never foggy", "do not add snow",
+        "don't make it foggy", "don\u2019t make it foggy", "dont make it foggy", "it shouldn't rain",
+        "It ISN'T foggy", "neither rain nor snow", "no rain, snow or fog", "without rain and fog", "fog-free",
+        "don't add fog and snow", "not overcast", "not at night", "it isn't night", "not dark", "no rain or snow",
+        "not at dusk or at night", "avoid fog", "free of snow", "no dust storm", "fog isn't wanted",
+        "snow is not falling", "the street isn't wet", "not a cloud in the sky", "dry, no puddles",
+        "no longer raining", "no fog. no snow; no rain", "no rain\nno fog", "must not be foggy",
+    ],
+)  # fmt: skip
+def test_what_is_forbidden_is_not_made(reader, prompt):
+    for seed in range(4):
+        assert read(reader, prompt, seed=seed) == (set(), "day", ())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "weather", "hour"),
+    [
+        ("snow without fog", {"snow"}, "day"),
+        ("fog, no snow", {"fog"}, "day"),
+        ("heavy rain but no fog", {"rain"}, "day"),
+        ("make it snowy, not foggy", {"snow"}, "day"),
+        ("no snow in the rain", {"rain"}, "day"),
+        ("overcast, no snow", {"overcast"}, "day"),
+        ("no fog and heavy snow", {"snow"}, "day"),
+        ("no rain, snow", {"snow"}, "day"),
+        ("no fog or snow at night", set(), "night"),
+        ("fog-free night", set(), "night"),
+        ("not night, at dusk", set(), "dusk"),
+        ("do not show any rain at night", set(), "night"),
+        ("not only fog but also snow", {"fog", "snow"}, "day"),
+        ("no sun", {"overcast"}, "day"),
+        ("no shadows", {"overcast"}, "day"),
+        ("no daylight", set(), "night"),
+        ("fog, not dense fog", {"fog"}, "day"),
+    ],
+)
+def test_what_stands_beside_it_stays_asked(reader, prompt, weather, hour):
+    for seed in range(4):
+        made, when, unknown = read(reader, prompt, seed=seed)
+        assert weather <= made <= weather | {"overcast"} and when == hour and unknown == ()
+
+
+@pytest.mark.parametrize(
+    "prompt", ["not very foggy", "not too foggy", "hardly any fog", "not a lot of fog", "less fog"]
+)
+def test_not_much_of_it_is_a_little(reader, prompt):
+    assert all(0.05 < reader.read(prompt, seed=seed).conditions.fog < 0.2 for seed in range(4))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "unknown"),
+    [
+        ("no people at night", "no people"),
+        ("a street, don\u2019t blink", "don\u2019t blink"),
+        ("wouldn't", "wouldn't"),
+        ("rain but not heavy", "not heavy"),
+        ("snow on the ground but no snow falling", "no snow falling"),
+        ("fog at five o\u2019clock", "o\u2019clock"),
+        ("fog at five o'clock", "o'clock"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_the_words_of_the_user(reader, prompt, unknown):
+    assert unknown in reader.read(prompt).unknown and "t" not in reader.read(prompt).unknown
+
+
+def test_wishes_are_forbidden_as_well(reader):
+    for prompt in ("no red cars", "don't paint the cars red", "no cobblestone street", "no dirty lens", "no rust"):
+        reading = reader.read(prompt)
+        assert not reading.wishes.any and reading.unknown == ()
+    assert reader.read("no lamps").wishes.lamps == reader.read("the lamps are not on").wishes.lamps == 0.0
+    kept = reader.read("red cars, no cobblestone street").wishes
+    assert [wish.of for wish in kept.surfaces] == ["car"]
+
+
+def test_grain_and_vignette_can_be_forbidden(reader):
+    assert reader.read("no grain").conditions.noise == reader.read("no noise").conditions.noise == 0.0
+    assert reader.read("no vignette").conditions.vignette == 0.0 < reader.read("fog").conditions.vignette
+
+
+def test_a_negative_prompt_takes_back_what_it_names_and_nothing_beside(reader):
+    for negative in ("snow", "no snow"):
+        assert read(reader, "snow, overcast", negative=negative)[0] == {"overcast"}
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "night, heavy snow", "a worker's van", "freedom avenue, notes", "snow \u2014 fog"]
+)
+def test_a_prompt_that_forbids_nothing_is_left_as_it_is(prompt):
+    assert take_negations(prompt) == (prompt, ())
