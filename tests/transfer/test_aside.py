@@ -39,14 +39,14 @@ def test_a_third_piece_waits_for_the_first():
     assert seen == ["first", "second", ["first"]]
 
 
+def _fail():
+    raise MemoryError("no room")
+
+
 def test_what_a_piece_raises_is_raised_here():
     seen = []
-
-    def fail():
-        raise MemoryError("no room")
-
     with Aside(on=True) as aside:
-        aside.begin(fail, seen.append)
+        aside.begin(_fail, seen.append)
         aside.begin(lambda: "later", seen.append)
         with pytest.raises(MemoryError, match="no room"):
             aside.wait()
@@ -61,20 +61,26 @@ def test_turned_off_it_works_at_once_on_this_thread():
         assert seen == [threading.get_ident()] and aside.rooms == ()
 
 
-def test_a_piece_has_a_quarter_of_torchs_threads_and_others_keep_theirs():
+def test_a_piece_and_this_thread_have_a_quarter_of_torchs_threads_and_others_keep_theirs():
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(8)
     try:
         with Aside(on=True) as aside:
             aside.begin(torch.get_num_threads, seen.append)
             aside.wait()
-            assert torch.get_num_threads() == 8
+            assert torch.get_num_threads() == 2  # more would wait busily for the cores that the pieces work on
+            aside.alone(torch.get_num_threads, seen.append)
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 8
+        with pytest.raises(MemoryError), Aside(on=True) as aside:
+            aside.alone(_fail, seen.append)
+        assert torch.get_num_threads() == 8
         other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
         other.start()
         other.join()
     finally:
         torch.set_num_threads(before)
-    assert seen == [2, 8]
+    assert seen == [2, 8, 8]
 
 
 def test_a_room_gives_the_same_memory_again_and_new_memory_for_another_shape():

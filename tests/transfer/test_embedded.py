@@ -1,6 +1,7 @@
 """The embedded backend with tiny random weights: every option reaches the pixels, bad input gets a sentence."""
 
 import json
+import threading
 from dataclasses import fields, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch  # noqa: TID253
 import warp as wp
 
-from cosmos.bridge.errors import ModelError, ModelWeightsError
+from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
 from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
 from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, TransferRequest
 from cosmos.bridge.types.probe import FALLING_SHAPE
@@ -119,6 +120,28 @@ def test_frames_do_not_depend_on_how_many_go_at_once(model, ask, monkeypatch):
     monkeypatch.setattr("cosmos.bridge.transfer.embedded._PIXELS_AT_ONCE", 1)
     # Convolutions of other batch sizes may sum in another order: one level apart at most.
     assert np.abs(whole - pixels(model, ask())).max() <= 1
+
+
+def test_the_last_frame_is_painted_beside_the_one_before_and_what_it_raises_is_raised(model, ask, monkeypatch):
+    """With all of torch's threads it would wait for them busily, which a machine that has other work pays for."""
+    from cosmos.models.embedded.sampling import EmbeddedModel
+
+    monkeypatch.setattr("cosmos.bridge.transfer.embedded._PIXELS_AT_ONCE", 1)
+    here, paint, painting = threading.get_ident(), EmbeddedModel.paint, []
+    frames = model.transfer(ask()).rgb.shape[0]
+
+    def watched(self, *args, **kwargs):
+        painting.append(threading.get_ident())
+        if len(painting) == 2 * frames:
+            raise MemoryError("no room")
+        return paint(self, *args, **kwargs)
+
+    monkeypatch.setattr(EmbeddedModel, "paint", watched)
+    model.transfer(ask(), progress=lambda stage, done, total: painting.append(None) if done == total else None)
+    assert painting.index(None) == frames and here not in painting  # and it is told when it is done
+    painting.remove(None)
+    with pytest.raises(ModelMemoryError, match="no room"):
+        model.transfer(ask())
 
 
 def test_words_it_does_not_know_are_reported(model, ask):

@@ -32,7 +32,7 @@ class Room:
 
 
 class Aside:
-    """Two pieces of torch's work at a time beside this thread, with a quarter of torch's threads each.
+    """Two pieces of torch's work at a time beside this thread, with a quarter of torch's threads each and here.
 
     More would only wait for each other: this thread's work has use for all cores too. Two, not one of twice the
     threads: torch's threads wait for each other busily, and while a clip ends both cores of a small machine have work.
@@ -42,7 +42,9 @@ class Aside:
     """
 
     def __init__(self, *, on: bool) -> None:
-        self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _take, (_share(),)) if on else None
+        self._threads = _threads() if on else 0
+        self._share = max(1, self._threads // (2 * _PIECES))
+        self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _take, (self._share,)) if on else None
         self._running: deque[Future[None]] = deque()
         self.rooms = tuple(Room() for _ in range(_PIECES + 1)) if on else ()
         """Memory for what comes next, in turn: that of the pieces in work is not written over."""
@@ -62,19 +64,33 @@ class Aside:
         before = self._running[-1] if self._running else None
         self._running.append(self._pool.submit(_follow, before, work, then))
 
+    def alone(self, work: Callable[[], _Made], then: Callable[[_Made], None]) -> None:
+        """Do a piece at once on this thread, beside no other and with all of torch's threads."""
+        self.wait()
+        self._set(self._threads)
+        try:
+            then(work())
+        finally:
+            self._set(self._share)
+
     def wait(self) -> None:
         """Wait for the pieces in work; raises what the first of them to fail raised."""
         running, self._running = self._running, deque()
         for piece in running:
             piece.result()
 
+    def _set(self, threads: int) -> None:
+        if self._pool is not None:
+            _take(threads)
+
     def __enter__(self) -> Aside:
+        self._set(self._share)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
-            _take(_threads())
+            _take(self._threads)
 
 
 def _follow(before: Optional[Future[None]], work: Callable[[], _Made], then: Callable[[_Made], None]) -> None:
@@ -90,10 +106,6 @@ def _threads() -> int:
     import torch
 
     return torch.get_num_threads()
-
-
-def _share() -> int:
-    return max(1, _threads() // (2 * _PIECES))
 
 
 def _take(threads: int) -> None:

@@ -282,14 +282,16 @@ class EmbeddedTransfer:
                     if pixels >= most or coming == 0:
                         # Who is told may not be asked from another thread: there whole frames are counted here.
                         work = partial(self._groups, waiting, None if beside else tell)
+                        alone = piece == 0 and (coming == 0 or not self._painted)
                         waiting, pixels, piece = [], 0, piece + 1
-                        if coming == 0 or not self._painted:
-                            # With all of torch's threads: nothing is beside the last, and the first loads kernels.
-                            aside.wait()
-                            _finish(work())
+                        if alone:
+                            # Nothing is beside an only piece, and the first loads kernels.
+                            aside.alone(work, _finish)
                             self._painted = True
                         else:
                             aside.begin(work, _finish)
+                        if coming == 0:
+                            aside.wait()
                     if beside:
                         tell(len(frames) * view.steps)
         except (MemoryError, RuntimeError) as error:
