@@ -8,7 +8,7 @@ import warp as wp
 
 from cosmos.bridge import Bridge, BridgeConfig
 from cosmos.bridge.bridge import default_weights
-from cosmos.bridge.errors import ConfigError, ModelError, SinkError, SourceError
+from cosmos.bridge.errors import ConfigError, ModelError, ModelWeightsError, SinkError, SourceError
 from cosmos.bridge.jobs import CLIPS
 from cosmos.bridge.sinks.manifest import read_manifest
 from fake_line import DrawnSource, ScriptedCritic, TintModel, WordGuard
@@ -279,3 +279,28 @@ def test_sources_are_closed_when_the_preflight_fails(config, make_bridge):
 def test_a_run_from_python_names_a_command_too(config, make_bridge, tmp_path):
     make_bridge(config).augment()
     assert "--config" in read_manifest(tmp_path / "out")["run"]["command"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "policy"),
+    [
+        ("transfer", "cosmos3", {}),
+        ("transfer", "cosmos-transfer2.5", {"placement": "worker"}),
+        ("transfer", "cosmos3-sim-transfer", {"fall_back": True}),
+        ("critic", "cosmos-reason2", {}),
+        ("critic", "consistency+cosmos3-reasoner", {}),
+    ],
+)
+def test_missing_weights_are_told_before_any_work(config, make_bridge, monkeypatch, tmp_path, kind, name, policy):
+    from cosmos.bridge import OffloadPolicy
+    from cosmos.bridge.critic import registry as critics
+    from cosmos.bridge.transfer import registry as models
+    from cosmos.models.places import HOME_VARIABLE
+
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "none"))
+    made = models.create(name, {}, OffloadPolicy(**policy)) if kind == "transfer" else critics.create(name)
+    bridge = make_bridge(config, open_source=lambda camera: pytest.fail("opened the source"), **{kind: made})
+    for work in (bridge.augment, bridge.preflight, bridge.preview):
+        with pytest.raises(ModelWeightsError, match=f"cosmos-bridge models fetch {name.rpartition('+')[2]}"):
+            work()
+    assert not (tmp_path / "out").exists()

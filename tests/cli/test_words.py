@@ -140,3 +140,41 @@ def test_a_fault_of_ours_is_one_sentence_unless_debug(cli, monkeypatch):
     code, _, err = cli("doctor", "--debug")
     assert code == 1
     assert "Traceback" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--weights", "edge=2"], "weights.edge must lie in [0, 1], got 2.0."),
+        (["--set", "weights.keys=[[3,1],[1,0]]"], "weights.keys needs frames >= 0 in ascending order, got [3, 1]."),
+        (["--set", "weights.regions=[{edge=3}]"], "weights.regions[0].edge must lie in [0, 1], got 3.0."),
+        (["--set", "weights.regions=[{classes=['box']}]"], "weights.regions[0] needs a weight for at least one of "
+         "edge, depth, seg, vis, hdmap, lidar, got none."),
+        (["--set", "preserve.box=[3,3,1,1]"], "preserve.box must be (x0, y0, x1, y1) with x0 < x1 and y0 < y1, got "
+         "(3.0, 3.0, 1.0, 1.0)."),
+        (["--set", "look.fog=2"], "look.fog must lie in [0, 1], got 2.0."),
+        (["--set", "controls.edge.low=300"], "controls.edge needs low and high, or neither, got low=300.0, high=None."),
+        (["--set", "controls.edge={low=9,high=3}"], "controls.edge needs 0 <= low <= high, got low=9.0, high=3.0."),
+        (["--set", "controls.depth.far=9"], "controls.depth needs near and far, or neither, got near=None, far=9.0."),
+        (["--set", "controls.depth={near=5,far=2}"], "controls.depth needs 0 < near < far [m], got near=5.0, far=2.0."),
+        (["--set", "controls.vis.preset='lots'"], "controls.vis.preset must be one of 'very_low', 'low', 'medium', "
+         "'high', 'very_high', got 'lots'."),
+        (["--set", "controls.seg.mapping={a=[300,0,0]}"], "controls.seg.mapping needs colours in 0..255, got 'a': "
+         "(300, 0, 0)."),
+    ],
+)  # fmt: skip
+def test_a_refused_setting_is_named_as_users_know_it(words, told):
+    with pytest.raises(ConfigError) as caught:
+        parsed("scene.usda", "--prompt", "rain", "--out", "out", *words)
+    assert str(caught.value) == told
+
+
+def test_presets_of_specs_are_those_of_the_kernels():
+    from typing import get_args, get_type_hints
+
+    from cosmos.bridge.controls import EdgeSpec, VisSpec
+    from cosmos.bridge.kernels.blur import BLUR_PRESETS
+    from cosmos.bridge.kernels.edges import EDGE_PRESETS
+
+    assert get_args(get_type_hints(EdgeSpec)["preset"]) == tuple(EDGE_PRESETS)
+    assert get_args(get_type_hints(VisSpec)["preset"]) == tuple(BLUR_PRESETS)

@@ -50,8 +50,8 @@ configs = st.builds(
     weights=st.none() | weight_specs,
     controls=st.builds(
         ControlsConfig,
-        edge=st.builds(EdgeSpec, low=st.none() | st.floats(0, 400)),
-        depth=st.builds(DepthSpec, near=st.none() | st.floats(0.1, 1)),
+        edge=st.just(EdgeSpec()) | st.builds(EdgeSpec, low=st.floats(0, 400), high=st.floats(400, 900)),
+        depth=st.just(DepthSpec()) | st.builds(DepthSpec, near=st.floats(0.1, 1), far=st.floats(2, 90)),
         seg=st.builds(SegSpec, shaded=st.booleans()),
         vis=st.builds(VisSpec),
     ),
@@ -265,8 +265,8 @@ def test_a_look_is_a_text_or_a_table():
         ("fog", "NAME=NUMBER"),
         ("fog=thick", "NAME=NUMBER"),
         ("fogg=0.3", "nearest is 'fog'"),
-        ("fog=1.5", r"Look.fog must lie in \[0, 1\], got 1.5"),
-        ("sun_azimuth=nan", "Look.sun_azimuth must be a finite number"),
+        ("fog=1.5", r"look.fog must lie in \[0, 1\], got 1.5"),
+        ("sun_azimuth=nan", "look.sun_azimuth must be a finite number"),
         ("seed=0.5", "look.seed must be a whole number"),
     ],
 )

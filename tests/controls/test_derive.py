@@ -118,9 +118,6 @@ def test_shading_without_normals_is_named(make_clip):
         ({"specs": [EdgeSpec(), EdgeSpec(preset="low")]}, "two for edge"),
         ({"specs": [EdgeSpec(preset="soft")]}, "edge control cannot be made: .*knows the presets"),
         ({"specs": [VisSpec(preset="soft")]}, "vis control cannot be made: .*knows the presets"),
-        ({"specs": [DepthSpec(near=2.0)]}, "near and far, or neither"),
-        ({"specs": [DepthSpec(far=2.0)]}, "near and far, or neither"),
-        ({"specs": [DepthSpec(near=2.0, far=1.0)]}, "0 < near < far"),
     ],
 )
 def test_what_cannot_be_made_is_refused(make_clip, arguments, match):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from cosmos.bridge.config import BridgeConfig, OffloadPolicy
 from cosmos.bridge.critic.base import Critic, Unloads
 from cosmos.bridge.errors import ControlError, GuardRefusal, ModelError, SourceError, VerdictParseError
+from cosmos.bridge.fetched import require_weights
 from cosmos.bridge.guard.base import Guard
 from cosmos.bridge.jobs import CLIPS, Job, StopSignal
 from cosmos.bridge.runs.clock import Clock
@@ -109,7 +110,7 @@ class Bridge:
         """
         stop, clock, tell = stop or StopSignal(), Clock(), progress or _silent
         with Opened(self._open_source) as opened:
-            plan, described = plan_clips(self.config), self._preflight(opened, check_out=not resume)
+            plan, described = plan_clips(self.config), self._preflight(opened, check_out=not resume, weights=not resume)
             with RunRecord(
                 self.config,
                 plan,
@@ -124,6 +125,7 @@ class Bridge:
                 if self._hands_over:
                     return record.finish()
                 if record.open_clips():
+                    require_weights(self._transfer, self._critic)
                     with clock("load"):
                         self._transfer.load(self.config.offload.device or self.config.device)
                 for camera, clips in groupby(record.open_clips(), key=lambda planned: planned.camera):
@@ -152,7 +154,8 @@ class Bridge:
         Raises:
             SourceError: If the source, a camera or the frames cannot be read.
             ConfigError: If there is no such device.
-            ModelError: If the config asks the Transfer model for what it cannot do, or a clip can never fit the memory.
+            ModelError: If the config asks the Transfer model for what it cannot do, a clip can never fit the memory, or
+                weights of the model or the critic are missing.
             SinkError: If the out folder is taken or cannot be written.
         """
         with Opened(self._open_source) as opened:
@@ -237,6 +240,7 @@ class Bridge:
         The source is read anew, and each result from its video, which is compressed: a score may differ a little.
 
         Raises:
+            ModelWeightsError: If the weights of the critic are missing.
             SourceError: If the source or a video cannot be read.
             SinkError: If the folder holds no run, or a record in it is damaged.
         """
@@ -244,6 +248,7 @@ class Bridge:
         from cosmos.bridge.sinks.manifest import read_manifest
 
         tell, out = progress or _silent, Path(self.config.out)
+        require_weights(self._critic)
         kept = {clip["name"]: clip["attempts"] for clip in read_manifest(out)["clips"] if clip["attempts"]}
         plan = [planned for planned in plan_clips(self.config) if planned.name in kept]
         with Opened(self._open_source) as opened:
@@ -322,12 +327,14 @@ class Bridge:
         text = f"The geometry weights rise by {policy.weight_gain:g} everywhere, and the seed changes to {seed}."
         return replace(request, seed=seed, weights=weights), text
 
-    def _preflight(self, opened: Opened, *, check_out: bool) -> Mapping[str, Mapping[str, Any]]:
+    def _preflight(self, opened: Opened, *, check_out: bool, weights: bool = True) -> Mapping[str, Mapping[str, Any]]:
         from cosmos.bridge.runs.folder import check_out as refuse_taken
         from cosmos.bridge.runs.memory import check_device, check_fit
 
         if not self._hands_over:
             check_device(self.config.device)
+            if weights:
+                require_weights(self._transfer, self._critic)
         check_spec(self._transfer.spec, self.config)
         if check_out:
             refuse_taken(Path(self.config.out), Path(self.config.source))

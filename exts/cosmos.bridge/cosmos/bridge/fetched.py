@@ -6,12 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import clear_frames
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Protocol, runtime_checkable
 
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelNotInstalledError, ModelWeightsError
 
 if TYPE_CHECKING:
     import torch
+
+
+@runtime_checkable
+class NeedsWeights(Protocol):
+    """A model or critic whose weights may be missing."""
+
+    def require_weights(self) -> None:
+        """Raise ModelWeightsError where the weights are not there; costs next to nothing."""
+        ...
+
+
+def require_weights(*parts: object) -> None:
+    """Refuse, before any work, models and critics whose weights are not there.
+
+    Raises:
+        ModelWeightsError: If some are missing; the sentence names the ways to get them.
+    """
+    for part in parts:
+        if isinstance(part, NeedsWeights):
+            part.require_weights()
 
 
 def pick_device(name: str, device: Optional[str]) -> str:
@@ -118,4 +138,13 @@ def as_model_errors(name: str, device: str, cure: str, *, extra: str = "cosmos")
         raise ModelError(f"{name} cannot run on {device!r}: {error}.") from error
 
 
-__all__ = ["as_model_errors", "dtype_text", "find_checkpoint", "pick_device", "pick_dtype", "revision_of"]
+__all__ = [
+    "NeedsWeights",
+    "as_model_errors",
+    "dtype_text",
+    "find_checkpoint",
+    "pick_device",
+    "pick_dtype",
+    "require_weights",
+    "revision_of",
+]

@@ -92,7 +92,15 @@ def _dataclass(cls: Any, plain: Any, where: str) -> Any:
     try:
         return cls(**values)
     except ValueError as error:
-        raise ConfigError(f"{where or 'The config'} is refused: {error}") from error
+        raise ConfigError(_of_setting(str(error), cls, where)) from error
+
+
+def _of_setting(said: str, cls: Any, where: str) -> str:
+    """Put the key of a setting where an error names its class: users know ``weights.edge``, no ``WeightSpec.edge``."""
+    for name in (base.__name__ for base in cls.__mro__):
+        if where and said.startswith((f"{name}.", f"{name} ")):
+            return where + said[len(name) :]
+    return f"{where or 'The config'} is refused: {said}"
 
 
 def _union(args: tuple[Any, ...], plain: Any, where: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from cosmos.bridge.cli.console import EXIT_OK, emit, emit_json, log, quiet_warp
 from cosmos.bridge.config import merge, parse_assignment, parse_size
 from cosmos.bridge.errors import ConfigError
+from cosmos.bridge.fetched import require_weights
 from cosmos.bridge.settings import parse_frames
 
 
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.critic} measures and does not answer questions; ask one of {able}.")
     if args.task not in critic.tasks:
         raise ConfigError(f"{args.critic} knows no task {args.task!r}; it knows {', '.join(critic.tasks)}.")
+    require_weights(critic)
     quiet_warp()
     source = open_source(
         args.source,

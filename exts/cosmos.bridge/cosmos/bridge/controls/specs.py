@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Optional, Union
+from typing import ClassVar, Literal, Optional, Union
 
 import numpy as np
 
@@ -17,12 +17,18 @@ class EdgeSpec:
 
     kind: ClassVar[ControlKind] = ControlKind.EDGE
 
-    preset: str = "medium"
-    """none, very_low, low, medium, high or very_high: the higher, the fewer edges."""
+    preset: Literal["none", "very_low", "low", "medium", "high", "very_high"] = "medium"
+    """The higher, the fewer edges."""
     low: Optional[float] = None
     """Gradient above which a line goes on; replaces the preset, together with ``high``."""
     high: Optional[float] = None
     """Gradient above which a line starts."""
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"EdgeSpec needs low and high, or neither, got low={self.low}, high={self.high}.")
+        if self.low is not None and self.high is not None and not 0.0 <= self.low <= self.high:
+            raise ValueError(f"EdgeSpec needs 0 <= low <= high, got low={self.low}, high={self.high}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +41,12 @@ class DepthSpec:
     """Depth drawn white [m]; ``None`` together with ``far`` takes the range of the whole clip."""
     far: Optional[float] = None
     """Depth drawn black [m]."""
+
+    def __post_init__(self) -> None:
+        if (self.near is None) != (self.far is None):
+            raise ValueError(f"DepthSpec needs near and far, or neither, got near={self.near}, far={self.far}.")
+        if self.near is not None and self.far is not None and not 0.0 < self.near < self.far < float("inf"):
+            raise ValueError(f"DepthSpec needs 0 < near < far [m], got near={self.near}, far={self.far}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +73,8 @@ class VisSpec:
 
     kind: ClassVar[ControlKind] = ControlKind.VIS
 
-    preset: str = "medium"
-    """very_low, low, medium, high or very_high."""
+    preset: Literal["very_low", "low", "medium", "high", "very_high"] = "medium"
+    """The higher, the more blur."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

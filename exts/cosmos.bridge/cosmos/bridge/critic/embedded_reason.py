@@ -150,6 +150,14 @@ class EmbeddedReason:
             lines.append(f"frames {window.frames[0]}-{window.frames[-1]}: {said.raw}")
         return "\n".join(lines)
 
+    def require_weights(self) -> None:
+        """Read the weights, which are small.
+
+        Raises:
+            ModelWeightsError: If they are missing or damaged.
+        """
+        self._load()
+
     def unload(self) -> None:
         """Free the weights; safe to call twice."""
         self._loaded = None

@@ -101,6 +101,14 @@ class _ReasonCritic:
         self._options = options or ReasonOptions()
         self._reasoner: Optional[Answering] = None
 
+    def require_weights(self) -> Path:
+        """Return the folder of the checkpoint.
+
+        Raises:
+            ModelWeightsError: If it is not there.
+        """
+        return find_checkpoint(self.name, self._options.weights, "config.json", option="critic_options.weights")
+
     def judge(self, request: TransferRequest, result: TransferResult, progress: Optional[Progress] = None) -> Verdict:
         """Ask every rubric about a result.
 
@@ -247,7 +255,7 @@ class _ReasonCritic:
     def _load(self) -> Answering:
         """Return the model, loaded at the first call."""
         if self._reasoner is None:
-            folder = find_checkpoint(self.name, self._options.weights, "config.json", option="critic_options.weights")
+            folder = self.require_weights()
             device = pick_device(self.name, self._options.device)
             dtype = pick_dtype(self._options.dtype, device)
             with self._errors(device):

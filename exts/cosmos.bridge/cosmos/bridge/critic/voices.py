@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Optional
 
 from cosmos.bridge.critic.base import Critic, Unloads
+from cosmos.bridge.fetched import require_weights
 from cosmos.bridge.types import Finding, Progress, TransferRequest, TransferResult, Verdict
 
 
@@ -61,6 +62,10 @@ class Voices:
             scores=next((verdict.scores for verdict in verdicts if verdict.scores is not None), None),
             carried=next((verdict.carried for verdict in verdicts if verdict.carried is not None), None),
         )
+
+    def require_weights(self) -> None:
+        """Refuse weights of any that are not there."""
+        require_weights(*self._critics)
 
     def unload(self) -> None:
         """Free the models of all; safe to call twice."""

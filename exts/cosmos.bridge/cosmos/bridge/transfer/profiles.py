@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Optional, TypeVar
 
 from cosmos.bridge.errors import ConfigError, ModelError, ModelMemoryError
+from cosmos.bridge.fetched import require_weights
 from cosmos.bridge.transfer.base import TransferModel, TransferSpec
 from cosmos.bridge.types import Progress, TransferRequest, TransferResult
 
@@ -74,6 +75,10 @@ class FallingTransfer:
     def spec(self) -> TransferSpec:
         """What the model is and can do."""
         return self._model.spec
+
+    def require_weights(self) -> None:
+        """Refuse weights that are not there."""
+        require_weights(self._model)
 
     def load(self, device: Optional[str] = None) -> None:
         """Bring the weights onto a device, in the first profile that fits; raises as the backend where none does."""

@@ -111,6 +111,14 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
     def spec(self) -> TransferSpec:
         """What the model is and can do."""
 
+    def require_weights(self) -> Path:
+        """Return the folder of the checkpoint.
+
+        Raises:
+            ModelWeightsError: If it is not there.
+        """
+        return find_checkpoint(self.name, self._options.weights, self.part)
+
     def load(self, device: Optional[str] = None) -> None:
         """Bring the weights onto a device; ``None`` picks CUDA where there is one. A second call does nothing.
 
@@ -124,7 +132,7 @@ class PublishedTransfer(ABC, Generic[OptionsT, CheckpointT]):
         if self._loaded is not None and wanted == self._device:
             return
         self.unload()
-        folder = find_checkpoint(self.name, self._options.weights, self.part)
+        folder = self.require_weights()
         with as_model_errors(self.name, wanted, "take a larger device, fp8 or cpu_offload, or set offload.memory"):
             self._loaded = self._read(folder, wanted, pick_dtype(self._options.dtype, wanted))
         self._device = wanted

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from cosmos.bridge import errors
 from cosmos.bridge.errors import ModelError
+from cosmos.bridge.fetched import require_weights
 from cosmos.bridge.transfer.base import TransferModel, TransferSpec
 from cosmos.bridge.transfer.watch import GuardChoice, Watch
 from cosmos.bridge.transfer.worker.launch import Child
@@ -52,6 +53,10 @@ class WorkerTransfer:
     def pid(self) -> Optional[int]:
         """Process id of the worker; ``None`` while there is none."""
         return None if self._child is None else self._child.process.pid
+
+    def require_weights(self) -> None:
+        """Refuse weights that are not there."""
+        require_weights(self._local)
 
     def load(self, device: Optional[str] = None) -> None:
         """Start the worker and bring the weights onto a device there; as loading in this process, and errors too."""
