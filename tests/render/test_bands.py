@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import warp as wp
 
+from cosmos.bridge.kernels.runs import limit_threads
 from cosmos.bridge.render.draw.bands import Bands
 
 
@@ -21,3 +22,22 @@ def test_every_item_is_worked_on_once_at_the_first_launch_and_the_next(device, c
         bands.launch_runs(_count_kernel, count, [out], chunk=64)
         np.testing.assert_array_equal(out.numpy()[:count], times * np.arange(count))
     bands.close()
+
+
+def test_a_limited_thread_launches_at_once_and_no_helper_is_asked(monkeypatch):
+    bands = Bands("cpu", threads=3)
+    seen = wp.zeros(5000, dtype=wp.int32, device="cpu")
+    asked = []
+    submit = bands._pool.submit
+    monkeypatch.setattr(bands._pool, "submit", lambda work: asked.append(1) or submit(work))
+    try:
+        for helpers, limit in ((2, None), (1, lambda: 2), (0, lambda: 1)):
+            limit_threads(limit)
+            seen.zero_()
+            asked.clear()
+            bands.launch_runs(_count_kernel, len(seen), [seen])
+            np.testing.assert_array_equal(seen.numpy(), np.arange(5000))
+            assert len(asked) == helpers
+    finally:
+        limit_threads(None)
+        bands.close()

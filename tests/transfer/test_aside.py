@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch  # noqa: TID253
 
+from cosmos.bridge.kernels.runs import threads_of
 from cosmos.bridge.transfer.aside import Aside, Room
 
 
@@ -81,6 +82,27 @@ def test_a_piece_and_this_thread_have_a_quarter_of_torchs_threads_and_others_kee
     finally:
         torch.set_num_threads(before)
     assert seen == [2, 8, 8]
+
+
+def test_kernels_of_this_thread_take_the_cores_that_pieces_leave(monkeypatch):
+    """A launch waits for each thread that shares it, and one that a piece works on is late."""
+    monkeypatch.setattr("cosmos.bridge.transfer.aside._cores", lambda: 6)
+    before, seen, free = torch.get_num_threads(), [], threading.Event()
+    torch.set_num_threads(8)
+    try:
+        with Aside(on=True) as aside:
+            seen.append(threads_of(8))
+            aside.begin(lambda: (threads_of(8), free.wait(5.0)), seen.append)
+            seen.append(threads_of(8))
+            aside.begin(lambda: None, lambda _: None)
+            seen.append(threads_of(8))
+            free.set()
+            aside.wait()
+            seen.append(threads_of(8))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [6, 4, 2, (2, True), 6]
+    assert threads_of(8) == 8
 
 
 def test_a_room_gives_the_same_memory_again_and_new_memory_for_another_shape():

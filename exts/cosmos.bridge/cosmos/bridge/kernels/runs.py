@@ -1,8 +1,9 @@
 """Launch a kernel over many items, in one launch on CUDA and over every core on a CPU, and compile it for that."""
 
 import os
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
@@ -18,6 +19,8 @@ _FEWEST = 4096
 _MOST_THREADS = 8
 _begun: set[Any] = set()
 """Kernels that were launched before."""
+_own = threading.local()
+"""Of a thread: what tells how many threads its launches may take."""
 _FLAGS = " -fno-signed-zeros -freciprocal-math -mreassociate -ffp-contract=fast -w"
 """Infinities and NaN keep their meaning: depths hold them."""
 
@@ -31,6 +34,23 @@ def quick_options() -> dict[str, Any]:
     if hasattr(wp.config, "cpu_compiler_flags"):
         options["cpu_compiler_flags"] = (wp.config.cpu_compiler_flags or "-march=native") + _FLAGS
     return options
+
+
+def limit_threads(allowed: Optional[Callable[[], int]]) -> None:
+    """Let the launches of this thread be shared by some threads at most, itself included.
+
+    A launch waits for all that share it: beside other work on all cores it ends sooner on fewer threads.
+
+    Args:
+        allowed: Asked at every launch; what it tells below 1 counts as 1. ``None`` lifts the limit.
+    """
+    _own.allowed = allowed
+
+
+def threads_of(most: int) -> int:
+    """Return how many of ``most`` threads may share the launches of this one."""
+    allowed = getattr(_own, "allowed", None)
+    return most if allowed is None else max(1, min(most, allowed()))
 
 
 def launch_runs(
@@ -54,9 +74,9 @@ def launch_runs(
     if not wp.get_device(device).is_cpu:
         wp.launch(kernel, dim=count, inputs=[0, 1, count, *inputs], device=device)
         return
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    threads = threads_of(_most_threads())
     runs = -(-count // run)
-    pieces = max(1, min(4 * threads, count // fewest, runs))
+    pieces = max(1, min(4 * threads, count // fewest, runs)) if threads > 1 else 1
     edges = [runs * piece // pieces for piece in range(pieces + 1)]
     waiting = [(end - first, (first,)) for first, end in pairwise(edges)]
     if pieces > 1 and kernel not in _begun:
@@ -69,7 +89,7 @@ def launch_runs(
         waiting,
         [run, count, *inputs],
         device=device,
-        pool=_pool(threads) if pieces > 1 and threads > 1 else None,
+        pool=(_pool(), threads - 1) if pieces > 1 and threads > 1 else None,
     )
 
 
@@ -142,7 +162,7 @@ class Threads:
             inputs: The other arguments.
             chunk: Fewest items worth a launch of their own.
         """
-        threads = min(_MOST_THREADS, os.cpu_count() or 1) if self.device.is_cpu else 1
+        threads = threads_of(_most_threads()) if self.device.is_cpu else 1
         pieces = max(1, min(4 * threads, count // max(1, chunk))) if threads > 1 else 1
         edges = [count * piece // pieces for piece in range(pieces + 1)]
         waiting = [(end - start, (start,)) for start, end in pairwise(edges)]
@@ -150,13 +170,17 @@ class Threads:
             share_out(kernel, waiting[:1], inputs, device=self.device)
             _begun.add(kernel)
             waiting = waiting[1:]
-        share_out(kernel, waiting, inputs, device=self.device, pool=_pool(threads) if threads > 1 else None)
+        share_out(kernel, waiting, inputs, device=self.device, pool=(_pool(), threads - 1) if threads > 1 else None)
+
+
+def _most_threads() -> int:
+    return min(_MOST_THREADS, os.cpu_count() or 1)
 
 
 @lru_cache(maxsize=1)
-def _pool(threads: int) -> tuple[ThreadPoolExecutor, int]:
-    """Return the threads that help the one that launches, kept for every launch, and their number for one of them."""
-    return ThreadPoolExecutor(threads, "cosmos_bridge_kernels"), threads - 1
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that help those that launch, kept for every launch."""
+    return ThreadPoolExecutor(_most_threads(), "cosmos_bridge_kernels")
 
 
-__all__ = ["Threads", "launch_runs", "quick_options", "share_out"]
+__all__ = ["Threads", "launch_runs", "limit_threads", "quick_options", "share_out", "threads_of"]

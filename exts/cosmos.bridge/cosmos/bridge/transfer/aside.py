@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,7 @@ class Aside:
 
     More would only wait for each other: this thread's work has use for all cores too. Two, not one of twice the
     threads: torch's threads wait for each other busily, and while a clip ends both cores of a small machine have work.
+    For the same reason this thread's launches of kernels are shared by as many threads only as the pieces leave cores.
 
     Args:
         on: Whether to work aside at all; else pieces are done at once.
@@ -44,7 +46,7 @@ class Aside:
     def __init__(self, *, on: bool) -> None:
         self._threads = _threads() if on else 0
         self._share = max(1, self._threads // (2 * _PIECES))
-        self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _take, (self._share,)) if on else None
+        self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _join, (self._share,)) if on else None
         self._running: deque[Future[None]] = deque()
         self.rooms = tuple(Room() for _ in range(_PIECES + 1)) if on else ()
         """Memory for what comes next, in turn: that of the pieces in work is not written over."""
@@ -79,18 +81,25 @@ class Aside:
         for piece in running:
             piece.result()
 
+    def _left(self) -> int:
+        """Return how many cores the pieces in work leave."""
+        return _cores() - self._share * sum(not piece.done() for piece in self._running)
+
     def _set(self, threads: int) -> None:
         if self._pool is not None:
             _take(threads)
 
     def __enter__(self) -> Aside:
         self._set(self._share)
+        if self._pool is not None:
+            _limit(self._left)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             _take(self._threads)
+            _limit(None)
 
 
 def _follow(before: Optional[Future[None]], work: Callable[[], _Made], then: Callable[[_Made], None]) -> None:
@@ -99,6 +108,25 @@ def _follow(before: Optional[Future[None]], work: Callable[[], _Made], then: Cal
     if before is not None:
         before.result()
     then(made)
+
+
+def _join(share: int) -> None:
+    """Begin a thread for pieces, which have so many threads each."""
+    _take(share)
+    _limit(lambda: share)
+
+
+def _limit(allowed: Optional[Callable[[], int]]) -> None:
+    """Limit the threads that share this thread's launches of kernels."""
+    from cosmos.bridge.kernels.runs import limit_threads
+
+    limit_threads(allowed)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _threads() -> int:

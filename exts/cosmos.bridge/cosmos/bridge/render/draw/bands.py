@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import warp as wp
 
-from cosmos.bridge.kernels.runs import share_out
+from cosmos.bridge.kernels.runs import share_out, threads_of
 from cosmos.bridge.render.patience import collector_waits
 from cosmos.bridge.render.threads import usable_threads
 
@@ -53,8 +53,9 @@ class Bands:
         if count <= 0:
             return
         self.load(kernel)
-        pieces = max(1, min(self.threads * _CHUNKS_PER_THREAD, count // max(1, chunk)))
-        if self._pool is None or pieces == 1:
+        threads = threads_of(self.threads)
+        pieces = max(1, min(threads * _CHUNKS_PER_THREAD, count // max(1, chunk)))
+        if threads == 1 or pieces == 1:
             wp.launch(kernel, dim=count, inputs=[0, *inputs], device=self.device)
             return
         # The first launch of a kernel is one thread's alone: it is kept short.
@@ -97,7 +98,7 @@ class Bands:
             share_out(kernel, pieces, inputs, device=self.device)
             return
         waiting = self._begin(kernel, pieces, inputs)
-        share_out(kernel, waiting, inputs, device=self.device, pool=(self._pool, self.threads - 1))
+        share_out(kernel, waiting, inputs, device=self.device, pool=(self._pool, threads_of(self.threads) - 1))
 
     def _begin(
         self, kernel: Any, pieces: list[tuple[int, tuple[int, ...]]], inputs: list
