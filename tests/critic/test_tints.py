@@ -49,6 +49,18 @@ def test_light_and_weather_leave_little_and_paint_leaves_much(change):
     assert plain < 0.25 * odd and odd > 15.0
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_beside_paint_nothing_is_less_than_nothing(seed):
+    """A running sum over a window leaves rounding behind a bright spot, which may lie below 0."""
+    source, weight = pictures(seed)
+    source, weight = source * np.float32(1e-4), 0.0 * weight
+    result = source * np.float32(1.0 + 1e-6)
+    result[10:20, 20:30] = np.random.default_rng(seed).uniform(0, 255, (10, 10, 3))
+    with np.errstate(invalid="raise"):
+        found = tints(source, result, weight, patch=5)
+    assert np.isfinite(found).all() and found.min() >= 0.0
+
+
 def test_what_must_keep_its_colours_is_held_against_the_source_itself():
     source, weight = pictures()
     weight[10:26, 20:44] = 0.0

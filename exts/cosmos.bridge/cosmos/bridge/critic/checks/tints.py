@@ -50,7 +50,7 @@ def tints(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, patch: 
     toward *= np.minimum(1.0 / np.maximum(sine, np.float32(1e-6)), np.float32(1.0 / _PARALLEL))
     filled = _mean(np.ones(weight.shape, np.float32), patch)
     squares = (np.clip(values, 0.0, np.float32(_MOST**2)) for values in (across - toward * toward, across))
-    return np.stack([np.sqrt(_mean(values, patch) / filled) for values in squares])
+    return np.stack([np.sqrt(np.maximum(_mean(values, patch), 0.0) / filled) for values in squares])
 
 
 def _dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
