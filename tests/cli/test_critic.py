@@ -4,6 +4,7 @@ import pytest
 
 from cosmos.bridge.cli.main import main
 from cosmos.bridge.config import load_config
+from cosmos.bridge.scenes import warehouse
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,29 @@ def test_settings_reach_the_critic(work, capsys):
         (("--size", "big"), "size must be HEIGHTxWIDTH"),
         (("--set", "thresholds.x=1"), "no check ['x']"),
         (("--false-alarms", "2"), "--false-alarms must lie in [0, 1), got 2"),
-        (("--bars", "bars.json"), "at least 20 good clips to be chosen on, got 1"),
+        (("--bars", "bars.json"), "of 1 clips it has 1, so ask for --clips 60 or more"),
     ],
 )
 def test_wrong_words_get_one_sentence(work, capsys, more, told):
     assert calibrate(work, *more) == 2
     assert told in capsys.readouterr().err
+
+
+def test_too_few_clips_for_bars_are_told_before_any_is_made(tmp_path, capsys):
+    assert calibrate(tmp_path, "--bars", str(tmp_path / "bars.json"), "--clips", "50") == 2
+    err = capsys.readouterr().err
+    assert "of 50 clips it has 18, so ask for --clips 60 or more" in err and "made clip" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_clip_of_an_own_stage_counts(tmp_path, capsys):
+    warehouse(tmp_path / "own.usda", num_frames=4)
+    code = main(
+        ["critic", "calibrate", "--source", str(tmp_path / "own.usda"), "--prompt", "fog", "--prompt", "night",
+         "--transfer", "identity", "--clips", "2", "--frames", "3", "--size", "72x128", "--device", "cpu",
+         "--work", str(tmp_path / "work"), "--faults", "frame_blank", "--debug"]
+    )  # fmt: skip
+    assert code == 0 and "2 good clips of" in capsys.readouterr().out
 
 
 def test_own_stage_is_tried(stage, tmp_path, capsys):

@@ -159,6 +159,7 @@ def test_a_fault_of_ours_is_one_sentence_unless_debug(cli, monkeypatch):
         (["--set", "controls.depth={near=5,far=2}"], "controls.depth needs 0 < near < far [m], got near=5.0, far=2.0."),
         (["--set", "controls.vis.preset='lots'"], "controls.vis.preset must be one of 'very_low', 'low', 'medium', "
          "'high', 'very_high', got 'lots'."),
+        (["--set", "frames=[0,4]"], 'frames must be "START:STOP[:STEP]", e.g. "0:48", got [0, 4].'),
         (["--set", "controls.seg.mapping={a=[300,0,0]}"], "controls.seg.mapping needs colours in 0..255, got 'a': "
          "(300, 0, 0)."),
     ],
@@ -178,3 +179,11 @@ def test_presets_of_specs_are_those_of_the_kernels():
 
     assert get_args(get_type_hints(EdgeSpec)["preset"]) == tuple(EDGE_PRESETS)
     assert get_args(get_type_hints(VisSpec)["preset"]) == tuple(BLUR_PRESETS)
+
+
+def test_help_names_what_can_be_chosen(capsys):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["augment", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for name in ("identity", "cosmos3-sim-transfer", "blocklist", "embedded-reason"):
+        assert name in told

@@ -55,7 +55,7 @@ def test_every_kind_of_field_goes_there_and_back():
         ({"table": {"x": "1"}}, "table.x must be a number, got '1'"),
         ({"either": [1]}, "either must be a string"),
         ({"either": 13}, "refused: 13 brings bad luck"),
-        ({"frames": 3}, "frames must be a range, got 3"),
+        ({"frames": 3}, r'frames must be "START:STOP\[:STEP\]", e.g. "0:48", got 3'),
         ({"flag": 1}, "flag must be true or false, got 1"),
         ({"folder": 3}, "folder must be a Path, got 3"),
         ("text", "The config must be a table, got 'text'"),

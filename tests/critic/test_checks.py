@@ -172,6 +172,14 @@ def test_what_is_protected_by_name_may_be_lit_but_not_repainted(world):
     assert checks(critic.judge(world.request(), world.result(painted(world)))) == {"protected_color"}
 
 
+def test_a_protected_name_that_nothing_bears_is_told(world):
+    critic = create("consistency", {"protect": ["/World/Crates/*", "robt"]})
+    for picture, accepted in ((world.rgb, True), (painted(world), False)):
+        verdict = critic.judge(world.request(), world.result(picture))
+        assert "No label or prim of the clip is 'robt'" in " ".join(finding.text for finding in verdict.findings)
+        assert verdict.accepted == accepted
+
+
 def test_a_prompt_that_was_ignored_is_refused(world):
     critic = ConsistencyCritic()
     for asked in ({"sun_elevation": -10.0}, {"fog": 0.8}, {"rain": 0.7}):

@@ -27,6 +27,16 @@ def test_an_unknown_device_lists_those_there_are():
         check_device("cuda:77")
 
 
+def test_cuda_without_a_gpu_is_one_sentence_and_no_word_of_warp(capfd):
+    import warp as wp
+
+    if wp.is_cuda_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match="no device 'cuda'; there is cpu"):
+        check_device("cuda")
+    assert "CUDA error" not in "".join(capfd.readouterr())
+
+
 def test_the_bytes_are_those_of_the_clip_s_buffers():
     import numpy as np
 

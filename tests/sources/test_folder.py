@@ -196,6 +196,14 @@ def test_video_gives_colour_and_its_rate(tmp_path):
     np.testing.assert_array_equal(clip.time_codes, [1, 3])
 
 
+@pytest.mark.parametrize("ending", ["avi", "mkv", "mov", "m4v", "MOV"])
+def test_other_containers_are_videos_as_well(tmp_path, ending):
+    write_video(tmp_path / f"clip.{ending}", [np.full((32, 48, 3), level, np.uint8) for level in (20, 90, 160)])
+    source = open_source(tmp_path / f"clip.{ending}")
+    np.testing.assert_allclose(read_clip(source).rgb.numpy().mean(axis=(1, 2, 3)), [20, 90, 160], atol=3)
+    assert source.fps == 12
+
+
 def test_damaged_inputs_are_one_sentence(basic, cosmos, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="holds no frames"):
@@ -234,7 +242,9 @@ def test_damaged_files_are_found_on_reading(basic):
         read_clip(FolderSource(truth.folder))
     truth = basic("camera")
     (truth.folder / "camera_params_0000.json").write_text('{"cameraAperture": 1}')
-    with pytest.raises(SourceError, match="no camera_params of BasicWriter"):
+    with pytest.raises(
+        SourceError, match=r"camera_params_0000\.json lacks cameraViewTransform, which BasicWriter writes"
+    ):
         read_clip(FolderSource(truth.folder))
     truth = basic("labels")
     (truth.folder / "semantic_segmentation_labels_0000.json").write_text("{")

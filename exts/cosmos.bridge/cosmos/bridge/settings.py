@@ -143,7 +143,8 @@ def _scalar(cls: Any, plain: Any, where: str) -> Any:
     if isinstance(cls, type) and issubclass(cls, PurePath) and isinstance(plain, str):
         return cls(plain)
     if not isinstance(plain, cls) or (isinstance(plain, bool) and cls is not bool):
-        names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+        names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false",
+                 range: '"START:STOP[:STEP]", e.g. "0:48"'}  # fmt: skip
         raise _refused(where, names.get(cls, f"a {getattr(cls, '__name__', cls)}"), plain)
     return plain
 

@@ -12,6 +12,8 @@ from cosmos.bridge.calibrate.roc import Rate
 from cosmos.bridge.calibrate.trials import GOOD, Trial
 from cosmos.bridge.errors import ConfigError
 
+LEAST_GOOD = 20
+"""Good clips that bars are chosen on, at least."""
 _BEYOND = 1.1
 """A loosened bar lies so many times as far out as the worst good clip, since the next one may be a little worse."""
 
@@ -67,8 +69,10 @@ def choose_bars(
             checks that measure nothing, so that no bar could be loosened.
     """
     good = [trial for trial in tune if trial.fault == GOOD]
-    if len(good) < 20:
-        raise ConfigError(f"Bars need at least 20 good clips to be chosen on, got {len(good)}; make a longer suite.")
+    if len(good) < LEAST_GOOD:
+        raise ConfigError(
+            f"Bars need at least {LEAST_GOOD} good clips to be chosen on, got {len(good)}; make a longer suite."
+        )
     if not 0.0 <= wanted <= 0.5:
         raise ConfigError(f"The wanted share of false alarms must lie in [0, 0.5], got {wanted!r}.")
     allowed = int(wanted * len(good))

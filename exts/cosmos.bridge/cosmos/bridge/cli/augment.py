@@ -52,12 +52,16 @@ _PLAIN_OPTIONS = {
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     """Declare the command and its options."""
+    from cosmos.bridge.critic.registry import CRITICS
+    from cosmos.bridge.guard.registry import GUARDS
+    from cosmos.bridge.transfer.registry import BACKENDS
+
     parser: argparse.ArgumentParser = commands.add_parser(
         "augment",
-        help="make photoreal clips of a USD stage, mp4 or folder",
-        description="Make photoreal, checked clips of a USD stage, mp4, or CosmosWriter or BasicWriter folder.",
+        help="make photoreal clips of a USD stage, video or folder",
+        description="Make photoreal, checked clips of a USD stage, video, or CosmosWriter or BasicWriter folder.",
     )
-    parser.add_argument("source", nargs="?", metavar="STAGE|FOLDER", help="may come from --config instead")
+    parser.add_argument("source", nargs="?", help="stage, video or folder of frames; may come from --config instead")
     parser.add_argument("--camera", action="append", metavar="PATH", help="prim path of a camera; may be repeated")
     parser.add_argument("--frames", metavar="START:STOP[:STEP]", help="frames to read, e.g. 0:48")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
@@ -80,14 +84,20 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--negative-prompt", metavar="TEXT", help="what no result should look like")
     parser.add_argument("--weights", metavar="KIND=W,...", help="weights of the controls, e.g. edge=1,depth=0.5")
-    parser.add_argument("--transfer", metavar="NAME", help="Transfer backend (default: embedded)")
+    parser.add_argument(
+        "--transfer", metavar="NAME", help=f"Transfer backend, of {', '.join(BACKENDS)} (default: embedded)"
+    )
     parser.add_argument(
         "--transfer-weights", metavar="DIR", help="folder of the backend's weights, e.g. those models finetune wrote"
     )
     parser.add_argument("--num-steps", type=int, metavar="N", help="denoising steps; embedded takes 1 to 16")
     parser.add_argument("--guidance", type=float, metavar="X", help="prompt guidance")
-    parser.add_argument("--guard", metavar="NAME", help="guard (default: what the licence of the weights asks for)")
-    parser.add_argument("--critic", metavar="NAME", help="critic, or several joined by + (default: consistency)")
+    parser.add_argument(
+        "--guard", metavar="NAME", help=f"guard, of {', '.join(GUARDS)} (default: as the licence of the weights asks)"
+    )
+    parser.add_argument(
+        "--critic", metavar="NAME", help=f"of {', '.join(CRITICS)}, or several joined by + (default: consistency)"
+    )
     parser.add_argument("--min-score", type=float, metavar="X", help="reject what scores less, in [0, 1] (default: 0)")
     parser.add_argument("--device", metavar="NAME", help="cpu or cuda:0 (default: CUDA where there is one)")
     add_placement(parser)

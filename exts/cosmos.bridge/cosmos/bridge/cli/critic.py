@@ -109,21 +109,22 @@ def _calibrate(args: argparse.Namespace) -> int:
     if not trials:
         raise ConfigError("No good clip could be made, so nothing was tried; take other sources, or a larger --size.")
     tune, prove = ([trial for trial in trials if trial.part == part] for part in ("tune", "prove"))
-    told = prove or trials
-    bars = None if args.bars is None else _bars(args, tune, prove)
+    # Our scenes' "tune" part chose the critic's own bars; clips of your own chose nothing but what --bars asks for.
+    told = trials if args.source and args.bars is None else prove or trials
     if args.plots is not None:
         from cosmos.bridge.calibrate.plots import roc_svg
 
         _write(Path(args.plots), roc_svg(told, title=f"{args.critic}: planted faults against good clips"))
+    if not args.json:
+        emit(summary(told, goals=False))
+        for table in (by_check(told), by_size(told)):
+            emit(f"\n{table}")
+    bars = None if args.bars is None else _bars(args, tune, prove)
     if bars is not None:
         _write(Path(args.bars), json.dumps(bars.to_settings(), indent=2) + "\n")
     if args.json:
         emit_json({"trials": [asdict(trial) for trial in trials], "bars": None if bars is None else bars.to_settings()})
-        return EXIT_OK
-    emit(summary(told, goals=False))
-    for table in (by_check(told), by_size(told)):
-        emit(f"\n{table}")
-    if bars is not None:
+    elif bars is not None:
         before, after, proven = (f"{100 * rate.share:.1f} %" for rate in (bars.before, bars.after, bars.proven))
         emit(f"\nfalse alarms: {before} with its own bars, {after} with those in {args.bars}, {proven} on other scenes")
         emit(f"use them with: cosmos-bridge augment --config {args.bars} ...")
@@ -132,6 +133,7 @@ def _calibrate(args: argparse.Namespace) -> int:
 
 def _try(args: argparse.Namespace, critic: Critic, options: Mapping[str, Any]) -> list[Trial]:
     """Make the suite and ask the critic about it."""
+    from cosmos.bridge.calibrate.bars import LEAST_GOOD
     from cosmos.bridge.calibrate.making import make_suite
     from cosmos.bridge.calibrate.suite import plan_sources, plan_suite
     from cosmos.bridge.calibrate.trials import run_trials
@@ -149,6 +151,12 @@ def _try(args: argparse.Namespace, critic: Critic, options: Mapping[str, Any]) -
         plans = plan_sources(args.source, args.prompt or (), args.clips, num_frames=args.frames, step=1)
     else:
         plans = plan_suite(args.clips, num_frames=args.frames)
+    tuned = sum(plan.part == "tune" for plan in plans)
+    if args.bars is not None and tuned < LEAST_GOOD:
+        raise ConfigError(
+            f"--bars needs at least {LEAST_GOOD} good clips to choose on, which is one in three; of {len(plans)} clips "
+            f"it has {tuned}, so ask for --clips {3 * LEAST_GOOD} or more."
+        )
     work = home() / "suite" if args.work is None else Path(args.work)
     transfer = create(args.transfer)
     made = make_suite(plans, work / "clips", transfer, size=parse_size(args.size), device=args.device, tell=log)

@@ -47,8 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command line and return its exit code."""
-    args = build_parser().parse_args(argv)
-    args.argv = list(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args([word for word in words if word != "--debug"])
+    args.argv, args.debug = words, "--debug" in words  # wherever it stands, also behind an action
     try:
         return int(args.run(args))
     except BrokenPipeError:

@@ -22,6 +22,8 @@ def check_device(device: Optional[str]) -> Any:
     import warp as wp
 
     try:
+        if str(device).startswith("cuda") and not wp.is_cuda_available():
+            raise ValueError(device)  # asked for "cuda" without one, Warp prints errors of its own first
         return wp.get_device(device)
     except (ValueError, RuntimeError) as error:
         have = ", ".join(str(item) for item in wp.get_devices())

@@ -36,8 +36,10 @@ def read_camera_params(params: Mapping[str, Any], where: str, size: tuple[int, i
         near, far = (float(value) * unit for value in params.get("cameraNearFar", (0.0, 0.0)))
         pose = np.linalg.inv(view.T)
         intrinsics = _intrinsics(params, wide, high)
-    except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
-        raise SourceError(f"{where} is no camera_params of BasicWriter ({error!r}); write it again.") from error
+    except KeyError as error:
+        raise SourceError(f"{where} lacks {error.args[0]}, which BasicWriter writes; write it again.") from error
+    except (TypeError, ValueError, np.linalg.LinAlgError) as error:
+        raise SourceError(f"{where} is no camera_params of BasicWriter ({error}); write it again.") from error
     if (high, wide) != size:
         raise SourceError(f"{where} is for {high} x {wide} pixels, but the pictures are {size[0]} x {size[1]}.")
     pose[:3, 3] *= unit

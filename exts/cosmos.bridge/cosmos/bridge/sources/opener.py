@@ -14,7 +14,7 @@ from cosmos.bridge.sources.stage import StageSource
 
 STAGE_ENDINGS = (".usd", ".usda", ".usdc", ".usdz")
 """Files that StageSource draws."""
-VIDEO_ENDINGS = (".mp4",)
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm")
 """Files that FolderSource decodes."""
 LIVE = "replicator:"
 """How the source of a run begins that was captured live."""
@@ -44,7 +44,7 @@ def open_source(path: str | os.PathLike[str], **options: Any) -> FrameSource:
     """Open a USD file, a folder of frames or a video.
 
     Args:
-        path: A usd, usda, usdc or usdz file; an mp4; or a folder that CosmosWriter or BasicWriter wrote.
+        path: A usd, usda, usdc or usdz file; a video; or a folder that CosmosWriter or BasicWriter wrote.
         **options: Those of StageSource or FolderSource; one that is ``None`` counts as not given.
 
     Raises:

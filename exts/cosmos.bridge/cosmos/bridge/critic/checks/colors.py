@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.critic.limits import Limits
-from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans
+from cosmos.bridge.critic.outcome import Outcome, ScoreRows, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Chunk, Truth
 from cosmos.bridge.types import ControlKind, Instance, TransferRequest
@@ -37,6 +37,7 @@ class ColorSweep:
         self._truth, self._thresholds, self._limits = truth, thresholds, limits
         self._kept = kept_share(request)
         self._named = np.array([_is_named(thing, protect) for thing in truth.things], bool)
+        self._nobody = [name for name in protect if not any(_is_named(thing, [name]) for thing in truth.things)]
         self._rows: list[tuple[int, int, float]] = []
 
     def add(self, chunk: Chunk) -> None:
@@ -77,8 +78,12 @@ class ColorSweep:
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
+        lost = tuple(
+            unchecked("protected_color", f"No label or prim of the clip is {name!r}, so its colour was not held.")
+            for name in self._nobody
+        )
         if not self._rows:
-            return Outcome()
+            return Outcome(findings=lost)
         bar = self._thresholds["protected_color"]
         frame, thing, distance = (np.array(column) for column in zip(*self._rows, strict=True))
         ids = np.array([item.id for item in self._truth.things])[thing]
@@ -96,7 +101,7 @@ class ColorSweep:
                 )
                 findings.append(bar.finding("protected_color", text, value, frames, self._truth.things[owner]))
         found = measured(self._thresholds, "protected_color", worst)
-        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
+        return Outcome(measurements=(found,), findings=(*findings, *lost), scores=(scores,))
 
 
 def kept_share(request: TransferRequest) -> Optional[np.ndarray]:
