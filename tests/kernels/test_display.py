@@ -89,3 +89,12 @@ def test_the_inverse_finds_the_light_again(device):
     wp.launch(_undo_kernel, dim=len(given), inputs=[given, out], device=device)
     np.testing.assert_allclose(out.numpy(), colors, rtol=5e-3, atol=5e-4)
     assert len(colors) > 500
+
+
+def test_the_curve_of_arrays_has_the_standard_s_values_and_is_its_own_inverse():
+    from cosmos.bridge.srgb import LINEAR_OF_BYTE, linear_to_srgb, srgb_to_linear
+
+    known = {0: 0.0, 1: 0.000303527, 10: 0.003035270, 11: 0.003346536, 128: 0.215860500, 188: 0.502886458, 255: 1.0}
+    np.testing.assert_allclose(LINEAR_OF_BYTE[list(known)], list(known.values()), atol=5e-10)
+    levels = np.linspace(0.0, 1.0, 4097)
+    np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(levels)), levels, atol=1e-7)

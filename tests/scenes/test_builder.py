@@ -5,7 +5,7 @@ import pytest
 from pxr import Gf, Usd, UsdGeom, UsdLux, UsdPhysics, UsdSemantics, UsdShade  # noqa: TID253
 
 from cosmos.bridge.errors import ConfigError
-from cosmos.bridge.scenes.builder import Placement, open_builder, srgb_to_linear
+from cosmos.bridge.scenes.builder import Placement, linear_color, open_builder
 from cosmos.bridge.scenes.physics import physics_scene
 from cosmos.bridge.scenes.shapes import box, quad
 
@@ -90,8 +90,8 @@ def test_material_is_bound_linear_and_made_once(builder):
     stage = builder.finish()
     material, _ = UsdShade.MaterialBindingAPI(stage.GetPrimAtPath("/World/Box")).ComputeBoundMaterial()
     surface = material.ComputeSurfaceSource()[0]
-    np.testing.assert_allclose(surface.GetInput("diffuseColor").Get(), srgb_to_linear((0.5, 0.1, 0.1)), atol=1e-6)
-    assert srgb_to_linear((0.5, 0.0, 1.0)) == pytest.approx((0.21404, 0.0, 1.0), abs=1e-5)
+    np.testing.assert_allclose(surface.GetInput("diffuseColor").Get(), linear_color((0.5, 0.1, 0.1)), atol=1e-6)
+    assert linear_color((0.5, 0.0, 1.0)) == pytest.approx((0.21404, 0.0, 1.0), abs=1e-5)
 
 
 def test_texture_is_wired_to_the_surface_and_scaled_to_its_tile(builder):

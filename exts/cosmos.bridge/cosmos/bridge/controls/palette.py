@@ -11,6 +11,8 @@ import hashlib
 
 import numpy as np
 
+from cosmos.bridge.srgb import linear_to_srgb
+
 PALETTE_NAME = "oklab-fcc-1"
 """Name of the lattice, recorded with each control; another lattice gets another name."""
 
@@ -51,8 +53,7 @@ def palette() -> np.ndarray:
     lms = sum(lab[:, k : k + 1] * _LMS_FROM_LAB[:, k] for k in range(3)) ** 3
     linear = sum(lms[:, k : k + 1] * _RGB_FROM_LMS[:, k] for k in range(3))
     linear = linear[((linear >= 0.0) & (linear <= 1.0)).all(axis=1)]
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)
-    colors = np.floor(encoded * 255.0 + 0.5).astype(np.uint8)
+    colors = np.floor(linear_to_srgb(linear) * 255.0 + 0.5).astype(np.uint8)
     colors.setflags(write=False)
     return colors
 

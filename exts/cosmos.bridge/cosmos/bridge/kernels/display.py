@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.srgb import linear_to_srgb
+
 wp.set_module_options({"enable_backward": False})
 
 _STEPS = wp.constant(4096)
@@ -78,8 +80,7 @@ def srgb_of(value: wp.float32):
 
 def srgb_table(device: Any) -> wp.array:
     """Return what ``srgb_looked_up`` reads: the curve at even steps, float32, shape [_STEPS + 1]."""
-    v = np.linspace(0.0, 1.0, _STEPS + 1)
-    curve = np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1.0 / 2.4) - 0.055)
+    curve = linear_to_srgb(np.linspace(0.0, 1.0, _STEPS + 1))
     return wp.array(curve.astype(np.float32), dtype=wp.float32, device=device)
 
 

@@ -10,6 +10,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.display import aces, aces_inverse, srgb_looked_up, srgb_table
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
+from cosmos.bridge.srgb import LINEAR_OF_BYTE
 
 wp.set_module_options(quick_options())
 
@@ -51,9 +52,7 @@ def _lay_glow_kernel(
 @lru_cache(maxsize=8)
 def _tables(device: str) -> tuple[wp.array, wp.array]:
     """Return the display-linear value of each level of sRGB, float32, shape [256], and the curve back."""
-    v = np.arange(256) / 255.0
-    linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
-    return wp.array(linear.astype(np.float32), dtype=wp.float32, device=device), srgb_table(device)
+    return wp.array(LINEAR_OF_BYTE.astype(np.float32), dtype=wp.float32, device=device), srgb_table(device)
 
 
 def lay_glow(pictures: wp.array, glow: wp.array, *, sign: float = 1.0) -> None:

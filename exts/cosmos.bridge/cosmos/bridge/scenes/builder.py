@@ -14,6 +14,7 @@ from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.scenes.physics import Physics, apply_physics
 from cosmos.bridge.scenes.shapes import Shape
 from cosmos.bridge.scenes.textures import Color, TextureStore, default_texture_dir
+from cosmos.bridge.srgb import srgb_to_linear
 
 if TYPE_CHECKING:
     from pxr import Sdf, Usd
@@ -24,10 +25,10 @@ LAYER_FORMATS = (".usda", ".usdc", ".usd")
 """Endings that an authored stage can be saved with."""
 
 
-def srgb_to_linear(color: Color) -> Color:
+def linear_color(color: Color) -> Color:
     """Decode an sRGB colour in [0, 1] to the linear Rec. 709 that USD materials hold (IEC 61966-2-1)."""
     value = np.asarray(color, dtype=np.float64)
-    red, green, blue = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    red, green, blue = srgb_to_linear(value)
     return float(red), float(green), float(blue)
 
 
@@ -275,7 +276,7 @@ class StageBuilder:
         from pxr import Gf, Sdf
 
         if color is not None:
-            display = self.set(spec, "primvars:displayColor", "color3f[]", [Gf.Vec3f(*srgb_to_linear(color))])
+            display = self.set(spec, "primvars:displayColor", "color3f[]", [Gf.Vec3f(*linear_color(color))])
             display.SetInfo("interpolation", "constant")
         if material is not None:
             self.apply(spec, "MaterialBindingAPI")
@@ -311,7 +312,7 @@ class StageBuilder:
         material = self.define(path, "Material")
         surface = self.define(f"{path}/Surface", "Shader")
         self.set(surface, "info:id", "token", "UsdPreviewSurface", uniform=True)
-        base = self.set(surface, "inputs:diffuseColor", "color3f", Gf.Vec3f(*srgb_to_linear(color)))
+        base = self.set(surface, "inputs:diffuseColor", "color3f", Gf.Vec3f(*linear_color(color)))
         self.set(surface, "inputs:roughness", "float", float(roughness))
         self.set(surface, "inputs:metallic", "float", float(metallic))
         if opacity < 1.0:
@@ -471,5 +472,5 @@ def open_builder(
 
 
 __all__ = [
-    "FPS", "LAYER_FORMATS", "MaterialRef", "Placement", "StageBuilder", "open_builder", "srgb_to_linear",
+    "FPS", "LAYER_FORMATS", "MaterialRef", "Placement", "StageBuilder", "linear_color", "open_builder",
 ]  # fmt: skip

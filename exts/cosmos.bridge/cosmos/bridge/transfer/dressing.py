@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from cosmos.bridge.srgb import srgb_to_linear
 from cosmos.bridge.transfer.light import up_vector, wear_seed
 from cosmos.bridge.transfer.naming import has_openings, instance_kinds
 from cosmos.bridge.types import Clip, LightMaps
@@ -341,8 +342,7 @@ class Dressing:
 def _light(rgb: np.ndarray) -> np.ndarray:
     """Return the linear luma of sRGB levels."""
     level = rgb.astype(np.float32) / 255.0
-    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
-    luma: np.ndarray = linear @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    luma: np.ndarray = srgb_to_linear(level) @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
     return luma
 
 

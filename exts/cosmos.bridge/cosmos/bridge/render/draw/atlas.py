@@ -9,6 +9,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.render.scene import Material, Scene, Texture, TextureSlot
+from cosmos.bridge.srgb import LINEAR_OF_BYTE
 
 wp.set_module_options({"enable_backward": False})
 
@@ -273,21 +274,12 @@ def _shared_exponent(rgb: np.ndarray) -> np.ndarray:
     return np.concatenate([np.clip(mantissa, 0, 255), (exponent + 128)[..., None]], axis=-1).astype(np.uint8)
 
 
-def srgb_to_linear(values: np.ndarray) -> np.ndarray:
-    """Decode sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-_LINEAR = srgb_to_linear(np.arange(256) / 255.0)
-"""What each byte of an sRGB image stands for."""
-
-
 def mean_color(texture: Texture) -> np.ndarray:
     """Return the mean linear RGB of a texture, shape [3]."""
     step = max(1, max(texture.texels.shape[:2]) // 128)
     if texture.texels.dtype != np.uint8:
         return np.asarray(texture.texels[..., :3].mean(axis=(0, 1), dtype=np.float64))
-    values = _LINEAR if texture.srgb else np.arange(256) / 255.0
+    values = LINEAR_OF_BYTE if texture.srgb else np.arange(256) / 255.0
     texels = texture.texels[::step, ::step]
     return np.array([values[texels[..., channel]].mean() for channel in range(3)])
 
@@ -336,8 +328,7 @@ def make_atlas(scene: Scene, device: Any) -> Any:
     atlas.textures = wp.array(placed, dtype=wp.int32, device=device)
     run = np.concatenate([level for image in levels for level in image]) if levels else np.zeros(1, dtype=np.uint32)
     atlas.texels = wp.array(run, dtype=wp.uint32, device=device, copy=False)
-    decoded = srgb_to_linear(np.arange(256) / 255.0).astype(np.float32)
-    atlas.linear = wp.array(decoded, dtype=wp.float32, device=device)
+    atlas.linear = wp.array(LINEAR_OF_BYTE.astype(np.float32), dtype=wp.float32, device=device)
     return atlas
 
 
@@ -358,5 +349,4 @@ __all__ = [
     "mean_color",
     "sample_slot",
     "sample_texture",
-    "srgb_to_linear",
 ]

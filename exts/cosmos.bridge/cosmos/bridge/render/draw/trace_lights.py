@@ -11,7 +11,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.kernels.display import luma
-from cosmos.bridge.render.draw.atlas import Atlas, sample_texture, srgb_to_linear
+from cosmos.bridge.render.draw.atlas import Atlas, sample_texture
 from cosmos.bridge.render.draw.lamp import (
     CYLINDER,
     DISK,
@@ -26,6 +26,7 @@ from cosmos.bridge.render.draw.lamp import (
 from cosmos.bridge.render.draw.light import PI, frame_x
 from cosmos.bridge.render.draw.sky import Air, sky_radiance
 from cosmos.bridge.render.scene import Texture
+from cosmos.bridge.srgb import srgb_to_linear
 
 wp.set_module_options({"enable_backward": False})
 

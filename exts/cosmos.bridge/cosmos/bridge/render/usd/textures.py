@@ -13,6 +13,7 @@ from cosmos.bridge.render.scene import Texture, Wrap
 from cosmos.bridge.render.threads import usable_threads
 from cosmos.bridge.render.usd.notes import Notes
 from cosmos.bridge.render.usd.targa import decode_tga
+from cosmos.bridge.srgb import linear_to_srgb, srgb_to_linear
 
 if TYPE_CHECKING:
     from pxr import Sdf
@@ -224,8 +225,7 @@ def _regained(texels: np.ndarray, srgb: bool, by: float) -> np.ndarray:
     """Multiply the light of uint8 texels by a factor of at most 1."""
     values = texels[..., :3].astype(np.float64) / 255.0
     if srgb:
-        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4) * by
-        values = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)
+        values = linear_to_srgb(srgb_to_linear(values) * by)
     else:
         values = values * by
     return np.concatenate([(values * 255.0 + 0.5).astype(np.uint8), texels[..., 3:]], axis=-1)
@@ -325,7 +325,7 @@ def _to_linear(image: np.ndarray) -> np.ndarray:
     rgb = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
     if image.dtype in (np.uint8, np.uint16):
         encoded = rgb.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-        rgb = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+        rgb = srgb_to_linear(encoded)
     bounded = np.clip(np.nan_to_num(rgb.astype(np.float32), posinf=1e12, neginf=0.0), 0.0, 1e12)
     return np.ascontiguousarray(bounded, dtype=np.float32)
 
@@ -358,8 +358,7 @@ def _compress(image: np.ndarray) -> tuple[np.ndarray, float]:
     rgb = np.maximum(image[..., :3], 0.0)
     gain = max(float(np.quantile(rgb.max(-1), 0.999)), 1e-6)
     linear = np.minimum(rgb / gain, 1.0)
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1.0 / 2.4) - 0.055)
-    out = np.concatenate([encoded, np.clip(image[..., 3:4], 0.0, 1.0)], axis=-1) * 255.0 + 0.5
+    out = np.concatenate([linear_to_srgb(linear), np.clip(image[..., 3:4], 0.0, 1.0)], axis=-1) * 255.0 + 0.5
     return out, gain if gain != 1.0 else 1.0 + 1e-9
 
 
