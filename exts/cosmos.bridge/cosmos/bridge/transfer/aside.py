@@ -46,6 +46,7 @@ class Aside:
     def __init__(self, *, on: bool) -> None:
         self._threads = _threads() if on else 0
         self._share = max(1, self._threads // (2 * _PIECES))
+        self._cores = _cores()
         self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _join, (self._share,)) if on else None
         self._running: deque[Future[None]] = deque()
         self.rooms = tuple(Room() for _ in range(_PIECES + 1)) if on else ()
@@ -83,7 +84,7 @@ class Aside:
 
     def _left(self) -> int:
         """Return how many cores the pieces in work leave."""
-        return _cores() - self._share * sum(not piece.done() for piece in self._running)
+        return self._cores - self._share * sum(not piece.done() for piece in self._running)
 
     def _set(self, threads: int) -> None:
         if self._pool is not None:

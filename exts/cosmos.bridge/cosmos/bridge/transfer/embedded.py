@@ -309,6 +309,7 @@ class EmbeddedTransfer:
 
         groups: dict[Any, list[tuple[Part, wp.array]]] = {}
         for part, rgb in waiting:
+            part.fill_hints()
             groups.setdefault(part.likeness, []).append((part, rgb))
         painted = []
         for group in groups.values():
