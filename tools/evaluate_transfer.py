@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 
 from condition_compare import ComparingJudge
 from condition_judge import ConditionJudge
+from cosmos.bridge.calibrate.roc import Rate
 from cosmos.models.embedded.conditions import extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
 from transfer_checks import GIVEN, half_kept, looks, prompted, two_seeds
@@ -197,23 +197,13 @@ def looks_lines(rows: list[dict[str, Any]]) -> list[str]:
             right = {
                 (r["scene"], r["condition"]): r[key] == r["condition"] for r in under_sky if r["picture"] == picture
             }
-            low, high = wilson(sum(right.values()), len(right))
+            low, high = Rate(hits=sum(right.values()), count=len(right)).interval
             both = [right[place] for place in known[key]]
             cells.append(f"{np.mean(list(right.values())):.1%} ({low:.0%} to {high:.0%})" if right else "-")
             cells.append(f"{np.mean(both):.1%}" if both else "-")
         distance = np.mean([row["distance"] for row in rows if row["picture"] == picture])
         lines.append(f"| {picture} | {' | '.join(cells)} | {distance:.3f} |")
     return lines
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927); the whole of [0, 1] of nothing."""
-    if count == 0:
-        return 0.0, 1.0
-    z, share = 1.959964, right / count
-    middle = share + z * z / (2.0 * count)
-    half = z * math.sqrt(share * (1.0 - share) / count + z * z / (4.0 * count * count))
-    return (middle - half) / (1.0 + z * z / count), (middle + half) / (1.0 + z * z / count)
 
 
 def physics_lines(rows: list[dict[str, Any]]) -> list[str]:

@@ -6,19 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    z, share = 1.96, hits / count
-    middle, half = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, (middle - half) / (1 + z * z / count)), min(1.0, (middle + half) / (1 + z * z / count))
+from cosmos.bridge.calibrate.roc import Rate
 
 
 def share(hits: Sequence[bool], chance: float) -> dict[str, Any]:
     """Return a share with its interval, beside chance."""
-    low, high = wilson(sum(hits), len(hits))
+    low, high = Rate(hits=sum(hits), count=len(hits)).interval
     return {"count": len(hits), "share": sum(hits) / max(1, len(hits)), "interval": [low, high], "chance": chance}
 
 
@@ -35,4 +28,4 @@ def most_frequent(true: Sequence[Any]) -> float:
     return max((list(true).count(answer) for answer in set(true)), default=0) / max(1, len(true))
 
 
-__all__ = ["mean_interval", "most_frequent", "share", "wilson"]
+__all__ = ["mean_interval", "most_frequent", "share"]

@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch  # noqa: TID253
-from scipy.stats import binomtest
 
-import evaluate_transfer
 import train_condition_compare
 from condition_compare import DIFFERENCES, GRID, NAMES, ComparingJudge, compare, marks, view_of
 from transfer_samples import opened
@@ -97,9 +95,3 @@ def test_a_weigher_learns_what_counts():
     truth = torch.arange(len(NAMES))
     assert (found == truth).float().mean() > 0.9
     assert (chance == truth).float().mean() < 0.35
-
-
-@pytest.mark.parametrize(("right", "count"), [(0, 12), (7, 12), (249, 252), (252, 252)])
-def test_the_interval_of_a_share_is_wilsons(right, count):
-    wanted = binomtest(right, count).proportion_ci(0.95, "wilson")
-    assert evaluate_transfer.wilson(right, count) == pytest.approx((wanted.low, wanted.high), abs=1e-6)

@@ -222,16 +222,6 @@ def test_chance_is_the_best_answer_that_never_changes():
         assert (row["share"], row["chance"]) == pytest.approx(want[name]), name
 
 
-def test_intervals_are_those_of_wilson():
-    from scipy.stats import binomtest
-
-    import reasoner_measures
-
-    for hits, count in ((0, 7), (3, 9), (50, 51)):
-        want = binomtest(hits, count).proportion_ci(method="wilson")
-        np.testing.assert_allclose(reasoner_measures.wilson(hits, count), (want.low, want.high), atol=2e-4)
-
-
 def test_the_interval_of_a_mean_of_shares_holds_the_mean_as_often_as_it_says():
     import reasoner_measures
 

@@ -15,6 +15,12 @@ class WeightsError(Exception):
     """Weights are missing, damaged, or of another kind."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its name."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def weight_folders(name: str) -> tuple[Path, ...]:
     """Return where the weights of a name may lie: beside the sources, then where an installation puts them."""
     beside = Path(__file__).resolve().parents[2] / "weights" / name
@@ -93,6 +99,7 @@ __all__ = [
     "check_files",
     "combined_sha256",
     "find_weights",
+    "first_line",
     "read_weights_config",
     "sha256_of",
     "weight_folders",

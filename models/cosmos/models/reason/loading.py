@@ -14,7 +14,7 @@ from cosmos.models.reason.frames import Eye, read_eye
 from cosmos.models.reason.talk import Generation
 from cosmos.models.runtime import probe_attention, quiet_transformers, transformers_class
 from cosmos.models.spec import read_config
-from cosmos.models.weights import WeightsError, combined_sha256
+from cosmos.models.weights import WeightsError, combined_sha256, first_line
 
 _CLASSES: dict[str, tuple[str, Generation]] = {
     "qwen2_5_vl": ("Qwen2_5_VLForConditionalGeneration", 1),
@@ -102,10 +102,4 @@ def kind_of(folder: Path) -> tuple[str, Generation]:
     return kind, _CLASSES[kind][1]
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its name."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-__all__ = ["LoadedReason", "first_line", "kind_of", "load_reason"]
+__all__ = ["LoadedReason", "kind_of", "load_reason"]

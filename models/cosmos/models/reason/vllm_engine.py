@@ -20,10 +20,10 @@ import torch  # noqa: TID253
 from cosmos.models.checkpoint import read_header, weight_files
 from cosmos.models.reason.answering import Choice, Look, Sampling, Watch, choice_of, token_ids
 from cosmos.models.reason.frames import Eye, fit_size, read_eye, scale_frames
-from cosmos.models.reason.loading import first_line, kind_of
+from cosmos.models.reason.loading import kind_of
 from cosmos.models.reason.talk import THINK_END, Generation, TalkError, compose, lead_in
 from cosmos.models.runtime import quiet_transformers, transformers_class
-from cosmos.models.weights import WeightsError, combined_sha256
+from cosmos.models.weights import WeightsError, combined_sha256, first_line
 
 _ARCHITECTURES = {
     "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",

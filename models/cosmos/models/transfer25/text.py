@@ -22,7 +22,7 @@ from torch import Tensor  # noqa: TID253
 from cosmos.models.checkpoint import identity_of, read_header, weight_files
 from cosmos.models.placement import place
 from cosmos.models.runtime import plain_attention, quiet_transformers, release, transformers_class
-from cosmos.models.weights import WeightsError
+from cosmos.models.weights import WeightsError, first_line
 
 TEXT_TOKENS = 512
 """Tokens that the model was trained to read; longer prompts are cut, shorter ones padded."""
@@ -122,7 +122,7 @@ class PromptEncoder:
                 self._folder / "tokenizer", local_files_only=True
             )
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise WeightsError(f"The text encoder in {folder} cannot be loaded ({_first_line(error)}).") from error
+            raise WeightsError(f"The text encoder in {folder} cannot be loaded ({first_line(error)}).") from error
         wrong = sorted({*loading["missing_keys"], *map(str, loading["mismatched_keys"])} - {"lm_head.weight"})
         if wrong:
             raise WeightsError(
@@ -190,11 +190,6 @@ def _ids(tokenizer: Any, talk: list[dict[str, Any]], **settings: Any) -> list[in
         talk, tokenize=True, add_generation_prompt=False, add_vision_id=False, **settings
     )
     return list(ids if isinstance(ids, list) else ids["input_ids"])
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 __all__ = ["TEXT_TOKENS", "Embedding", "PromptEncoder", "default_negative_prompt"]

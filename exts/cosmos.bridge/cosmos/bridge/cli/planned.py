@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,17 +64,9 @@ def run(args: argparse.Namespace) -> int:
     if args.name in _REASON:
         return _run_reason(args, given)
     size, frames = args.size or _SIZES[args.name], _FRAMES[args.name] if args.frames is None else args.frames
-    try:
-        plan = _planner(args.name)(
-            size=parse_size(size),
-            num_frames=frames,
-            folder=None if args.folder is None else Path(args.folder),
-            **given,
-        )
-    except ImportError as error:
-        raise ModelNotInstalledError(f'plan needs {error.name}: pip install "cosmos-bridge[cosmos]".') from error
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    folder = None if args.folder is None else Path(args.folder)
+    with _as_our_errors():
+        plan = _planner(args.name)(size=parse_size(size), num_frames=frames, folder=folder, **given)
     memories = _MEMORIES if args.memory is None else (args.memory,)
     verdicts = {f"{memory:g}": plan.verdict(memory) for memory in memories}
     if args.json:
@@ -87,14 +80,10 @@ def _run_reason(args: argparse.Namespace, given: Mapping[str, Any]) -> int:
     """Plan one look of a reasoner and print it."""
     size, frames = args.size or "704x1280", 16 if args.frames is None else args.frames
     folder = None if args.folder is None else Path(args.folder)
-    try:
+    with _as_our_errors():
         from cosmos.models.reason.plan import plan_reason
 
         plan = plan_reason(args.name, size=parse_size(size), num_frames=frames, folder=folder, **given)
-    except ImportError as error:
-        raise ModelNotInstalledError(f'plan needs {error.name}: pip install "cosmos-bridge[cosmos]".') from error
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
     memories = _MEMORIES if args.memory is None else (args.memory,)
     verdicts = {f"{memory:g}": plan.verdict(memory) for memory in memories}
     if args.json:
@@ -109,6 +98,16 @@ def _run_reason(args: argparse.Namespace, given: Mapping[str, Any]) -> int:
     emit("basis    parameters of the net without contents; keys and values, and the widest layer, by formula in")
     emit("         bfloat16, plus 1 GiB for CUDA; nothing here was measured on a GPU by the authors")
     return EXIT_OK
+
+
+@contextmanager
+def _as_our_errors() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise ModelNotInstalledError(f'plan needs {error.name}: pip install "cosmos-bridge[cosmos]".') from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:

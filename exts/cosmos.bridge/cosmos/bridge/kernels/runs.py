@@ -25,14 +25,17 @@ _FLAGS = " -fno-signed-zeros -freciprocal-math -mreassociate -ffp-contract=fast 
 """Infinities and NaN keep their meaning: depths hold them."""
 
 
-def quick_options() -> dict[str, Any]:
+def quick_options(flags: str = _FLAGS) -> dict[str, Any]:
     """Return options for ``wp.set_module_options`` of kernels that may round differently from build to build.
 
     The code is made for the processor at hand. A Warp that takes no flags is left as it is.
+
+    Args:
+        flags: What the CPU compiler is told besides, each with a blank before it.
     """
     options: dict[str, Any] = {"enable_backward": False}
     if hasattr(wp.config, "cpu_compiler_flags"):
-        options["cpu_compiler_flags"] = (wp.config.cpu_compiler_flags or "-march=native") + _FLAGS
+        options["cpu_compiler_flags"] = (wp.config.cpu_compiler_flags or "-march=native") + flags
     return options
 
 

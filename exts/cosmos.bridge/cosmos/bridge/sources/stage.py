@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.settings import format_frames
 from cosmos.bridge.types import EXTRA_BUFFERS, Frame
 
 if TYPE_CHECKING:
@@ -131,10 +132,10 @@ class StageSource:
             self._notes.append(f"The stage has no time range, so {STILL_FRAMES} frames from its start are drawn.")
             return tuple(self._origin + i for i in range(STILL_FRAMES))
         if len(frames) == 0 or frames.step < 1:
-            raise SourceError(f"Frames {_range_text(frames)} hold no frame; ask for START:STOP with START < STOP.")
+            raise SourceError(f"Frames {format_frames(frames)} hold no frame; ask for START:STOP with START < STOP.")
         if self._ranged and not self._origin <= frames[0] <= frames[-1] <= self._end:
             raise SourceError(
-                f"Frames {_range_text(frames)} lie outside the time range of the stage, which is {self._origin:g} to "
+                f"Frames {format_frames(frames)} lie outside the time range of the stage, which is {self._origin:g} to "
                 f"{self._end:g}; ask for frames within {math.ceil(self._origin)}:{math.floor(self._end) + 1}."
             )
         return tuple(float(frame) for frame in frames)
@@ -297,10 +298,6 @@ class _StageProbe:
     def close(self) -> None:
         """Give the renderer's share back."""
         self._source.close()
-
-
-def _range_text(frames: range) -> str:
-    return f"{frames.start}:{frames.stop}" + (f":{frames.step}" if frames.step != 1 else "")
 
 
 __all__ = ["DEFAULT_SIZE", "NO_MAP", "STILL_FRAMES", "StageSource"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import warp as wp
+from cosmos.bridge.kernels.runs import quick_options
 
 _FLAGS = " -ffast-math -mrecip=none -w"
 """No reciprocal estimates: they make NaN of the zero in a direction along an axis. No warnings about infinities."""
@@ -15,10 +15,7 @@ def fast_options() -> dict[str, Any]:
 
     Every thread runs the same code, so bands still do not change a bit. A Warp that takes no flags is left as it is.
     """
-    options: dict[str, Any] = {"enable_backward": False}
-    if hasattr(wp.config, "cpu_compiler_flags"):
-        options["cpu_compiler_flags"] = (wp.config.cpu_compiler_flags or "-march=native") + _FLAGS
-    return options
+    return quick_options(_FLAGS)
 
 
 __all__ = ["fast_options"]
