@@ -9,7 +9,14 @@ from cosmos.bridge.kernels.runs import threads_of
 from cosmos.bridge.transfer.aside import Aside, Room
 
 
-def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order():
+@pytest.fixture
+def cores(monkeypatch):
+    """Set how many cores there are."""
+    return lambda count: monkeypatch.setattr("cosmos.bridge.transfer.aside._cores", lambda: count)
+
+
+def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order(cores):
+    cores(4)
     here, seen, free = threading.get_ident(), [], threading.Event()
 
     def first():
@@ -27,6 +34,20 @@ def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order():
         aside.begin(second, lambda thread: seen.append(("second", thread != here)))
         aside.wait()
     assert seen == ["worked on the second", "worked on the first", ("first", True), ("second", True)]
+
+
+def test_on_two_cores_a_piece_begins_when_the_one_before_has_ended(cores):
+    cores(2)
+    here, seen, free = threading.get_ident(), [], threading.Event()
+    with Aside(on=True) as aside:
+        aside.begin(
+            lambda: (free.wait(5.0), threading.get_ident()), lambda made: seen.append(("first", made[1] != here))
+        )
+        aside.begin(lambda: seen.append("works on the second"), lambda _: seen.append("second"))
+        seen.append("goes on here")
+        free.set()
+        aside.wait()
+    assert seen == ["goes on here", ("first", True), "works on the second", "second"]
 
 
 def test_a_third_piece_waits_for_the_first():
@@ -62,7 +83,8 @@ def test_turned_off_it_works_at_once_on_this_thread():
         assert seen == [threading.get_ident()] and aside.rooms == ()
 
 
-def test_a_piece_and_this_thread_have_a_quarter_of_torchs_threads_and_others_keep_theirs():
+def test_a_piece_and_this_thread_have_a_quarter_of_torchs_threads_and_others_keep_theirs(cores):
+    cores(8)
     before, seen = torch.get_num_threads(), []
     torch.set_num_threads(8)
     try:
@@ -84,9 +106,9 @@ def test_a_piece_and_this_thread_have_a_quarter_of_torchs_threads_and_others_kee
     assert seen == [2, 8, 8]
 
 
-def test_kernels_of_this_thread_take_the_cores_that_pieces_leave(monkeypatch):
+def test_kernels_of_this_thread_take_the_cores_that_pieces_leave(cores):
     """A launch waits for each thread that shares it, and one that a piece works on is late."""
-    monkeypatch.setattr("cosmos.bridge.transfer.aside._cores", lambda: 6)
+    cores(6)
     before, seen, free = torch.get_num_threads(), [], threading.Event()
     torch.set_num_threads(8)
     try:

@@ -144,26 +144,6 @@ def test_the_last_frame_is_painted_beside_the_one_before_and_what_it_raises_is_r
         model.transfer(ask())
 
 
-def test_hints_are_made_on_the_net_s_thread_but_where_a_wish_changes_them(model, ask, monkeypatch):
-    """They need nothing of the light, which the caller's thread has enough to do with."""
-    from cosmos.bridge.transfer import light
-
-    monkeypatch.setattr("cosmos.bridge.transfer.embedded._PIXELS_AT_ONCE", 1)
-    here, make, making = threading.get_ident(), light.clip_hints, []
-    frames = model.transfer(ask()).rgb.shape[0]
-
-    def watched(*args, **kwargs):
-        making.append(threading.get_ident())
-        return make(*args, **kwargs)
-
-    monkeypatch.setattr(light, "clip_hints", watched)
-    model.transfer(ask())
-    assert len(making) == frames and here not in making
-    making.clear()
-    model.transfer(ask(prompt="a worn floor"))
-    assert making == [here] * frames
-
-
 def test_words_it_does_not_know_are_reported(model, ask):
     notes = " ".join(model.transfer(ask(prompt="a cyberpunk nigth in Schnee, überall")).provenance.notes)
     assert "Not understood: 'überall', 'cyberpunk', 'schnee'." in notes

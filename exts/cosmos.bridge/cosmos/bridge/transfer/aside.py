@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 _PIECES = 2
-"""Pieces in work at a time."""
+"""Pieces in work, or about to be, at a time."""
 _Made = TypeVar("_Made")
 
 
@@ -33,11 +33,12 @@ class Room:
 
 
 class Aside:
-    """Two pieces of torch's work at a time beside this thread, with a quarter of torch's threads each and here.
+    """Pieces of torch's work beside this thread, two at a time, which have half of torch's threads together.
 
-    More would only wait for each other: this thread's work has use for all cores too. Two, not one of twice the
-    threads: torch's threads wait for each other busily, and while a clip ends both cores of a small machine have work.
-    For the same reason this thread's launches of kernels are shared by as many threads only as the pieces leave cores.
+    More would only wait for each other: this thread's work has use for the other half. Two, not one of twice the
+    threads: torch's threads wait for each other busily. On two cores it is one piece after the other: a second would
+    take turns with this thread, which the next piece waits for. This thread's launches of kernels are shared by as many
+    threads only as the pieces leave cores.
 
     Args:
         on: Whether to work aside at all; else pieces are done at once.
@@ -45,9 +46,10 @@ class Aside:
 
     def __init__(self, *, on: bool) -> None:
         self._threads = _threads() if on else 0
-        self._share = max(1, self._threads // (2 * _PIECES))
         self._cores = _cores()
-        self._pool = ThreadPoolExecutor(_PIECES, "cosmos_bridge_paint", _join, (self._share,)) if on else None
+        self._workers = max(1, min(_PIECES, self._cores // 2))
+        self._share = max(1, self._threads // (2 * self._workers))
+        self._pool = ThreadPoolExecutor(self._workers, "cosmos_bridge_paint", _join, (self._share,)) if on else None
         self._running: deque[Future[None]] = deque()
         self.rooms = tuple(Room() for _ in range(_PIECES + 1)) if on else ()
         """Memory for what comes next, in turn: that of the pieces in work is not written over."""
@@ -84,7 +86,8 @@ class Aside:
 
     def _left(self) -> int:
         """Return how many cores the pieces in work leave."""
-        return self._cores - self._share * sum(not piece.done() for piece in self._running)
+        working = sum(not piece.done() for piece in self._running)
+        return self._cores - self._share * min(working, self._workers)
 
     def _set(self, threads: int) -> None:
         if self._pool is not None:

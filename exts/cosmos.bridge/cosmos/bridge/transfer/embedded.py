@@ -309,7 +309,6 @@ class EmbeddedTransfer:
 
         groups: dict[Any, list[tuple[Part, wp.array]]] = {}
         for part, rgb in waiting:
-            part.fill_hints()
             groups.setdefault(part.likeness, []).append((part, rgb))
         painted = []
         for group in groups.values():

@@ -6,7 +6,6 @@ paints from noise, the places that the noise is drawn from, so frames may come i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Optional
@@ -48,8 +47,6 @@ class Part:
     """What the net is told."""
     weights: dict[ControlKind, wp.array]
     """Weight maps whose sum is at most 1, float32, shape [F, H, W]."""
-    fill_hints: Callable[[], object]
-    """Fills the hints of ``inputs``, on the thread of the net and before it, where they were left for that."""
     falling: Optional[wp.array] = None
     """Where rain and snow fall, `LightMaps.falling` of each frame; ``None`` where nothing does or nobody knows."""
     glow: Optional[wp.array] = None
@@ -148,7 +145,6 @@ class View:
             room=room,
             steady=self._light,
             lamps=self.dressing.lamps,
-            hints_later=room is not None and not wishes.any,  # beside the net, on the CPU, and nobody changes them
         )
         kept = _kept(weights) if wishes.any else None
         rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=light.hints, maps=light.maps)
@@ -170,7 +166,6 @@ class View:
             frames=frames,
             inputs=inputs,
             weights=weights,
-            fill_hints=light.fill_hints,
             falling=None if light.falling is None or not self._falls else wp.from_torch(light.falling),
             glow=None if light.glow is None else wp.from_torch(light.glow),
         )

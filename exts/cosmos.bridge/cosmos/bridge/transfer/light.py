@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -34,8 +34,6 @@ class LightInputs:
 
     hints: Optional[torch.Tensor]
     """Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22]; ``None`` where there is no depth."""
-    fill_hints: Callable[[], object]
-    """Fills the hints, on any thread, where they were left for later; else does nothing."""
     maps: Optional[torch.Tensor]
     """Light maps that the net sees, uint8, shape [F, H, W, 14]."""
     falling: Optional[torch.Tensor]
@@ -112,7 +110,6 @@ def light_inputs(
     room: Optional[Room] = None,
     steady: Optional[SteadyLight] = None,
     lamps: tuple[float, float] = (1.0, 0.0),
-    hints_later: bool = False,
 ) -> LightInputs:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
@@ -127,7 +124,6 @@ def light_inputs(
         steady: The view's light so far, with which that of these frames is averaged where motion is known; each frame
             is as found where ``None``.
         lamps: Strength and warmth of the stage's lamps, `Look.lamps` and `Look.lamp_warmth`.
-        hints_later: Leave the hints to `LightInputs.fill_hints`: they need the frames alone, no light before them.
     """
     import torch
     import warp as wp
@@ -137,11 +133,9 @@ def light_inputs(
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
     hints = maps = falling = glow = None
-    fill: Callable[[], object] = _fill_nothing
     if clip.depth is not None:
         hints = room.take("hints", (*size, _HINTS), dtype=torch.float32, device=device)
-        fill = partial(
-            clip_hints,
+        clip_hints(
             clip,
             frames,
             conditions=conditions,
@@ -150,9 +144,6 @@ def light_inputs(
             seed=wear_seed(seed),
             out=wp.from_torch(hints),
         )
-        if not hints_later:
-            fill()
-            fill = _fill_nothing
     if clip.probe is not None:
         maps = room.take("maps", (*size, _MAPS), dtype=torch.uint8, device=device)
         falling = torch.empty((len(frames), *FALLING_SHAPE), dtype=torch.uint8, device=device)
@@ -165,11 +156,7 @@ def light_inputs(
                 steadied(steady, clip, frames[index], joined)
             falling[index] = wp.to_torch(light.falling)
             glow[index] = wp.to_torch(light.glow)
-    return LightInputs(hints=hints, fill_hints=fill, maps=maps, falling=falling, glow=glow)
-
-
-def _fill_nothing() -> None:
-    pass
+    return LightInputs(hints=hints, maps=maps, falling=falling, glow=glow)
 
 
 def steadied(steady: SteadyLight, clip: Clip, frame: int, maps: wp.array) -> None:
