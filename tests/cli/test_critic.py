@@ -49,7 +49,7 @@ def test_settings_reach_the_critic(work, capsys):
         (("--clips", "0"), "clips >= 1, got 0"),
         (("--prompt", "fog"), "--prompt goes with --source"),
         (("--size", "big"), "size must be HEIGHTxWIDTH"),
-        (("--set", "thresholds.x=1"), "no check ['x']"),
+        (("--set", "thresholds.x=1"), "no check 'x'"),
         (("--false-alarms", "2"), "--false-alarms must lie in [0, 1), got 2"),
         (("--bars", "bars.json"), "of 1 clips it has 1, so ask for --clips 60 or more"),
     ],

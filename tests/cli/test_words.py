@@ -187,3 +187,29 @@ def test_help_names_what_can_be_chosen(capsys):
     told = " ".join(capsys.readouterr().out.split())
     for name in ("identity", "cosmos3-sim-transfer", "blocklist", "embedded-reason"):
         assert name in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["augment", "a.usda", "--promt", "fog"], "cosmos-bridge augment: there is no option '--promt'; the nearest is "
+         "'--prompt', and --help lists all."),
+        (["augment", "--neg-promt=fog"], "cosmos-bridge augment: there is no option '--neg-promt'; the nearest is "
+         "'--negative-prompt', and --help lists all."),
+        (["critic", "calibrate", "--clisp", "3"], "cosmos-bridge critic calibrate: there is no option '--clisp'; the "
+         "nearest is '--clips', and --help lists all."),
+        (["verify", "out", "more"], "cosmos-bridge verify: 'more' is one word too many, and --help lists all."),
+    ],
+)  # fmt: skip
+def test_an_unknown_option_is_answered_with_the_nearest(capsys, words, told):
+    with pytest.raises(SystemExit) as left:
+        build_parser().parse_args(words)
+    assert left.value.code == 2 and capsys.readouterr().err.strip() == told
+
+
+def test_debug_may_stand_behind_an_action(capsys):
+    from cosmos.bridge.cli.main import main
+
+    assert main(["quarantine", "list", "nowhere", "--debug"]) == 3
+    err = capsys.readouterr().err
+    assert "Traceback" in err and "nowhere/manifest.json does not exist" in err

@@ -375,7 +375,7 @@ def test_progress_is_told_and_may_cancel(world):
 
 
 def test_unknown_threshold_is_refused():
-    with pytest.raises(ConfigError, match=r"no check \['edge'\]; it has \['blank_frames'"):
+    with pytest.raises(ConfigError, match=r"no check 'edge'; the nearest is 'edge\w+', all are blank_frames, "):
         create("consistency", {"thresholds": {"edge": 0.5}})
     with pytest.raises(ConfigError, match="bar of edges_kept must be a number, got nan"):
         create("consistency", {"thresholds": {"edges_kept": float("nan")}})
@@ -387,3 +387,11 @@ def test_a_bar_of_ones_own_decides(world):
     strict = create("consistency", {"thresholds": {"edges_kept": 1.01}})
     assert not strict.judge(world.request(), world.result(world.rgb)).accepted
     assert create("consistency", {}).judge(world.request(), world.result(world.rgb)).accepted
+
+
+@pytest.mark.parametrize(("name", "value"), [("flicker_samples", 0), ("min_sites", -4), ("dark_level", float("nan"))])
+def test_limits_that_measure_nothing_are_refused(name, value):
+    with pytest.raises(
+        ConfigError, match=rf"critic_options\.limits\.{name} must be finite and [01] or more, got {value}"
+    ):
+        create("consistency", {"limits": {name: value}})

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             branch=getattr(args, "control", None),
         )
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(str(error).replace(f"{Adaptation.__name__}.", "--")) from error
     quiet_warp()
     check_device(args.device)
     data = Path(args.data)

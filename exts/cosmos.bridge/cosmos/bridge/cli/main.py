@@ -7,11 +7,13 @@ Exit codes: 0 all went well, 1 a fault of this program, 2 wrong usage or setting
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from cosmos.bridge import __version__
 from cosmos.bridge.cli import ask, augment, critic, demo, doctor, models, render, report, resume, verify
@@ -29,9 +31,24 @@ from cosmos.bridge.errors import BridgeError, ConfigError, JobCancelled
 COMMANDS = (augment, render, resume, verify, report, JUDGE, EXPLAIN, QUARANTINE, critic, doctor, models, demo, ask)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers a word that it does not know with the nearest option, in one sentence."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and end the program where words are left; the parser of a command does so before that of all."""
+        parsed, left = super().parse_known_args(args, namespace)
+        if not left:
+            return parsed, left
+        word = left[0].partition("=")[0]
+        known = re.findall(r"--[a-z][a-z-]+", self.format_help())
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.0) if word.startswith("-") else []
+        told = f"there is no option {word!r}; the nearest is {near[0]!r}" if near else f"{word!r} is one word too many"
+        return self.exit(EXIT_USAGE, f"{self.prog}: {told}, and --help lists all.\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of every command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cosmos-bridge",
         description="Turn a simulated USD scene into photoreal, still-correctly-labelled video, in one process.",
         epilog="Exit codes: 0 ok, 1 internal fault, 2 usage, 3 preflight failed, 4 partial, 130 interrupted.",

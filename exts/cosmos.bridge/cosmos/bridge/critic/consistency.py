@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import time
 from collections.abc import Mapping
@@ -50,7 +51,11 @@ class ConsistencyOptions:
     def __post_init__(self) -> None:
         strange = sorted(set(self.thresholds) - set(THRESHOLDS))
         if strange:
-            raise ConfigError(f"The consistency critic has no check {strange}; it has {list(THRESHOLDS)}.")
+            near = difflib.get_close_matches(strange[0], THRESHOLDS, n=1, cutoff=0.0)[0]
+            raise ConfigError(
+                f"The consistency critic has no check {strange[0]!r}; the nearest is {near!r}, all are "
+                f"{', '.join(THRESHOLDS)}."
+            )
         for check, bar in self.thresholds.items():
             if math.isnan(bar):
                 raise ConfigError(f"The bar of {check} must be a number, got {bar!r}; inf switches a check off.")

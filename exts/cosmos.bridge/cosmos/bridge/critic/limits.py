@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +162,12 @@ class Limits:
     """Weakest correlation of moving structure that still proves something."""
     max_findings: int = 24
     """Most findings in a verdict; the rest is counted in one."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value, least = getattr(self, item.name), 1 if isinstance(item.default, int) else 0
+            if not least <= value < math.inf:
+                raise ValueError(f"Limits.{item.name} must be finite and {least} or more, got {value!r}.")
 
 
 __all__ = ["Limits"]
