@@ -1,6 +1,8 @@
 """What a prompt forbids: sentences as people write them, through the shipped reader."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cosmos.models.embedded.negations import take_negations
 
@@ -51,6 +53,8 @@ def test_what_is_forbidden_is_not_made(reader, prompt):
         ("no shadows", {"overcast"}, "day"),
         ("no daylight", set(), "night"),
         ("fog, not dense fog", {"fog"}, "day"),
+        ("rainy no fog night", {"rain"}, "night"),
+        ("no heavy clouds dusk", set(), "dusk"),
     ],
 )
 def test_what_stands_beside_it_stays_asked(reader, prompt, weather, hour):
@@ -87,8 +91,8 @@ def test_wishes_are_forbidden_as_well(reader):
         reading = reader.read(prompt)
         assert not reading.wishes.any and reading.unknown == ()
     assert reader.read("no lamps").wishes.lamps == reader.read("the lamps are not on").wishes.lamps == 0.0
-    kept = reader.read("red cars, no cobblestone street").wishes
-    assert [wish.of for wish in kept.surfaces] == ["car"]
+    for prompt in ("red cars, no cobblestone street", "no fog red cars"):
+        assert [wish.of for wish in reader.read(prompt).wishes.surfaces] == ["car"]
 
 
 def test_grain_and_vignette_can_be_forbidden(reader):
@@ -99,6 +103,21 @@ def test_grain_and_vignette_can_be_forbidden(reader):
 def test_a_negative_prompt_takes_back_what_it_names_and_nothing_beside(reader):
     for negative in ("snow", "no snow"):
         assert read(reader, "snow, overcast", negative=negative)[0] == {"overcast"}
+
+
+_WORDS = (
+    "no not don't isn\u2019t without neither nor or and , . but free - of very too only fog snow night red cars wanted "
+    "hardly do at dense clouds \u0130 \u96ea a lot"
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(_WORDS.split()), max_size=12), st.sampled_from([" ", ""]))
+def test_any_words_are_parted_and_what_is_left_stays_in_its_place(words, glue):
+    text = glue.join(words)
+    asked, negations = take_negations(text)
+    assert len(asked) == len(text) and all(kept in (" ", was) for kept, was in zip(asked, text, strict=True))
+    assert all(negation.said and negation.said.split()[0] in text for negation in negations)
 
 
 @pytest.mark.parametrize(

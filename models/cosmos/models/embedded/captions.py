@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -198,6 +199,19 @@ def bare(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for word in words if word not in LEADING)
 
 
+def find_wordings(words: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
+    """Return the wordings in a clause from left to right, as place and bare words; each takes as many as it can."""
+    found, first, named = list[tuple[int, tuple[str, ...]]](), 0, named_ranges()
+    while first < len(words):
+        ends = range(len(words), first, -1)
+        stop = next((end for end in ends if words[first] not in LEADING and bare(words[first:end]) in named), first)
+        if stop > first:
+            found.append((first, bare(words[first:stop])))
+        first = max(stop, first + 1)
+    return found
+
+
+@lru_cache(maxsize=1)
 def named_ranges() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]]:
     """Return what each wording means by itself: its bare words -> attribute, lowest and highest value, of each."""
     found: dict[tuple[str, ...], tuple[tuple[str, float, float], ...]] = {}
@@ -292,6 +306,7 @@ __all__ = [
     "UNHEEDED",
     "bare",
     "condition_phrases",
+    "find_wordings",
     "named_ranges",
     "neutral_words",
     "sample_conditions",

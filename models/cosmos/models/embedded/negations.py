@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cosmos.models.embedded.captions import LEADING, split_words
+from cosmos.models.embedded.captions import LEADING, find_wordings, named_ranges, split_words
+from cosmos.models.embedded.wish_words import COLORS, MATERIAL_WORDS, WEAR
 
 PLAIN_MARKS = str.maketrans(
     {"\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2026": "."}
@@ -61,6 +62,8 @@ _SPELLINGS = {"cloud": "clouds", "puddle": "puddles", "grain": "grainy", "noise"
               "scratches": "scratched", "wear": "worn"}  # fmt: skip
 """Word of what is negated -> the wording that means the same."""
 
+_WISHES = frozenset((*COLORS, *MATERIAL_WORDS, *WEAR))
+"""Words that wishes begin with."""
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)*|[,.;:!?()\n]+|\d+", re.IGNORECASE)
 
 
@@ -181,7 +184,19 @@ class _Parser:
             else:
                 named = named or token.word not in _FILLERS
             place += 1
+        place = self._before_another(begin, place)
         return [*items, (begin, place)], place
+
+    def _before_another(self, first: int, end: int) -> int:
+        """Return where something else begins without a word between: "no fog sunshine", "no fog red cars"."""
+        words = [_SPELLINGS.get(self._word(at), self._word(at)) for at in range(first, end)]
+        named, wordings = named_ranges(), find_wordings(words)
+        if not wordings:
+            return end
+        attributes, past = {name for name, _, _ in named[wordings[0][1]]}, wordings[0][0] + len(wordings[0][1])
+        others = [at for at, part in wordings[1:] if attributes.isdisjoint(name for name, _, _ in named[part])]
+        others += [at for at in range(past, len(words)) if words[at] in _WISHES]
+        return first + min(others, default=end - first)
 
     def _ends(self, place: int, *, named: bool) -> bool:
         """Whether a word ends what is negated; one that names something must stand before "at" or "but"."""
@@ -212,9 +227,10 @@ class _Parser:
             yield Negation(said=self._said(begin, end), words=subject, soft=soft)
         else:
             for number, (first, last) in enumerate(scope):
+                if first == last and number > 0:
+                    continue  # "no fog or"
                 said = self._said(place, last) if number == 0 else f"{head} {self._said(first, last)}"
-                if first < last or number == 0:
-                    yield Negation(said=said, words=tuple(self._word(at) for at in range(first, last)), soft=soft)
+                yield Negation(said=said, words=tuple(self._word(at) for at in range(first, last)), soft=soft)
         self._take(begin, end)
 
     def _behind(self, place: int) -> Negation:

@@ -8,10 +8,9 @@ two different foggy days. Words outside of the vocabulary are reported, never gu
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
@@ -19,9 +18,9 @@ from torch import Tensor, nn  # noqa: TID253
 
 from cosmos.models.embedded.captions import (
     CLAUSE_END,
-    LEADING,
     UNHEEDED,
     bare,
+    find_wordings,
     named_ranges,
     neutral_words,
     split_clauses,
@@ -167,13 +166,13 @@ class PromptReader:
 
     def _ranges(self, text: str) -> tuple[_Ranges, _Ranges]:
         """Return the ranges that a text names of each attribute: in clauses of one wording alone, and in others."""
-        named, alone, among = _named(), _Ranges(), _Ranges()
+        named, alone, among = named_ranges(), _Ranges(), _Ranges()
         for clause in CLAUSE_END.split(text.translate(PLAIN_MARKS)):
             words = [
                 word if word in self._rows else _nearest(word, tuple(self._rows)) or word
                 for word in split_words(clause)
             ]
-            parts = _longest_named(words, named)
+            parts = [part for _, part in find_wordings(words)]
             said = alone if parts == [bare(words)] else among
             for name, low, high in (one for part in parts for one in named[part]):
                 said.setdefault(name, set()).add((low, high))
@@ -274,23 +273,6 @@ def _steer_away(
             if named and close:
                 vector[place] = neutral[place]
     return vector
-
-
-def _longest_named(words: list[str], named: Mapping[tuple[str, ...], Any]) -> list[tuple[str, ...]]:
-    """Return the wordings in a clause, bare, from left to right; each takes as many words as it can."""
-    found, first = [], 0
-    while first < len(words):
-        ends = range(len(words), first, -1)
-        stop = next((end for end in ends if words[first] not in LEADING and bare(words[first:end]) in named), first)
-        if stop > first:
-            found.append(bare(words[first:stop]))
-        first = max(stop, first + 1)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _named() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]]:
-    return named_ranges()
 
 
 @lru_cache(maxsize=4096)
