@@ -26,6 +26,7 @@ def read(reader, prompt, **settings):
         "not at dusk or at night", "avoid fog", "free of snow", "no dust storm", "fog isn't wanted",
         "snow is not falling", "the street isn't wet", "not a cloud in the sky", "dry, no puddles",
         "no longer raining", "no fog. no snow; no rain", "no rain\nno fog", "must not be foggy",
+        "without dust", "no dust",
     ],
 )  # fmt: skip
 def test_what_is_forbidden_is_not_made(reader, prompt):
@@ -55,6 +56,9 @@ def test_what_is_forbidden_is_not_made(reader, prompt):
         ("fog, not dense fog", {"fog"}, "day"),
         ("rainy no fog night", {"rain"}, "night"),
         ("no heavy clouds dusk", set(), "dusk"),
+        ("no dust dusk", set(), "dusk"),
+        ("without snow and at dusk", set(), "dusk"),
+        ("rain without snow and dusk", {"rain"}, "dusk"),
     ],
 )
 def test_what_stands_beside_it_stays_asked(reader, prompt, weather, hour):
@@ -74,6 +78,7 @@ def test_not_much_of_it_is_a_little(reader, prompt):
     ("prompt", "unknown"),
     [
         ("no people at night", "no people"),
+        ("no people dusk", "no people"),
         ("a street, don\u2019t blink", "don\u2019t blink"),
         ("wouldn't", "wouldn't"),
         ("rain but not heavy", "not heavy"),
@@ -116,7 +121,7 @@ _WORDS = (
 def test_any_words_are_parted_and_what_is_left_stays_in_its_place(words, glue):
     text = glue.join(words)
     asked, negations = take_negations(text)
-    assert len(asked) == len(text) and all(kept in (" ", was) for kept, was in zip(asked, text, strict=True))
+    assert len(asked) == len(text) and all(kept in (" ", ",", was) for kept, was in zip(asked, text, strict=True))
     assert all(negation.said and negation.said.split()[0] in text for negation in negations)
 
 

@@ -224,6 +224,11 @@ def named_ranges() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]
     return found
 
 
+def noun_words() -> frozenset[str]:
+    """Return the words that places and things are called by."""
+    return frozenset(word for phrase in (*_PLACES, *_THINGS) for word in split_words(phrase)) - LEADING
+
+
 def neutral_words() -> frozenset[str]:
     """Return the words that name things, places and manners, and never a condition."""
     return frozenset(word for phrase in (*_PLACES, *_THINGS, *_STYLES, _GLUE) for word in split_words(phrase))
@@ -309,6 +314,7 @@ __all__ = [
     "find_wordings",
     "named_ranges",
     "neutral_words",
+    "noun_words",
     "sample_conditions",
     "split_clauses",
     "split_words",

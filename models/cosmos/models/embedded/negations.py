@@ -7,10 +7,10 @@ out of what it sees. English only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cosmos.models.embedded.captions import LEADING, find_wordings, named_ranges, split_words
+from cosmos.models.embedded.captions import LEADING, find_wordings, named_ranges, noun_words, split_words
 from cosmos.models.embedded.wish_words import COLORS, MATERIAL_WORDS, WEAR
 
 PLAIN_MARKS = str.maketrans(
@@ -57,11 +57,12 @@ _INSTEAD = {
 LIGHTER = {"overcast": "light clouds", "fog": "light fog", "rain": "light rain", "snow": "light snow",
            "dust": "light dust", "noise": "slight noise"}  # fmt: skip
 """Attribute -> the wording of a little of it."""
-_SPELLINGS = {"cloud": "clouds", "puddle": "puddles", "grain": "grainy", "noise": "noisy", "darkness": "dark",
-              "snowflakes": "snow", "raindrops": "rain", "rust": "rusty", "dirt": "dirty", "stains": "stained",
-              "scratches": "scratched", "wear": "worn"}  # fmt: skip
+_SPELLINGS = {"cloud": "clouds", "puddle": "puddles", "grain": "grainy", "noise": "noisy", "dust": "dusty",
+              "darkness": "dark", "snowflakes": "snow", "raindrops": "rain", "rust": "rusty", "dirt": "dirty",
+              "stains": "stained", "scratches": "scratched", "wear": "worn"}  # fmt: skip
 """Word of what is negated -> the wording that means the same."""
 
+_NOUNS = noun_words()
 _WISHES = frozenset((*COLORS, *MATERIAL_WORDS, *WEAR))
 """Words that wishes begin with."""
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)*|[,.;:!?()\n]+|\d+", re.IGNORECASE)
@@ -102,13 +103,14 @@ def take_negations(text: str) -> tuple[str, tuple[Negation, ...]]:
         text: A prompt, as the user wrote it.
 
     Returns:
-        The prompt with blanks in place of every negation, itself where it has none; and the negations in their order.
+        The prompt with a comma and blanks in place of every negation, itself where it has none; and the negations in
+        their order.
     """
     parser = _Parser(text)
     found = tuple(parser.read())
     kept = list(text)
     for start, end in parser.taken:
-        kept[start:end] = " " * (end - start)
+        kept[start:end] = "," + " " * (end - start - 1)
     return "".join(kept), found
 
 
@@ -176,7 +178,8 @@ class _Parser:
         items, begin, place, named = list[tuple[int, int]](), start, start, False
         while place < len(self._tokens):
             token = self._tokens[place]
-            joins = token.word == "or" or (token.word == "and" and both) or (token.word == "," and self._lists(place))
+            joins = token.word == "or" or (token.word == "," and self._lists(place))
+            joins = joins or (token.word == "and" and both and self._carries(begin, place))
             if joins:
                 items, begin, named = [*items, (begin, place)], place + 1, False
             elif self._ends(place, named=named):
@@ -189,14 +192,32 @@ class _Parser:
 
     def _before_another(self, first: int, end: int) -> int:
         """Return where something else begins without a word between: "no fog sunshine", "no fog red cars"."""
-        words = [_SPELLINGS.get(self._word(at), self._word(at)) for at in range(first, end)]
-        named, wordings = named_ranges(), find_wordings(words)
+        words = [self._word(at) for at in range(first, end)]
+        named, wordings = named_ranges(), self._wordings(first, end)
         if not wordings:
             return end
+        if _NOUNS.intersection(words[: wordings[0][0]]):
+            return first + wordings[0][0]  # "no people dusk"
         attributes, past = {name for name, _, _ in named[wordings[0][1]]}, wordings[0][0] + len(wordings[0][1])
         others = [at for at, part in wordings[1:] if attributes.isdisjoint(name for name, _, _ in named[part])]
         others += [at for at in range(past, len(words)) if words[at] in _WISHES]
         return first + min(others, default=end - first)
+
+    def _carries(self, first: int, place: int) -> bool:
+        """Whether an "and" goes on with what is negated: "without rain and fog", not "without rain and at dusk"."""
+        if self._word(place + 1) in _STOPS:
+            return False
+        last = place + 1
+        while last < len(self._tokens) and not self._tokens[last].ends_clause and self._word(last) not in ("and", "or"):
+            last += 1
+        before, after = (
+            any(name == "sun_elevation" for _, part in self._wordings(*run) for name, _, _ in named_ranges()[part])
+            for run in ((first, place), (place + 1, last))
+        )
+        return before or not after
+
+    def _wordings(self, first: int, last: int) -> list[tuple[int, tuple[str, ...]]]:
+        return find_wordings(_spelled([self._word(at) for at in range(first, last)]))
 
     def _ends(self, place: int, *, named: bool) -> bool:
         """Whether a word ends what is negated; one that names something must stand before "at" or "but"."""
@@ -242,12 +263,20 @@ class _Parser:
         return " ".join(self._text[self._tokens[first].start : self._tokens[last - 1].end].split())
 
     def _take(self, first: int, last: int) -> None:
+        """Take words out, and an "and" or "but" that would dangle beside them."""
+        first -= first > 0 and self._word(first - 1) in ("and", "but", "with")
+        last += self._word(last) in ("and", "but")
         self.taken.append((self._tokens[first].start, self._tokens[last - 1].end))
 
 
 def wording(negation: Negation) -> str:
     """Return the words of what is negated, as wordings of light and weather spell them."""
-    return " ".join(_SPELLINGS.get(word, word) for word in negation.words)
+    return " ".join(_spelled(negation.words))
+
+
+def _spelled(words: Sequence[str]) -> list[str]:
+    known = {at for first, part in find_wordings(words) for at in range(first, first + len(part))}
+    return [word if at in known else _SPELLINGS.get(word, word) for at, word in enumerate(words)]
 
 
 __all__ = ["LIGHTER", "PLAIN_MARKS", "Negation", "take_negations", "wording"]
