@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from cosmos.bridge.critic.trees import Forest, Learnt, Line
-from learn_presence import regress
+from learn_split import regress
 
 MOST = 3.0
 """Standard deviations beyond which a feature says no more in the regression."""

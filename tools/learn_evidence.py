@@ -33,7 +33,7 @@ from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import PlantError
 from cosmos.bridge.transfer.registry import create as create_transfer
 from cosmos.bridge.types import TransferRequest, TransferResult
-from learn_presence import regress
+from learn_split import regress
 from plant_faults import SIZE
 
 LIMIT = 12.0

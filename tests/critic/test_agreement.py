@@ -1,10 +1,8 @@
 import cv2
 import numpy as np
 import pytest
-from scipy.special import logsumexp
 
 from cosmos.bridge.critic.checks.agreement import agree, shift_gains
-from cosmos.bridge.critic.evidence import PLACED, any_odds
 from cosmos.bridge.critic.limits import Limits
 
 LIMITS = Limits()
@@ -66,16 +64,3 @@ def test_an_outline_that_repeats_still_tells_where_it_went():
     gains, _ = shift_gains(source, result, limits=LIMITS, near=1.0)
     assert gains[0, 6, 10] > 0.4
     assert shift_gains(source, source, limits=LIMITS, near=1.0)[0][0, 6, 10] < -0.3
-
-
-def test_odds_of_any_kind_are_those_of_all_together():
-    rng = np.random.default_rng(8)
-    names = list(PLACED["gone"].weights)
-    for _ in range(20):
-        row = dict(zip(names, rng.uniform(-0.5, 1.5, len(names)), strict=True))
-        each = [kind.offset + sum(kind.weights[name] * row[name] for name in names) for kind in PLACED.values()]
-        each = np.clip(each, -20.0, 20.0)
-        odds, likeliest = any_odds(PLACED, row)
-        assert odds == pytest.approx(logsumexp(each)) and likeliest == list(PLACED)[int(np.argmax(each))]
-    with pytest.raises(KeyError):
-        any_odds(PLACED, {"outline": 1.0})

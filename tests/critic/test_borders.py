@@ -60,19 +60,19 @@ def test_round_faces_count_half_and_edges_of_a_thing_prove_nothing(world):
     rgb, (y, x) = covered(world, CRATE, 5), np.mgrid[: world.rgb.shape[1], : world.rgb.shape[2]]
     flat, _ = order(world, rgb)
     value, findings = order(world, rgb, turned(0.1 * (x + y)))
-    assert 0.4 * flat < value <= 0.5 and {finding.instance for finding in findings} == {CRATE}
+    assert 0.4 * flat < value <= 0.5 and not findings  # half of what a flat face tells is within the bar
     value, findings = order(world, rgb, turned(1.5 * ((x // 4 + y // 4) % 2)))
     assert value is None and findings[0].kind == "unchecked"
 
 
 def test_only_the_frames_that_show_it_are_named_and_lose_their_labels(world):
-    rgb = covered(world, CRATE, 5, frames=range(4, 12))
+    rgb = covered(world, CRATE, 6, frames=range(2, 12))
     verdict = ConsistencyCritic().judge(request_of(world), world.result(rgb))
     found = next(finding for finding in verdict.findings if finding.check == "depth_order")
-    assert set(found.frames) == {4, 6, 8, 10}
+    assert set(found.frames) == {2, 4, 6, 8, 10}
     mask = next(label for label in verdict.carried.labels if label.kind == "mask")
     column = verdict.carried.instances.tolist().index(CRATE)
-    assert {LABEL_STATES[state] for state in mask.state[4::2, column]} == {"dropped"}
+    assert {LABEL_STATES[state] for state in mask.state[2::2, column]} == {"dropped"}
 
 
 def lit(rgb, seed=5):

@@ -44,11 +44,11 @@ def test_appearance_is_dropped_or_made_again(world):
 
 def test_only_the_moved_instance_loses_its_labels_and_only_where_it_moved(world, draw_world, layers_without):
     rgb = world.rgb.copy()
-    rgb[6:8] = draw_world(layers_without(i3=(4.0, 0.0))).rgb[6:8]
-    state, checks, _ = states(world, rgb, "box_2d", CRATE_A)
+    rgb[6:8] = draw_world(layers_without(i5=(4.0, 0.0))).rgb[6:8]
+    state, checks, _ = states(world, rgb, "box_2d", ROBOT)
     assert [t for t, name in enumerate(state) if name == "dropped"] == [6, 7] and checks[6] == "boundary_shift"
-    assert set(states(world, rgb, "box_2d", ROBOT)[0]) == {"survives"}
-    assert [t for t, name in enumerate(states(world, rgb, "flow", CRATE_A)[0]) if name == "dropped"] == [6, 7, 8]
+    assert set(states(world, rgb, "box_2d", CRATE_A)[0]) == {"survives"}
+    assert [t for t, name in enumerate(states(world, rgb, "flow", ROBOT)[0]) if name == "dropped"] == [6, 7, 8]
 
 
 def test_a_frame_of_another_moment_carries_no_label(world):

@@ -17,6 +17,7 @@ NEEDS_MORE |= {"instance_views", "paper_blur_ssim", "paper_edge_f1", "instance_s
 """Checks that need a protected thing, normals, a backend that records what it understood, or another camera."""
 UNSEEN = {
     "boundary_shift",
+    "instance_kept",
     "instance_placed",
     "instance_shown",
     "depth_order",

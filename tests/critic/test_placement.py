@@ -208,9 +208,9 @@ def test_what_posts_cut_in_two_is_judged_by_its_colours_and_what_is_in_scraps_is
         boundaries.add(chunk)
         sweep.add(chunk)
     crate = next(i for i, thing in enumerate(truth.things) if thing.id == CRATE)
-    rows = sweep.measured()
+    rows = sweep.measured().signs
     assert crate not in boundaries.seen()[1] and (crate in rows) == judged
-    assert not judged or rows[crate][0]["structure"] > 1.0  # as measured on it, not what stands for the unknown
+    assert not judged or rows[crate]["structure"] > 1.0  # as measured on it, not what stands for the unknown
 
 
 def test_wider_pictures_are_compared_at_the_usual_width(world):

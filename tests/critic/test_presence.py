@@ -2,12 +2,10 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.critic.checks.kept import Presence, presences
-from cosmos.bridge.critic.checks.presence import BANDS, Sight, Sights
+from cosmos.bridge.critic.checks.presence import BANDS, Match, Sight, Sights
+from cosmos.bridge.critic.checks.signs import signs_of
 from cosmos.bridge.critic.consistency import ConsistencyCritic
-from cosmos.bridge.critic.evidence import PRESENCE
 from cosmos.bridge.critic.limits import Limits
-from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.critic.truth import Truth, chunks
 
 CRATE_A, CRATE_B, ROBOT, BOLT = 3, 4, 5, 6
@@ -56,23 +54,23 @@ def test_the_share_explained_is_that_of_least_squares_in_float64(world):
             values.append(sobel(rgb[frame])[axis][mask])
     x, y = np.concatenate(columns), np.concatenate(values)
     left = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
-    assert got.explained == pytest.approx(1.0 - (left**2).sum() / (y**2).sum(), abs=0.005)
-    assert got.source == pytest.approx(np.sqrt(2.0 * (x**2).sum() / len(x)), rel=1e-3)
+    assert got.sharp.explained == pytest.approx(1.0 - (left**2).sum() / (y**2).sum(), abs=0.005)
+    assert got.sharp.source == pytest.approx(np.sqrt(2.0 * (x**2).sum() / len(x)), rel=1e-3)
     assert got.pixels == pytest.approx((world.ids[[2, 6, 10]] == ROBOT).sum() / 3.0)
 
 
 def test_any_light_leaves_structure_and_what_is_gone_leaves_none(world, draw_world, layers_without):
     without = draw_world(layers_without(gone=(CRATE_A,))).rgb
     there, gone = look(world, lit(world.rgb)), look(world, lit(without))
-    assert min(there[thing].explained for thing in (CRATE_A, CRATE_B, ROBOT)) > 0.95
-    assert gone[CRATE_A].explained < 0.1 < 0.7 < gone[CRATE_B].explained
+    assert min(there[thing].sharp.explained for thing in (CRATE_A, CRATE_B, ROBOT)) > 0.95
+    assert gone[CRATE_A].sharp.explained < 0.1 < 0.7 < gone[CRATE_B].sharp.explained
 
 
 def test_the_outline_of_what_stands_before_a_thing_does_not_speak_for_it(world):
     rgb = world.rgb.copy()
     rgb[:] = np.where(np.isin(world.ids, (ROBOT,))[..., None], world.rgb, 128)  # the robot alone is left
     for thing in (CRATE_A, CRATE_B):
-        assert look(world, rgb)[thing].explained < 0.02
+        assert look(world, rgb)[thing].sharp.explained < 0.02
 
 
 def test_a_floor_at_a_grazing_angle_speaks_with_all_its_pixels(draw_world, layers_without):
@@ -93,35 +91,37 @@ def test_small_and_lost_things_and_single_frames_are_no_trouble(world, draw_worl
     assert look(single, single.rgb)[ROBOT].frames.tolist() == [0]
     broken = draw_world(layers_without(), frames=3)
     broken.depth[:] = np.nan
-    assert look(broken, broken.rgb)[ROBOT].explained > 0.99
+    assert look(broken, broken.rgb)[ROBOT].sharp.explained > 0.99
 
 
-def sight(**how):
-    values = {"explained": 0.9, "source": 20.0, "result": 20.0, "lit": 1.0, "pixels": 500.0, "depth": 5.0}
+def sight(explained=0.9, **how):
+    match = Match(explained=explained, source=20.0, result=10.0)
+    values = {"sharp": match, "soft": match, "rim": match, "lit": 1.0, "pixels": 500.0, "depth": 5.0, "pairs": 90.0}
+    values |= {"area": 600.0, "piece": 1.0, "dark": 0.0, "noise": 2.0}
     bands = {"products": np.zeros((BANDS, 6, 6)), "band_pixels": np.full(BANDS, 50.0), "looked": 2}
     return Sight(**{"frames": np.arange(8), "kept": 0.0, "snowed": 0.0, **values, **bands, **how})
 
 
-def test_features_are_the_regressions_and_few_pixels_or_snow_have_none():
-    sights = {1: sight(explained=0.49), 2: sight(explained=0.25), 3: sight(explained=0.25, kept=1.0),
-              4: sight(pixels=10.0), 5: sight(snowed=1.0)}  # fmt: skip
-    found = presences(sights, {}, Limits())
-    assert set(found) == {1, 2, 3}
-    assert found[1].structure == pytest.approx(np.arctanh(0.7)) and found[1].others == pytest.approx(np.arctanh(0.5))
-    assert found[2].others == pytest.approx(np.arctanh(0.7))  # what is kept says nothing of the light of others
-    one = Presence(structure=0.5, others=1.0, due=0.3, outline=-0.2)
-    told = PRESENCE.base + 0.5 * PRESENCE.structure + PRESENCE.others - 0.2 * PRESENCE.outline + 0.3 * PRESENCE.due
-    assert one.evidence == pytest.approx(told)
+def test_signs_are_fishers_z_and_logarithms_beside_what_the_others_show():
+    sights = {1: sight(explained=0.49, lit=0.5), 2: sight(explained=0.25), 3: sight(explained=0.01, kept=1.0)}
+    found = signs_of(sights, drowned=True)
+    assert found[1]["structure"] == found[1]["soft"] == found[1]["rim"] == pytest.approx(np.arctanh(0.7))
+    assert found[1]["left"] == pytest.approx(np.log(11.0 / 11.0)) and found[2]["left"] == pytest.approx(np.log(11 / 21))
+    assert found[1]["usual_structure"] == pytest.approx(np.arctanh(0.5))
+    assert found[2]["usual_structure"] == pytest.approx(np.arctanh(0.7))  # what is kept tells nothing of others' light
+    assert found[3]["usual_structure"] == pytest.approx((np.arctanh(0.7) + np.arctanh(0.5)) / 2.0)
+    assert found[1]["thin"] == pytest.approx(0.15) and found[1]["drowned"] == 1.0
+    alone = signs_of({1: sight(pairs=0.0)}, drowned=False)[1]
+    assert np.isnan([alone["usual_structure"], alone["due"], alone["rim"], alone["rim_left"]]).all()
 
 
 def test_less_is_due_of_a_thing_as_far_as_those_that_snow_and_darkness_weaken():
     """Three near things show clearly and three far ones hardly; one more of each shows nothing."""
     near = {owner: sight(depth=4.0 + owner, explained=0.8) for owner in (1, 2, 3)}
     far = {owner: sight(depth=30.0 + owner, explained=0.04) for owner in (4, 5, 6)}
-    found = presences({**near, **far, 7: sight(depth=5.0, explained=0.01), 8: sight(depth=35.0, explained=0.01)},
-                      {}, Limits())  # fmt: skip
-    bar = THRESHOLDS["instance_kept"].value
-    assert found[7].evidence < bar < found[8].evidence
+    lost = {7: sight(depth=5.0, explained=0.01), 8: sight(depth=35.0, explained=0.01)}
+    found = signs_of({**near, **far, **lost}, drowned=False)
+    assert found[7]["due"] > 3.0 * found[8]["due"]
 
 
 def test_a_flat_thing_without_relief_that_is_gone_is_named(draw_world, layers_without, layer_type):

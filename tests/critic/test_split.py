@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cosmos.bridge.critic.checks.presence import BANDS, Sight
+from cosmos.bridge.critic.checks.presence import BANDS, Match, Sight
 from cosmos.bridge.critic.checks.split import cut_of
 from cosmos.bridge.critic.consistency import ConsistencyCritic
 from cosmos.bridge.critic.evidence import SPLIT
@@ -66,9 +66,11 @@ def sight(gradients):
     """A thing seen once, with the same gradients (three of the source, three of the result) in all bands but some."""
     products = np.stack([values.T @ values for values in gradients])
     pixels = np.array([len(values) for values in gradients], np.float64)
+    match = Match(explained=0.5, source=1.0, result=1.0)
+    many = float(pixels.sum())
     return Sight(
-        frames=np.arange(1), looked=1, explained=0.5, source=1.0, result=1.0, lit=1.0, pixels=float(pixels.sum()),
-        depth=3.0, kept=0.0, snowed=0.0, products=products, band_pixels=pixels,
+        frames=np.arange(1), looked=1, sharp=match, soft=match, rim=match, pairs=9.0, area=many, piece=1.0, dark=0.0,
+        noise=1.0, lit=1.0, pixels=many, depth=3.0, kept=0.0, snowed=0.0, products=products, band_pixels=pixels,
     )  # fmt: skip
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Optional
+
+import numpy as np
 
 from cosmos.bridge.critic.carry_over import carry_over, thing_ids
 from cosmos.bridge.critic.checks.borders import BorderSweep
@@ -27,8 +29,8 @@ from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.checks.visible import VisibleSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.limits import Limits
-from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude
-from cosmos.bridge.critic.thresholds import THRESHOLDS, Threshold, drowned
+from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude, unchecked
+from cosmos.bridge.critic.thresholds import THRESHOLDS, Threshold
 from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.types import Progress, TransferRequest, TransferResult, Verdict
@@ -104,7 +106,7 @@ class ConsistencyCritic:
         began = time.perf_counter()
         clip = request.clip
         misfit = misfit_of(request, result)
-        bars = drowned(self._thresholds) if drowns(result) else self._thresholds
+        bars = self._thresholds
         costs: dict[str, float] = {}
         truth, views = None, None
         if misfit is not None:
@@ -124,6 +126,7 @@ class ConsistencyCritic:
             for sweep in sweeps:
                 with _Cost(costs, sweep.family):
                     outcomes.append(sweep.conclude())
+            outcomes.append(left_out(truth, outcomes))
         costs["shared"] = time.perf_counter() - began - sum(costs.values())
         verdict = conclude(outcomes, thresholds=bars, limits=self._limits, critic=self.name, costs=costs)
         if views is not None:
@@ -143,7 +146,7 @@ class ConsistencyCritic:
         return (
             PictureSweep(bars, limits),
             boundaries,
-            PlacementSweep(truth, boundaries, request.clip.num_frames, bars, limits),
+            PlacementSweep(truth, boundaries, request.clip.num_frames, bars, limits, drowned=drowns(result)),
             VisibleSweep(result, truth, bars, limits, kept=kept, snowed=snow),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
             InventionSweep(request.clip.num_frames, kept, bars, limits, restyled=restyled(result)),
@@ -155,6 +158,21 @@ class ConsistencyCritic:
             MomentSweep(bars, limits),
             PromptSweep(request, result, bars, limits),
         )
+
+
+def left_out(truth: Truth, outcomes: Sequence[Outcome]) -> Outcome:
+    """Name the things that no frame shows well enough to judge, by their outline or by their colours."""
+    told = {number for outcome in outcomes for rows in outcome.scores for number in np.unique(rows.instance).tolist()}
+    known = np.flatnonzero(truth.single).tolist()
+    named = [index for index in known if truth.things[index].id not in told]
+    if not named:
+        return Outcome()
+    names = ", ".join(truth.name(index) for index in named[:5]) + (", ..." if len(named) > 5 else "")
+    text = (
+        f"{len(named)} of {len(known)} things could not be judged one by one, each too small, seen in scraps, or "
+        f"hidden by the result: {names}."
+    )
+    return Outcome(findings=(unchecked("instances", text),))
 
 
 class _Cost:

@@ -52,26 +52,20 @@ class Limits:
     """Boundaries straighter than this tell no displacement along themselves; 0 is a line, 0.5 a circle."""
     few_sites: int = 8
     """Fewest visible boundary pixels of an instance that say something beside its colours [px]."""
-    min_sight: int = 60
-    """Fewest pixels of an instance that must speak by their colours [px]."""
+    min_sight: int = 30
+    """Fewest pixels of an instance that must speak by their colours, those across its outline included [px]."""
     some_piece: float = 0.5
     """Share of an instance that one piece must hold where patterns are compared as well as colours."""
-    some_sight: int = 30
-    """Fewest pixels of an instance that must speak by their colours where patterns are compared as well [px]."""
     min_cut: int = 20
     """Fewest pixels of a band that must speak before it can be missing, 0.6 times as many of each end [px]."""
     max_snowed: float = 0.8
     """Share of an instance under the snow that was asked for, from which on its absence proves nothing."""
     clear_evidence: float = 2.0
     """Evidence from which on an instance clearly shows, and tells what haze leaves of the others [nats]."""
-    lost_contrast: float = 0.4
-    """Where haze leaves less of the contrast, by that of other instances, absence proves nothing ..."""
-    beyond_clear: float = 1.2
-    """... beyond so many times the depth of the farthest instance that clearly shows."""
+    shown_gradient: float = 2.0
+    """Where haze that was not asked for leaves fainter gradients, absence proves nothing [levels/px]."""
     part_evidence: float = 1.0
     """What the evidence is raised by where some frames alone speak against an instance [nats]."""
-    min_others: float = 0.4
-    """Where even the others agree less with the source, a thing that does not proves nothing."""
     min_distinct: float = 0.3
     """Share of the source's own score that its place must explain; crowded outlines agree with anything."""
     chance_shift: float = 4.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Optional
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.ground import grounds
 from cosmos.bridge.kernels.boundary import color_gradient, gradient_lengths
 from cosmos.bridge.types import Clip, Instance
 
@@ -104,6 +105,8 @@ class Truth:
     """Labelled things: the largest instance of each under the path of the thing; id 0 is the background."""
     thing_of: np.ndarray
     """Thing of each dense index, int64."""
+    single: np.ndarray
+    """Which things can be gone, stand elsewhere or be there twice: not the background nor the ground, bool."""
 
     @classmethod
     def of(cls, clip: Clip) -> Truth:
@@ -127,7 +130,20 @@ class Truth:
             parts[i] if parts[i].id == 0 else replace(parts[i], prim_path=parts[i].owner or parts[i].prim_path)
             for i in largest
         )
-        return cls(parts=parts, areas=areas, things=things, thing_of=thing_of)
+        truth = cls(
+            parts=parts,
+            areas=areas,
+            things=things,
+            thing_of=thing_of,
+            single=np.array([t.id != 0 for t in things], bool),
+        )
+        if not things or clip.normals is None:
+            return truth
+
+        def owners(frame: int) -> np.ndarray:
+            return np.asarray(thing_of[truth.index_of(clip.instance_ids[frame].numpy())])  # type: ignore[index]
+
+        return replace(truth, single=truth.single & ~grounds(clip, owners, len(things)))
 
     def name(self, index: int) -> str:
         """Name a thing for a sentence."""

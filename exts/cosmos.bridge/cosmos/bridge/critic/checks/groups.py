@@ -56,5 +56,20 @@ class Groups:
             found[:, self.owners] = np.add.reduceat(np.stack(columns), self.starts, axis=1, dtype=np.float64)
         return found
 
+    def products(self, columns: Sequence[np.ndarray]) -> np.ndarray:
+        """Add up products of what was measured of each owner's pixels, of every two columns.
+
+        Args:
+            columns: Values of the pixels in the order of ``order``, K of shape [N].
+
+        Returns:
+            float64, shape [count, K, K], symmetric.
+        """
+        one, other = (axis.tolist() for axis in np.triu_indices(len(columns)))
+        sums = self.sums([columns[i] * columns[j] for i, j in zip(one, other, strict=True)])
+        found = np.zeros((self.count, len(columns), len(columns)))
+        found[:, one, other] = found[:, other, one] = sums.T
+        return found
+
 
 __all__ = ["Groups"]

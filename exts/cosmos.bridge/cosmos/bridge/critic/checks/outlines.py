@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from cosmos.bridge.critic.checks.agreement import Agreement, agree
-from cosmos.bridge.critic.checks.kept import OutlineLead, conclude_kept
+from cosmos.bridge.critic.checks.kept import OutlineLead
 from cosmos.bridge.critic.checks.others import median_of_others
 from cosmos.bridge.critic.checks.presence import Sight
 from cosmos.bridge.critic.checks.split import conclude_split
@@ -145,9 +145,7 @@ def conclude_outlines(
     outcomes = [judge.edges(outlines), judge.frames_moved(totals)]
     if truth.things:
         judged = outlines.take(_judged(outlines, truth, limits))
-        kept = conclude_kept(sights, leads_of(outlines, truth, limits), truth, thresholds, limits)
-        outcomes += [judge.moved(judged), kept, conclude_split(sights, truth, thresholds, limits)]
-        outcomes.append(judge.left_out(judged, kept))
+        outcomes += [judge.moved(judged), conclude_split(sights, truth, thresholds, limits)]
     else:
         text = "Instances could not be checked one by one: the source gives no instance ids."
         outcomes.append(Outcome(findings=(unchecked("boundary_shift", text),)))
@@ -156,7 +154,7 @@ def conclude_outlines(
 
 def _judged(outlines: Outlines, truth: Truth, limits: Limits) -> np.ndarray:
     """Rows of things whose own outline is seen well enough over the clip, and shows in the result or ought to."""
-    things = np.array([instance.id != 0 for instance in truth.things] + [False])
+    things = np.append(truth.single, False)
     rows = np.flatnonzero(things[outlines.owner] & (2 * outlines.sites >= limits.min_sites))
     owners, which, seen = np.unique(outlines.owner[rows], return_inverse=True, return_counts=True)
 
@@ -266,21 +264,6 @@ class _Judge:
                 best = margin, float(np.hypot(*part.shift[0])), off
         return best
 
-    def left_out(self, judged: Outlines, kept: Outcome) -> Outcome:
-        """Name the things that no frame shows well enough to judge, by their outline or by their colours."""
-        known = {i for i, instance in enumerate(self._truth.things) if instance.id != 0}
-        told = {int(instance) for rows in kept.scores for instance in rows.instance[:1]}
-        told = {i for i in known if self._truth.things[i].id in told}
-        named = sorted(known - set(judged.owner.tolist()) - told)
-        if not named:
-            return Outcome()
-        names = ", ".join(self._truth.name(owner) for owner in named[:5]) + (", ..." if len(named) > 5 else "")
-        text = (
-            f"{len(named)} of {len(known)} things could not be judged one by one, each too small, seen in scraps, "
-            f"without {self._limits.min_sites} visible boundary pixels, under snow or hidden by the result: {names}."
-        )
-        return Outcome(findings=(unchecked("instances", text),))
-
     def _distinct(self, outlines: Outlines) -> Outlines:
         """Leave out instances whose source outline agrees with itself almost anywhere."""
         groups = list(outlines.rows().values())
@@ -296,9 +279,9 @@ class _Judge:
 
 
 def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, OutlineLead]:
-    """What the outline of each thing says of its being there, against those of the others; empty if they say little.
+    """What the outline of each thing says of its being there, against those of the others.
 
-    Straight outlines tell nothing of elsewhere, and those on which snow was asked to lie nothing at all.
+    Straight outlines tell nothing of elsewhere.
     """
     mean = outlines.means()
     rows = outlines.rows()
@@ -314,8 +297,6 @@ def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, Outl
     usual, found = median_of_others(free, rows, alone=0.0), {}
     for i, (owner, mine) in enumerate(rows.items()):
         expected = usual[owner]
-        if expected < limits.min_others:
-            continue
         less = 0.5 * expected + max(float(whole.margin[i]), 0.0) * (mean.roundness[i] >= limits.min_roundness)
         found[owner] = OutlineLead(
             frames=outlines.frame[mine],
@@ -324,16 +305,17 @@ def leads_of(outlines: Outlines, truth: Truth, limits: Limits) -> dict[int, Outl
             agreement=presences[owner],
             expected=expected,
             sites=float(mean.sites[i]),
+            margin=float(whole.margin[i]),
+            roundness=float(mean.roundness[i]),
         )
     return found
 
 
 def _speaks(mean: Means, truth: Truth, limits: Limits) -> np.ndarray:
-    """Tell what is one thing, seen in one piece, with a few outline pixels and no snow upon them, bool, shape [M]."""
-    things = np.array([instance.id != 0 for instance in truth.things] + [False])
+    """Tell what is one thing, of which a piece holds half, with a few outline pixels, bool, shape [M]."""
     large = (mean.sites >= limits.few_sites) & (mean.share < limits.max_share)
-    whole = ~np.isfinite(mean.area) | (mean.piece >= limits.min_piece * mean.area)
-    return np.asarray(things[mean.owner] & large & whole & (mean.snowed <= 0.5))
+    whole = ~np.isfinite(mean.area) | (mean.piece >= limits.some_piece * mean.area)
+    return np.asarray(np.append(truth.single, False)[mean.owner] & large & whole)
 
 
 def _agree(outlines: Outlines, limits: Limits) -> Agreement:

@@ -10,11 +10,11 @@ import numpy as np
 
 from cosmos.bridge.critic.checks.agreement import shift_gains
 from cosmos.bridge.critic.checks.boundaries import BoundarySweep, unseen
-from cosmos.bridge.critic.checks.kept import presences
+from cosmos.bridge.critic.checks.kept import OutlineLead, conclude_kept
 from cosmos.bridge.critic.checks.likeness import reduced
 from cosmos.bridge.critic.checks.others import at_depth_of_others
 from cosmos.bridge.critic.checks.outlines import IN_PLACE as NEAR
-from cosmos.bridge.critic.checks.outlines import Outlines, agree_each
+from cosmos.bridge.critic.checks.outlines import Outlines, leads_of
 from cosmos.bridge.critic.checks.patterns import (
     DISTANCES,
     FULL,
@@ -26,7 +26,9 @@ from cosmos.bridge.critic.checks.patterns import (
     pattern,
     reaching,
 )
-from cosmos.bridge.critic.evidence import PLACED, any_odds
+from cosmos.bridge.critic.checks.presence import Sight
+from cosmos.bridge.critic.checks.signs import UNKNOWN, signs_of
+from cosmos.bridge.critic.evidence import THINGS
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, spans, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
@@ -38,10 +40,6 @@ _RIM = 0.2
 """Share of a thing's box that may lie on the rim of the picture: what is cut may rightly look like another part."""
 _WHOLE = 0.5
 """Share of the pixels at which a thing is expected that must be its own before another size of it is told."""
-_SCRAPS = 0.5
-"""Share of a thing that its largest piece must hold."""
-_FAINTEST = 0.35
-"""Weakest pattern in which something can be looked for, of the strongest: dense fog leaves less."""
 _MOST = 0.6
 """Beyond so much for or against, shares of a pattern say no more."""
 _CHANGED = -0.1
@@ -51,14 +49,13 @@ _ALIKE = 2.0
 _STEADY = 20.0
 """Outline pixels a frame at which an outline counts half [px]."""
 _WORDS = {
-    "gone": "is not seen where its label says",
     "displaced": "does not stand where its label says",
     "resized": "is not of the size that its label says",
     "mirrored": "does not look as its label says",
 }
-"""Kind of fault in `PLACED` -> what is said of the thing."""
-_UNTOLD = 0.2
-"""What stands for the agreement of an outline that tells nothing, on top of half of what is expected."""
+"""Kind of fault in `THINGS` -> what is said of the thing."""
+_PATTERNS = ("pattern", "usual_pattern", "shown", "mirrored", "sized", "displaced")
+"""What its pattern tells of a thing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +90,20 @@ class _Fit:
     """How strong the result's pattern is there, of the strongest."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Measured:
+    """What was measured of the things of a clip that can be judged."""
+
+    signs: Mapping[int, Mapping[str, float]]
+    """Thing -> all that speaks for or against it, as `THINGS` weighs it."""
+    words: Mapping[int, str]
+    """Thing -> what its pattern tells, in words; of those whose pattern was compared."""
+    sights: Mapping[int, Sight]
+    """Thing -> what was seen of it in colours."""
+    leads: Mapping[int, OutlineLead]
+    """Thing -> what its outline says, of those that have one."""
+
+
 class PlacementSweep:
     """Weighs, thing by thing, how source and result fit in place against how they fit elsewhere or changed.
 
@@ -112,8 +123,11 @@ class PlacementSweep:
         num_frames: int,
         thresholds: Mapping[str, Threshold],
         limits: Limits,
+        *,
+        drowned: bool = False,
     ) -> None:
         self._truth, self._boundaries, self._thresholds, self._limits = truth, boundaries, thresholds, limits
+        self._drowned, self._cut = drowned, dict[int, float]()
         self._first = min(2, num_frames - 1)
         self._searched, self._scale = 0, 1
         self._looks: dict[int, list[_Look]] = {}
@@ -136,12 +150,14 @@ class PlacementSweep:
         thing = thing[cut]
         source, result = (reduced(video[row], thing.shape) for video in (chunk.source, chunk.result))
         areas = np.bincount(thing.ravel(), minlength=count)
-        labelled = np.array([item.id != 0 for item in self._truth.things])
-        single = labelled & (areas < limits.max_share * thing.size)
+        single = self._truth.single & (areas < limits.max_share * thing.size)
         owner = reaching(thing, None if chunk.depth is None else chunk.depth[row][cut], single)
         hidden = np.bincount(thing[unseen(result, limits)], minlength=count)
         large = (areas >= limits.min_area) & (areas >= limits.min_share * thing.size)
-        judged = np.flatnonzero(single & large & (2 * hidden < areas) & (_cut_off(thing, count) <= _RIM))
+        cut_off = _cut_off(thing, count)
+        for one in np.flatnonzero(large).tolist():
+            self._cut[one] = max(self._cut.get(one, 0.0), float(cut_off[one]))
+        judged = np.flatnonzero(single & large & (2 * hidden < areas) & (cut_off <= _RIM))
         if not len(judged):
             return
         ground = Ground(pattern(source), pattern(result), owner, count)
@@ -156,43 +172,38 @@ class PlacementSweep:
             )  # fmt: skip
             self._looks.setdefault(one, []).append(look)
 
-    def measured(self) -> dict[int, tuple[dict[str, float], str]]:
-        """Return what was measured of each thing that can be judged, as `PLACED` weighs it, and that in words.
+    def measured(self) -> Measured:
+        """Return what was measured of each thing that can be judged.
 
-        What enough pixels do not tell of in colours is not judged, nor what snow was asked to lie on: it shows the
-        snow's pattern.
+        What enough pixels do not tell of, in colours or across its outline, is not judged.
         """
+        limits, sights = self._limits, self._boundaries.sights()
+        judged = {owner: sight for owner, sight in sights.items() if sight.pixels + sight.pairs >= limits.min_sight}
         told = {thing: looks for thing, looks in self._looks.items() if 2 * len(looks) > self._searched}
-        fits = {thing: _fit(looks) for thing, looks in told.items()}
-        seen, sights = self._boundaries.outlines(), self._boundaries.sights()
-        outlines, scraps = self._outlines(seen)
-        present = presences(sights, {}, self._limits, least=self._limits.some_sight)
-        fits = {
-            thing: fit for thing, fit in fits.items()
-            if fit.shown >= _FAINTEST and thing in present and thing not in scraps
-        }  # fmt: skip
-        depths = {thing: sight.depth for thing, sight in sights.items()}
-        usual = at_depth_of_others({thing: fit.kept for thing, fit in fits.items()}, depths, fits, alone=0.5)
-        free = {thing: there for thing, (there, kept) in outlines.items() if kept < 0.5 and thing in sights}
-        expected = at_depth_of_others(free, depths, fits, alone=0.0)
+        fits = {thing: _fit(looks) for thing, looks in told.items() if thing in judged}
+        depths = {thing: judged[thing].depth for thing in fits}
+        usual = at_depth_of_others({thing: fit.kept for thing, fit in fits.items()}, depths, fits, alone=UNKNOWN)
+        seen = self._boundaries.outlines()
+        leads = {} if seen is None else leads_of(seen, self._truth, limits)
         ways = self._ways(seen, fits)
-        rows: dict[int, tuple[dict[str, float], str]] = {}
-        for thing, fit in fits.items():
-            there = outlines[thing][0] if thing in outlines else _UNTOLD + 0.5 * expected[thing]
-            at = int(np.where(IN_PLACE, -np.inf, ways[thing]).argmax())
-            row = {
-                "structure": present[thing].structure,
-                "others": present[thing].others,
-                "due": present[thing].due,
-                "outline": there,
-                "expected": expected[thing],
-                "usual": usual[thing],
-                "mirrored": min(max(fit.changed[MIRRORED], _CHANGED), _MOST),
-                "sized": min(max(*(fit.changed[size] for size in SIZES), _CHANGED), _MOST),
-                "displaced": min(max(float(ways[thing][at]), -1.5), 1.5),
-            }
-            rows[thing] = row, _told(fit, usual[thing], at, self._scale * float(DISTANCES[at]))
-        return rows
+        words: dict[int, str] = {}
+        signs = signs_of(judged, drowned=self._drowned)
+        for thing, row in signs.items():
+            row.update(_outlined(leads.get(thing)), cut=self._cut.get(thing, 0.0))
+            if thing not in fits:
+                row.update(dict.fromkeys(_PATTERNS, UNKNOWN))
+                continue
+            fit, at = fits[thing], int(np.where(IN_PLACE, -np.inf, ways[thing]).argmax())
+            row.update(
+                pattern=fit.kept,
+                usual_pattern=usual[thing],
+                shown=fit.shown,
+                mirrored=min(max(fit.changed[MIRRORED], _CHANGED), _MOST),
+                sized=min(max(*(fit.changed[size] for size in SIZES), _CHANGED), _MOST),
+                displaced=min(max(float(ways[thing][at]), -1.5), 1.5),
+            )
+            words[thing] = _told(fit, usual[thing], at, self._scale * float(DISTANCES[at]))
+        return Measured(signs=signs, words=words, sights=judged, leads=leads)
 
     def _ways(self, seen: Optional[Outlines], fits: Mapping[int, _Fit]) -> dict[int, np.ndarray]:
         """How much better outline and pattern of each thing fit together at every shift than in place, shape [K]."""
@@ -211,51 +222,51 @@ class PlacementSweep:
             ways[thing] += np.clip(gains[i, down, right], -1.5, 1.0) * sites / (sites + _STEADY)
         return ways
 
-    def _outlines(self, seen: Optional[Outlines]) -> tuple[dict[int, tuple[float, float]], set[int]]:
-        """What outlines tell: agreement in place, and share kept by the request; and which things are in scraps."""
-        limits, scraps = self._limits, set[int]()
-        found: dict[int, tuple[float, float]] = {}
-        if seen is None:
-            return found, scraps
-        mean = seen.means()
-        labelled = np.array([thing.id != 0 for thing in self._truth.things] + [False])[mean.owner]
-        scraps = set(mean.owner[labelled & (mean.piece < _SCRAPS * mean.area)].tolist())
-        judged = labelled & (mean.area >= limits.min_area) & (mean.sites >= limits.min_sites)
-        groups = [mine for mine, told in zip(seen.rows().values(), judged.tolist(), strict=True) if told]
-        if groups:
-            rows = zip(
-                agree_each(seen, groups, limits).presence.clip(-0.5, 1.5).tolist(),
-                mean.kept[judged].tolist(),
-                strict=True,
-            )
-            found = dict(zip(mean.owner[judged].tolist(), rows, strict=True))
-        return found, scraps
-
     def conclude(self) -> Outcome:
-        """Hold the log odds of every thing against the bar."""
-        bar = self._thresholds["instance_placed"]
+        """Hold what was measured of every thing against the bars."""
         seen = self.measured()
-        odds = {thing: any_odds(PLACED, row) for thing, (row, _) in seen.items()}
-        if not odds:
+        kept = conclude_kept(seen.signs, seen.sights, seen.leads, self._truth, self._thresholds, self._limits)
+        return Outcome.join((kept, self._placed(seen)))
+
+    def _placed(self, seen: Measured) -> Outcome:
+        """Hold the log odds of every thing being displaced or changed against the bar."""
+        bar = self._thresholds["instance_placed"]
+        if not seen.words:
             text = (
                 "Things that are displaced, mirrored or of another size were not looked for: there are no instance "
                 "ids, or no thing is seen whole, large and bright enough."
             )
             return Outcome(findings=(unchecked("instance_placed", text),))
+        odds, kinds = THINGS.any_odds(tuple(_WORDS), list(seen.signs.values()))
         findings = []
-        for thing, (value, kind) in odds.items():
+        for thing, value, kind in zip(seen.signs, odds.tolist(), kinds, strict=True):
             if not bar.passes(value):
-                looks, row = self._looks[thing], seen[thing][0]
-                off = [look.frame for look in looks if _fit([look]).kept < 0.5 * row["usual"]]
+                looks = self._looks.get(thing, [])
+                off = [look.frame for look in looks if _fit([look]).kept < 0.5 * seen.signs[thing]["usual_pattern"]]
                 some = off if 0 < 2 * len(off) < len(looks) else []  # else it may be so in those between as well
+                frames = some or [look.frame for look in looks] or seen.sights[thing].frames.tolist()
+                words = seen.words.get(thing, "its outline agrees better elsewhere")
                 text = (
-                    f"{self._truth.name(thing)} {_WORDS[kind]}: {seen[thing][1]} (frames "
-                    f"{spans(some or (look.frame for look in looks))}); the log odds of that are {value:.1f}, "
-                    f"{bar.value:g} is allowed."
+                    f"{self._truth.name(thing)} {_WORDS[kind]}: {words} (frames {spans(frames)}); "
+                    f"the log odds of that are {value:.1f}, {bar.value:g} is allowed."
                 )
                 findings.append(bar.finding("instance_placed", text, value, some, self._truth.things[thing]))
-        worst = measured(self._thresholds, "instance_placed", max(value for value, _ in odds.values()))
+        worst = measured(self._thresholds, "instance_placed", float(odds.max()))
         return Outcome(measurements=(worst,), findings=tuple(findings), proof=True)
+
+
+def _outlined(lead: Optional[OutlineLead]) -> dict[str, float]:
+    """What the outline of a thing says, as `THINGS` weighs it."""
+    if lead is None:
+        return dict.fromkeys(("agreement", "lead", "expected", "margin", "roundness", "sites"), UNKNOWN)
+    return {
+        "agreement": lead.agreement,
+        "lead": lead.lead,
+        "expected": lead.expected,
+        "margin": lead.margin,
+        "roundness": lead.roundness,
+        "sites": float(np.log1p(lead.sites)),
+    }
 
 
 def _told(fit: _Fit, usual: float, at: int, far: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.critic.checks.groups import Groups
+from cosmos.bridge.critic.checks.rims import Rims
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.truth import Chunk, Truth, highest, lowest
 
@@ -18,9 +20,36 @@ _NOISE = 0.05
 """Square of a gradient that nobody sees, each channel [levels^2/px^2]."""
 _NEAR, _AROUND = np.ones((5, 5), np.uint8), np.ones((7, 7), np.uint8)
 _FAR = np.float32(1e6)
-_PAIRS = tuple(axis.tolist() for axis in np.triu_indices(6))
-"""Pairs of the channels of source and result whose products are summed: each but once."""
+_SOFT = 1.5
+"""Blur of the pictures whose gradients tell what flakes and noise drown, standard deviation [px]."""
 _LEVEL = np.full((1, 3), 1.0 / 3.0, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """How differences of colour in the result follow those of the source."""
+
+    explained: float
+    """Share of the result's that one linear function of the source's explains, in [0, 1]."""
+    source: float
+    """Root mean square of the source's [levels, or levels/px of gradients]."""
+    result: float
+    """That of the result's."""
+
+    @classmethod
+    def each(cls, products: np.ndarray, pixels: np.ndarray) -> list[Match]:
+        """Weigh sums of products, three channels of the source and three of the result, over some pixels.
+
+        Args:
+            products: Of each thing, shape [N, 6, 6].
+            pixels: Of each, shape [N].
+        """
+        many = np.maximum(pixels, 1.0)
+        source, result = (
+            np.sqrt(np.trace(part, axis1=-2, axis2=-1) / many) for part in (products[:, :3, :3], products[:, 3:, 3:])
+        )
+        told = zip(explained(products, pixels).tolist(), source.tolist(), result.tolist(), strict=True)
+        return [cls(explained=share, source=before, result=after) for share, before, after in told]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,12 +60,22 @@ class Sight:
     """Frames in which it was seen well enough, int64."""
     looked: int
     """How many of them were looked at."""
-    explained: float
-    """Share of the result's gradients on the thing that one linear function of the source's explains, in [0, 1]."""
-    source: float
-    """Root mean square of the source's gradients on it [levels/px]."""
-    result: float
-    """That of the result's."""
+    sharp: Match
+    """Of the gradients on it [levels/px]."""
+    soft: Match
+    """Of those of blurred pictures."""
+    rim: Match
+    """Of the differences across its outline [levels]."""
+    pairs: float
+    """Pairs of pixels across its outline in a frame, on average [px of the view]."""
+    area: float
+    """Its pixels in a frame, on average."""
+    piece: float
+    """Share of them in its largest piece."""
+    dark: float
+    """Share of them around which the result is dark, or overexposed."""
+    noise: float
+    """Median curvature of the result's brightness, all over the picture [levels/px^2]."""
     lit: float
     """Brightness of the result on it over that of the source."""
     pixels: float
@@ -77,10 +116,14 @@ class Sights:
     ) -> None:
         count = len(truth.things)
         self._limits, self._kept, self._snowed = limits, kept, snowed
-        self._things = np.array([thing.id != 0 for thing in truth.things], bool)
+        self._things = truth.single
         self._products, self._pixels = np.zeros((count, BANDS, 6, 6)), np.zeros((count, BANDS))
         self._frames = np.zeros(count)
         self._sums, self._areas = np.zeros((5, count)), np.zeros((2, count))
+        self._soft, self._rims = np.zeros((count, 6, 6)), Rims(count)
+        self._hidden = np.zeros((2, count))
+        self._noise: list[float] = []
+        self._told: Optional[dict[int, Sight]] = None
         self._seen: list[tuple[int, np.ndarray]] = []
         self._first: Optional[int] = None
 
@@ -92,7 +135,7 @@ class Sights:
             areas: Pixels of each thing and of its largest piece in each new frame, shape [2, N, count].
         """
         first = min(2, chunk.frames.stop - 1) if self._first is None else self._first
-        self._first = first
+        self._first, self._told = first, None
         for row, number in enumerate(chunk.frames):
             large = self._large(areas[0, row], chunk.thing[0].size)  # type: ignore[index]
             self._seen.append((number, large))
@@ -114,9 +157,11 @@ class Sights:
         thing = thing[cut]
         source, result = (_reduced(video[row], thing.shape) for video in (chunk.source, chunk.result))
         depth = None if chunk.depth is None else _known(chunk.depth[row][cut])
-        speaks = ~_hidden(result, self._limits)
-        if depth is not None:
-            speaks &= _uncovered(depth)
+        hidden = _hidden(result, self._limits)
+        speaks = ~hidden if depth is None else ~hidden & _uncovered(depth)
+        self._rims.add(thing, depth, (source, result), hidden, large)
+        self._noise.append(_noise(result))
+        self._hidden += [np.bincount(thing[which].ravel(), minlength=len(large)) for which in (hidden, ~hidden)]
         where = np.flatnonzero(large[thing])
         band = _bands(thing.reshape(-1)[where], *np.divmod(where, thing.shape[1]))
         told = speaks.reshape(-1)[where]
@@ -125,16 +170,9 @@ class Sights:
             return
         groups = Groups.of(thing.reshape(-1)[where].astype(np.int64) * BANDS + band, len(self._things) * BANDS)
         where = where[groups.order]
-        across, down = (
-            [channel.take(where) for picture in (source, result) for channel in cv2.split(_gradient(picture, axis))]
-            for axis in (1, 0)
-        )
-        sums = groups.sums([across[i] * across[j] + down[i] * down[j] for i, j in zip(*_PAIRS, strict=True)])
-        products = self._products.reshape(-1, 6, 6)
-        for i, j, of_pair in zip(*_PAIRS, sums, strict=True):
-            products[:, i, j] += of_pair
-            if i != j:
-                products[:, j, i] += of_pair
+        self._products += _gradients(groups, where, (source, result)).reshape(self._products.shape)
+        soft = _gradients(groups, where, [cv2.GaussianBlur(picture, (0, 0), _SOFT) for picture in (source, result)])
+        self._soft += soft.reshape(self._products.shape).sum(axis=1)
         self._pixels += groups.sizes.reshape(-1, BANDS)
         owners = np.repeat(groups.owners // BANDS, np.diff(np.append(groups.starts, len(where))))
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
@@ -154,28 +192,53 @@ class Sights:
 
     def all(self, share: float) -> dict[int, Sight]:
         """Return what was seen of each thing of which one piece holds this share."""
-        area, piece = self._areas
-        whole = (self._frames > 0) & (piece >= share * area)
-        return {owner: self._of(owner) for owner in np.flatnonzero(whole).tolist()}
+        if self._told is None:
+            self._told = self._tell()
+        return {owner: sight for owner, sight in self._told.items() if sight.piece >= share}
 
-    def _of(self, owner: int) -> Sight:
-        frames, products, pixels = self._frames[owner], self._products[owner].sum(axis=0), self._pixels[owner].sum()
-        source, result = (float(np.sqrt(np.trace(part) / pixels)) for part in (products[:3, :3], products[3:, 3:]))
-        depth, kept, snowed, before, after = (self._sums[:, owner] / frames).tolist()
-        return Sight(
-            frames=np.array([number for number, large in self._seen if large[owner]], np.int64),
-            looked=int(frames),
-            explained=float(explained(products, pixels)),
-            source=source,
-            result=result,
-            lit=(after + 1.0) / (before + 1.0),
-            pixels=float(pixels / frames),
-            depth=depth,
-            kept=kept,
-            snowed=snowed,
-            products=self._products[owner],
-            band_pixels=self._pixels[owner] / frames,
+    def _tell(self) -> dict[int, Sight]:
+        """Return what was seen of each thing of which pixels spoke."""
+        owners = np.flatnonzero(self._frames > 0)
+        if not len(owners):
+            return {}
+        frames, pixels, pairs = self._frames[owners], self._pixels[owners].sum(axis=1), self._rims.pairs[owners]
+        area, piece = self._areas[:, owners]
+        sharp, soft, rim = (
+            Match.each(products, count)
+            for products, count in (
+                (self._products[owners].sum(axis=1), pixels), (self._soft[owners], pixels),
+                (self._rims.products[owners], pairs),
+            )
+        )  # fmt: skip
+        hidden = self._hidden[0, owners] / self._hidden[:, owners].sum(axis=0)
+        depth, kept, snowed, before, after = self._sums[:, owners] / frames
+        numbers, large = (
+            np.array([number for number, _ in self._seen], np.int64),
+            np.stack([of for _, of in self._seen]),
         )
+        noise, found = float(np.mean(self._noise)), {}
+        for i, owner in enumerate(owners.tolist()):
+            seen = numbers[large[:, owner]]
+            found[owner] = Sight(
+                frames=seen,
+                looked=int(frames[i]),
+                sharp=sharp[i],
+                soft=soft[i],
+                rim=rim[i],
+                pairs=float(pairs[i] / frames[i]),
+                area=float(area[i] / len(seen)),
+                piece=float(piece[i] / max(area[i], 1.0)),
+                dark=float(hidden[i]),
+                noise=noise,
+                lit=float((after[i] + 1.0) / (before[i] + 1.0)),
+                pixels=float(pixels[i] / frames[i]),
+                depth=float(depth[i]),
+                kept=float(kept[i]),
+                snowed=float(snowed[i]),
+                products=self._products[owner],
+                band_pixels=self._pixels[owner] / frames[i],
+            )
+        return found
 
 
 def explained(products: np.ndarray, pixels: np.ndarray | float) -> np.ndarray:
@@ -239,10 +302,25 @@ def _hidden(result: np.ndarray, limits: Limits) -> np.ndarray:
     return np.asarray(dark | (cv2.erode(lowest(result), _AROUND) > limits.white_level))
 
 
+def _noise(result: np.ndarray) -> float:
+    """Median curvature of brightness, in every fourth pixel [levels/px^2]: flakes, rain and noise raise it."""
+    level = cv2.transform(result, _LEVEL)
+    return float(np.median(np.abs(cv2.Laplacian(level, cv2.CV_32F))[::2, ::2]))
+
+
+def _gradients(groups: Groups, where: np.ndarray, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Sum products of the gradients of two pictures at some pixels, by group, shape [count, 6, 6]."""
+    across, down = (
+        [channel.take(where) for picture in pictures for channel in cv2.split(_gradient(picture, axis))]
+        for axis in (1, 0)
+    )
+    return groups.products(across) + groups.products(down)
+
+
 def _gradient(picture: np.ndarray, axis: int) -> np.ndarray:
     """Gradient of each channel along one axis (Sobel 3 x 3 divided by 8) [levels/px]."""
     steep: np.ndarray = cv2.Sobel(picture, cv2.CV_32F, 1 - axis, axis, scale=0.125)
     return steep
 
 
-__all__ = ["BANDS", "Sight", "Sights", "explained", "slopes"]
+__all__ = ["BANDS", "Match", "Sight", "Sights", "explained", "slopes"]

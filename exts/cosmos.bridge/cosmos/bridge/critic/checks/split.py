@@ -67,6 +67,12 @@ def cut_of(sight: Sight, limits: Limits) -> Optional[Cut]:
     return max(cuts, key=lambda cut: cut.evidence, default=None)
 
 
+def band_structures(sight: Sight, least: float) -> np.ndarray:
+    """Fisher's z of each band of a thing in which so many pixels speak, float64."""
+    told = sight.band_pixels >= least
+    return _told(sight.products[told], sight.band_pixels[told] * sight.looked)
+
+
 def _told(products: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Fisher's z of the correlations that sums of products tell."""
     return np.asarray(np.arctanh(np.minimum(explained(products, pixels), 0.97) ** 0.5))
@@ -102,4 +108,4 @@ def conclude_split(
     return Outcome(measurements=(measured(thresholds, _CHECK, worst),), findings=tuple(findings))
 
 
-__all__ = ["Cut", "conclude_split", "cut_of", "well_seen"]
+__all__ = ["Cut", "band_structures", "conclude_split", "cut_of", "well_seen"]

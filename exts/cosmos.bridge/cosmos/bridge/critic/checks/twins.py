@@ -153,7 +153,7 @@ class TwinSweep:
         steep = steepest(view.result) ** 2
         pixels = np.bincount(full.thing.ravel(), minlength=len(self._truth.things))
         for owner in np.flatnonzero(pixels >= self._limits.min_area).tolist():
-            if self._truth.things[owner].id == 0 or pixels[owner] > _LARGEST * full.thing.size:
+            if not self._truth.single[owner] or pixels[owner] > _LARGEST * full.thing.size:
                 continue
             seen = (full.thing == owner).astype(np.uint8)
             if in_scraps(seen, self._limits.min_piece):

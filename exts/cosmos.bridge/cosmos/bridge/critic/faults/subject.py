@@ -9,6 +9,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from cosmos.bridge.critic.ground import grounds
 from cosmos.bridge.errors import PlantError
 from cosmos.bridge.types import Clip, ControlKind, TransferRequest, TransferResult
 
@@ -43,7 +44,7 @@ class Subject:
     depth: np.ndarray
     """Distance to the image plane [m], float32, shape [T, H, W]; ``inf`` where no hit or unknown."""
     things: tuple[Thing, ...]
-    """Every labelled thing, by path."""
+    """Every labelled thing but ground, floors and ceilings, by path."""
 
     @classmethod
     def of(cls, request: TransferRequest, result: TransferResult) -> Subject:
@@ -61,7 +62,8 @@ class Subject:
                              f"the result {list(rgb.shape)}.")  # fmt: skip
         depth = np.full(ids.shape, np.inf, np.float32) if clip.depth is None else clip.depth.numpy().copy()
         depth[~(depth > 0.0)] = np.inf
-        return cls(request=request, result=result, rgb=rgb, ids=ids, depth=depth, things=things_of(clip, ids))
+        things = _standing(clip, ids, things_of(clip, ids))
+        return cls(request=request, result=result, rgb=rgb, ids=ids, depth=depth, things=things)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -128,6 +130,19 @@ def things_of(clip: Clip, ids: np.ndarray) -> tuple[Thing, ...]:
             if key not in members.setdefault(path, []):
                 members[path].append(key)
     return tuple(Thing(path=path, ids=tuple(sorted(members[path])), areas=areas[path]) for path in sorted(areas))
+
+
+def _standing(clip: Clip, ids: np.ndarray, things: tuple[Thing, ...]) -> tuple[Thing, ...]:
+    """Leave out ground, floors and ceilings: they are the scene itself."""
+
+    def owners(frame: int) -> np.ndarray:
+        owner = np.zeros(ids[frame].shape, np.int64)
+        for number, thing in enumerate(things, start=1):
+            owner[np.isin(ids[frame], np.array(thing.ids, np.uint32))] = number
+        return owner
+
+    ground = grounds(clip, owners, len(things) + 1)[1:].tolist()
+    return tuple(thing for thing, lies in zip(things, ground, strict=True) if not lies)
 
 
 def kept_of(request: TransferRequest) -> Optional[np.ndarray]:
