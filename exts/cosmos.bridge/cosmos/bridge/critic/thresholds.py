@@ -158,14 +158,14 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "source's own agreement; where nothing moved, they agree far better in place.",
     ),
     "boundary_shift": Threshold(
-        value=0.57,
+        value=0.65,
         better="lower",
         best=-0.3,
         unit="",
         kind="geometry",
         severity="reject",
         reason="How much better the outline of one instance agrees with the source's at least 2.3 px away than in "
-        "place, of the source's own agreement; crowded outlines and weather reach 0.56 by chance, three of "
+        "place, of the source's own agreement; crowded outlines and weather reach 0.63 by chance, one of "
         "1,200 good clips exceeds the bar, and `instance_placed` weighs what lies below with all other "
         "evidence.",
     ),
@@ -201,7 +201,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="How surely a far surface covers the rim of what stands in front of it: the share that the rim has of"
         " its look, times that of one step within the thing in their contrast, times that which the border "
-        "lacks; unusual light and snow reach 0.59, one of 1,200 good clips exceeds the bar, where a shadow "
+        "lacks; unusual light and snow reach 0.51, two of 1,200 good clips exceed the bar, one where a shadow "
         "begins within a shelf.",
     ),
     "instance_split": Threshold(
