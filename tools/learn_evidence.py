@@ -1,16 +1,16 @@
-"""Learn how the consistency critic weighs its evidence: logistic regressions on good clips and on planted faults.
+"""Learn how the consistency critic weighs what speaks for an invention: a regression on good and on planted clips.
 
-``python tools/learn_evidence.py duplicated --clips 240`` plants the fault in those clips of tools/plant_faults.py on
-which bars may be chosen (one scene in three), gathers what the check measures of every candidate, fits log odds that
-it shows the fault, and prints them as they stand in critic/evidence.py. Five folds over the scenes tell what that is
-worth on clips that the fit has not seen.
+``python tools/learn_evidence.py --clips 240`` plants inventions in those clips of tools/plant_faults.py on which bars
+may be chosen (one scene in three), gathers what the check measures of every candidate, fits log odds that it shows
+the fault, and prints them as they stand in critic/evidence.py. Five folds over the scenes tell what that is worth on
+clips that the fit has not seen.
 """
 
 from __future__ import annotations
 
 import argparse
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -23,8 +23,6 @@ from cosmos.bridge.calibrate.store import load_pair
 from cosmos.bridge.calibrate.suite import plan_suite
 from cosmos.bridge.critic.checks.colors import kept_share
 from cosmos.bridge.critic.checks.inventions import InventionSweep
-from cosmos.bridge.critic.checks.prompt import snowed
-from cosmos.bridge.critic.checks.twins import TwinSweep, clearest
 from cosmos.bridge.critic.evidence import EVIDENCE
 from cosmos.bridge.critic.faults import Planted, Subject, plant
 from cosmos.bridge.critic.limits import Limits
@@ -38,8 +36,6 @@ from plant_faults import SIZE
 
 LIMIT = 12.0
 """Beyond so much for or against, a candidate counts no more [nats]."""
-SEARCHED = 2
-"""Frames of a clip of the suite that are searched for twins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +46,6 @@ class Row:
     """Whether it is the planted fault."""
     frame: int
     """Frame it is seen in."""
-    thing: int = 0
-    """Thing it belongs to; 0 for patches."""
     seen: Mapping[str, float]
     """What was measured of it."""
 
@@ -76,22 +70,6 @@ def changed(subject: Subject, planted: Planted | None) -> np.ndarray:
     return difference > 6
 
 
-def twins(request: TransferRequest, result: TransferResult, subject: Subject, planted: Planted | None) -> Iterator[Row]:
-    """Yield every place that was looked at; the fault is where the planted thing covers most of what changed."""
-    truth, where = Truth.of(request.clip), changed(subject, planted)
-    sweep = TwinSweep(
-        truth, kept_share(request), request.clip.num_frames, THRESHOLDS, Limits(), snowed=snowed(request, result)
-    )
-    for chunk in chunks(request.clip, result.rgb, truth, Limits().chunk):
-        sweep.add(chunk)
-    for owner, frame, seen in sweep.seen:
-        there = np.argwhere(where[frame])
-        middle = 0.5 * (there.min(axis=0) + there.max(axis=0)) if len(there) else np.full(2, np.inf)
-        near = np.abs(middle - seen.at).max() <= 6.0
-        fault = bool(near and planted and planted.prim_path == truth.things[owner].prim_path)
-        yield Row(fault=fault, frame=frame, thing=owner, seen=seen.measured)
-
-
 def inventions(
     request: TransferRequest, result: TransferResult, subject: Subject, planted: Planted | None
 ) -> Iterator[Row]:
@@ -105,33 +83,12 @@ def inventions(
         yield Row(fault=fault, frame=frame, seen=seen)
 
 
-def of_twins(rows: Sequence[Row], odds: Sequence[float]) -> float:
-    """Log odds of a clip that a thing is seen twice, as the check takes them."""
-    best: dict[int, dict[int, float]] = {}
-    for row, value in zip(rows, odds, strict=True):
-        frames = best.setdefault(row.thing, {})
-        frames[row.frame] = max(value, frames.get(row.frame, -np.inf))
-    return max((clearest(list(frames.values()), SEARCHED) for frames in best.values()), default=clearest([], SEARCHED))
-
-
-def of_inventions(rows: Sequence[Row], odds: Sequence[float]) -> float:
-    """Log odds of a clip that something is invented, as the check takes them."""
+def of_clip(odds: Sequence[float]) -> float:
+    """Log odds of a clip that something is invented, as the check takes them, of those of its candidates."""
     return median(odds)
 
 
-OF_CLIP: Mapping[str, Callable[[Sequence[Row], Sequence[float]], float]] = {
-    "duplicated": of_twins,
-    "invented": of_inventions,
-}
-"""Check -> log odds of a clip, of those of its candidates."""
-
-GATHER: Mapping[str, Callable[[TransferRequest, TransferResult, Subject, Planted | None], Iterator[Row]]] = {
-    "duplicated": twins,
-    "invented": inventions,
-}
-
-
-def gather(check: str, clips: int, seeds: int, work: Path) -> list[Sample]:
+def gather(clips: int, seeds: int, work: Path) -> list[Sample]:
     """Measure candidates of all tuning clips, good and with the fault planted ``seeds`` times."""
     plans = [plan for plan in plan_suite(clips) if plan.part == "tune"]
     made = make_suite(plans, work / "clips", create_transfer("embedded"), size=SIZE, device="cpu")
@@ -139,15 +96,13 @@ def gather(check: str, clips: int, seeds: int, work: Path) -> list[Sample]:
     for plan, path in made:
         request, result = load_pair(path)
         subject = Subject.of(request, result)
-        samples.append(
-            Sample(scene=plan.scene, planted=False, rows=tuple(GATHER[check](request, result, subject, None)))
-        )
+        samples.append(Sample(scene=plan.scene, planted=False, rows=tuple(inventions(request, result, subject, None))))
         for turn in range(seeds):
             try:
-                planted = plant(check, subject, seed=zlib.crc32(plan.name.encode()) + turn)
+                planted = plant("invented", subject, seed=zlib.crc32(plan.name.encode()) + turn)
             except PlantError:
                 break
-            rows = tuple(GATHER[check](request, planted.result, subject, planted))
+            rows = tuple(inventions(request, planted.result, subject, planted))
             samples.append(Sample(scene=plan.scene, planted=True, rows=rows))
         print(plan.name, flush=True)
     return samples
@@ -173,9 +128,7 @@ def table(samples: list[Sample], names: list[str]) -> tuple[np.ndarray, np.ndarr
     return np.array([[row.seen[name] for name in names] for row in rows]), np.array([row.fault for row in rows])
 
 
-def folds(
-    samples: list[Sample], names: list[str], of_clip: Callable[[Sequence[Row], Sequence[float]], float]
-) -> tuple[np.ndarray, np.ndarray]:
+def folds(samples: list[Sample], names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Log odds of each good and each planted clip, by weights learnt on the other four fifths of the scenes."""
     scenes = sorted({sample.scene for sample in samples})
     best: dict[bool, list[float]] = {False: [], True: []}
@@ -185,13 +138,12 @@ def folds(
         for sample in samples:
             if sample.scene in mine:
                 odds = [float(np.dot(weights, [row.seen[name] for name in names])) + offset for row in sample.rows]
-                best[sample.planted].append(of_clip(sample.rows, np.clip(odds, -LIMIT, LIMIT).tolist()))
+                best[sample.planted].append(of_clip(np.clip(odds, -LIMIT, LIMIT).tolist()))
     return np.array(best[False]), np.array(best[True])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("check", choices=sorted(GATHER), help="whose evidence")
     parser.add_argument(
         "--clips", type=int, default=240, help="clips of the suite, of which one scene in three is used"
     )
@@ -199,9 +151,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training/faults"), help="folder of the clips")
     args = parser.parse_args()
     wp.config.quiet = True
-    samples = gather(args.check, args.clips, args.seeds, args.work)
-    names = list(EVIDENCE[args.check].weights)
-    good, bad = folds(samples, names, OF_CLIP[args.check])
+    samples = gather(args.clips, args.seeds, args.work)
+    names = list(EVIDENCE["invented"].weights)
+    good, bad = folds(samples, names)
     area = np.mean((bad[:, None] > good) + 0.5 * (bad[:, None] == good))
     found = ", ".join(f"{100 * np.mean(bad > bar):.1f} % above {bar:.2f}" for bar in np.sort(good)[::-1][:3])
     print(

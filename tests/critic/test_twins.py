@@ -10,7 +10,6 @@ from cosmos.bridge.critic.checks.likeness import (
     View,
     _again,
     _correlated,
-    _ends,
     covered,
     in_scraps,
     measure,
@@ -113,6 +112,33 @@ def test_a_twin_between_whole_pixels_fits_as_well(by):
     assert _again(there, own, core) < 0.02 * whole
 
 
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_post_is_found_again_though_it_was_sought_farther_along_itself(upright):
+    """At half the size a post hardly tells where along itself it fits: the search may be several px off."""
+    rng = np.random.default_rng(4)
+    source = cv2.GaussianBlur(rng.uniform(0, 255, (96, 96, 3)), (0, 0), 2.0).astype(np.float32)
+    thing, result = np.zeros((96, 96), np.int32), source.copy()
+    thing[16:80, 20:28] = 1
+    result[16:80, 60:68] = source[16:80, 20:28]
+    if not upright:
+        source, result, thing = (np.ascontiguousarray(np.swapaxes(part, 0, 1)) for part in (source, result, thing))
+    weight = np.ones((96, 96), np.float32)
+    view = View(number=0, scale=1, source=source, result=result, thing=thing, weight=weight)
+    told = measure(view, Place(owner=1, away=(7, 40) if upright else (40, 7)), dark=12.0)
+    assert told is not None and told.at == ((48, 64) if upright else (64, 48))
+    assert told.measured["least"] == 1.0
+
+
+def test_what_the_source_explains_is_not_looked_at_closely():
+    rng = np.random.default_rng(5)
+    source = cv2.GaussianBlur(rng.uniform(0, 255, (64, 96, 3)), (0, 0), 1.2).astype(np.float32)
+    thing = np.zeros((64, 96), np.int32)
+    thing[20:40, 10:30] = 1
+    view = View(number=0, scale=1, source=source, result=0.5 * source + 40.0, thing=thing,
+                weight=np.ones((64, 96), np.float32))  # fmt: skip
+    assert measure(view, Place(owner=1, away=(0, 50)), dark=12.0) is None
+
+
 def test_likeness_is_the_correlation_of_colours():
     rng = np.random.default_rng(8)
     left = rng.uniform(0, 255, (200, 3)).astype(np.float32)
@@ -121,17 +147,6 @@ def test_likeness_is_the_correlation_of_colours():
     assert _correlated(left, right) == pytest.approx(np.arctanh(np.corrcoef(*columns)[0, 1]), abs=1e-4)
     assert _correlated(left, np.full_like(left, 7.0)) == 0.0
     assert np.isfinite(_correlated(left, left))
-
-
-def test_what_ends_at_an_outline_is_told_from_what_does_not():
-    rng = np.random.default_rng(9)
-    place = np.zeros((40, 50), bool)
-    place[12:28, 15:33] = True
-    noise = rng.normal(0, 3, (3, 40, 50)).astype(np.float32)
-    assert abs(_ends(noise, place)) < 0.2
-    there, beside = (noise + np.float32(40.0) * mask for mask in (place, np.roll(place, (6, 6), axis=(0, 1))))
-    assert _ends(there, place) > 0.6 > _ends(beside, place)
-    assert _ends(noise, np.ones_like(place)) == 0.0
 
 
 def test_the_rim_of_a_thing_covers_nothing_of_a_smaller_picture():

@@ -34,22 +34,6 @@ class Evidence:
 
 
 EVIDENCE: Mapping[str, Evidence] = {
-    "duplicated": Evidence(
-        weights={
-            "source": 2.34,
-            "repainted": -0.52,
-            "plain": 0.07,
-            "least": 3.37,
-            "edge": 5.24,
-            "alike": 1.42,
-            "size": 1.91,
-            "lit": 0.75,
-        },
-        offset=-7.99,
-        limit=12.0,
-        reason="Learnt by tools/learn_evidence.py from the likeliest places of 800 good clips for choosing bars, and "
-        "from 1568 planted twins.",
-    ),
     "invented": Evidence(
         weights={
             "tint": 3.48,

@@ -238,7 +238,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "good clips reach 1.9.",
     ),
     "duplicated": Threshold(
-        value=0.3,
+        value=1.3,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -246,9 +246,9 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
-        "plain surface, and than the best of these, whether what the source leaves unexplained ends at its outline, "
-        "how much more thing and place look alike than in the source, its size and light, weighed as learnt "
-        "(tools/learn_evidence.py); two of 800 good clips exceed it.",
+        "plain surface, whether what the source leaves unexplained ends at its outline, how alike thing and place look "
+        "in result and source, their light, contrast, size and shape, weighed as learnt (tools/learn_twins.py); three "
+        "of 1200 good clips exceed it, each judged by what was learnt on other scenes.",
     ),
     "protected_color": Threshold(
         value=12.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -10,22 +10,16 @@ import cv2
 import numpy as np
 
 from cosmos.bridge.critic.checks.explained import TRIMMED, residual, trimmed, unlike, unplain
+from cosmos.bridge.critic.checks.traits import RING, traits
 from cosmos.bridge.critic.truth import highest
 
 FLAT = 4.0
 """Variance below which a source explains nothing [levels^2]."""
 _NOISE = 10.0
 """Variance of a pixel that nobody sees, all channels together [levels^2]: 1.8 levels each."""
-_RING = 6
-"""How far from the rim of a place its surroundings reach [px]."""
-_FAINT = 0.5
-"""Added to gradients before their logarithm: less than that is nothing [levels/px]."""
-_TWICE = 0.7
-"""So many times steeper, as a logarithm, is a clear end; more says no more [nats]."""
 _SURE = 0.995
 """Correlation from which on it is as good as 1."""
-_NEAR, _FAR = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
-_AROUND = np.ones((2 * _RING + 1, 2 * _RING + 1), np.uint8)
+_NEAR = np.ones((3, 3), np.uint8)
 _OWN = 0.7
 """Of its own size: nearer to itself a thing is no twin."""
 _CORE = 0.12
@@ -40,8 +34,11 @@ _LIT = 0.01
 """Share of a thing that must not be dark, for darkness may lie anywhere."""
 _LOOK = 300
 """Pixels of a thing that the search for its corner looks at, at most [px]."""
-_PLAIN = -0.8
-"""Where a plain surface explains either place so much better [nats], nothing else is asked."""
+_PLAIN, _REPAINTED, _SOURCE = -1.5, -0.8, -0.4
+"""Where a plain surface, one change of colour, or the source explains a place so much better [nats], nothing else is
+asked."""
+_LONG, _ALONG = 3, 6
+"""So many times longer than wide a thing hardly tells where along itself it fits, so many px farther are tried."""
 _LEAST_SURE = 1.0
 """How much better than the best of all else a thing must explain a place; more says no more [nats]."""
 _STEPS = 3
@@ -66,6 +63,8 @@ class View:
     """1 where light and weather are free, 0 where the request keeps the source's look, float32, shape [H, W]."""
     snow: Optional[np.ndarray] = None
     """Share of each pixel on which snow was asked to lie, float32, shape [H, W]; ``None`` where none was."""
+    grain: float = float("nan")
+    """What noise and texture the result has everywhere [levels]; NaN where it was not measured."""
 
     def halved(self) -> View:
         """Return the view at half its size."""
@@ -96,8 +95,8 @@ class Likeness:
     """What was measured of a thing at another place."""
 
     measured: Mapping[str, float]
-    """What `EVIDENCE` weighs: ``source``, ``repainted``, ``plain``, ``least``, ``edge`` [nats], ``alike``, ``size``,
-    ``lit``."""
+    """What ``twins.json`` weighs: ``source``, ``repainted``, ``plain``, ``least``, ``edge`` [nats], ``alike``, of the
+    result and of the source, ``size``, ``lit``, ``grain``, shares under ``snow``, ``error_again``, and all `traits`."""
     at: tuple[int, int]
     """Middle of the place ``(y, x)`` [px of the clip]."""
     others: np.ndarray
@@ -186,35 +185,59 @@ def measure(view: View, place: Place, *, dark: float) -> Optional[Likeness]:
     if plain < _PLAIN:
         return None
     side = light_window(view.thing.shape[1])
-    reach = side // 2 + _RING + 2
+    reach = side // 2 + RING + 2
     part, near = (
-        (slice(max(0, y - far), y + high + far), slice(max(0, x - far), x + wide + far)) for far in (reach, _RING + 2)
+        (slice(max(0, y - far), y + high + far), slice(max(0, x - far), x + wide + far)) for far in (reach, RING + 2)
     )
-    top_left = part[0].start, part[1].start
-    inner = tuple(slice(axis.start - first, axis.stop - first) for axis, first in zip(near, top_left, strict=True))
-    weight = view.weight[near]
-    inside, within = np.zeros(weight.shape, bool), np.zeros(weight.shape, bool)
+    inside, within = np.zeros(view.weight[near].shape, bool), np.zeros(view.weight[near].shape, bool)
     for full, small in ((inside, mask), (within, core)):
         full[y - near[0].start :, x - near[1].start :][:high, :wide] = small
-    pictures = view.source[part], view.result[part], view.weight[part]
-    snow = None if view.snow is None else view.snow[part]
-    error = residual(*pictures, side=side, noise=FLAT, inner=(inner[0], inner[1]), snow=snow)[0] * weight
-    known = trimmed(np.square(error[:, within]).sum(axis=0))
+    repainted = _nats(unlike(view.source[near], view.result[near], within), again)
+    if repainted < _REPAINTED:
+        return None
+    inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(near, part, strict=True))
+    error = _unexplained(view, part, (inner[0], inner[1]), side)
+    known = _nats(trimmed(np.square(error[:, within]).sum(axis=0)), again)
+    if known < _SOURCE:
+        return None
     before = view.source[y : y + high, x : x + wide], view.source[top : top + high, left : left + wide]
-    repainted = unlike(view.source[near], view.result[near], within)
-    against = _nats(known, again), _nats(repainted, again), plain
+    alike, was = _correlated(there[core], own[core]), _correlated(before[0][core], before[1][core])
     return Likeness(
         measured={
-            **dict(zip(("source", "repainted", "plain"), against, strict=True)),
-            "least": min(*against, _LEAST_SURE),
-            "edge": _ends(error, inside),
-            "alike": _correlated(there[core], own[core]) - _correlated(before[0][core], before[1][core]),
+            "source": known,
+            "repainted": repainted,
+            "plain": plain,
+            "least": min(known, repainted, plain, _LEAST_SURE),
+            "alike": alike - was,
+            "alike_result": alike,
+            "alike_source": was,
             "size": float(np.log(min(int(mask.sum()), _LARGE) / _USUAL)),
             "lit": lit,
+            "grain": view.grain,
+            **_snow(view, mask, (y, x), (top, left)),
+            "error_again": float(np.log(again + _NOISE)),
+            **traits(view.source[near], view.result[near], error, inside, own, mask),
         },
         at=(view.scale * (y + high // 2), view.scale * (x + wide // 2)),
         others=view.thing[y : y + high, x : x + wide][mask],
     )
+
+
+def _snow(view: View, mask: np.ndarray, *corners: tuple[int, int]) -> dict[str, float]:
+    """Share of the place and of the thing, by their corners ``(y, x)``, on which snow was asked to lie."""
+    if view.snow is None:
+        return {"snow": 0.0, "snow_thing": 0.0}
+    high, wide = mask.shape
+    shares = (float(view.snow[y : y + high, x : x + wide][mask].mean()) for y, x in corners)
+    return dict(zip(("snow", "snow_thing"), shares, strict=True))
+
+
+def _unexplained(view: View, part: tuple[slice, ...], inner: tuple[slice, slice], side: int) -> np.ndarray:
+    """What the source leaves unexplained of a part of a view, where that counts; see `residual`."""
+    pictures = view.source[part], view.result[part], view.weight[part]
+    snow = None if view.snow is None else view.snow[part]
+    error = residual(*pictures, side=side, noise=FLAT, inner=inner, snow=snow)[0]
+    return np.asarray(error * pictures[2][inner])
 
 
 def light_window(width: int) -> int:
@@ -231,15 +254,16 @@ def _core(mask: np.ndarray) -> np.ndarray:
 def _nearest(
     view: View, place: Place, mask: np.ndarray, own: np.ndarray, corner: tuple[int, int]
 ) -> Optional[tuple[int, int]]:
-    """Corner ``(y, x)`` within 2 px of a place where a thing's own pixels fit best."""
+    """Corner ``(y, x)`` within 2 px of a place, more along a long thing, where a thing's own pixels fit best."""
     (top, left), (high, wide) = corner, mask.shape
     down, right = own_box(mask)
     rows, columns = (where[:: -(-len(where) // _LOOK)] for where in np.nonzero(mask))
     height, width = view.thing.shape
+    v, h = 2 + _ALONG * (high > _LONG * wide), 2 + _ALONG * (wide > _LONG * high)
     corners = [
         (y, x)
-        for y in range(max(top + place.away[0] - 2, 0), min(top + place.away[0] + 2, height - high) + 1)
-        for x in range(max(left + place.away[1] - 2, 0), min(left + place.away[1] + 2, width - wide) + 1)
+        for y in range(max(top + place.away[0] - v, 0), min(top + place.away[0] + v, height - high) + 1)
+        for x in range(max(left + place.away[1] - h, 0), min(left + place.away[1] + h, width - wide) + 1)
         if abs(y - top) > down or abs(x - left) > right
     ]
     if not corners:
@@ -280,44 +304,12 @@ def _colors(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture).reshape(-1, 3).take(at, axis=0)
 
 
-def _ends(error: np.ndarray, inside: np.ndarray) -> float:
-    """How many times steeper what is unexplained changes along the rim of a place than around it [nats], capped.
-
-    Args:
-        error: What the source leaves unexplained [levels], float32, shape [3, H, W].
-        inside: Place, bool, shape [H, W].
-    """
-    x, y, wide, high = cv2.boundingRect(inside.astype(np.uint8))
-    part = slice(max(0, y - _RING - 1), y + high + _RING + 1), slice(max(0, x - _RING - 1), x + wide + _RING + 1)
-    steep, mask = _steep([channel[part] for channel in error]), inside[part].astype(np.uint8)
-    rim = cv2.dilate(mask, _NEAR) != cv2.erode(mask, _NEAR, borderValue=0)
-    around = cv2.dilate(mask, _AROUND) != cv2.dilate(mask, _FAR)
-    if not around.any():
-        return 0.0
-    return min(float(np.log((steep[rim].mean() + _FAINT) / (steep[around].mean() + _FAINT))), _TWICE)
-
-
 def _correlated(left: np.ndarray, right: np.ndarray) -> float:
     """Fisher's z of the correlation of colours, shape [N, 3] each; 0 where one is plain."""
     left, right = left - left.mean(axis=0), right - right.mean(axis=0)
     square = float(np.vdot(left, left)) * float(np.vdot(right, right))
     share = float(np.vdot(left, right)) / max(square, 1e-6) ** 0.5
     return float(np.arctanh(np.clip(share, -_SURE, _SURE)))
-
-
-def steepest(picture: np.ndarray) -> np.ndarray:
-    """Length of the gradient of all channels together (Sobel 3 x 3 divided by 8) [levels/px], shape [H, W]."""
-    return _steep(cv2.split(picture))
-
-
-def _steep(channels: Sequence[np.ndarray]) -> np.ndarray:
-    """The same of channels apart, float32, shape [H, W] each."""
-    total = np.zeros(channels[0].shape, np.float32)
-    for channel in channels:
-        across, down = cv2.Sobel(channel, cv2.CV_32F, 1, 0), cv2.Sobel(channel, cv2.CV_32F, 0, 1)
-        total += across * across + down * down
-    steep: np.ndarray = np.sqrt(total) / np.float32(8.0)
-    return steep
 
 
 def _nats(left: float, error: float) -> float:
@@ -327,5 +319,4 @@ def _nats(left: float, error: float) -> float:
 
 __all__ = [
     "FLAT", "Likeness", "Place", "View", "covered", "cut", "in_scraps", "light_window", "measure", "own_box", "reduced",
-    "steepest",
 ]  # fmt: skip

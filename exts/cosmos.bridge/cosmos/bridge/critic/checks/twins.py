@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Optional
 
 import cv2
@@ -21,14 +23,18 @@ from cosmos.bridge.critic.checks.likeness import (
     measure,
     own_box,
     reduced,
-    steepest,
 )
-from cosmos.bridge.critic.evidence import EVIDENCE
+from cosmos.bridge.critic.checks.traits import grain, steepest
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.outcome import Outcome, measured, unchecked
 from cosmos.bridge.critic.thresholds import Threshold
+from cosmos.bridge.critic.trees import Learnt
 from cosmos.bridge.critic.truth import Chunk, Truth
 
+FILE = Path(__file__).resolve().parents[1] / "twins.json"
+"""How what is measured of a place is weighed, as ``tools/learn_twins.py`` wrote it."""
+LIMIT = 12.0
+"""Beyond so much for or against, nothing more is learnt from the same sums [nats]."""
 _NOISE = 20.0
 """Variance of a pixel that nobody sees at half the size, all channels together [levels^2]: 2.6 levels each."""
 _BESIDE = 0.3
@@ -36,13 +42,13 @@ _BESIDE = 0.3
 [px^2]."""
 _SMALLEST = 32
 """Least height and width of a picture in which twins are looked for [px]."""
-_PLACES = 6
+_PLACES = 8
 """Places of a frame that are looked at closely."""
 _UNLIKELY = -4.0
 """Log odds below which a place is not looked at in the other frame [nats]."""
 _EACH = 3
 """Places of one thing that are thought of."""
-_AGAINST = -0.5
+_AGAINST = -1.0
 """Log odds for each pixel of a thing below which a place is not thought of [nats]."""
 _SAME = 4
 """Two places of a thing that are no farther apart are one [px of the view]."""
@@ -64,6 +70,17 @@ class _Twin:
     """Middle of the place ``(y, x)`` [px of the clip]."""
 
 
+@cache
+def _learnt() -> Learnt:
+    return Learnt.load(FILE)
+
+
+def log_odds(measured: list[Mapping[str, float]]) -> list[float]:
+    """Weigh what was measured of some places: log odds that each shows a thing again [nats], within ``LIMIT``."""
+    odds: list[float] = np.clip(_learnt().log_odds("duplicated", measured), -LIMIT, LIMIT).tolist()
+    return odds
+
+
 class TwinSweep:
     """Holds two explanations of every place against each other: what the source shows there, and each thing again.
 
@@ -71,7 +88,7 @@ class TwinSweep:
     colours there do (under any smooth change of light, and another one where snow was asked to lie, `unexplained`), nor
     any one change of colour, nor a plain surface. The search runs over the whole picture at half the size, by
     correlation in the frequency domain; the best places are measured at full size (`measure`), the likelier ones in
-    both of two frames searched one after the other, and all evidence is weighed together (`EVIDENCE`).
+    both of two frames searched one after the other, and all that is measured is weighed together (`Learnt`).
     """
 
     family = "twins"
@@ -85,8 +102,9 @@ class TwinSweep:
         limits: Limits,
         *,
         snowed: Optional[np.ndarray] = None,
+        weigh: Callable[[list[Mapping[str, float]]], list[float]] = log_odds,
     ) -> None:
-        self._snowed = snowed
+        self._snowed, self._weigh = snowed, weigh
         self._truth, self._kept, self._thresholds, self._limits = truth, kept, thresholds, limits
         self._first = min(2, num_frames - 1)
         self._before: Optional[tuple[View, list[Place], list[Place]]] = None
@@ -129,6 +147,7 @@ class TwinSweep:
             thing=small,
             weight=reduced(np.ascontiguousarray(1.0 - kept, np.float32), small.shape),
             snow=None if self._snowed is None else reduced(self._snowed[number].astype(np.float32), small.shape),
+            grain=grain(chunk.result[row]),
         )
 
     def _search(self, full: View) -> Iterator[tuple[Place, float]]:
@@ -150,7 +169,7 @@ class TwinSweep:
         channels = cv2.split(view.result)
         colors = [spectrum(channel) for channel in channels]
         squares = spectrum(channels[0] ** 2 + channels[1] ** 2 + channels[2] ** 2)
-        steep = steepest(view.result) ** 2
+        steep = steepest(channels) ** 2
         pixels = np.bincount(full.thing.ravel(), minlength=len(self._truth.things))
         for owner in np.flatnonzero(pixels >= self._limits.min_area).tolist():
             if not self._truth.single[owner] or pixels[owner] > _LARGEST * full.thing.size:
@@ -187,19 +206,18 @@ class TwinSweep:
 
     def _measure(self, view: View, places: list[Place]) -> list[Place]:
         """Measure places in a view, and remember the best of each thing; return those that may be twins."""
-        likely = []
+        seen = []
         for place in places:
-            seen = measure(view, place, dark=self._limits.twin_level)
-            if seen is None or self._instead(view, place.owner, seen):
-                continue
-            self.seen.append((place.owner, view.number, seen))
-            odds = EVIDENCE["duplicated"].log_odds(seen.measured)
-            if odds >= _UNLIKELY:
-                likely.append(place)
+            one = measure(view, place, dark=self._limits.twin_level)
+            if one is not None and not self._instead(view, place.owner, one):
+                seen.append((place, one))
+        self.seen += [(place.owner, view.number, one) for place, one in seen]
+        all_odds = self._weigh([one.measured for _, one in seen])
+        for (place, one), odds in zip(seen, all_odds, strict=True):
             found = self._found.setdefault(place.owner, {})
             if view.number not in found or odds > found[view.number].odds:
-                found[view.number] = _Twin(odds=odds, at=seen.at)
-        return likely
+                found[view.number] = _Twin(odds=odds, at=one.at)
+        return [place for (place, _), odds in zip(seen, all_odds, strict=True) if odds >= _UNLIKELY]
 
     def _instead(self, view: View, owner: int, seen: Likeness) -> bool:
         """Whether it is in the place of another thing of its kind, by the labels: a crate for a crate is no twin."""
@@ -242,7 +260,7 @@ def clearest(odds: Sequence[float], searched: int) -> float:
     """
     half = max(min(2, searched), (searched + 1) // 2)
     best = sorted(odds, reverse=True)[:half]
-    return (sum(best) - EVIDENCE["duplicated"].limit * (half - len(best))) / half
+    return (sum(best) - LIMIT * (half - len(best))) / half
 
 
 def _among(place: Place, places: list[Place]) -> bool:
@@ -253,4 +271,4 @@ def _among(place: Place, places: list[Place]) -> bool:
     )
 
 
-__all__ = ["TwinSweep", "clearest"]
+__all__ = ["FILE", "LIMIT", "TwinSweep", "clearest", "log_odds"]
