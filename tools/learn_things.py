@@ -44,6 +44,8 @@ KINDS = {"removed": "gone", "moved": "displaced", "scaled": "resized", "mirrored
 """Fault -> what that means for the thing."""
 TURNS = {"removed": 3}
 """Fault -> how often it is planted in a clip, where that is not once."""
+LESS = {"mirrored": 1.0}
+"""Kind -> what is taken off its log odds [nats]: good clips look most like it, lit from another side."""
 PARTS = 6
 
 
@@ -121,7 +123,13 @@ def learn(rows: Sequence[Example], reason: str) -> Learnt:
     """Fit the odds of each kind."""
     names, numbers = tuple(sorted(rows[0].seen)), {kind: i for i, kind in enumerate(KINDS.values(), start=1)}
     kind = np.array([numbers[KINDS[row.fault]] if row.fault else 0 for row in rows])
-    return fit_kinds(names, np.array([[row.seen[name] for name in names] for row in rows]), kind, numbers, reason)
+    learnt = fit_kinds(names, np.array([[row.seen[name] for name in names] for row in rows]), kind, numbers, reason)
+    kinds = {
+        name: (replace(line, offset=line.offset - LESS.get(name, 0.0)),
+               replace(forest, offset=forest.offset - LESS.get(name, 0.0)))
+        for name, (line, forest) in learnt.kinds.items()
+    }  # fmt: skip
+    return replace(learnt, kinds=kinds)
 
 
 def table(rows: Sequence[Example]) -> str:

@@ -15,7 +15,7 @@ from cosmos.bridge.critic.thresholds import Threshold
 from cosmos.bridge.critic.truth import Truth
 
 _CHECK = "instance_kept"
-_SINGLE = 1.5
+_SINGLE = 2.0
 """How many times as much an outline weighs that differs from frame to frame."""
 _FAINT = 0.3
 """Added to gradients before their ratio is taken [levels/px]."""
