@@ -238,7 +238,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "good clips reach 1.9.",
     ),
     "duplicated": Threshold(
-        value=1.3,
+        value=-0.4,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -247,8 +247,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, whether what the source leaves unexplained ends at its outline, how alike thing and place look "
-        "in result and source, their light, contrast, size and shape, weighed as learnt (tools/learn_twins.py); three "
-        "of 1200 good clips exceed it, each judged by what was learnt on other scenes.",
+        "in result and source, their light, contrast, size and shape, weighed as learnt (tools/learn_twins.py); five "
+        "of 1,200 good clips exceed it, each judged by what was learnt on other scenes.",
     ),
     "protected_color": Threshold(
         value=12.0,
