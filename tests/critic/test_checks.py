@@ -157,12 +157,23 @@ def test_what_is_kept_by_its_weight_must_keep_its_colour(world):
     assert ConsistencyCritic().judge(request, world.result(painted(world))).accepted
     keep = wp.array((world.ids == CRATE_A).astype(np.float32), dtype=wp.float32, device="cpu")
     verdict = ConsistencyCritic().judge(replace(request, preserve=keep), world.result(painted(world)))
-    found = [finding for finding in verdict.findings if finding.check == "protected_color"]
+    found = [finding for finding in verdict.findings if finding.check == "kept_color"]
     assert [finding.instance for finding in found] == [CRATE_A] and not verdict.accepted
     lab = [cv2.cvtColor(rgb[:1, :1], cv2.COLOR_RGB2LAB).astype(float) for rgb in
            (np.uint8([[[185, 120, 60]]]), np.uint8([[[60, 120, 185]]]))]  # fmt: skip
     assert found[0].value == pytest.approx(np.linalg.norm((lab[1] - lab[0])[0, 0, 1:]), abs=4)
     assert ConsistencyCritic().judge(replace(request, preserve=keep), world.result(world.rgb)).accepted
+
+
+def test_what_is_kept_may_not_take_a_tint_that_light_could_have(world):
+    tinted = world.rgb.astype(np.float32)
+    tinted[world.ids == CRATE_A] *= (1.0, 0.9, 0.8)
+    picture = tinted.clip(0, 255).astype(np.uint8)
+    keep = wp.array((world.ids == CRATE_A).astype(np.float32), dtype=wp.float32, device="cpu")
+    verdict = ConsistencyCritic().judge(replace(world.request(), preserve=keep), world.result(picture))
+    assert checks(verdict) == {"kept_color"}
+    named = create("consistency", {"protect": ["/World/Crates/*"]})
+    assert named.judge(world.request(), world.result(picture)).accepted
 
 
 def test_what_is_protected_by_name_may_be_lit_but_not_repainted(world):

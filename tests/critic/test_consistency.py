@@ -12,7 +12,15 @@ from cosmos.bridge.critic.registry import create
 from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.errors import ConfigError
 
-NEEDS_MORE = {"protected_color", "prompt_change", "prompt_night", "prompt_fog", "prompt_snow", "views_agree"}
+NEEDS_MORE = {
+    "kept_color",
+    "protected_color",
+    "prompt_change",
+    "prompt_night",
+    "prompt_fog",
+    "prompt_snow",
+    "views_agree",
+}
 NEEDS_MORE |= {"instance_views", "paper_blur_ssim", "paper_edge_f1", "instance_shown", "depth_order"}
 """Checks that need a protected thing, normals, a backend that records what it understood, or another camera."""
 UNSEEN = {

@@ -15,8 +15,9 @@ def cores(monkeypatch):
     return lambda count: monkeypatch.setattr("cosmos.bridge.transfer.aside._cores", lambda: count)
 
 
-def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order(cores):
-    cores(4)
+@pytest.mark.parametrize("count, busy", [(4, True), (2, False)])
+def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order(cores, count, busy):
+    cores(count)
     here, seen, free = threading.get_ident(), [], threading.Event()
 
     def first():
@@ -29,7 +30,7 @@ def test_pieces_run_beside_this_thread_and_each_other_and_end_in_their_order(cor
         free.set()  # the first waits for it: they go on together
         return threading.get_ident()
 
-    with Aside(on=True) as aside:
+    with Aside(on=True, busy=busy) as aside:
         aside.begin(first, lambda thread: seen.append(("first", thread != here)))
         aside.begin(second, lambda thread: seen.append(("second", thread != here)))
         aside.wait()

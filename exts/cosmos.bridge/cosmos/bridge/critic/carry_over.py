@@ -31,10 +31,12 @@ _FRAME = (
 )
 _PLACE = ("boundary_shift", "instance_kept")
 _SEEN = (*_PLACE, "instance_split", "instance_shown", "instance_placed", "depth_order")
+_COLOR = ("kept_color", "protected_color")
 SURE: Mapping[str, tuple[float, float]] = {
     "instance_kept": (3.0, float("inf")),
     "boundary_shift": (-0.99, -0.05),
     "edges_kept": (0.6, 1.0),
+    "kept_color": (0.0, 4.0),
     "protected_color": (0.0, 10.0),
 }
 """Check -> range, in its unit, in which it proves a label; between that and its bar nobody knows."""
@@ -110,8 +112,8 @@ RULES: Mapping[str, Rule] = {
         failed="unknown", reason="What is invented may hide what the labels call visible.",
     ),
     "color": Rule(
-        scope="instance", files="(colours of the source)", frame=_FRAME, instance=("protected_color",),
-        proof=("protected_color",), reason="Only what must keep its colour, and did, has the colour it had.",
+        scope="instance", files="(colours of the source)", frame=_FRAME, instance=_COLOR, proof=_COLOR,
+        reason="Only what must keep its colour, and did, has the colour it had.",
     ),
     "material": Rule(
         scope="instance", files="(materials of the source)", passed="dropped", failed="dropped",

@@ -250,6 +250,16 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "in result and source, their light, contrast, size and shape, weighed as learnt (tools/learn_twins.py); five "
         "of 1,200 good clips exceed it, each judged by what was learnt on other scenes.",
     ),
+    "kept_color": Threshold(
+        value=5.0,
+        better="lower",
+        best=0.0,
+        unit="a*b*",
+        kind="label",
+        severity="reject",
+        reason="Median distance of the mean colour of what the request keeps as it is from the source's, in CIELAB; "
+        "people call colours different from about 2 side by side, and good clips measure 0.",
+    ),
     "protected_color": Threshold(
         value=12.0,
         better="lower",
@@ -257,9 +267,8 @@ THRESHOLDS: Mapping[str, Threshold] = {
         unit="a*b*",
         kind="label",
         severity="reject",
-        reason="Median distance of the mean colour of what must keep its colour from what it may have, in CIELAB; "
-        "people call colours different from about 2 side by side, and 12 is another "
-        "paint.",
+        reason="Median distance of the mean colour of what the options protect by name from what new light may make of "
+        "it, in CIELAB; people call colours different from about 2 side by side, and 12 is another paint.",
     ),
     "hallucination": Threshold(
         value=0.682,

@@ -36,18 +36,19 @@ class Aside:
     """Pieces of torch's work beside this thread, two at a time, which have half of torch's threads together.
 
     More would only wait for each other: this thread's work has use for the other half. Two, not one of twice the
-    threads: torch's threads wait for each other busily. On two cores it is one piece after the other: a second would
-    take turns with this thread, which the next piece waits for. This thread's launches of kernels are shared by as many
-    threads only as the pieces leave cores.
+    threads: torch's threads wait for each other busily. On two cores it is one piece after the other where this thread
+    is busy: a second would take turns with it, and the next piece waits for that. This thread's launches of kernels are
+    shared by as many threads only as the pieces leave cores.
 
     Args:
         on: Whether to work aside at all; else pieces are done at once.
+        busy: Whether this thread has about as much to do as the pieces, as where a stage is asked for its light.
     """
 
-    def __init__(self, *, on: bool) -> None:
+    def __init__(self, *, on: bool, busy: bool = True) -> None:
         self._threads = _threads() if on else 0
         self._cores = _cores()
-        self._workers = max(1, min(_PIECES, self._cores // 2))
+        self._workers = max(1, min(_PIECES, self._cores // 2 if busy else self._cores))
         self._share = max(1, self._threads // (2 * self._workers))
         self._pool = ThreadPoolExecutor(self._workers, "cosmos_bridge_paint", _join, (self._share,)) if on else None
         self._running: deque[Future[None]] = deque()

@@ -271,7 +271,7 @@ class EmbeddedTransfer:
                 progress("transfer", done, total)
 
         try:
-            with Aside(on=beside) as aside:
+            with Aside(on=beside, busy=any(request.clip.probe is not None for _, request, _ in jobs)) as aside:
                 for view, request, rgb, frames in _parts(jobs):
                     height, width = request.clip.height, request.clip.width
                     room = aside.rooms[piece % len(aside.rooms)] if aside.rooms else None

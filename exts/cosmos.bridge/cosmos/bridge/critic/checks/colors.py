@@ -19,9 +19,9 @@ from cosmos.bridge.types import ControlKind, Instance, TransferRequest
 class ColorSweep:
     """Compares the colour of protected things with the source's, in CIELAB's a*b* plane.
 
-    Protected is what the request keeps as it is (``preserve``, or a ``vis`` weight of 1), and what the options name.
-    What is only named may be lit otherwise: the colour shift that most of the picture has is allowed, and so is any
-    loss of saturation along the source's own hue.
+    Protected is what the request keeps as it is (``preserve``, or a ``vis`` weight of 1; `kept_color`), and what the
+    options name (`protected_color`). What is only named may be lit otherwise: the colour shift that most of the picture
+    has is allowed, and so is any loss of saturation along the source's own hue.
     """
 
     family = "colors"
@@ -38,7 +38,7 @@ class ColorSweep:
         self._kept = kept_share(request)
         self._named = np.array([_is_named(thing, protect) for thing in truth.things], bool)
         self._nobody = [name for name in protect if not any(_is_named(thing, [name]) for thing in truth.things)]
-        self._rows: list[tuple[int, int, float]] = []
+        self._rows: dict[str, list[tuple[int, int, float]]] = {"kept_color": [], "protected_color": []}
 
     def add(self, chunk: Chunk) -> None:
         """Take the new frames of a chunk in."""
@@ -71,10 +71,10 @@ class ColorSweep:
             if self._truth.things[i].id == 0:
                 continue
             if pixels[i] >= 0.9:
-                distance = float(np.linalg.norm(after[i] - before[i]))
+                self._rows["kept_color"].append((frame, i, float(np.linalg.norm(after[i] - before[i]))))
             else:
                 distance = _off_ray(after[i] - common, before[i]) if np.isfinite(common).all() else np.nan
-            self._rows.append((frame, i, distance))
+                self._rows["protected_color"].append((frame, i, distance))
 
     def conclude(self) -> Outcome:
         """Hold everything seen against the bars."""
@@ -82,12 +82,15 @@ class ColorSweep:
             unchecked("protected_color", f"No label or prim of the clip is {name!r}, so its colour was not held.")
             for name in self._nobody
         )
-        if not self._rows:
-            return Outcome(findings=lost)
-        bar = self._thresholds["protected_color"]
-        frame, thing, distance = (np.array(column) for column in zip(*self._rows, strict=True))
+        held = [self._held(check, rows) for check, rows in self._rows.items() if rows]
+        return Outcome.join((*held, Outcome(findings=lost)))
+
+    def _held(self, check: str, rows: Sequence[tuple[int, int, float]]) -> Outcome:
+        """Hold the distances of one check against its bar."""
+        bar = self._thresholds[check]
+        frame, thing, distance = (np.array(column) for column in zip(*rows, strict=True))
         ids = np.array([item.id for item in self._truth.things])[thing]
-        scores = ScoreRows.of(bar, "protected_color", frame, ids, distance)
+        scores = ScoreRows.of(bar, check, frame, ids, distance)
         worst, findings = 0.0, []
         for owner in np.unique(thing).tolist():
             mine = thing == owner
@@ -99,9 +102,9 @@ class ColorSweep:
                     f"{self._truth.name(owner)} should keep its colour, but differs by {value:.1f} in CIELAB's a*b* "
                     f"plane in {len(frames)} frames ({spans(frames)}); {bar.value:.0f} are allowed."
                 )
-                findings.append(bar.finding("protected_color", text, value, frames, self._truth.things[owner]))
-        found = measured(self._thresholds, "protected_color", worst)
-        return Outcome(measurements=(found,), findings=(*findings, *lost), scores=(scores,))
+                findings.append(bar.finding(check, text, value, frames, self._truth.things[owner]))
+        found = measured(self._thresholds, check, worst)
+        return Outcome(measurements=(found,), findings=tuple(findings), scores=(scores,))
 
 
 def kept_share(request: TransferRequest) -> Optional[np.ndarray]:
