@@ -163,7 +163,7 @@ def conclude(
         rationale = f"{rejecting[0].text}{more}"
     else:
         skipped = sorted({finding.check for finding in findings if finding.kind == "unchecked"})
-        rationale = f"{len(measurements)} checks against simulator truth passed" + (
+        rationale = f"{len(measurements)} checks against the source passed" + (
             f"; not checked: {', '.join(skipped)}." if skipped else "."
         )
     return Verdict(
