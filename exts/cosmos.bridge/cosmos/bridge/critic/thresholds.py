@@ -193,7 +193,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         "of it at its true depth, of half of that where lamps may make it glow; good clips keep 0.15 and more.",
     ),
     "depth_order": Threshold(
-        value=0.55,
+        value=0.62,
         better="lower",
         best=0.0,
         unit="",
@@ -201,32 +201,32 @@ THRESHOLDS: Mapping[str, Threshold] = {
         severity="reject",
         reason="How surely a far surface covers the rim of what stands in front of it: the share that the rim has of"
         " its look, times that of one step within the thing in their contrast, times that which the border "
-        "lacks; unusual light and snow reach 0.51, two of 1,200 good clips exceed the bar, one where a shadow "
+        "lacks; unusual light and snow reach 0.59, two of 1,600 good clips exceed the bar, one where a shadow "
         "begins within a shelf.",
     ),
     "instance_split": Threshold(
-        value=4.6,
+        value=5.0,
         better="lower",
         best=-4.0,
         unit="nats",
         kind="label",
         severity="reject",
         reason="Log of the odds that something else shows through the middle of an instance while both of its ends "
-        "are seen; the worst of 1,200 good clips reaches 4.2.",
+        "are seen; the worst of 1,600 good clips reaches 4.9.",
     ),
     "instance_placed": Threshold(
-        value=1.8,
+        value=2.0,
         better="lower",
         best=-4.0,
         unit="nats",
         kind="geometry",
         severity="reject",
         reason="Log odds that a thing is displaced, mirrored or of another size, by all that is measured of it; "
-        "learnt by tools/learn_things.py, which finds that eight of 1,200 good clips exceed the bar, judged "
+        "learnt by tools/learn_things.py, which finds that seven of 1,200 good clips exceed the bar, judged "
         "by what was learnt on other scenes.",
     ),
     "invented": Threshold(
-        value=2.0,
+        value=5.5,
         better="lower",
         best=-8.0,
         unit="nats",
@@ -235,10 +235,10 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a patch of a twentieth of the width shows what the source does not have: colours that no "
         "other light, haze or snow makes of the source's, and edges that neither its picture, depth nor ids have, "
         "against what is usual in that frame, weighed as learnt (tools/learn_evidence.py), in the median frame; "
-        "good clips reach 1.9.",
+        "what is red or purple in a lamp's light reaches 5.3, two of 1,600 good clips exceed the bar.",
     ),
     "duplicated": Threshold(
-        value=-0.4,
+        value=0.5,
         better="lower",
         best=-6.0,
         unit="nats",
@@ -247,7 +247,7 @@ THRESHOLDS: Mapping[str, Threshold] = {
         reason="Log odds that a thing is seen a second time, in the clearer half of the frames searched: how much "
         "better its own pixels explain another place than the source does under any light, any change of colour or a "
         "plain surface, whether what the source leaves unexplained ends at its outline, how alike thing and place look "
-        "in result and source, their light, contrast, size and shape, weighed as learnt (tools/learn_twins.py); five "
+        "in result and source, their light, contrast, size and shape, weighed as learnt (tools/learn_twins.py); four "
         "of 1,200 good clips exceed it, each judged by what was learnt on other scenes.",
     ),
     "kept_color": Threshold(
