@@ -10,18 +10,16 @@ beyond the worst good clips. Processes that are started beside it with ``--only-
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import warp as wp
 
 from boosting import fit_kinds
-from cosmos.bridge.calibrate.making import claimed, make_suite
+from cosmos.bridge.calibrate.making import make_suite
 from cosmos.bridge.calibrate.roc import area_under
 from cosmos.bridge.calibrate.store import load_pair
 from cosmos.bridge.calibrate.suite import ClipPlan, plan_suite
@@ -37,6 +35,7 @@ from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import PlantError
 from cosmos.bridge.transfer.registry import create as create_transfer
 from cosmos.bridge.types import TransferRequest, TransferResult
+from gathering import gather
 from plant_faults import SIZE
 
 FILE = Path(__file__).resolve().parents[1] / "exts/cosmos.bridge/cosmos/bridge/critic/things.json"
@@ -103,22 +102,6 @@ def examples(plan: ClipPlan, path: Path) -> Iterator[Example]:
                 yield Example(clip=plan.name, scene=plan.scene, fault=fault, path=one.prim_path, seen=seen)
 
 
-def gather(clips: Sequence[tuple[ClipPlan, Path]], folder: Path) -> list[Example]:
-    """Look at all clips; what is there already is read, what another process looks at is left to it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for plan, path in clips:
-        file = folder / f"{path.stem}.json"
-        with claimed(file) as mine:
-            if mine and not file.exists():
-                text = json.dumps([asdict(row) for row in examples(plan, path)])
-                partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-                partial.write_text(text, encoding="utf-8")
-                os.replace(partial, file)
-                print(f"looked at {plan.name}", flush=True)
-    files = [folder / f"{path.stem}.json" for _, path in clips]
-    return [Example(**row) for file in files if file.exists() for row in json.loads(file.read_text(encoding="utf-8"))]
-
-
 def learn(rows: Sequence[Example], reason: str) -> Learnt:
     """Fit the odds of each kind."""
     names, numbers = tuple(sorted(rows[0].seen)), {kind: i for i, kind in enumerate(KINDS.values(), start=1)}
@@ -167,7 +150,7 @@ def main() -> None:
     wp.config.quiet = True
     plans = [plan for plan in plan_suite(args.clips) if plan.part == "tune"]
     clips = make_suite(plans, args.work / "clips", create_transfer("embedded"), size=SIZE, device="cpu", tell=print)
-    rows = gather(clips, args.work / "things")
+    rows = gather(clips, args.work / "things", examples, Example)
     if args.only_look:
         return
     counts = ", ".join(f"{sum(row.fault == fault for row in rows)} {fault}" for fault in KINDS)

@@ -10,18 +10,16 @@ lies beyond the worst good ones. Processes that are started beside it with ``--o
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import warp as wp
 
 from boosting import fit_kinds
-from cosmos.bridge.calibrate.making import claimed, make_suite
+from cosmos.bridge.calibrate.making import make_suite
 from cosmos.bridge.calibrate.roc import area_under
 from cosmos.bridge.calibrate.store import load_pair
 from cosmos.bridge.calibrate.suite import ClipPlan, plan_suite
@@ -36,6 +34,7 @@ from cosmos.bridge.critic.truth import Truth, chunks
 from cosmos.bridge.errors import PlantError
 from cosmos.bridge.transfer.registry import create as create_transfer
 from cosmos.bridge.types import TransferRequest, TransferResult
+from gathering import gather
 from plant_faults import SIZE
 
 TURNS = 2
@@ -114,22 +113,6 @@ def examples(plan: ClipPlan, path: Path) -> Iterator[Row]:
             yield Row(clip=clip, scene=plan.scene, planted=there, **row)  # type: ignore[arg-type]
 
 
-def gather(clips: Sequence[tuple[ClipPlan, Path]], folder: Path) -> list[Row]:
-    """Look at all clips; what is there already is read, what another process looks at is left to it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for plan, path in clips:
-        file = folder / f"{path.stem}.json"
-        with claimed(file) as mine:
-            if mine and not file.exists():
-                text = json.dumps([asdict(row) for row in examples(plan, path)])
-                partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-                partial.write_text(text, encoding="utf-8")
-                os.replace(partial, file)
-                print(f"looked at {plan.name}", flush=True)
-    files = [folder / f"{path.stem}.json" for _, path in clips]
-    return [Row(**row) for file in files if file.exists() for row in json.loads(file.read_text(encoding="utf-8"))]
-
-
 def learn(rows: Sequence[Row], reason: str) -> Learnt:
     """Fit the odds: every place of good clips against those that show the twin of the others."""
     rows = [row for row in rows if row.seen and row.fault == row.planted]
@@ -185,7 +168,7 @@ def main() -> None:
     wp.config.quiet = True
     plans = [plan for plan in plan_suite(args.clips) if plan.part == "tune"]
     made = make_suite(plans, args.work / "clips", create_transfer("embedded"), size=SIZE, device="cpu")
-    rows = gather(list(made), args.work / "twins")
+    rows = gather(list(made), args.work / "twins", examples, Row)
     if args.only_look:
         return
     print(table(rows, judged(rows).tolist()))
