@@ -28,7 +28,7 @@ from cosmos.bridge.kernels.laid_glow import lay_glow
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
-from cosmos.models.embedded.captions import sample_conditions
+from cosmos.models.embedded.captions import PAINTED, sample_conditions
 from cosmos.models.embedded.conditions import style_vector
 from cosmos.models.embedded.pairs import to_bytes, write_pair
 
@@ -83,7 +83,7 @@ def render_scene(
                 continue
             shared = shared_arrays(clip)
             for _ in range(looks):
-                conditions, caption, said = sample_conditions(rng)
+                conditions, caption, said = sample_conditions(rng, PAINTED)
                 azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
                 # A multiple of seven: the teacher draws its thinnest clouds, whose places the net cannot know.
                 look = look_of(conditions, azimuth=azimuth, seed=7 * int(rng.integers(1 << 27)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -108,6 +108,11 @@ _BEARING: Scale = (
 )
 
 _WEATHER: dict[str, Scale] = {"overcast": _OVERCAST, "fog": _FOG, "rain": _RAIN, "snow": _SNOW, "dust": _DUST}
+_WEATHERS = (
+    (), ("fog",), ("snow",), ("rain",), ("overcast",), ("dust",), ("snow", "fog"), ("rain", "fog"),
+    ("overcast", "fog"), ("overcast", "rain"),
+)  # fmt: skip
+"""Kinds of weather that come together."""
 _LENS: dict[str, Scale] = {"exposure": _EXPOSURE, "noise": _NOISE, "vignette": _VIGNETTE}
 _ABSENT: dict[str, Sequence[str]] = {
     "fog": ("no fog", "without fog", "fog-free", "not foggy"),
@@ -234,18 +239,40 @@ def neutral_words() -> frozenset[str]:
     return frozenset(word for phrase in (*_PLACES, *_THINGS, *_STYLES, _GLUE) for word in split_words(phrase))
 
 
-def sample_conditions(rng: np.random.Generator) -> tuple[Conditions, str, bool]:
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """How often looks of each kind are drawn; each row sums to 1."""
+
+    hours: tuple[float, ...]
+    """Night, dusk, golden hour, morning, day, noon."""
+    weather: tuple[float, ...]
+    """One for each of the kinds of weather that come together."""
+
+
+ASKED = Shares(
+    hours=(0.2, 0.1, 0.15, 0.15, 0.28, 0.12),
+    weather=(0.34, 0.13, 0.14, 0.12, 0.1, 0.05, 0.04, 0.03, 0.03, 0.02),
+)
+"""As people ask: what captions are read by."""
+PAINTED = Shares(
+    hours=(0.22, 0.18, 0.2, 0.1, 0.2, 0.1),
+    weather=(0.26, 0.09, 0.19, 0.18, 0.1, 0.06, 0.03, 0.04, 0.02, 0.03),
+)
+"""More of what is hard to paint, dusk, rain and snow, and less of fog, which hides nearly all."""
+
+
+def sample_conditions(rng: np.random.Generator, shares: Shares = ASKED) -> tuple[Conditions, str, bool]:
     """Draw a look and one of its captions.
 
     Returns:
         The conditions, a caption that names them, and whether the caption tells where the sun stands.
     """
-    hour = _HOURS[rng.choice(len(_HOURS), p=(0.2, 0.1, 0.15, 0.15, 0.28, 0.12))]
+    hour = _HOURS[rng.choice(len(_HOURS), p=shares.hours)]
     conditions = Conditions(
         sun_elevation=rng.uniform(hour[0], hour[1]), sun_bearing=rng.uniform(0.0, 360.0), vignette=0.2
     )
     said: list[str] = []
-    for name in _sample_weather(rng):
+    for name in _WEATHERS[rng.choice(len(_WEATHERS), p=shares.weather)]:
         scale = _WEATHER[name]
         low, high, wordings = scale[int(rng.integers(len(scale)))]
         conditions = replace(conditions, **{name: rng.uniform(low, high)})
@@ -281,14 +308,6 @@ def sample_conditions(rng: np.random.Generator) -> tuple[Conditions, str, bool]:
     return conditions, _write(rng, "" if unsaid_hour else str(rng.choice(hour[2])), said), bearing_said
 
 
-def _sample_weather(rng: np.random.Generator) -> list[str]:
-    """Draw which kinds of weather come together."""
-    kinds = ((), ("fog",), ("snow",), ("rain",), ("overcast",), ("dust",), ("snow", "fog"), ("rain", "fog"),
-             ("overcast", "fog"), ("overcast", "rain"))  # fmt: skip
-    chances = (0.34, 0.13, 0.14, 0.12, 0.1, 0.05, 0.04, 0.03, 0.03, 0.02)
-    return list(kinds[rng.choice(len(kinds), p=chances)])
-
-
 def _write(rng: np.random.Generator, hour: str, said: list[str]) -> str:
     """Compose one caption, in one of many word orders."""
     rng.shuffle(said)
@@ -306,9 +325,12 @@ def _drop_words(rng: np.random.Generator, text: str, keep: set[str]) -> str:
 
 
 __all__ = [
+    "ASKED",
     "CLAUSE_END",
     "LEADING",
+    "PAINTED",
     "UNHEEDED",
+    "Shares",
     "bare",
     "condition_phrases",
     "find_wordings",
