@@ -1,6 +1,6 @@
 """Render training pairs for the embedded Transfer model with the embedded renderer.
 
-``python tools/make_training_data.py --out training/data --scenes 0:2000``
+``python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2``
 
 Each random stage gives a few views; each view is rendered once in the simulation look, with its controls, and under a
 few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from. One
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,39 +142,52 @@ def shared_arrays(clip: Clip) -> dict[str, np.ndarray]:
     return {"rgb": clip.rgb.numpy()[0].copy(), **arrays}
 
 
+def made(seed: int, out: Path, **shape: Any) -> int | str:
+    """Render the pairs of a scene whose marker is absent; return how many, or what went wrong."""
+    marker = out / f"{seed:06d}.done"
+    if marker.exists():
+        return 0
+    try:
+        count = render_scene(seed, out, **shape)
+    except (BridgeError, RuntimeError, ValueError) as error:  # one broken stage must not end hours of rendering
+        return f"{type(error).__name__}: {error}"
+    marker.touch()
+    return count
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("training/data"))
     parser.add_argument("--scenes", default="0:100", help="first:last of the scene seeds")
     parser.add_argument("--size", default="144x256", help="height x width [px]")
     parser.add_argument("--crop", help="height x width [px] of a pair; as --size where not given")
-    parser.add_argument("--views", type=int, default=3)
+    parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--looks", type=int, default=2)
-    parser.add_argument("--samples", type=int, default=8, help="paths a pixel of a target")
+    parser.add_argument("--samples", type=int, default=4, help="paths a pixel of a target")
+    parser.add_argument("--workers", type=int, default=1, help="processes, each at work on a scene of its own")
     args = parser.parse_args()
     first, last = (int(part) for part in args.scenes.split(":"))
     size = tuple(int(part) for part in args.size.split("x"))
     crop = tuple(int(part) for part in args.crop.split("x")) if args.crop else size
     args.out.mkdir(parents=True, exist_ok=True)
+    shape = {"size": size, "crop": crop, "views": args.views, "looks": args.looks, "samples": args.samples}
+    scene = partial(made, out=args.out, **shape)
+    seeds = [seed for seed in range(first, last) if not (args.out / f"{seed:06d}.done").exists()]
     start, pairs, failed = time.monotonic(), 0, 0
-    for seed in range(first, last):
-        marker = args.out / f"{seed:06d}.done"
-        if marker.exists():
-            continue
-        try:
-            pairs += render_scene(
-                seed, args.out, size=size, crop=crop, views=args.views, looks=args.looks, samples=args.samples
-            )
-        except (BridgeError, RuntimeError, ValueError) as error:  # one broken stage must not end hours of rendering
-            failed += 1
-            print(f"scene {seed} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            if failed > 20 and failed > 0.2 * (seed - first + 1):
-                raise
-            continue
-        marker.touch()
-        if (seed - first) % 10 == 0:
-            seconds = time.monotonic() - start
-            print(f"scene {seed}, {pairs} pairs, {pairs / seconds:.2f} pairs/s, {failed} failed", flush=True)
+    with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
+        # In order: what is made does not depend on how many work at it.
+        for number, (seed, result) in enumerate(zip(seeds, pool.imap(scene, seeds), strict=True), 1):
+            if isinstance(result, str):
+                failed += 1
+                print(f"scene {seed} failed: {result}", file=sys.stderr, flush=True)
+                if failed > 20 and failed > 0.2 * number:
+                    raise SystemExit(f"{failed} of {number} scenes failed; mend what they tell and run this again.")
+            else:
+                pairs += result
+            if number % 10 == 0 or number == len(seeds):
+                seconds = time.monotonic() - start
+                left = seconds / number * (len(seeds) - number) / 60.0
+                print(f"scene {seed}, {pairs} pairs, {failed} failed, {left:.0f} min left", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 8000``.
 
-Writes ``models/weights/transfer-small/reader.safetensors`` and ``reader.json``. The captions come from a generator, so
-there is no data set: every batch is new. Some wordings and all captions of the test seeds are never trained on.
+Writes ``reader.safetensors`` and ``reader.json`` into ``--out``. The captions come from a generator, so there is no
+data set: every batch is new, and its seed and number decide it. Resumable: ``--run`` holds the last checkpoint.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
@@ -23,6 +24,7 @@ from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, to_mapping
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
+_SAVE_SECONDS = 60.0
 
 
 def sample_batch(rng: np.random.Generator, reader: PromptReader, config: TextEncoderConfig, size: int):
@@ -54,31 +56,47 @@ def reading_loss(mean: Tensor, log_std: Tensor, wanted: Tensor) -> Tensor:
     return (nll * log_std.exp().detach()).mean()
 
 
-def train(steps: int, seed: int, batch: int) -> tuple[TextEncoder, tuple[str, ...], dict]:
-    """Train for some steps; return the encoder, its vocabulary and the log."""
+def train(folder: Path, *, steps: int, seed: int, batch: int) -> tuple[TextEncoder, tuple[str, ...], dict[str, Any]]:
+    """Train up to some steps, from the folder's checkpoint if it has one; return the encoder, its words and the log."""
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    config = TextEncoderConfig()
-    words = tuple(vocabulary())
+    config, words, file = TextEncoderConfig(), tuple(vocabulary()), folder / "reader.pt"
     if len(words) + 2 > config.words:
         raise ValueError(f"The vocabulary has {len(words)} words, the embedding {config.words} rows.")
     encoder = TextEncoder(config)
     reader = PromptReader(encoder, words)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=2e-3, weight_decay=0.01)
-    start, curve = time.monotonic(), []
+    done, before, curve = 0, 0.0, list[dict[str, float]]()
+    if file.exists():
+        saved = torch.load(file, weights_only=True)
+        if saved["words"] != list(words):
+            raise ValueError(f"{file} was trained on another vocabulary; delete it to begin anew.")
+        encoder.load_state_dict(saved["encoder"])
+        optimizer.load_state_dict(saved["optimizer"])
+        done, before, curve = saved["step"], saved["seconds"], saved["curve"]
+    start, first, kept = time.monotonic(), done, time.monotonic()
     encoder.train()
-    for step in range(1, steps + 1):
+    for step in range(done + 1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1.0, step / 100) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-        ids, wanted = sample_batch(rng, reader, config, batch)
+        ids, wanted = sample_batch(np.random.default_rng([seed, step]), reader, config, batch)
+        torch.manual_seed(seed + step)  # of what is dropped out
         loss = reading_loss(*encoder(ids), wanted)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
-        if step % 100 == 0:
-            curve.append({"step": step, "seconds": round(time.monotonic() - start, 1), "loss": round(loss.item(), 4)})
-            print(json.dumps(curve[-1]), flush=True)
+        now = time.monotonic()
+        if step % 100 == 0 or step == steps:
+            seconds = before + now - start
+            curve.append({"step": step, "seconds": round(seconds, 1), "loss": round(loss.item(), 4)})
+            left = (now - start) / (step - first) * (steps - step) / 60.0
+            print(json.dumps(curve[-1] | {"minutes_left": round(left, 1)}), flush=True)
+        if now - kept > _SAVE_SECONDS or step == steps:
+            kept, state = now, {"encoder": encoder.state_dict(), "optimizer": optimizer.state_dict()}
+            about = {"step": step, "seconds": before + now - start, "curve": curve, "words": list(words)}
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.save(state | about, file.with_suffix(".tmp"))
+            file.with_suffix(".tmp").replace(file)
     return encoder.eval(), words, {"steps": steps, "batch": batch, "seed": seed, "end": curve[-1:]}
 
 
@@ -87,9 +105,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--run", type=Path, default=Path("training/reader"), help="where checkpoints lie")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
-    encoder, words, log = train(args.steps, args.seed, args.batch)
+    encoder, words, log = train(args.run, steps=args.steps, seed=args.seed, batch=args.batch)
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: value.contiguous() for name, value in encoder.state_dict().items()}, args.out / "reader.safetensors"

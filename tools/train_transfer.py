@@ -1,8 +1,8 @@
-"""Train the embedded Transfer net: ``python tools/train_transfer.py --data training/data --minutes 75``.
+"""Train the embedded Transfer net: ``python tools/train_transfer.py --data training/data --steps 9000``.
 
 Resumable: the same command goes on where the last checkpoint stopped (``--run`` holds net, moving average, optimiser,
-seconds spent, log). ``--export`` writes ``models/weights/transfer-small`` from the moving average. The learning rate
-follows the time spent, so ``--minutes`` is the whole budget over all starts.
+steps and seconds spent, log). ``--export`` writes the moving average to ``--out`` and stops. The learning rate follows
+the steps, so ``--steps`` is the whole budget over all starts; seed and number decide each batch.
 
 ``--draft`` trains a teacher that paints in steps; ``--teacher CHECKPOINT`` its student, which paints at once what the
 teacher paints in ``--teacher-steps``. Its answers to the first ``--answers`` batches are kept beside the checkpoint.
@@ -24,8 +24,9 @@ import torch  # noqa: TID253
 from cosmos.models.embedded.drafts import answered, noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
-from cosmos.models.embedded.training import Run, paint, psnr, write_weights
+from cosmos.models.embedded.training import Run, adam_w, paint, psnr, write_weights
 from cosmos.models.spec import TransferNetConfig, from_mapping
+from muon import MuonAndAdam
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 SIZES = {
@@ -79,22 +80,22 @@ def train(
     run: Run,
     pairs: Pairs,
     *,
-    minutes: float,
+    steps: int,
     batch: int,
     save_minutes: float,
     held_out: list[Path],
     teacher: Teacher | None = None,
 ) -> None:
-    """Learn until the budget is spent; evaluate and save on the way."""
+    """Learn until all steps are taken; evaluate and save on the way."""
     config, weights = run.net.config, {"edge": 0.25, "depth": 0.4, "seg": 0.1, "vis": 0.25}
     check = whole_batch(held_out, weights, config)[0].to(run.device) if held_out else None
     if check is not None and config.draft:
         check = noise_alone(check, config, config.coarse, np.random.default_rng(pairs.seed))
     cycle = None if teacher is None else teacher.answers
-    saved, before, losses, pictures = time.monotonic(), time.monotonic(), [], 0
+    first, start, losses = run.step, time.monotonic(), list[float]()
+    saved = before = start
     with closing(pairs.stream(batch, run.step, cycle=cycle)) as stream:
-        while run.seconds < 60.0 * minutes:
-            done = run.seconds / (60.0 * minutes)
+        while run.step < steps:
             # A coarser trunk at times, as for large pictures.
             number = run.step % cycle if cycle else run.step
             coarse, drawn = 4 if number % 5 == 4 else 2, next(stream).to(run.device)
@@ -102,20 +103,18 @@ def train(
                 drawn = teacher.teach(drawn, number, coarse, pairs.seed)
             elif config.draft:
                 drawn = random_drafts(drawn, config, coarse, np.random.default_rng([pairs.seed, run.step, 1]))
-            losses.append(run.learn(drawn, done, coarse))
-            pictures += batch
+            losses.append(run.learn(drawn, run.step / steps, coarse))
             now = time.monotonic()
             run.seconds, before = run.seconds + now - before, now
             if run.step % 50 == 0:
-                values = {"loss": round(sum(losses) / len(losses), 4), "pictures": pictures, "files": len(pairs.files)}
+                left = (now - start) / (run.step - first) * (steps - run.step) / 60.0
+                values = {"loss": round(sum(losses) / len(losses), 4), "minutes_left": round(left, 1)}
                 if check is not None and run.step % 200 == 0:
                     with torch.inference_mode():
                         for name, net in (("psnr", run.average), ("psnr_net", run.net.eval())):
                             values[name] = round(psnr(paint(net, check), check.target), 3)
                 print(run.log(**values), flush=True)
                 losses = []
-            if run.step % 200 == 0 and teacher is None:  # answers are those to the pairs that were there
-                pairs.rescan()
             if now - saved > 60.0 * save_minutes:
                 run.save()
                 saved = now
@@ -143,9 +142,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("training/transfer-small"))
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--device", default="cpu", help="where to learn, such as cuda")
-    parser.add_argument("--minutes", type=float, default=75.0)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-minutes", type=float, default=4.0)
     parser.add_argument("--check-pairs", type=int, default=24, help="held-out pairs evaluated on the way")
@@ -163,6 +163,7 @@ def main() -> None:
         replace(SIZES[args.size], draft=args.draft or args.teacher is not None),
         rate=args.rate,
         device=args.device,
+        optimizer=MuonAndAdam if args.optimizer == "muon" else adam_w,
     )
     if args.warm is not None and run.step == 0:
         print(json.dumps({"taken": take(run, args.warm), "of": len(run.net.state_dict())}), flush=True)
@@ -172,7 +173,7 @@ def main() -> None:
         train(
             run,
             pairs,
-            minutes=args.minutes,
+            steps=args.steps,
             batch=args.batch,
             save_minutes=args.save_minutes,
             held_out=held_out,
@@ -187,6 +188,9 @@ def main() -> None:
             "minutes": minutes,
             "minutes_before_warm_start": earlier,
             "pairs": len(pairs.files),
+            "batch": args.batch,
+            "optimizer": args.optimizer,
+            "rate": args.rate,
             "seed": args.seed,
         },
         name=f"transfer-{args.size}{'-steps' if args.draft else '' if args.teacher is None else '-distilled'}",

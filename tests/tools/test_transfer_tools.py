@@ -135,26 +135,26 @@ def test_a_teacher_and_its_student_are_trained_exported_and_load(folder, tmp_pat
     """By the command; the student's answers are kept, and taken up when it goes on."""
     from tiny_transfer import write_tiny_transfer
 
-    def command(name, minutes, *more):
+    def command(name, steps, *more):
         out = write_tiny_transfer(tmp_path / f"weights-{name}")
-        given = ("--data", folder, "--run", tmp_path / name, "--size", "tiny", "--minutes", minutes, "--out", out)
+        given = ("--data", folder, "--run", tmp_path / name, "--size", "tiny", "--steps", steps, "--out", out)
         monkeypatch.setattr(
             "sys.argv", ["train_transfer.py", *map(str, (*given, "--batch", 2, "--check-pairs", 1, *more))]
         )
         train_transfer.main()
         return json.loads((out / "config.json").read_text()), load_embedded(out, "cpu")
 
-    config, teacher = command("teacher", 0.02, "--draft")
+    config, teacher = command("teacher", 4, "--draft")
     assert config["name"] == "transfer-tiny-steps" and config["max_steps"] == 16 and teacher.net.config.draft
     taught = ("--teacher", tmp_path / "teacher" / "last.pt", "--teacher-steps", 2, "--answers", 3, "--seed", 1)
-    config, student = command("student", 0.02, *taught, "--warm", tmp_path / "teacher" / "last.pt")
+    config, student = command("student", 5, *taught, "--warm", tmp_path / "teacher" / "last.pt")
     assert config["name"] == "transfer-tiny-distilled" and config["max_steps"] == 1 and student.net.config.draft
     kept = sorted((tmp_path / "student" / "answers").iterdir())
     assert len(kept) == 3 and np.load(kept[0]).shape == (2, 3, *SIZE)
     before = [path.stat().st_mtime_ns for path in kept]
-    steps = config["training"]["steps"]
-    config, _ = command("student", 0.03, *taught)
-    assert config["training"]["steps"] > steps >= 3 and [path.stat().st_mtime_ns for path in kept] == before
+    assert config["training"]["steps"] == 5
+    config, _ = command("student", 8, *taught)
+    assert config["training"]["steps"] == 8 and [path.stat().st_mtime_ns for path in kept] == before
 
 
 def test_weights_that_paint_in_steps_are_finetuned_as_such(folder, tmp_path):
@@ -189,11 +189,21 @@ def test_the_size_for_a_gpu_builds_learns_exports_and_loads(folder, tmp_path):
         torch.testing.assert_close(value, run.average.state_dict()[name].half().float(), atol=0.0, rtol=0.0)
 
 
-def test_the_budget_counts_over_all_starts(folder, tmp_path):
-    run = train_transfer.Run(tmp_path / "run", train_transfer.SIZES["tiny"], rate=1e-3)
-    run.seconds = 60.0
-    train_transfer.train(run, Pairs(folder, seed=0), minutes=1.0, batch=2, save_minutes=1.0, held_out=[])
-    assert run.step == 0 and (tmp_path / "run" / "last.pt").exists()
+def test_the_budget_counts_over_all_starts_and_a_run_that_stopped_ends_as_one_that_did_not(folder, tmp_path):
+    def trained(name, *budgets):
+        for steps in budgets:
+            torch.manual_seed(3)
+            run = train_transfer.Run(tmp_path / name, train_transfer.SIZES["tiny"], rate=1e-3)
+            for step in range(run.step, steps):  # each budget stops as if it were on the way to nine
+                run.learn(Pairs(folder, seed=0).batch(2, step), step / 9, 2)
+            run.save()
+        train_transfer.train(run, Pairs(folder, seed=0), steps=9, batch=2, save_minutes=1.0, held_out=[])
+        assert run.step == 9
+        return run.average.state_dict()
+
+    whole, again, stopped = trained("whole", 0), trained("again", 0), trained("stopped", 2, 4)
+    for name, value in whole.items():
+        assert torch.equal(value, again[name]) and torch.equal(value, stopped[name])
 
 
 def test_metrics_know_the_same_picture_and_a_worse_one():

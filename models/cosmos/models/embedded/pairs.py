@@ -84,7 +84,7 @@ class Batch:
 
 
 class Pairs:
-    """A folder of pairs that may still grow.
+    """A folder of pairs.
 
     Args:
         folder: Where the pairs lie.
@@ -96,15 +96,9 @@ class Pairs:
     def __init__(
         self, folder: Path, *, seed: int, config: TransferNetConfig | None = None, always: str | None = None
     ) -> None:
-        self.folder, self.seed, self.config = folder, seed, config or TransferNetConfig()
+        self.seed, self.config = seed, config or TransferNetConfig()
         self.always = always
-        self.files: list[Path] = []
-        self.held_out: list[Path] = []
-        self.rescan()
-
-    def rescan(self) -> None:
-        """Look for new pairs; those held out are kept apart."""
-        files = sorted(self.folder.glob("*.npz"))
+        files = sorted(folder.glob("*.npz"))
         self.files = [path for path in files if int(path.name[:6]) < HELD_OUT]
         self.held_out = [path for path in files if int(path.name[:6]) >= HELD_OUT]
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,12 @@ def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
     return out[..., :height, :width]
 
 
+def adam_w(net: TransferNet, rate: float) -> torch.optim.Optimizer:
+    """Return the optimiser of what learns (Loshchilov and Hutter 2019)."""
+    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learning, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
+
+
 class Run:
     """One training run and its folder: net, moving average, optimiser, steps and seconds; goes on from ``last.pt``.
 
@@ -88,6 +94,7 @@ class Run:
         start: Tensors that a new run begins with; those that are absent are drawn.
         branch: Control whose branch alone learns; ``None`` lets all learn.
         device: Torch device.
+        optimizer: Makes the optimiser of a net at a rate.
 
     Raises:
         WeightsError: If the checkpoint cannot be read.
@@ -102,6 +109,7 @@ class Run:
         start: Mapping[str, Tensor] | None = None,
         branch: str | None = None,
         device: str = "cpu",
+        optimizer: Callable[[TransferNet, float], Any] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rate, self.device = folder, rate, device
@@ -117,8 +125,7 @@ class Run:
         if branch is not None:
             self.net.requires_grad_(False)
             self.net.branches[branch].requires_grad_(True)
-        learning = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
+        self.optimizer = (optimizer or adam_w)(self.net, rate)
         if saved is not None:
             self.net.load_state_dict(saved["net"])
             self.average.load_state_dict(saved["average"])
@@ -204,4 +211,4 @@ def _read_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
     return saved
 
 
-__all__ = ["Run", "paint", "picture_loss", "psnr", "ssim", "write_weights"]
+__all__ = ["Run", "adam_w", "paint", "picture_loss", "psnr", "ssim", "write_weights"]
