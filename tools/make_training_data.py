@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--size", default="144x256", help="height x width [px]")
     parser.add_argument("--crop", help="height x width [px] of a pair; as --size where not given")
     parser.add_argument("--views", type=int, default=1)
-    parser.add_argument("--looks", type=int, default=2)
+    parser.add_argument("--looks", type=int, default=1)
     parser.add_argument("--samples", type=int, default=4, help="paths a pixel of a target")
     parser.add_argument("--workers", type=int, default=1, help="processes, each at work on a scene of its own")
     args = parser.parse_args()
