@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
+WEIGHTS ?= models/weights/transfer-small
 LEGS ?= $(basename $(notdir $(wildcard tools/matrix/*.txt)))
 MATRIX_TESTS := tests/types tests/kernels tests/controls tests/kit $(patsubst %,tests/render/test_%.py, \
 	blend_shapes lens old_usd planes renderer see_through trace walk)
 
-.PHONY: demo test test-matrix lint types layers unit bench clean
+.PHONY: demo test test-matrix lint types layers unit bench weights clean
 
 demo: $(VENV)/.headless
 	$(BIN)/cosmos-bridge demo --out $(OUT)
@@ -44,6 +45,15 @@ matrix-%: .venv-matrix/%/.ready
 
 bench: $(VENV)/.dev
 	$(BIN)/python tools/bench/run.py
+
+# The embedded Transfer model from nothing: stages, path-traced targets, prompt reader, net, figures. Two to three hours on
+# two cores; stopped, it goes on where it was. Elsewhere than over the shipped ones: make weights WEIGHTS=out/transfer-small
+weights: $(VENV)/.dev
+	$(BIN)/python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2
+	$(BIN)/python tools/make_training_data.py --out training/data --scenes 900000:900024 --workers 2
+	$(BIN)/python tools/train_prompt_reader.py --run training/reader --out $(WEIGHTS)
+	$(BIN)/python tools/train_transfer.py --data training/data --run training/transfer-small --out $(WEIGHTS)
+	$(BIN)/python tools/evaluate_transfer.py --weights $(WEIGHTS) --scenes 7 --named 18
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else f"cosmos-bridge needs Python 3.10 to 3.12, but $(PYTHON) is {v[0]}.{v[1]}; say make PYTHON=python3.12 demo.")'

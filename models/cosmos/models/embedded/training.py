@@ -51,6 +51,12 @@ def picture_loss(out: Tensor, target: Tensor) -> Tensor:
     return (out - target).abs().mean() + 0.3 * root + 0.5 * (across + down) + 0.3 * (1.0 - ssim(out, target))
 
 
+def batch_loss(out: Tensor, batch: Batch) -> Tensor:
+    """Return the loss of what a batch was painted as: by its targets and, where a teacher answered, half by that."""
+    loss = picture_loss(out, batch.target)
+    return loss if batch.answer is None else torch.lerp(loss, picture_loss(out, batch.answer), _ANSWERED)
+
+
 def psnr(out: Tensor, target: Tensor) -> float:
     """Peak signal to noise ratio [dB], averaged over pictures in [-1, 1]."""
     error = ((out.clamp(-1.0, 1.0) - target) * 0.5).square().mean(dim=(1, 2, 3)).clamp_min(1e-8)
@@ -95,6 +101,7 @@ class Run:
         branch: Control whose branch alone learns; ``None`` lets all learn.
         device: Torch device.
         optimizer: Makes the optimiser of a net at a rate.
+        loss: What a batch, painted so, falls short by.
 
     Raises:
         WeightsError: If the checkpoint cannot be read.
@@ -109,10 +116,11 @@ class Run:
         start: Mapping[str, Tensor] | None = None,
         branch: str | None = None,
         device: str = "cpu",
-        optimizer: Callable[[TransferNet, float], Any] | None = None,
+        optimizer: Callable[[TransferNet, float], Any] = adam_w,
+        loss: Callable[[Tensor, Batch], Tensor] = batch_loss,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.rate, self.device = folder, rate, device
+        self.folder, self.rate, self.device, self.loss = folder, rate, device, loss
         self.seconds, self.earlier, self.step = 0.0, 0.0, 0
         saved = _read_checkpoint(folder / "last.pt", device)
         if saved is not None:
@@ -125,7 +133,7 @@ class Run:
         if branch is not None:
             self.net.requires_grad_(False)
             self.net.branches[branch].requires_grad_(True)
-        self.optimizer = (optimizer or adam_w)(self.net, rate)
+        self.optimizer = optimizer(self.net, rate)
         if saved is not None:
             self.net.load_state_dict(saved["net"])
             self.average.load_state_dict(saved["average"])
@@ -161,9 +169,7 @@ class Run:
         self.net.train()
         self.step += 1
         out = paint(self.net, batch, coarse)
-        loss = picture_loss(out, batch.target)
-        if batch.answer is not None:
-            loss = torch.lerp(loss, picture_loss(out, batch.answer), _ANSWERED)
+        loss = self.loss(out, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -211,4 +217,4 @@ def _read_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
     return saved
 
 
-__all__ = ["Run", "adam_w", "paint", "picture_loss", "psnr", "ssim", "write_weights"]
+__all__ = ["Run", "adam_w", "batch_loss", "paint", "picture_loss", "psnr", "ssim", "write_weights"]

@@ -1,0 +1,202 @@
+"""What each part of the loss is worth: ``python tools/ablate_losses.py --data training/data --steps 300``.
+
+From the same weights, on the same batches, a net learns by each loss alone for some steps; then it paints the held-out
+pairs, with and without light maps. What is measured is kept under ``--run``; a loss that was stopped begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch  # noqa: TID253
+from safetensors.torch import load_file
+from torch import Tensor, nn  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
+
+from condition_judge import WEIGHTS as JUDGE
+from condition_judge import ConditionJudge, Eyes
+from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
+from cosmos.models.embedded.sampling import load_embedded
+from cosmos.models.embedded.training import Run, batch_loss, paint, ssim
+from publish import put_between
+from train_transfer import WEIGHTS
+from transfer_metrics import edge_f1, psnr
+from transfer_metrics import ssim as measured_ssim
+
+GIVEN = {"edge": 0.5, "depth": 0.5}
+Loss = Callable[[Tensor, Batch], Tensor]
+
+
+def level(out: Tensor, batch: Batch) -> Tensor:
+    """L1."""
+    return (out - batch.target).abs().mean()
+
+
+def level_and_steps(out: Tensor, batch: Batch) -> Tensor:
+    """L1 + 0.5 L1 of the gradients."""
+    across, down = ((out.diff(dim=d) - batch.target.diff(dim=d)).abs().mean() for d in (-1, -2))
+    return level(out, batch) + 0.5 * (across + down)
+
+
+def likeness(out: Tensor, batch: Batch) -> Tensor:
+    """L1 + 0.5 L1 of the gradients + 0.3 (1 - SSIM)."""
+    return level_and_steps(out, batch) + 0.3 * (1.0 - ssim(out, batch.target))
+
+
+def scales(out: Tensor, batch: Batch) -> Tensor:
+    """The shipped loss, and half of L1 and gradients at a half and a quarter of the size."""
+    loss, target = batch_loss(out, batch), batch.target
+    for _ in range(2):
+        out, target = functional.avg_pool2d(out, 2), functional.avg_pool2d(target, 2)
+        across, down = ((out.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2))
+        loss = loss + 0.25 * ((out - target).abs().mean() + 0.5 * (across + down))
+    return loss
+
+
+class Features:
+    """The shipped loss + 0.05 of the distance of features that the judge of conditions sees."""
+
+    def __init__(self) -> None:
+        self._eyes = Eyes().eval().requires_grad_(False)
+        saved = {name[5:]: value.float() for name, value in load_file(JUDGE).items() if name.startswith("eyes.")}
+        self._eyes.load_state_dict(saved, strict=False)
+
+    def __call__(self, out: Tensor, batch: Batch) -> Tensor:
+        """Return the loss."""
+        frame, shown, target = (x.float() * 0.5 + 0.5 for x in (batch.rgb, out, batch.target))
+        found = self._eyes.features(torch.cat([frame, frame]), torch.cat([shown, target]))
+        units = [functional.normalize(x, dim=1, eps=1e-4).chunk(2) for x in found]
+        return batch_loss(out, batch) + 0.05 * sum((a - b).square().sum(dim=1).mean() for a, b in units)
+
+
+class Adversary:
+    """The shipped loss + 0.02 of what a patch discriminator, which learns beside the net, makes of it (hinge)."""
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((6, 24), (24, 48), (48, 96)):
+            layers += [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        self._critic = nn.Sequential(*layers, nn.Conv2d(96, 1, 3, padding=1))
+        self._optimizer = torch.optim.AdamW(self._critic.parameters(), lr=5e-4, betas=(0.5, 0.98))
+
+    def __call__(self, out: Tensor, batch: Batch) -> Tensor:
+        """Teach the discriminator a step, and return the loss."""
+        shown = torch.cat([torch.cat([batch.rgb, batch.target], 1), torch.cat([batch.rgb, out.detach().float()], 1)])
+        true, false = self._critic(shown).chunk(2)
+        self._optimizer.zero_grad()
+        (functional.relu(1.0 - true).mean() + functional.relu(1.0 + false).mean()).backward()
+        self._optimizer.step()
+        self._critic.requires_grad_(False)
+        fooled = self._critic(torch.cat([batch.rgb, out.float()], 1)).mean()
+        self._critic.requires_grad_(True)
+        return batch_loss(out, batch) - 0.02 * fooled
+
+
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "L1": lambda: level,
+    "L1, gradients": lambda: level_and_steps,
+    "L1, gradients, SSIM": lambda: likeness,
+    "L1, gradients, SSIM, RMSE of a picture (shipped)": lambda: batch_loss,
+    "shipped and two coarser scales": lambda: scales,
+    "shipped and the judge's features": Features,
+    "shipped and a discriminator": Adversary,
+}
+
+
+def measured(net: TransferNet, files: list[Path]) -> dict[str, float]:
+    """Return what a net reaches on whole pairs, with light maps and (``_alone``) without."""
+    judge, rows = ConditionJudge(), list[dict[str, float]]()
+    for path in files:
+        batch, _ = whole_batch([path], GIVEN, net.config)
+        target, frame = (levels(part) for part in (batch.target, batch.rgb))
+        row = {}
+        for suffix, lit in (("", 1.0), ("_alone", 0.0)):
+            batch.lit = torch.full_like(batch.lit, lit)
+            with torch.inference_mode():
+                out = levels(paint(net, batch).float())
+            row[f"psnr{suffix}"], row[f"ssim{suffix}"] = psnr(out, target), measured_ssim(out, target)
+            row[f"edge_f1{suffix}"] = edge_f1(out, target, 1)
+            row[f"distance{suffix}"] = judge.distance(frame, out, target)
+        rows.append(row)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def levels(picture: Tensor) -> np.ndarray:
+    """Return one picture in [-1, 1], shape [1, 3, H, W], as uint8 [H, W, 3]."""
+    taken: np.ndarray = (picture[0] * 127.5 + 128.0).clamp(0.0, 255.0).byte().permute(1, 2, 0).contiguous().numpy()
+    return taken
+
+
+def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> None:
+    """Take all steps that are left."""
+    start, first = time.monotonic(), run.step
+    with closing(pairs.stream(batch, run.step)) as stream:
+        while run.step < steps:
+            run.learn(next(stream), run.step / steps, 4 if run.step % 5 == 4 else 2, warm_up=20)
+            if run.step % 50 == 0 or run.step == steps:
+                left = (time.monotonic() - start) / (run.step - first) * (steps - run.step)
+                print(run.log(seconds_left=round(left)), flush=True)
+
+
+def table(found: dict[str, dict[str, float]]) -> str:
+    """Return the figures as markdown."""
+    lines = ["| loss | PSNR [dB] | SSIM | edge F1, 1 px | perceptual distance | the same without a stage to ask |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, row in found.items():
+        lit, alone = (
+            [
+                f"{row['psnr' + s]:.2f}",
+                f"{row['ssim' + s]:.4f}",
+                f"{row['edge_f1' + s]:.3f}",
+                f"{row['distance' + s]:.3f}",
+            ]
+            for s in ("", "_alone")
+        )
+        lines.append(f"| {name} | {' | '.join(lit)} | {' / '.join(alone)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("training/data"))
+    parser.add_argument("--run", type=Path, default=Path("training/losses"))
+    parser.add_argument("--start", type=Path, default=WEIGHTS, help="folder of the weights that all begin with")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="loss to begin with, for two processes side by side")
+    parser.add_argument("--card", type=Path, help="page for the table, between its marks")
+    args = parser.parse_args()
+    start = load_embedded(args.start, "cpu").net
+    pairs = Pairs(args.data, seed=args.seed, config=start.config)
+    found: dict[str, dict[str, float]] = {}
+    names = list(LOSSES)
+    args.run.mkdir(parents=True, exist_ok=True)
+    for name in [*names[args.first :], *names[: args.first]]:
+        folder = args.run / f"{names.index(name):02d}"
+        file = folder / "measured.json"
+        if not file.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            torch.manual_seed(args.seed)
+            run = Run(folder, start.config, rate=args.rate, start=start.state_dict(), loss=LOSSES[name]())
+            learn(run, pairs, args.steps, args.batch)
+            file.write_text(json.dumps(measured(run.average, pairs.held_out)), encoding="utf-8")
+        print(name, file.read_text(encoding="utf-8"), flush=True)
+    found = {name: json.loads((args.run / f"{i:02d}" / "measured.json").read_text()) for i, name in enumerate(names)}
+    found = {"as they begin": measured(start, pairs.held_out), **found}
+    print(table(found))
+    if args.card is not None:
+        put_between(args.card, "losses", table(found))
+
+
+if __name__ == "__main__":
+    main()
