@@ -50,7 +50,7 @@ bench: $(VENV)/.dev
 # two cores; stopped, it goes on where it was. Elsewhere than over the shipped ones: make weights WEIGHTS=out/transfer-small
 weights: $(VENV)/.dev
 	$(BIN)/python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2
-	$(BIN)/python tools/make_training_data.py --out training/data --scenes 900000:900024 --workers 2
+	$(BIN)/python tools/make_training_data.py --out training/data --scenes 900000:900014 --workers 2
 	$(BIN)/python tools/train_prompt_reader.py --run training/reader --out $(WEIGHTS)
 	$(BIN)/python tools/train_transfer.py --data training/data --run training/transfer-small --out $(WEIGHTS)
 	$(BIN)/python tools/evaluate_transfer.py --weights $(WEIGHTS) --scenes 7 --named 18

@@ -126,7 +126,7 @@ def measured(net: TransferNet, files: list[Path]) -> dict[str, float]:
             row[f"edge_f1{suffix}"] = edge_f1(out, target, 1)
             row[f"distance{suffix}"] = judge.distance(frame, out, target)
         rows.append(row)
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
 
 
 def levels(picture: Tensor) -> np.ndarray:

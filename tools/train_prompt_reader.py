@@ -1,4 +1,4 @@
-"""Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 8000``.
+"""Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 7000``.
 
 Writes ``reader.safetensors`` and ``reader.json`` into ``--out``. The captions come from a generator, so there is no
 data set: every batch is new, and its seed and number decide it. Resumable: ``--run`` holds the last checkpoint.
@@ -18,7 +18,7 @@ import torch  # noqa: TID253
 from safetensors.torch import save_file
 from torch import Tensor  # noqa: TID253
 
-from cosmos.models.embedded.captions import neutral_words, sample_conditions, split_words, vocabulary
+from cosmos.models.embedded.captions import neutral_words, noun_words, sample_conditions, split_words, vocabulary
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, to_read_vector
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, to_mapping
@@ -29,6 +29,8 @@ _SAVE_SECONDS = 60.0
 
 def sample_batch(rng: np.random.Generator, reader: PromptReader, config: TextEncoderConfig, size: int):
     """Draw captions and what they mean: ids [B, L] and read vectors [B, len(READ_FIELDS)]."""
+    neutral = sorted(neutral_words())
+    beside = reader.ids(sorted(noun_words()))
     ids = np.zeros((size, config.length), dtype=np.int64)
     wanted = np.zeros((size, len(READ_FIELDS)), dtype=np.float32)
     for row in range(size):
@@ -36,13 +38,12 @@ def sample_batch(rng: np.random.Generator, reader: PromptReader, config: TextEnc
         if rng.random() < 0.06:
             # Nothing said of light and weather means the plain day that unsaid things mean everywhere else.
             conditions, bearing_said = Conditions(sun_elevation=rng.uniform(35.0, 60.0)), False
-            neutral = sorted(neutral_words())
             caption = " ".join(rng.choice(neutral, size=int(rng.integers(0, 8)))) + " ?unknown?"
         words = reader.ids(split_words(caption))[: config.length]
-        # A word that the reader does not know must not upset it.
+        # A word that the reader does not know must not upset it, nor may those of places and things.
         words = [1 if rng.random() < 0.01 else word for word in words]
-        if rng.random() < 0.3:
-            words.insert(int(rng.integers(len(words) + 1)), 1)
+        for _ in range(int(rng.integers(1, 5)) if rng.random() < 0.5 else 0):
+            words.insert(int(rng.integers(len(words) + 1)), 1 if rng.random() < 0.4 else int(rng.choice(beside)))
         words = words[: config.length]
         ids[row, : len(words)] = words
         wanted[row] = to_read_vector(conditions, bearing_said=bearing_said)
@@ -102,7 +103,7 @@ def train(folder: Path, *, steps: int, seed: int, batch: int) -> tuple[TextEncod
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--run", type=Path, default=Path("training/reader"), help="where checkpoints lie")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from cosmos.models.embedded.conditions import Conditions
@@ -22,105 +24,8 @@ CONDITIONS = {
     "night snow": Conditions(sun_elevation=-13.0, snow=0.65, overcast=0.8),
     "dust": Conditions(sun_elevation=40.0, dust=0.6),
 }
-WORDINGS = {
-    "clear day": (
-        "a fine day with the sun out",
-        "bright and clear, early afternoon light",
-        "cloudless, sun high",
-        "blue skies at lunchtime",
-        "a bright cloudless day, crisp shadows",
-        "sunny and dry, middle of the day",
-    ),
-    "golden hour": (
-        "the last warm sun of the day",
-        "sunrise glow",
-        "low evening sunlight over the yard",
-        "shortly before sunset, orange light",
-        "the sun is low and everything glows",
-        "early in the morning with long shadows",
-    ),
-    "dusk": (
-        "it is getting dark, the sun has set",
-        "first light before the sun is up",
-        "in the twilight",
-        "the sun is gone, the sky still glows",
-        "blue hour in the yard",
-        "just before dawn",
-    ),
-    "night": (
-        "a moonlit yard, 1 am",
-        "late in the night",
-        "dark, midnight, under the lamps",
-        "three in the morning, only the lamps are on",
-        "in the dead of night",
-        "nighttime, dark sky with stars",
-    ),
-    "overcast": (
-        "grey day under a cloudy sky",
-        "dull, clouds everywhere",
-        "heavy cloud cover, flat light",
-        "no sun, thick grey clouds",
-        "a gloomy cloudy afternoon",
-        "cloudy and dull, soft shadows",
-    ),
-    "fog": (
-        "a foggy scene, low visibility",
-        "the yard lies in fog",
-        "fog on the road",
-        "foggy morning at the depot",
-        "the fog came in from the sea",
-        "drive through fog",
-    ),
-    "dense fog": (
-        "very thick fog",
-        "so foggy, extremely dense fog",
-        "heavy dense fog, near-zero visibility",
-        "fog so thick you see nothing",
-        "extremely thick fog in the yard",
-        "poor visibility, dense fog everywhere",
-    ),
-    "rain": (
-        "it is raining on the street",
-        "a rainy day, wet, puddles on the asphalt",
-        "rain falling, showers",
-        "wet street, rain keeps falling",
-        "rainy weather with puddles",
-        "showers over the parking lot",
-    ),
-    "snow": (
-        "snow lies on the ground",
-        "a snowy winter yard",
-        "the road is covered in snow",
-        "fresh snow on everything",
-        "it snows, the ground is white",
-        "winter, the yard is snowy",
-    ),
-    "heavy snow": (
-        "deep snow in a blizzard",
-        "snowstorm, a lot of snow",
-        "thick snow, heavy snowfall",
-        "a blizzard hits the depot",
-        "snowed in, very deep snow",
-        "heavy snowfall in a snowstorm",
-    ),
-    "night snow": (
-        "snow at night",
-        "midnight, snowy road",
-        "a dark winter night, covered in snow",
-        "2 am and it is snowing",
-        "snowfall after dark",
-        "a snowy street under lamps at midnight",
-    ),
-    "dust": (
-        "sandstorm",
-        "a dust storm over the desert yard",
-        "thick dust clouds in the air",
-        "thick dust in the air, desert",
-        "a sandstorm rolls over the depot",
-        "brown haze, very dusty",
-    ),
-}
-"""Prompts that the caption templates do not write, for the reader's accuracy."""
+WORDINGS: dict[str, list[str]] = json.loads(Path(__file__).with_name("transfer_wordings.json").read_text("utf-8"))
+"""Prompts for each, by a writer who knew the conditions and nothing of the templates."""
 
 MEANT = {
     **CONDITIONS,
@@ -129,21 +34,36 @@ MEANT = {
 }
 """The conditions as words mean them: fog of 79 m of sight, dense fog of 21 m; pictures are judged in twice as much."""
 
+_DAY = (18.0, 80.0)
+"""Heights of the sun that words for a day, without its hour, allow [degrees]."""
 _WIDTHS = {"sun_elevation": 12.0, "overcast": 0.45, "fog": 0.25, "rain": 0.3, "snow": 0.25, "dust": 0.3}
 
 
-def distances(values: Mapping[str, Any], kinds: Mapping[str, Conditions] = CONDITIONS) -> dict[str, float]:
+def distances(values: Mapping[str, Any]) -> dict[str, float]:
     """Return how far conditions, as a mapping, are from each of the 12, squared; about 1 can just be told apart."""
     return {
         name: float(sum(((values[key] - getattr(of, key)) / width) ** 2 for key, width in _WIDTHS.items()))
-        for name, of in kinds.items()
+        for name, of in CONDITIONS.items()
     }
 
 
 def nearest(conditions: Conditions) -> str:
-    """Return the name of the condition that is nearest, as words mean it."""
-    far = distances(asdict(conditions), MEANT)
-    return min(far, key=lambda name: far[name])
+    """Return the name of the condition that is nearest, as words mean it.
+
+    By day any height of the sun is as good. Weather counts by the root of its strength, as the net is told it: half way
+    between two conditions is where the wordings of one end and those of the other begin.
+    """
+    height = min(max(conditions.sun_elevation, _DAY[0]), _DAY[1])
+
+    def far(of: Conditions) -> float:
+        wanted = height if of.sun_elevation >= _DAY[0] else of.sun_elevation
+        squared = ((conditions.sun_elevation - wanted) / _WIDTHS["sun_elevation"]) ** 2
+        squared += ((conditions.overcast - of.overcast) / _WIDTHS["overcast"]) ** 2
+        for name in ("fog", "rain", "snow", "dust"):
+            squared += ((getattr(conditions, name) ** 0.5 - getattr(of, name) ** 0.5) / _WIDTHS[name]) ** 2
+        return squared
+
+    return min(MEANT, key=lambda name: far(MEANT[name]))
 
 
 __all__ = ["CONDITIONS", "WORDINGS", "distances", "nearest"]

@@ -44,7 +44,7 @@ class TransferNetConfig:
 class TextEncoderConfig:
     """Shape of the prompt reader."""
 
-    words: int = 1024
+    words: int = 2048
     """Rows of the embedding; row 0 is padding, row 1 a word it does not know."""
     width: int = 96
     """Channels."""

@@ -23,6 +23,7 @@ from cosmos.models.embedded.captions import (
     find_wordings,
     named_ranges,
     neutral_words,
+    own_words,
     split_clauses,
     split_words,
 )
@@ -37,7 +38,10 @@ _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
 _SILENT = frozenset(split_words("but also yet still then please let so nothing"))
 """Words outside of the vocabulary that ask for nothing."""
 _Ranges = dict[str, set[tuple[float, float]]]
-_WEATHER = ("overcast", "fog", "rain", "snow", "dust", "noise")
+_SKY = ("overcast", "fog", "rain", "snow", "dust")
+_WEATHER = (*_SKY, "noise")
+_DAY = (35.0, 60.0)
+"""Heights of the sun where no hour is named [degrees]."""
 
 
 class TextEncoder(nn.Module):
@@ -149,6 +153,8 @@ class PromptReader:
 
         The encoder learnt whole captions; of a word alone it makes too much ("dusk" became night). What it reads
         outside is drawn anew from the wording's range, as in its captions; clauses that contradict hold nothing.
+        Weather that is named among other words ("a typical foggy autumn day") is there, as strong as read or stronger;
+        weather of which no word speaks is not, but for clouds in rain and snow, and the hour is then day.
         """
         rng = np.random.default_rng([seed, 0x401D])
         alone, among = self._ranges(prompt)
@@ -162,16 +168,35 @@ class PromptReader:
             names.add(name)
             if not low <= held[field] <= high:
                 held[field] = rng.uniform(low, high)
+        for name in (name for name in _WEATHER if name in among):
+            field, ranges = READ_FIELDS.index(name), among[name] | alone.get(name, set())
+            low, high = next(iter(ranges))
+            if len(ranges) == 1 and held[field] < low:
+                held[field] = rng.uniform(low, high)
+            names.add(name)
+        spoken = {word for words in self._clauses(prompt) for word in words}
+        there = {name for name, words in own_words().items() if words & spoken} | set(alone) | set(among)
+        if there & {"rain", "snow"}:
+            there.add("overcast")
+        for name in set(_SKY) - there:
+            held[READ_FIELDS.index(name)] = 0.0
+        if "sun_elevation" not in there:
+            low, high = _DAY
+            held[0] = held[0] if low <= held[0] * 45.0 <= high else rng.uniform(low, high) / 45.0
         return held, names
+
+    def _clauses(self, text: str) -> list[list[str]]:
+        """Return the words of each clause, typing errors mended."""
+        rows = tuple(self._rows)
+        return [
+            [word if word in self._rows else _nearest(word, rows) or word for word in split_words(clause)]
+            for clause in CLAUSE_END.split(text.translate(PLAIN_MARKS))
+        ]
 
     def _ranges(self, text: str) -> tuple[_Ranges, _Ranges]:
         """Return the ranges that a text names of each attribute: in clauses of one wording alone, and in others."""
         named, alone, among = named_ranges(), _Ranges(), _Ranges()
-        for clause in CLAUSE_END.split(text.translate(PLAIN_MARKS)):
-            words = [
-                word if word in self._rows else _nearest(word, tuple(self._rows)) or word
-                for word in split_words(clause)
-            ]
+        for words in self._clauses(text):
             parts = [part for _, part in find_wordings(words)]
             said = alone if parts == [bare(words)] else among
             for name, low, high in (one for part in parts for one in named[part]):
@@ -222,15 +247,21 @@ class PromptReader:
         # What no key of a plain keyboard writes (other scripts, pictographs) cannot be in the vocabulary.
         said, text = text.lower(), text.translate(PLAIN_MARKS)
         unknown += [part.strip(".,;:!?\"'()") for part in _FOREIGN.findall(text)]
-        for word in split_words(_FOREIGN.sub(" ", text)):
+        words = split_words(_FOREIGN.sub(" ", text))
+
+        def typed(word: str) -> str:
+            return word if word in said else word.replace("'", "\u2019")
+
+        heeded = {word for _, part in find_wordings(words) for word in part}
+        for word in words:
             if word in self._rows:
                 known.append(word)
-                if word in UNHEEDED:
-                    unknown.append(word)
+                if word in UNHEEDED - heeded:
+                    unknown.append(typed(word))
                 continue
             near = _nearest(word, tuple(self._rows))
             if near is None:
-                unknown += () if word in _SILENT else (word if word in said else word.replace("'", "\u2019"),)
+                unknown += () if word in _SILENT else (typed(word),)
             else:
                 known.append(near)
                 corrected.append((word, near))
