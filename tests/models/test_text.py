@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
-from cosmos.models.embedded.captions import named_ranges, neutral_words, sample_conditions, split_words, vocabulary
+from cosmos.models.embedded.captions import (
+    named_ranges,
+    neutral_words,
+    own_words,
+    sample_conditions,
+    split_words,
+    vocabulary,
+)
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig
 
@@ -49,6 +56,41 @@ def test_every_wording_by_itself_lies_in_its_range(reader):
         read = look(reader, " ".join(words), seed=3)
         for name, low, high in meant if len({(one[1], one[2]) for one in meant}) == 1 else ():
             assert low - 1e-6 <= getattr(read, name) <= high + 1e-6, words
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "least"),
+    [
+        ("It should be a typical foggy autumn day at the crossing.", "fog", 0.2),
+        ("The far end of the farm track fades into fog.", "fog", 0.2),
+        ("misty day", "fog", 0.06),
+        ("a robot on a snowy slope behind the barn", "snow", 0.45),
+        ("dusty air", "dust", 0.15),
+    ],
+)
+def test_weather_named_among_other_words_is_there(reader, prompt, name, least):
+    assert all(getattr(look(reader, prompt, seed=seed), name) >= least for seed in range(6))
+
+
+def test_weather_of_which_no_word_speaks_is_not_there(reader):
+    for seed in range(6):
+        night = look(reader, "The truck waits at the loading dock at two in the morning.", seed=seed)
+        assert night.sun_elevation < -8.0 and not any((night.fog, night.rain, night.snow, night.dust, night.overcast))
+        dark = look(reader, "highway in complete darkness, only tail lights visible", seed=seed)
+        assert dark.sun_elevation < -8.0 and not any((dark.rain, dark.snow))
+
+
+def test_where_no_word_speaks_of_the_hour_it_is_day(reader):
+    for prompt in ("fog", "a robot with a gripper waits beside the fence", "snow on crates"):
+        assert all(35.0 <= look(reader, prompt, seed=seed).sun_elevation <= 60.0 for seed in range(6))
+
+
+def test_words_that_speak_of_weather_are_its_own():
+    words = own_words()
+    assert "fog" in words["fog"] and "clouds" in words["overcast"] and "night" in words["sun_elevation"]
+    kinds = list(words)
+    assert all(not words[a] & words[b] for a in kinds for b in kinds if a != b)
+    assert not any(each & neutral_words() for each in words.values())
 
 
 def test_clauses_that_say_different_things_hold_nothing(reader, monkeypatch):
