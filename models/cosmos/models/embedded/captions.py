@@ -82,11 +82,17 @@ def bare(words: Sequence[str]) -> tuple[str, ...]:
 def find_wordings(words: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
     """Return the wordings in a clause from left to right, as place and bare words; each takes as many as it can."""
     found, first, named = list[tuple[int, tuple[str, ...]]](), 0, named_ranges()
+    longest = max(map(len, named))
     while first < len(words):
-        ends = range(len(words), first, -1)
-        stop = next((end for end in ends if words[first] not in LEADING and bare(words[first:end]) in named), first)
-        if stop > first:
-            found.append((first, bare(words[first:stop])))
+        stop, said, kept = first, tuple[str, ...](), tuple[str, ...]()
+        for end in range(first, len(words) if words[first] not in LEADING else first):
+            kept = (*kept, *bare(words[end : end + 1]))
+            if len(kept) > longest:
+                break
+            if kept in named:
+                stop, said = end + 1, kept
+        if said:
+            found.append((first, said))
         first = max(stop, first + 1)
     return found
 
