@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
-WEIGHTS ?= models/weights/transfer-small
+WEIGHTS ?= training/weights
 LEGS ?= $(basename $(notdir $(wildcard tools/matrix/*.txt)))
 MATRIX_TESTS := tests/types tests/kernels tests/controls tests/kit $(patsubst %,tests/render/test_%.py, \
 	blend_shapes lens old_usd planes renderer see_through trace walk)
@@ -47,7 +47,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python tools/bench/run.py
 
 # The embedded Transfer model from nothing: stages, path-traced targets, prompt reader, net, figures. Two to three hours on
-# two cores; stopped, it goes on where it was. Elsewhere than over the shipped ones: make weights WEIGHTS=out/transfer-small
+# two cores; stopped, it goes on where it was. Over the shipped ones: make weights WEIGHTS=models/weights/transfer-small
 weights: $(VENV)/.dev
 	$(BIN)/python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2
 	$(BIN)/python tools/make_training_data.py --out training/data --scenes 900000:900014 --workers 2

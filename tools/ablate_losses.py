@@ -42,8 +42,12 @@ def level(out: Tensor, batch: Batch) -> Tensor:
 
 def level_and_steps(out: Tensor, batch: Batch) -> Tensor:
     """L1 + 0.5 L1 of the gradients."""
-    across, down = ((out.diff(dim=d) - batch.target.diff(dim=d)).abs().mean() for d in (-1, -2))
-    return level(out, batch) + 0.5 * (across + down)
+    return _level_and_steps(out, batch.target)
+
+
+def _level_and_steps(out: Tensor, target: Tensor) -> Tensor:
+    across, down = ((out.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2))
+    return (out - target).abs().mean() + 0.5 * (across + down)
 
 
 def likeness(out: Tensor, batch: Batch) -> Tensor:
@@ -56,8 +60,7 @@ def scales(out: Tensor, batch: Batch) -> Tensor:
     loss, target = batch_loss(out, batch), batch.target
     for _ in range(2):
         out, target = functional.avg_pool2d(out, 2), functional.avg_pool2d(target, 2)
-        across, down = ((out.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2))
-        loss = loss + 0.25 * ((out - target).abs().mean() + 0.5 * (across + down))
+        loss = loss + 0.5 * _level_and_steps(out, target)
     return loss
 
 
@@ -173,16 +176,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0, help="loss to begin with, for two processes side by side")
     parser.add_argument("--card", type=Path, help="page for the table, between its marks")
     args = parser.parse_args()
     start = load_embedded(args.start, "cpu").net
     pairs = Pairs(args.data, seed=args.seed, config=start.config)
-    found: dict[str, dict[str, float]] = {}
     names = list(LOSSES)
     args.run.mkdir(parents=True, exist_ok=True)
-    for name in [*names[args.first :], *names[: args.first]]:
-        folder = args.run / f"{names.index(name):02d}"
+    for number, name in enumerate(names):
+        folder = args.run / f"{number:02d}"
         file = folder / "measured.json"
         if not file.exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -66,4 +66,4 @@ def nearest(conditions: Conditions) -> str:
     return min(MEANT, key=lambda name: far(MEANT[name]))
 
 
-__all__ = ["CONDITIONS", "WORDINGS", "distances", "nearest"]
+__all__ = ["CONDITIONS", "MEANT", "WORDINGS", "distances", "nearest"]

@@ -77,6 +77,11 @@ def test_a_batch_is_decided_by_seed_and_number(folder):
         assert torch.equal(next(stream).rgb, first.rgb)
 
 
+def test_a_folder_without_pairs_is_told(tmp_path):
+    with pytest.raises(ValueError, match="holds no pairs to learn from"):
+        Pairs(tmp_path, seed=0).batch(2, 0)
+
+
 def test_what_a_pair_lacks_stays_out(folder, tmp_path):
     whole = read_pair(folder / "000000_00.npz")
     bare = {name: array for name, array in whole.items() if name not in ("depth", "seg", "hints", "maps")}

@@ -96,7 +96,7 @@ class Pairs:
     def __init__(
         self, folder: Path, *, seed: int, config: TransferNetConfig | None = None, always: str | None = None
     ) -> None:
-        self.seed, self.config = seed, config or TransferNetConfig()
+        self.folder, self.seed, self.config = folder, seed, config or TransferNetConfig()
         self.always = always
         files = sorted(folder.glob("*.npz"))
         self.files = [path for path in files if int(path.name[:6]) < HELD_OUT]
@@ -104,6 +104,8 @@ class Pairs:
 
     def batch(self, size: int, number: int, crop: tuple[int, int] | None = None) -> Batch:
         """Draw a training batch; the same number gives the same batch."""
+        if not self.files:
+            raise ValueError(f"{self.folder} holds no pairs to learn from; tools/make_training_data.py makes some.")
         rng = np.random.default_rng([self.seed, number])
         rows = [
             self._augment(read_pair(self.files[index]), crop, rng) for index in rng.integers(len(self.files), size=size)

@@ -181,8 +181,9 @@ class PromptReader:
         for name in set(_SKY) - there:
             held[READ_FIELDS.index(name)] = 0.0
         if "sun_elevation" not in there:
-            low, high = _DAY
-            held[0] = held[0] if low <= held[0] * 45.0 <= high else rng.uniform(low, high) / 45.0
+            field, (low, high) = READ_FIELDS.index("sun_elevation"), (value / 45.0 for value in _DAY)
+            if not low <= held[field] <= high:
+                held[field] = rng.uniform(low, high)
         return held, names
 
     def _clauses(self, text: str) -> list[list[str]]:

@@ -228,7 +228,6 @@ FOG: Scale = (
         "lost in thick fog", "almost zero visibility", "zero visibility",
         "very poor visibility", "very low visibility", "extremely low visibility", "visibility of a few metres",
         "20 m of visibility", "twenty metres of visibility",
-
         "pea soup fog", "severe fog", "pea soup", "a real pea souper", "fog as thick as soup",
         "fog you could cut with a knife", "thick as a wall of fog", "a solid wall of white fog",
         "a milky wall of fog", "blinding fog", "opaque fog", "a thick blanket of fog", "smothered in thick fog",
