@@ -68,6 +68,19 @@ def test_what_stands_beside_it_stays_asked(reader, prompt, weather, hour):
 
 
 @pytest.mark.parametrize(
+    ("prompt", "weather"),
+    [
+        ("I can hardly see my hand through this fog", "fog"),
+        ("barely visible in dense fog", "fog"),
+        ("the cars are not visible through the heavy rain", "rain"),
+        ("you can't see the end of the street in the snow", "snow"),
+    ],
+)
+def test_what_takes_the_sight_stays_asked(reader, prompt, weather):
+    assert all(getattr(reader.read(prompt, seed=seed).conditions, weather) > 0.25 for seed in range(4))
+
+
+@pytest.mark.parametrize(
     "prompt", ["not very foggy", "not too foggy", "hardly any fog", "not a lot of fog", "less fog"]
 )
 def test_not_much_of_it_is_a_little(reader, prompt):

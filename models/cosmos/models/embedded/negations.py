@@ -39,7 +39,7 @@ _FILLERS = LEADING | frozenset(
 _STOPS = frozenset(
     split_words(
         "but though although yet instead rather except however because while when where which who from as at in on "
-        "during under by with over near inside outside beside behind around then after before it there"
+        "during under by with over near inside outside beside behind around through then after before it there"
     )
 )
 """Words behind what is negated that begin something else."""
@@ -185,7 +185,7 @@ class _Parser:
             elif self._ends(place, named=named):
                 break
             else:
-                named = named or token.word not in _FILLERS
+                named = named or token.word not in _FILLERS or self._veiled(place)
             place += 1
         place = self._before_another(begin, place)
         return [*items, (begin, place)], place
@@ -224,6 +224,10 @@ class _Parser:
         if self._tokens[place].ends_clause or self._word(place) == "and":
             return True
         return named and (self._word(place) in _STOPS or self._negation_at(place)[0] > 0)
+
+    def _veiled(self, place: int) -> bool:
+        """Whether sight is what is negated, not what takes it: "hardly visible in dense fog"."""
+        return self._word(place) == "visible" and self._word(place + 1) in _STOPS
 
     def _lists(self, comma: int) -> bool:
         """Whether a comma parts a list that ends in "or": "no rain, snow or fog"."""
