@@ -143,7 +143,7 @@ def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> None:
     start, first = time.monotonic(), run.step
     with closing(pairs.stream(batch, run.step)) as stream:
         while run.step < steps:
-            run.learn(next(stream), run.step / steps, 4 if run.step % 5 == 4 else 2, warm_up=20)
+            run.learn(next(stream), run.step / steps, 2 if run.step % 5 == 4 else 4, warm_up=20)
             if run.step % 50 == 0 or run.step == steps:
                 left = (time.monotonic() - start) / (run.step - first) * (steps - run.step)
                 print(run.log(seconds_left=round(left)), flush=True)

@@ -24,6 +24,7 @@ import torch  # noqa: TID253
 from cosmos.models.embedded.drafts import answered, noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
+from cosmos.models.embedded.sampling import coarse_for
 from cosmos.models.embedded.training import Run, adam_w, paint, psnr, write_weights
 from cosmos.models.spec import TransferNetConfig, from_mapping
 from muon import MuonAndAdam
@@ -90,15 +91,16 @@ def train(
     config, weights = run.net.config, {"edge": 0.25, "depth": 0.4, "seg": 0.1, "vis": 0.25}
     check = whole_batch(held_out, weights, config)[0].to(run.device) if held_out else None
     if check is not None and config.draft:
-        check = noise_alone(check, config, config.coarse, np.random.default_rng(pairs.seed))
+        coarse = coarse_for(check.rgb.shape[-2], check.rgb.shape[-1])
+        check = noise_alone(check, config, coarse, np.random.default_rng(pairs.seed))
     cycle = None if teacher is None else teacher.answers
     first, start, losses = run.step, time.monotonic(), list[float]()
     saved = before = start
     with closing(pairs.stream(batch, run.step, cycle=cycle)) as stream:
         while run.step < steps:
-            # A coarser trunk at times, as for large pictures.
+            # A finer trunk at times, as for small pictures.
             number = run.step % cycle if cycle else run.step
-            coarse, drawn = 4 if number % 5 == 4 else 2, next(stream).to(run.device)
+            coarse, drawn = 2 if number % 5 == 4 else 4, next(stream).to(run.device)
             if teacher is not None:
                 drawn = teacher.teach(drawn, number, coarse, pairs.seed)
             elif config.draft:

@@ -29,7 +29,7 @@ class TransferNetConfig:
     controls: tuple[str, ...] = ("edge", "depth", "seg", "vis")
     """Control branches, in order."""
     coarse: int = 2
-    """Size ratio of picture to trunk in training."""
+    """Size ratio of picture to trunk where none is asked for."""
     draft: bool = False
     """Whether the trunk also sees a draft: a noisy coarse picture, which further steps make clear."""
 

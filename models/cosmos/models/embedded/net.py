@@ -188,7 +188,7 @@ class TransferNet(nn.Module):
                 are all there from 0.1 on.
             hints: Light hints, in [-1, 1], shape [B, hints, H, W].
             style: Style vectors, shape [B, style].
-            coarse: Size ratio of picture to trunk, ``None`` for that of training.
+            coarse: Size ratio of picture to trunk, ``None`` for that of the configuration.
             picture: Whether the trunk sees the picture, 0 or 1, shape [B, 1, 1, 1]; ``None`` lets it.
             maps: Light maps in [-1, 1], shape [B, maps, H, W]: relit, white, mirror, air, clearness of the air, what
                 lies open to rain and snow;

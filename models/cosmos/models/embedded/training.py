@@ -21,7 +21,7 @@ from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch
-from cosmos.models.embedded.sampling import padding_for
+from cosmos.models.embedded.sampling import coarse_for, padding_for
 from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
 from cosmos.models.weights import WeightsError, sha256_of
 
@@ -66,7 +66,8 @@ def psnr(out: Tensor, target: Tensor) -> float:
 def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
     """Run the net on a batch as the model does, padded to whole strides, in bfloat16 where it helps."""
     height, width = batch.rgb.shape[-2:]
-    pad = padding_for(net.config, (height, width), coarse or net.config.coarse)
+    coarse = coarse or coarse_for(height, width)
+    pad = padding_for(net.config, (height, width), coarse)
     grown = batch.padded(pad) if any(pad) else batch
     with torch.autocast(batch.rgb.device.type, dtype=torch.bfloat16):
         out: Tensor = net(
