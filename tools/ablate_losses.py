@@ -145,7 +145,8 @@ def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> None:
         while run.step < steps:
             run.learn(next(stream), run.step / steps, 2 if run.step % 5 == 4 else 4, warm_up=20)
             if run.step % 50 == 0 or run.step == steps:
-                left = (time.monotonic() - start) / (run.step - first) * (steps - run.step)
+                run.seconds = time.monotonic() - start
+                left = run.seconds / (run.step - first) * (steps - run.step)
                 print(run.log(seconds_left=round(left)), flush=True)
 
 
