@@ -207,6 +207,27 @@ def test_an_unknown_option_is_answered_with_the_nearest(capsys, words, told):
     assert left.value.code == 2 and capsys.readouterr().err.strip() == told
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (["explain", "out", "--json", "clip"], "item", "clip"),
+        (["explain", "out", "--json"], "item", None),
+        (["quarantine", "retry", "out", "--attempts", "2", "a", "b"], "clips", ["a", "b"]),
+        (["quarantine", "retry", "--attempts", "2", "out"], "clips", []),
+        (["augment", "--prompt", "fog", "a.usda", "--out", "o"], "source", "a.usda"),
+    ],
+)
+def test_words_may_stand_behind_options(words, name, value):
+    assert getattr(build_parser().parse_args(words), name) == value
+
+
+def test_words_behind_options_are_not_taken_twice(capsys):
+    for words in (["explain", "out", "a", "--json", "b"], ["explain", "out", "--json", "a", "b"]):
+        with pytest.raises(SystemExit):
+            build_parser().parse_args(words)
+        assert "'b' is one word too many" in capsys.readouterr().err
+
+
 def test_debug_may_stand_behind_an_action(capsys):
     from cosmos.bridge.cli.main import main
 

@@ -37,6 +37,7 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and end the program where words are left; the parser of a command does so before that of all."""
         parsed, left = super().parse_known_args(args, namespace)
+        left = self._behind_options(parsed, left)
         if not left:
             return parsed, left
         word = left[0].partition("=")[0]
@@ -44,6 +45,20 @@ class _Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(word, known, n=1, cutoff=0.0) if word.startswith("-") else []
         told = f"there is no option {word!r}; the nearest is {near[0]!r}" if near else f"{word!r} is one word too many"
         return self.exit(EXIT_USAGE, f"{self.prog}: {told}, and --help lists all.\n")
+
+    def _behind_options(self, parsed: argparse.Namespace, left: list[str]) -> list[str]:
+        """Give words behind an option to what may be left out and was: ``explain DIR --json ITEM``.
+
+        argparse takes that for left out as soon as it meets the option.
+        """
+        optional = [action for action in self._actions if not action.option_strings and action.nargs in ("?", "*")]
+        if not left or any(word.startswith("-") for word in left) or not optional:
+            return left
+        if getattr(parsed, optional[0].dest) in (None, []):
+            taken = left[:1] if optional[0].nargs == "?" else left
+            setattr(parsed, optional[0].dest, taken[0] if optional[0].nargs == "?" else taken)
+            left = left[len(taken) :]
+        return left
 
 
 def build_parser() -> argparse.ArgumentParser:
