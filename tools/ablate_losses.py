@@ -1,7 +1,8 @@
-"""What each part of the loss is worth: ``python tools/ablate_losses.py --data training/data --steps 300``.
+"""What each part of the loss is worth: ``python tools/ablate_losses.py --data training/data --steps 400``.
 
-From the same weights, on the same batches, a net learns by each loss alone for some steps; then it paints the held-out
-pairs, with and without light maps. What is measured is kept under ``--run``; a loss that was stopped begins anew.
+From the same random weights, or those of ``--start``, on the same batches, a net learns by each loss alone for some
+steps; then it paints the held-out pairs, with and without light maps. What is measured is kept under ``--run``; a loss
+that was stopped begins anew.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
 from cosmos.models.embedded.sampling import load_embedded
 from cosmos.models.embedded.training import Run, batch_loss, paint, ssim
+from muon import MuonAndAdam
 from publish import put_between
-from train_transfer import WEIGHTS
+from train_transfer import SIZES
 from transfer_metrics import edge_f1, psnr
 from transfer_metrics import ssim as measured_ssim
 
@@ -138,9 +140,9 @@ def levels(picture: Tensor) -> np.ndarray:
     return taken
 
 
-def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> None:
-    """Take all steps that are left."""
-    start, first = time.monotonic(), run.step
+def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> float:
+    """Take all steps that are left; return the CPU time of one [s]."""
+    start, spent, first = time.monotonic(), time.process_time(), run.step
     with closing(pairs.stream(batch, run.step)) as stream:
         while run.step < steps:
             run.learn(next(stream), run.step / steps, 2 if run.step % 5 == 4 else 4, warm_up=20)
@@ -148,12 +150,13 @@ def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> None:
                 run.seconds = time.monotonic() - start
                 left = run.seconds / (run.step - first) * (steps - run.step)
                 print(run.log(seconds_left=round(left)), flush=True)
+    return (time.process_time() - spent) / (run.step - first)
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
     """Return the figures as markdown."""
-    lines = ["| loss | PSNR [dB] | SSIM | edge F1, 1 px | perceptual distance | the same without a stage to ask |"]
-    lines.append("|---|---|---|---|---|---|")
+    heads = ["loss", "PSNR [dB]", "SSIM", "edge F1, 1 px", "perceptual distance", "the same without a stage to ask"]
+    lines = [f"| {' | '.join([*heads, 'CPU s a step'])} |", "|---|---|---|---|---|---|---|"]
     for name, row in found.items():
         lit, alone = (
             [
@@ -164,7 +167,8 @@ def table(found: dict[str, dict[str, float]]) -> str:
             ]
             for s in ("", "_alone")
         )
-        lines.append(f"| {name} | {' | '.join(lit)} | {' / '.join(alone)} |")
+        cost = f"{row['step_seconds']:.2f}" if "step_seconds" in row else "-"
+        lines.append(f"| {name} | {' | '.join(lit)} | {' / '.join(alone)} | {cost} |")
     return "\n".join(lines)
 
 
@@ -172,14 +176,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("training/data"))
     parser.add_argument("--run", type=Path, default=Path("training/losses"))
-    parser.add_argument("--start", type=Path, default=WEIGHTS, help="folder of the weights that all begin with")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--start", type=Path, help="folder of weights that all begin with, in place of random ones")
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--card", type=Path, help="page for the table, between its marks")
     args = parser.parse_args()
-    start = load_embedded(args.start, "cpu").net
+    torch.manual_seed(args.seed)
+    start = TransferNet(SIZES["small"]) if args.start is None else load_embedded(args.start, "cpu").net
     pairs = Pairs(args.data, seed=args.seed, config=start.config)
     names = list(LOSSES)
     args.run.mkdir(parents=True, exist_ok=True)
@@ -189,15 +194,17 @@ def main() -> None:
         if not file.exists():
             shutil.rmtree(folder, ignore_errors=True)
             torch.manual_seed(args.seed)
-            run = Run(folder, start.config, rate=args.rate, start=start.state_dict(), loss=LOSSES[name]())
-            learn(run, pairs, args.steps, args.batch)
-            file.write_text(json.dumps(measured(run.average, pairs.held_out)), encoding="utf-8")
+            first = start.state_dict()
+            run = Run(folder, start.config, rate=args.rate, start=first, optimizer=MuonAndAdam, loss=LOSSES[name]())
+            cost = learn(run, pairs, args.steps, args.batch)
+            found = {**measured(run.average, pairs.held_out), "step_seconds": cost}
+            file.write_text(json.dumps(found), encoding="utf-8")
         print(name, file.read_text(encoding="utf-8"), flush=True)
-    found = {name: json.loads((args.run / f"{i:02d}" / "measured.json").read_text()) for i, name in enumerate(names)}
-    found = {"as they begin": measured(start, pairs.held_out), **found}
-    print(table(found))
+    rows = {name: json.loads((args.run / f"{i:02d}" / "measured.json").read_text()) for i, name in enumerate(names)}
+    rows = {"as they begin": measured(start.eval(), pairs.held_out), **rows}
+    print(table(rows))
     if args.card is not None:
-        put_between(args.card, "losses", table(found))
+        put_between(args.card, "losses", table(rows))
 
 
 if __name__ == "__main__":
