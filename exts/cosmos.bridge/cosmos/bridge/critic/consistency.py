@@ -29,6 +29,7 @@ from cosmos.bridge.critic.checks.views import Memory, ViewSweep
 from cosmos.bridge.critic.checks.visible import VisibleSweep
 from cosmos.bridge.critic.fit import misfit_of
 from cosmos.bridge.critic.limits import Limits
+from cosmos.bridge.critic.one_thread import opencv_on_one_thread
 from cosmos.bridge.critic.outcome import Outcome, Sweep, conclude, unchecked
 from cosmos.bridge.critic.thresholds import THRESHOLDS, Threshold
 from cosmos.bridge.critic.truth import Truth, chunks
@@ -103,6 +104,10 @@ class ConsistencyCritic:
         Returns:
             The verdict; accepted only if no finding rejects and at least one family of checks could be made.
         """
+        with opencv_on_one_thread():
+            return self._judge(request, result, progress)
+
+    def _judge(self, request: TransferRequest, result: TransferResult, progress: Optional[Progress]) -> Verdict:
         began = time.perf_counter()
         clip = request.clip
         misfit = misfit_of(request, result)
