@@ -29,7 +29,7 @@ from cosmos.models.embedded.sampling import load_embedded
 from cosmos.models.embedded.training import Run, batch_loss, paint, ssim
 from muon import MuonAndAdam
 from publish import put_between
-from train_transfer import SIZES
+from train_transfer import SIZES, coarse_at
 from transfer_metrics import edge_f1, psnr
 from transfer_metrics import ssim as measured_ssim
 
@@ -145,7 +145,7 @@ def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> float:
     start, spent, first = time.monotonic(), time.process_time(), run.step
     with closing(pairs.stream(batch, run.step)) as stream:
         while run.step < steps:
-            run.learn(next(stream), run.step / steps, 2 if run.step % 5 == 4 else 4, warm_up=20)
+            run.learn(next(stream), run.step / steps, coarse_at(run.step), warm_up=20)
             if run.step % 50 == 0 or run.step == steps:
                 run.seconds = time.monotonic() - start
                 left = run.seconds / (run.step - first) * (steps - run.step)

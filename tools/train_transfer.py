@@ -77,6 +77,11 @@ class Teacher:
         return replace(told, answer=answer)
 
 
+def coarse_at(step: int) -> int:
+    """Return the size ratio of picture to trunk in a step: a finer trunk at times, as for small pictures."""
+    return 2 if step % 5 == 4 else 4
+
+
 def train(
     run: Run,
     pairs: Pairs,
@@ -98,9 +103,8 @@ def train(
     saved = before = start
     with closing(pairs.stream(batch, run.step, cycle=cycle)) as stream:
         while run.step < steps:
-            # A finer trunk at times, as for small pictures.
             number = run.step % cycle if cycle else run.step
-            coarse, drawn = 2 if number % 5 == 4 else 4, next(stream).to(run.device)
+            coarse, drawn = coarse_at(number), next(stream).to(run.device)
             if teacher is not None:
                 drawn = teacher.teach(drawn, number, coarse, pairs.seed)
             elif config.draft:

@@ -200,7 +200,7 @@ def test_the_budget_counts_over_all_starts_and_a_run_that_stopped_ends_as_one_th
             torch.manual_seed(3)
             run = train_transfer.Run(tmp_path / name, train_transfer.SIZES["tiny"], rate=1e-3)
             for step in range(run.step, steps):  # each budget stops as if it were on the way to nine
-                run.learn(Pairs(folder, seed=0).batch(2, step), step / 9, 2)
+                run.learn(Pairs(folder, seed=0).batch(2, step), step / 9, train_transfer.coarse_at(step))
             run.save()
         train_transfer.train(run, Pairs(folder, seed=0), steps=9, batch=2, save_minutes=1.0, held_out=[])
         assert run.step == 9
