@@ -1,8 +1,8 @@
 """What each part of the loss is worth: ``python tools/ablate_losses.py --data training/data --steps 400``.
 
 From the same random weights, or those of ``--start``, on the same batches, a net learns by each loss alone for some
-steps; then it paints the held-out pairs, with and without light maps. What is measured is kept under ``--run``; a loss
-that was stopped begins anew.
+steps; then it paints the held-out pairs, with and without light maps. What is measured is kept under ``--run`` with its
+settings; a loss that was stopped, or learnt under others, begins anew.
 """
 
 from __future__ import annotations
@@ -153,6 +153,13 @@ def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> float:
     return (time.process_time() - spent) / (run.step - first)
 
 
+def kept(file: Path, settings: dict[str, object]) -> dict[str, float] | None:
+    """Return the figures of a file, ``None`` where there is none or it was written under other settings."""
+    told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    figures: dict[str, float] | None = told.get("figures")
+    return figures if told.get("settings") == settings else None
+
+
 def table(found: dict[str, dict[str, float]]) -> str:
     """Return the figures as markdown."""
     heads = ["loss", "PSNR [dB]", "SSIM", "edge F1, 1 px", "perceptual distance", "the same without a stage to ask"]
@@ -186,22 +193,24 @@ def main() -> None:
     torch.manual_seed(args.seed)
     start = TransferNet(SIZES["small"]) if args.start is None else load_embedded(args.start, "cpu").net
     pairs = Pairs(args.data, seed=args.seed, config=start.config)
-    names = list(LOSSES)
+    settings = {name: getattr(args, name) for name in ("steps", "batch", "rate", "seed")}
+    settings |= {"start": str(args.start), "pairs": [path.name for path in (*pairs.files, *pairs.held_out)]}
+    rows = {"as they begin": measured(start.eval(), pairs.held_out)}
     args.run.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(names):
+    for number, name in enumerate(LOSSES):
         folder = args.run / f"{number:02d}"
         file = folder / "measured.json"
-        if not file.exists():
+        figures = kept(file, settings)
+        if figures is None:
             shutil.rmtree(folder, ignore_errors=True)
             torch.manual_seed(args.seed)
             first = start.state_dict()
             run = Run(folder, start.config, rate=args.rate, start=first, optimizer=MuonAndAdam, loss=LOSSES[name]())
             cost = learn(run, pairs, args.steps, args.batch)
-            found = {**measured(run.average, pairs.held_out), "step_seconds": cost}
-            file.write_text(json.dumps(found), encoding="utf-8")
-        print(name, file.read_text(encoding="utf-8"), flush=True)
-    rows = {name: json.loads((args.run / f"{i:02d}" / "measured.json").read_text()) for i, name in enumerate(names)}
-    rows = {"as they begin": measured(start.eval(), pairs.held_out), **rows}
+            figures = {**measured(run.average, pairs.held_out), "step_seconds": cost}
+            file.write_text(json.dumps({"settings": settings, "figures": figures}), encoding="utf-8")
+        rows[name] = figures
+        print(json.dumps({name: rows[name]}), flush=True)
     print(table(rows))
     if args.card is not None:
         put_between(args.card, "losses", table(rows))

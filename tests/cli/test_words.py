@@ -213,6 +213,7 @@ def test_an_unknown_option_is_answered_with_the_nearest(capsys, words, told):
         (["explain", "out", "--json", "clip"], "item", "clip"),
         (["explain", "out", "--json"], "item", None),
         (["quarantine", "retry", "out", "--attempts", "2", "a", "b"], "clips", ["a", "b"]),
+        (["quarantine", "retry", "out", "a", "--attempts", "2", "b"], "clips", ["a", "b"]),
         (["quarantine", "retry", "--attempts", "2", "out"], "clips", []),
         (["augment", "--prompt", "fog", "a.usda", "--out", "o"], "source", "a.usda"),
     ],

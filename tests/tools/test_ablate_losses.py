@@ -39,3 +39,11 @@ def test_the_table_has_a_row_a_loss():
     row = {f"{key}{suffix}": 0.5 for key in ("psnr", "ssim", "edge_f1", "distance") for suffix in ("", "_alone")}
     lines = ablate_losses.table({"one": row, "another": row}).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| one | 0.50 | 0.5000 | 0.500 | 0.500 | 0.50 / 0.5000")
+
+
+def test_figures_of_other_settings_are_not_taken(tmp_path):
+    file = tmp_path / "measured.json"
+    assert ablate_losses.kept(file, {"steps": 4}) is None
+    file.write_text('{"settings": {"steps": 4}, "figures": {"psnr": 30.0}}')
+    assert ablate_losses.kept(file, {"steps": 4}) == {"psnr": 30.0}
+    assert ablate_losses.kept(file, {"steps": 5}) is None

@@ -47,17 +47,22 @@ class _Parser(argparse.ArgumentParser):
         return self.exit(EXIT_USAGE, f"{self.prog}: {told}, and --help lists all.\n")
 
     def _behind_options(self, parsed: argparse.Namespace, left: list[str]) -> list[str]:
-        """Give words behind an option to what may be left out and was: ``explain DIR --json ITEM``.
+        """Give words behind an option to what may be left out: ``explain DIR --json ITEM``; return those still left.
 
-        argparse takes that for left out as soon as it meets the option.
+        argparse closes that as soon as it meets the option.
         """
-        optional = [action for action in self._actions if not action.option_strings and action.nargs in ("?", "*")]
-        if not left or any(word.startswith("-") for word in left) or not optional:
+        if any(word.startswith("-") for word in left):
             return left
-        if getattr(parsed, optional[0].dest) in (None, []):
-            taken = left[:1] if optional[0].nargs == "?" else left
-            setattr(parsed, optional[0].dest, taken[0] if optional[0].nargs == "?" else taken)
-            left = left[len(taken) :]
+        for action in self._actions:
+            if not left or action.option_strings:
+                continue
+            given = getattr(parsed, action.dest, None)
+            if action.nargs == "*":
+                setattr(parsed, action.dest, [*(given or ()), *left])
+                left = []
+            elif action.nargs == "?" and given is None:
+                setattr(parsed, action.dest, left[0])
+                left = left[1:]
         return left
 
 
