@@ -8,7 +8,7 @@ LEGS ?= $(basename $(notdir $(wildcard tools/matrix/*.txt)))
 MATRIX_TESTS := tests/types tests/kernels tests/controls tests/kit $(patsubst %,tests/render/test_%.py, \
 	blend_shapes lens old_usd planes renderer see_through trace walk)
 
-.PHONY: demo test test-matrix lint types layers unit bench weights clean
+.PHONY: demo test test-matrix lint types layers unit bench weights training-data prompt-reader clean
 
 demo: $(VENV)/.headless
 	$(BIN)/cosmos-bridge demo --out $(OUT)
@@ -48,12 +48,16 @@ bench: $(VENV)/.dev
 
 # The embedded Transfer model from nothing: stages, path-traced targets, prompt reader, net, figures. Two to three hours on
 # two cores; stopped, it goes on where it was. Over the shipped ones: make weights WEIGHTS=models/weights/transfer-small
-weights: $(VENV)/.dev
-	$(BIN)/python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2
-	$(BIN)/python tools/make_training_data.py --out training/data --scenes 900000:900014 --workers 2
-	$(BIN)/python tools/train_prompt_reader.py --run training/reader --out $(WEIGHTS)
+weights: training-data prompt-reader
 	$(BIN)/python tools/train_transfer.py --data training/data --run training/transfer-small --out $(WEIGHTS)
 	$(BIN)/python tools/evaluate_transfer.py --weights $(WEIGHTS) --scenes 7 --named 18
+
+training-data: $(VENV)/.dev
+	$(BIN)/python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2
+	$(BIN)/python tools/make_training_data.py --out training/data --scenes 900000:900014 --workers 2
+
+prompt-reader: $(VENV)/.dev
+	$(BIN)/python tools/train_prompt_reader.py --run training/reader --out $(WEIGHTS)
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) else f"cosmos-bridge needs Python 3.10 to 3.12, but $(PYTHON) is {v[0]}.{v[1]}; say make PYTHON=python3.12 demo.")'

@@ -2,10 +2,11 @@
 
 ``python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2``
 
-Each random stage gives a few views; each view is rendered once in the simulation look, with its controls, and under a
-few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from. One
-``.npz`` a pair. Resumable: a scene whose marker file is there is left out. Scenes from 900000 on are for evaluation;
-training never reads them.
+Each random stage gives a few views; each view is a short clip, rendered in the simulation look, with its controls, and
+under a few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from,
+steadied over the frames before. One ``.npz`` a frame and look; those that follow another tell the motion since.
+Resumable: a scene whose marker file is there is left out. Scenes from 900000 on are for evaluation; training never
+reads them, nor any stage of another kind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,17 +29,26 @@ from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.errors import BridgeError
 from cosmos.bridge.kernels.laid_glow import lay_glow
+from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
-from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, view_azimuth
+from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, steadied, view_azimuth
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import PAINTED, sample_conditions
 from cosmos.models.embedded.conditions import style_vector
-from cosmos.models.embedded.pairs import to_bytes, write_pair
+from cosmos.models.embedded.pairs import pair_name, to_bytes, write_pair
+
+_MOST_BEFORE = 4
+"""Frames at most that a view's light is averaged over before the first that is kept."""
 
 
-def one_frame(renderer: Any, camera: str, time_code: float, size: tuple[int, int]) -> Clip:
-    """Render one frame in the simulation look as a clip of its own."""
-    return gather([renderer.render(camera, time_code, size=size)], fps=24.0, num_frames=1)
+def clip_of(renderer: Any, camera: str, times: Sequence[float], size: tuple[int, int]) -> Clip:
+    """Render frames one after the other in the simulation look; motion is that since the frame before."""
+    poses = [(renderer.camera(camera, time_code, size=size), time_code) for time_code in times]
+    drawn = (
+        renderer.render(camera, time_code, size=size, previous=before)
+        for time_code, before in zip(times, (None, *poses), strict=False)
+    )
+    return gather(drawn, fps=24.0, num_frames=len(times))
 
 
 def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look, samples: int) -> Any:
@@ -67,20 +78,55 @@ def with_glow(pictures: np.ndarray, glow: np.ndarray, *, sign: float = 1.0) -> n
     return done
 
 
+def lit_frames(
+    renderer: Any, clip: Clip, times: Sequence[float], *, size: tuple[int, int], look: Look
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the light maps and glow of each frame, steadied along motion as in a transfer."""
+    steady, lit = SteadyLight(), []
+    for frame, time_code in enumerate(times):
+        maps, glow = light_maps(renderer, clip.cameras[0].prim_path, time_code, size=size, look=look)
+        joined = wp.array(maps, dtype=wp.uint8, device="cpu")
+        steadied(steady, clip, frame, joined)
+        lit.append((joined.numpy(), glow))
+    return lit
+
+
+def seen_before(clip: Clip, frame: int) -> np.ndarray:
+    """Where a frame shows what the frame before showed too, found by motion and instance; 0 or 1, uint8 [H, W]."""
+    ids, motion = clip.instance_ids.numpy(), clip.motion.numpy()[frame]
+    height, width = motion.shape[:2]
+    y, x = np.mgrid[:height, :width] + motion[..., ::-1].transpose(2, 0, 1)
+    inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+    row, column = (np.where(inside, np.rint(np.where(inside, place, 0.0)), 0).astype(int) for place in (y, x))
+    same = inside & (ids[frame] > 0) & (ids[frame - 1][row, column] == ids[frame])
+    return same.astype(np.uint8)
+
+
 def render_scene(
-    seed: int, out: Path, *, size: tuple[int, int], crop: tuple[int, int], views: int, looks: int, samples: int
+    seed: int,
+    out: Path,
+    *,
+    size: tuple[int, int],
+    crop: tuple[int, int],
+    views: int,
+    looks: int,
+    frames: int,
+    samples: int,
 ) -> int:
     """Render all pairs of one scene; return how many."""
     rng = np.random.default_rng([seed, 0xDA7A])
     renderer = Renderer(scenes.random(seed, num_frames=8))
-    count = 0
+    count = written = 0
     try:
         cameras = list(renderer.scene.camera_paths)
-        first, last = renderer.scene.start_time, renderer.scene.end_time
+        first = renderer.scene.start_time
         for view in range(views):
             camera = cameras[view % len(cameras)]
-            time_code = float(rng.uniform(first, last)) if last > first else first
-            clip = one_frame(renderer, camera, time_code, size)
+            # Frames before those that are kept: light is new in some pairs and an average of a few frames in others.
+            before = int(rng.integers(_MOST_BEFORE + 1))
+            start = first + float(rng.uniform(0.0, 3.0))
+            times = [start + step for step in range(before + frames)]
+            clip = clip_of(renderer, camera, times, size)
             if not usable(clip):
                 continue
             shared = shared_arrays(clip)
@@ -89,33 +135,40 @@ def render_scene(
                 azimuth = view_azimuth(clip.cameras[0], clip.up_axis) + conditions.sun_bearing
                 # A multiple of seven: the teacher draws its thinnest clouds, whose places the net cannot know.
                 look = look_of(conditions, azimuth=azimuth, seed=7 * int(rng.integers(1 << 27)))
-                maps, glow = light_maps(renderer, camera, time_code, size=size, look=look)
-                target = target_of(renderer, camera, time_code, size=size, look=look, samples=samples)
-                target = with_glow(target, glow, sign=-1.0)  # it is laid over what the net paints
+                lit = lit_frames(renderer, clip, times, size=size, look=look)
                 light, wear = clip_hints(
                     clip,
-                    range(1),
+                    range(clip.num_frames),
                     conditions=conditions,
                     azimuth=azimuth,
                     ground=ground_height(clip),
                     seed=look.seed,
                     anchor=tuple(renderer._world.origin),  # the teacher's noise starts there
                 )
-                hints = np.concatenate([light.numpy()[0], wear.numpy()[0]], axis=-1)
-                about = {"scene": seed, "camera": camera, "time_code": time_code, "caption": caption,
-                         "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
-                pair = {**shared, "target": target, "maps": maps, "hints": to_bytes(hints)}
-                for part in parts(rng, size, crop):
-                    write_pair(
-                        out / f"{seed:06d}_{count:02d}.npz",
-                        **{name: array[part] for name, array in pair.items()},
-                        style=style_vector(conditions),
-                        about=np.array(json.dumps(about)),
-                    )
-                    count += 1
+                hints = np.concatenate([light.numpy(), wear.numpy()], axis=-1)
+                places = parts(rng, size, crop)
+                for frame in range(before, clip.num_frames):
+                    target = target_of(renderer, camera, times[frame], size=size, look=look, samples=samples)
+                    maps, glow = lit[frame]
+                    target = with_glow(target, glow, sign=-1.0)  # it is laid over what the net paints
+                    pair = {**shared[frame], "target": target, "maps": maps, "hints": to_bytes(hints[frame])}
+                    if frame > before:
+                        pair |= {"motion": clip.motion.numpy()[frame].astype(np.float16),
+                                 "stays": seen_before(clip, frame)}  # fmt: skip
+                    about = {"scene": seed, "camera": camera, "time_code": times[frame], "caption": caption,
+                             "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
+                    for number, part in enumerate(places, count):
+                        write_pair(
+                            out / pair_name(seed, number, frame - before),
+                            **{name: array[part] for name, array in pair.items()},
+                            style=style_vector(conditions),
+                            about=np.array(json.dumps(about)),
+                        )
+                        written += 1
+                count += len(places)
     finally:
         renderer.close()
-    return count
+    return written
 
 
 def parts(rng: np.random.Generator, size: tuple[int, int], crop: tuple[int, int]) -> list[tuple[slice, slice]]:
@@ -134,12 +187,13 @@ def usable(clip: Clip) -> bool:
     return bool(seen.mean() > 0.25 and np.median(depth[seen]) > 0.4 and clip.rgb.numpy().mean() > 8.0)
 
 
-def shared_arrays(clip: Clip) -> dict[str, np.ndarray]:
-    """Return the picture and its controls; grey ones with one channel."""
+def shared_arrays(clip: Clip) -> list[dict[str, np.ndarray]]:
+    """Return each frame's picture and its controls; grey ones with one channel."""
     controls = derive_controls(clip)
-    arrays = {str(kind): controls[kind].video.numpy()[0] for kind in map(ControlKind, ("edge", "depth", "seg", "vis"))}
-    arrays["edge"], arrays["depth"] = arrays["edge"][..., 0], arrays["depth"][..., 0]
-    return {"rgb": clip.rgb.numpy()[0].copy(), **arrays}
+    videos = {str(kind): controls[kind].video.numpy() for kind in map(ControlKind, ("edge", "depth", "seg", "vis"))}
+    videos["edge"], videos["depth"] = videos["edge"][..., 0], videos["depth"][..., 0]
+    videos["rgb"] = clip.rgb.numpy()
+    return [{name: video[frame].copy() for name, video in videos.items()} for frame in range(clip.num_frames)]
 
 
 def made(seed: int, out: Path, **shape: Any) -> int | str:
@@ -163,6 +217,7 @@ def main() -> None:
     parser.add_argument("--crop", help="height x width [px] of a pair; as --size where not given")
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--looks", type=int, default=1)
+    parser.add_argument("--frames", type=int, default=2, help="frames kept of each clip, one after the other")
     parser.add_argument("--samples", type=int, default=4, help="paths a pixel of a target")
     parser.add_argument("--workers", type=int, default=1, help="processes, each at work on a scene of its own")
     args = parser.parse_args()
@@ -170,7 +225,8 @@ def main() -> None:
     size = tuple(int(part) for part in args.size.split("x"))
     crop = tuple(int(part) for part in args.crop.split("x")) if args.crop else size
     args.out.mkdir(parents=True, exist_ok=True)
-    shape = {"size": size, "crop": crop, "views": args.views, "looks": args.looks, "samples": args.samples}
+    shape = {"size": size, "crop": crop, "samples": args.samples}
+    shape |= {"views": args.views, "looks": args.looks, "frames": args.frames}
     scene = partial(made, out=args.out, **shape)
     seeds = [seed for seed in range(first, last) if not (args.out / f"{seed:06d}.done").exists()]
     start, pairs, failed = time.monotonic(), 0, 0

@@ -173,7 +173,8 @@ def main() -> None:
     )
     if args.warm is not None and run.step == 0:
         print(json.dumps({"taken": take(run, args.warm), "of": len(run.net.state_dict())}), flush=True)
-    pairs = Pairs(args.data, seed=args.seed, config=run.net.config)
+    # Drafts of frames that follow each other are at noise levels of their own: their change tells nothing.
+    pairs = Pairs(args.data, seed=args.seed, config=run.net.config, moving=not run.net.config.draft)
     if not args.export:
         held_out = pairs.held_out[: args.check_pairs]
         train(

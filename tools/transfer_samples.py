@@ -19,11 +19,11 @@ from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.embedded_view import finish_of
 from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, steadied, sun_azimuth
-from cosmos.bridge.types import BUFFERS, Clip, Look, gather
+from cosmos.bridge.types import BUFFERS, Clip, Look
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
 from cosmos.models.embedded.steps import draft_size
-from make_training_data import light_maps, target_of, usable, with_glow
+from make_training_data import clip_of, light_maps, target_of, usable, with_glow
 from transfer_conditions import CONDITIONS
 
 _LEAST_OPEN, _FACES_UP = 0.3, 0.5
@@ -148,14 +148,7 @@ def opened(seed: int, size: tuple[int, int], frames: int) -> Iterator[Stage | No
     try:
         camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
         times = [start + step for step in range(frames)]
-        before = [
-            (renderer.camera(camera, max(start, time - 1.0), size=size), max(start, time - 1.0)) for time in times
-        ]
-        clip = gather(
-            (renderer.render(camera, t, size=size, previous=p) for t, p in zip(times, before, strict=True)),
-            fps=24.0,
-            num_frames=frames,
-        )
+        clip = clip_of(renderer, camera, times, size)
         yield Stage(renderer=renderer, times=times, clip=clip, seed=7 * (1000 + seed)) if usable(clip) else None
     finally:
         renderer.close()

@@ -2,7 +2,9 @@
 
 A pair is one frame under one look, an ``.npz``: ``rgb`` and ``target``, uint8 [H, W, 3]; each control that there is,
 uint8 [H, W] or [H, W, 3]; ``style``, the style vector; ``hints``, where the frame has a depth, as ``to_bytes`` stores
-them; ``maps``, the light maps as they come, where the stage could be asked; ``about``, JSON for people.
+them; ``maps``, the light maps as they come, where the stage could be asked; ``about``, JSON for people. A frame that
+follows another of its clip (``pair_name``) has ``motion`` as well, previous minus current position [px], float16
+[H, W, 2], and ``stays``, where the frame before showed the same, 0 or 1, uint8 [H, W].
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ HELD_OUT = 900_000
 """Pairs whose names begin with this number or a larger one are measured on and never trained on."""
 _PRESENT = {"edge": 0.75, "depth": 0.85, "seg": 0.6, "vis": 0.7}
 _PRESENT_ELSE = 0.7
+_MOVING = 3
+"""One batch of so many shows frames in a row, where there are such."""
 _SUN_ACROSS = 6
 """Place in the style vector of the sun's component to the left, which a mirrored picture turns round."""
 
@@ -56,6 +60,10 @@ class Batch:
     """Drafts as the trunk sees them, at its size, shape [B, DRAFT_CHANNELS, h, w]; ``None`` where it sees none."""
     answer: Tensor | None = None
     """What a teacher painted from the same noise, shape [B, 3, H, W]; ``None`` without one."""
+    motion: Tensor | None = None
+    """Previous minus current position [px], shape [B, 2, H, W], where the picture before is the frame before."""
+    stays: Tensor | None = None
+    """Where that frame showed the same, 0 or 1, shape [B, 1, H, W]; ``None`` where no picture follows another."""
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
@@ -91,29 +99,42 @@ class Pairs:
         seed: Decides every batch, together with the batch's number.
         config: Shape of the net that learns from them.
         always: Control that takes part in every picture.
+        moving: Whether frames that follow each other are shown together at times.
     """
 
     def __init__(
-        self, folder: Path, *, seed: int, config: TransferNetConfig | None = None, always: str | None = None
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        config: TransferNetConfig | None = None,
+        always: str | None = None,
+        moving: bool = True,
     ) -> None:
         self.folder, self.seed, self.config = folder, seed, config or TransferNetConfig()
         self.always = always
         files = sorted(folder.glob("*.npz"))
         self.files = [path for path in files if int(path.name[:6]) < HELD_OUT]
         self.held_out = [path for path in files if int(path.name[:6]) >= HELD_OUT]
+        self.moves = [(before, path) for path in self.files if moving and (before := frame_before(path)) is not None]
+        """A frame and the one that follows it."""
 
     def batch(self, size: int, number: int, crop: tuple[int, int] | None = None) -> Batch:
         """Draw a training batch; the same number gives the same batch."""
         if not self.files:
             raise ValueError(f"{self.folder} holds no pairs to learn from; tools/make_training_data.py makes some.")
         rng = np.random.default_rng([self.seed, number])
-        rows = [
-            self._augment(read_pair(self.files[index]), crop, rng) for index in rng.integers(len(self.files), size=size)
-        ]
+        if self.moves and size > 1 and number % _MOVING == _MOVING - 1:
+            drawn = [self.moves[index] for index in rng.integers(len(self.moves), size=size // 2)]
+            drawn += [(self.files[index],) for index in rng.integers(len(self.files), size=size % 2)]
+        else:
+            drawn = [(self.files[index],) for index in rng.integers(len(self.files), size=size)]
+        rows = [row for paths in drawn for row in self._augment([read_pair(path) for path in paths], crop, rng)]
         batch = collate(rows, self.config.controls)
-        batch.picture = torch.from_numpy((rng.random((size, 1, 1, 1)) > 0.3).astype(np.float32))
+        clip = np.repeat(np.arange(len(drawn)), [len(paths) for paths in drawn])  # of each row
+        batch.picture = torch.from_numpy((rng.random((len(drawn), 1, 1, 1)) > 0.3).astype(np.float32)[clip])
         # Pictures without a stage behind them have no light maps.
-        batch.lit = batch.lit * torch.from_numpy((rng.random((size, 1, 1, 1)) > 0.25).astype(np.float32))
+        batch.lit = batch.lit * torch.from_numpy((rng.random((len(drawn), 1, 1, 1)) > 0.25).astype(np.float32)[clip])
         return batch
 
     def stream(
@@ -136,32 +157,56 @@ class Pairs:
                 yield batch
 
     def _augment(
-        self, arrays: Mapping[str, np.ndarray], crop: tuple[int, int] | None, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        there = tuple(kind for kind in self.config.controls if kind in arrays)
-        row = to_row(arrays, self.config)
-        height, width = row["rgb"].shape[:2]
+        self, frames: list[Mapping[str, np.ndarray]], crop: tuple[int, int] | None, rng: np.random.Generator
+    ) -> list[dict[str, np.ndarray]]:
+        """Turn frames of one clip into rows, all changed alike."""
+        there = tuple(kind for kind in self.config.controls if all(kind in arrays for arrays in frames))
+        rows = [to_row(arrays, self.config) for arrays in frames]
+        height, width = rows[0]["rgb"].shape[:2]
         if crop is not None:
             y, x = rng.integers(height - crop[0] + 1), rng.integers(width - crop[1] + 1)
-            row = {k: v[y : y + crop[0], x : x + crop[1]] if v.ndim == 3 else v for k, v in row.items()}
             height, width = crop
+            rows = [_of_places(row, np.s_[y : y + height, x : x + width]) for row in rows]
         if rng.random() < 0.5:
-            row = {k: v[:, ::-1] if v.ndim == 3 else v for k, v in row.items()}
-            row["style"] = row["style"].copy()
-            row["style"][_SUN_ACROSS] *= -1.0
+            rows = [_of_places(row, np.s_[:, ::-1]) for row in rows]
+            for row in rows:
+                row["style"], row["motion"] = row["style"].copy(), row["motion"] * np.array([-1.0, 1.0], np.float32)
+                row["style"][_SUN_ACROSS] *= -1.0
         if rng.random() < 0.3:
             # Stages nobody here wrote are exposed in other ways. Seldom and mildly: how bright the target is must be
             # guessed from the source, and what is shaken here cannot be guessed.
             gamma = np.exp(rng.normal(0.0, 0.06))
             gain = np.exp(rng.normal(0.0, 0.02, 3) + rng.normal(0.0, 0.06))
-            for name in ("rgb", "vis"):
-                if name in row:
-                    row[name] = np.clip(row[name] ** gamma * gain, 0.0, 1.0)
-        if rng.random() < 0.5 and "seg" in row:
+            for row in rows:
+                for name in ("rgb", "vis"):
+                    if name in row:
+                        row[name] = np.clip(row[name] ** gamma * gain, 0.0, 1.0)
+        if rng.random() < 0.5 and "seg" in rows[0]:
             # Instance colours carry no meaning of their own.
-            row["seg"] = row["seg"][..., rng.permutation(3)]
-        row["weights"] = random_weights(rng, height, width, self.config.controls, there=there, always=self.always)
-        return row
+            order = rng.permutation(3)
+            for row in rows:
+                row["seg"] = row["seg"][..., order]
+        weights = random_weights(rng, height, width, self.config.controls, there=there, always=self.always)
+        for row in rows:
+            row["weights"] = weights
+        rows[0]["stays"] = np.zeros_like(rows[0]["stays"])  # the row before is of another clip
+        return rows
+
+
+def _of_places(row: Mapping[str, np.ndarray], part: Any) -> dict[str, np.ndarray]:
+    """Return a row with a part of everything that has a place."""
+    return {name: value[part] if value.ndim == 3 else value for name, value in row.items()}
+
+
+def pair_name(scene: int, number: int, frame: int = 0) -> str:
+    """Return the file name of a scene's pair; a ``frame`` above 0 follows that many of the same clip."""
+    return f"{scene:06d}_{number:02d}{f'_{frame}' if frame else ''}.npz"
+
+
+def frame_before(path: Path) -> Path | None:
+    """Return where the frame before a pair's lies; ``None`` where the pair follows none."""
+    scene, number, *frame = path.stem.split("_")
+    return path.with_name(pair_name(int(scene), int(number), int(frame[0]) - 1)) if frame else None
 
 
 def read_pair(path: Path) -> dict[str, np.ndarray]:
@@ -186,7 +231,7 @@ def to_bytes(signed: np.ndarray) -> np.ndarray:
 def to_row(arrays: Mapping[str, np.ndarray], config: TransferNetConfig) -> dict[str, np.ndarray]:
     """Turn stored bytes into floats, pictures and controls in [0, 1], hints and maps in [-1, 1], each [H, W, C].
 
-    What a pair lacks is 0; ``lit`` tells whether it has light maps.
+    What a pair lacks is 0; ``lit`` tells whether it has light maps. Motion is in pixels, as it comes.
     """
     size = arrays["rgb"].shape[:2]
     row = {name: arrays[name].astype(np.float32) / 255.0 for name in ("rgb", "target")}
@@ -198,6 +243,9 @@ def to_row(arrays: Mapping[str, np.ndarray], config: TransferNetConfig) -> dict[
         row["maps"] = arrays["maps"].astype(np.float32) / 127.5 - 1.0
     if "hints" in arrays:
         row["hints"] = (arrays["hints"].astype(np.float32) - 127.5) / 127.0
+    follows = "stays" in arrays
+    row["motion"] = arrays["motion"].astype(np.float32) if follows else np.zeros((*size, 2), np.float32)
+    row["stays"] = arrays["stays"][..., None].astype(np.float32) if follows else np.zeros((*size, 1), np.float32)
     row["style"] = arrays["style"].astype(np.float32)
     row["lit"] = np.full(1, "maps" in arrays, dtype=np.float32)
     return row
@@ -247,7 +295,7 @@ def collate(rows: list[dict[str, np.ndarray]], kinds: tuple[str, ...]) -> Batch:
             0, 3, 1, 2
         )
 
-    weights = stack("weights")
+    weights, stays = stack("weights"), stack("stays")
     return Batch(
         rgb=stack("rgb") * 2.0 - 1.0,
         controls={kind: stack(kind) * 2.0 - 1.0 for kind in kinds},
@@ -257,6 +305,8 @@ def collate(rows: list[dict[str, np.ndarray]], kinds: tuple[str, ...]) -> Batch:
         style=torch.from_numpy(np.stack([row["style"] for row in rows])),
         lit=torch.from_numpy(np.stack([row["lit"] for row in rows]))[:, :, None, None],
         target=stack("target") * 2.0 - 1.0,
+        motion=stack("motion") if stays.any() else None,
+        stays=stays if stays.any() else None,
     )
 
 
@@ -281,6 +331,8 @@ __all__ = [
     "Batch",
     "Pairs",
     "collate",
+    "frame_before",
+    "pair_name",
     "random_weights",
     "read_pair",
     "to_bytes",

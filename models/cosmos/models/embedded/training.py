@@ -44,17 +44,55 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return (top / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))).mean()
 
 
-def picture_loss(out: Tensor, target: Tensor) -> Tensor:
-    """L1 + 0.3 RMSE of each picture + 0.5 L1 of the gradients + 0.3 (1 - SSIM)."""
+def level_and_steps(out: Tensor, target: Tensor) -> Tensor:
+    """L1 + 0.5 L1 of the gradients."""
     across, down = ((out.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2))
+    return (out - target).abs().mean() + 0.5 * (across + down)
+
+
+def coarser(out: Tensor, target: Tensor) -> Tensor:
+    """L1 + 0.5 L1 of the gradients at a half and at a quarter of the size, added up."""
+    loss = out.new_zeros(())
+    for _ in range(2):
+        out, target = functional.avg_pool2d(out, 2), functional.avg_pool2d(target, 2)
+        loss = loss + level_and_steps(out, target)
+    return loss
+
+
+def picture_loss(out: Tensor, target: Tensor) -> Tensor:
+    """L1 + 0.5 L1 of the gradients, half of both at two coarser scales, 0.3 RMSE of each picture, 0.3 (1 - SSIM)."""
     root = (out - target).square().mean(dim=(1, 2, 3)).add(1e-6).sqrt().mean()
-    return (out - target).abs().mean() + 0.3 * root + 0.5 * (across + down) + 0.3 * (1.0 - ssim(out, target))
+    fine = level_and_steps(out, target) + 0.3 * root + 0.3 * (1.0 - ssim(out, target))
+    return fine + 0.5 * coarser(out, target)
+
+
+def motion_loss(out: Tensor, batch: Batch) -> Tensor:
+    """L1 of how otherwise than in the targets surfaces change from frame to frame, where both frames show them.
+
+    By Lai et al. 2018 (learning blind video temporal consistency), with true motion; 0 where no frame follows another.
+    """
+    if batch.motion is None or batch.stays is None:
+        return out.new_zeros(())
+    error = (out - batch.target).float()
+    height, width = error.shape[-2:]
+    y, x = torch.meshgrid(*(torch.arange(n, device=error.device) for n in (height, width)), indexing="ij")
+    at = torch.stack([x + batch.motion[:, 0], y + batch.motion[:, 1]], dim=-1)
+    at = at * 2.0 / at.new_tensor([width - 1, height - 1]) - 1.0
+    inside = (at.abs().amax(dim=-1, keepdim=True) <= 1.0).permute(0, 3, 1, 2)  # a crop may have cut it off
+    before = functional.grid_sample(error.roll(1, 0), at, padding_mode="border", align_corners=True)
+    seen = batch.stays * inside
+    return ((error - before).abs() * seen).sum() / (3.0 * seen.sum()).clamp_min(1.0)
 
 
 def batch_loss(out: Tensor, batch: Batch) -> Tensor:
-    """Return the loss of what a batch was painted as: by its targets and, where a teacher answered, half by that."""
+    """Return the loss of what a batch was painted as: by its targets and, where a teacher answered, half by that.
+
+    Where frames follow each other their change counts too.
+    """
     loss = picture_loss(out, batch.target)
-    return loss if batch.answer is None else torch.lerp(loss, picture_loss(out, batch.answer), _ANSWERED)
+    if batch.answer is not None:
+        loss = torch.lerp(loss, picture_loss(out, batch.answer), _ANSWERED)
+    return loss + motion_loss(out, batch)
 
 
 def psnr(out: Tensor, target: Tensor) -> float:
@@ -218,4 +256,16 @@ def _read_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
     return saved
 
 
-__all__ = ["Run", "adam_w", "batch_loss", "paint", "picture_loss", "psnr", "ssim", "write_weights"]
+__all__ = [
+    "Run",
+    "adam_w",
+    "batch_loss",
+    "coarser",
+    "level_and_steps",
+    "motion_loss",
+    "paint",
+    "picture_loss",
+    "psnr",
+    "ssim",
+    "write_weights",
+]
