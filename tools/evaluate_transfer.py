@@ -1,10 +1,11 @@
 """Measure the embedded Transfer model on stages that training never saw.
 
-``python tools/evaluate_transfer.py --scenes 24`` renders short sequences of held-out random stages under conditions of
-every kind, runs the model on them, and prints each number beside that of "input unchanged", of a classic baseline
-(colour transfer and depth fog that know the target's statistics) and of "relit, no net": the light map that the model
-starts from where the stage can be asked. Targets are path-traced. Writes ``evaluation.json`` and ``sheet.jpg`` beside
-the weights and puts the tables into ``MODEL_CARD.md``.
+``python tools/evaluate_transfer.py --scenes 24`` renders short sequences of held-out random stages, and of places of
+kinds that training never sees (``unseen_stages.py``), under conditions of every kind, runs the model on them, and
+prints each number beside that of "input unchanged", of a classic baseline (colour transfer and depth fog that know the
+target's statistics) and of "relit, no net": the light map that the model starts from where the stage can be asked.
+Targets are path-traced. Writes ``evaluation.json`` and ``sheet.jpg`` beside the weights and puts the tables into
+``MODEL_CARD.md``.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
 from transfer_checks import GIVEN, half_kept, looks, prompted, two_seeds
 from transfer_conditions import CONDITIONS, WORDINGS, nearest
 from transfer_metrics import boundary_displacement, classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
-from transfer_samples import Sample, opened, paint, sample_of
+from transfer_samples import Sample, Stage, opened, paint, sample_of
+from unseen_stages import AUTHORED, UNSEEN
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 FRAMES = 3
+KINDS = {"street, warehouse, table top": AUTHORED, "quarry, tunnel": UNSEEN}
+"""Stages of kinds that training never sees: with surfaces that it knows, and with others."""
+_COMPARED = ("relit, no net", "input unchanged", "classic baseline")
 _NAMED = ("matched", "named")
 """What the judge that compares, and the one that sees no drawings, take a picture for."""
 
@@ -51,6 +56,11 @@ def measure(out: np.ndarray, sample: Sample) -> dict[str, float]:
         "residual_target": float(np.mean(residual[1])),
         "displaced": histogram(boundary_displacement(out[0], sample.target[0], ids[0])),
     }
+
+
+def mean(rows: list[dict[str, Any]], key: str) -> float:
+    """Return the mean of a number over rows; those without it do not count."""
+    return float(np.nanmean([row[key] for row in rows]))
 
 
 def histogram(values: np.ndarray) -> list[int]:
@@ -82,21 +92,14 @@ def evaluate(
 ) -> tuple[dict[str, Any], list[Any]]:
     """Measure all held-out scenes, and name the conditions of ``named``; return numbers and some pictures."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    result: dict[str, Any] = {"rows": rows, "looks": [], "two_seeds": [], "half": []}
-    judge, comparing, kinds, sheet = ConditionJudge(), ComparingJudge(), list(CONDITIONS), []
+    result: dict[str, Any] = {"rows": rows, "kinds": {}, "looks": [], "two_seeds": [], "half": []}
+    judge, comparing, sheet = ConditionJudge(), ComparingJudge(), []
     for number, seed in enumerate(seeds):
-        chosen = [kinds[(4 * number + step) % len(kinds)] for step in range(4)]
         with opened(seed, size, FRAMES) as stage:
             if stage is None:
                 continue
-            targets = {condition: stage.target(condition, samples) for condition in chosen}
-            for condition, target in targets.items():
-                sample = sample_of(stage, condition, target)
-                outs = outputs(model, sample)
-                for name, out in outs.items():
-                    about = {"condition": condition, "scene": seed, "target_luma": float(luma(target).mean())}
-                    rows.setdefault(name, []).append(about | measure(out, sample))
-                sheet.append((condition, seed, sample.clip.rgb.numpy()[0], outs["model"][0], target[0]))
+            targets = {condition: stage.target(condition, samples) for condition in chosen(number)}
+            add_likeness(rows, sheet, model, stage, seed, targets)
             result["looks"] += [{"scene": seed} | row for row in looks(model, judge, comparing, stage, targets)]
             result["two_seeds"].append({"scene": seed} | two_seeds(model, judge, stage, "overcast"))
             result["half"].append({"scene": seed} | half_kept(weights, stage, "heavy snow at dusk"))
@@ -104,8 +107,37 @@ def evaluate(
         with opened(seed, size, 1) as stage:
             if stage is not None and stage.lies_open():
                 result["looks"] += [{"scene": seed} | row for row in looks(model, judge, comparing, stage, {})]
+    for kind, places in KINDS.items():
+        for number, (name, make) in enumerate(places.items()):
+            with opened(number, size, FRAMES, authored=make()) as stage:
+                if stage is not None:
+                    targets = {condition: stage.target(condition, samples) for condition in chosen(number)}
+                    add_likeness(result["kinds"].setdefault(kind, {}), sheet, model, stage, name, targets)
     result["reader_accuracy"], result["reader_wrong"] = reader_accuracy(model)
     return result, sheet
+
+
+def chosen(number: int) -> list[str]:
+    """Return the conditions that a stage is measured under, so that all take their turn."""
+    return [list(CONDITIONS)[(4 * number + step) % len(CONDITIONS)] for step in range(4)]
+
+
+def add_likeness(
+    rows: dict[str, list[dict[str, Any]]],
+    sheet: list[Any],
+    model: EmbeddedModel,
+    stage: Stage,
+    scene: int | str,
+    targets: dict[str, np.ndarray],
+) -> None:
+    """Add what is measured of each picture of a stage against its targets, and the first frames to the sheet."""
+    for condition, target in targets.items():
+        sample = sample_of(stage, condition, target)
+        outs = outputs(model, sample)
+        for name, out in outs.items():
+            about = {"condition": condition, "scene": scene, "target_luma": float(luma(target).mean())}
+            rows.setdefault(name, []).append(about | measure(out, sample))
+        sheet.append((condition, scene, sample.clip.rgb.numpy()[0], outs["model"][0], target[0]))
 
 
 def outputs(model: EmbeddedModel, sample: Sample) -> dict[str, np.ndarray]:
@@ -157,12 +189,8 @@ def summary_tables(result: dict[str, Any]) -> str:
             values = [row[key] for row in result["rows"][name] if row["condition"] == kind]
             cells.append(f"{np.mean(values):.1f}" if key == "psnr" else f"{np.mean(values):.3f}")
         lines.append(f"| {kind} | {' | '.join(cells)} |")
-    lines += looks_lines(result["looks"]) + physics_lines(result["looks"])
+    lines += kinds_lines(result) + looks_lines(result["looks"]) + physics_lines(result["looks"])
     seeds, half = result["two_seeds"], result["half"]
-
-    def mean(rows: list[dict[str, Any]], key: str) -> float:
-        return float(np.nanmean([row[key] for row in rows]))
-
     least = min(row["distance"] for row in seeds)
     kept = max(row["kept"] for row in half)
     lines += [
@@ -176,6 +204,27 @@ def summary_tables(result: dict[str, Any]) -> str:
     ]
     lines += [f"- misread: {wrong}" for wrong in result["reader_wrong"]]
     return "\n".join(lines)
+
+
+def kinds_lines(result: dict[str, Any]) -> list[str]:
+    """Return a table of the same metrics on stages of other kinds than those that training sees."""
+    groups = {"random, of other seeds": result["rows"], **result["kinds"]}
+    lines = [
+        "",
+        "| stages | pairs | PSNR [dB]: model | relit | input | baseline | SSIM: model | relit | edge F1, 1 px | "
+        "boundaries, median / p95 [px] | change on surfaces |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, rows in groups.items():
+        cells = [f"{mean(rows[name], 'psnr'):.1f}" for name in ("model", *_COMPARED)]
+        cells += [f"{mean(rows[name], 'ssim'):.3f}" for name in ("model", "relit, no net")]
+        own = rows["model"]
+        change = mean(own, "residual") / mean(own, "residual_target")
+        places = f"{quantile(own, 0.5):.2f} / {quantile(own, 0.95):.2f}"
+        lines.append(
+            f"| {kind} | {len(own)} | {' | '.join(cells)} | {mean(own, 'edge_f1_1px'):.2f} | {places} | {change:.2f} |"
+        )
+    return lines
 
 
 def looks_lines(rows: list[dict[str, Any]]) -> list[str]:
@@ -226,15 +275,15 @@ def physics_lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def draw_sheet(sheet: list[Any], path: Path) -> None:
-    """Draw input, model and target side by side, one scene a condition."""
-    chosen: dict[str, Any] = {}
+    """Draw input, model and target side by side, one random stage a condition, then each other place."""
+    first: dict[str, Any] = {}
     for entry in sheet:
-        chosen.setdefault(entry[0], entry)
+        first.setdefault(entry[1] if isinstance(entry[1], str) else entry[0], entry)
     tiles = []
-    for kind, _, source, out, target in chosen.values():
+    for kind, scene, source, out, target in first.values():
         strip = np.hstack([cv2.resize(p, (256, 144), interpolation=cv2.INTER_AREA) for p in (source, out, target)])
         tile = cv2.copyMakeBorder(strip, 20, 4, 2, 2, cv2.BORDER_CONSTANT, value=(255,) * 3)
-        caption = f"{kind}: input, model, target"
+        caption = f"{kind}, {scene}: input, model, target"
         cv2.putText(tile, caption, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (40, 44, 52), 1, cv2.LINE_AA)
         tiles.append(tile)
     if len(tiles) % 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
@@ -142,9 +143,9 @@ class Sample:
 
 
 @contextmanager
-def opened(seed: int, size: tuple[int, int], frames: int) -> Iterator[Stage | None]:
-    """Open a random stage; ``None`` where its view shows too little."""
-    renderer = Renderer(scenes.random(seed, num_frames=8))
+def opened(seed: int, size: tuple[int, int], frames: int, *, authored: Any = None) -> Iterator[Stage | None]:
+    """Open a stage, the random one of the seed where none is given; ``None`` where its view shows too little."""
+    renderer = Renderer(scenes.random(seed, num_frames=8) if authored is None else authored)
     try:
         camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
         times = [start + step for step in range(frames)]

@@ -4,16 +4,19 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch  # noqa: TID253
 
+import make_training_data
 import train_transfer
 import transfer_metrics
 from cosmos.models.embedded.adapting import Adaptation, adapt
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, random_weights, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded, padding_for
+from cosmos.models.embedded.training import batch_loss, motion_loss, picture_loss
 from cosmos.models.spec import TransferNetConfig
 
 SIZE = (48, 64)
@@ -91,6 +94,89 @@ def test_what_a_pair_lacks_stays_out(folder, tmp_path):
     assert all(not batch.weights[kind].any() for kind in ("depth", "seg", "lidar"))
     assert batch.weights["vis"].amax(dim=(1, 2, 3)).min() > 0.0 and batch.weights["edge"].any()
     assert not batch.lit.any() and not batch.hints.any() and not batch.maps.any()
+
+
+def write_clip(folder: Path, name: str, follows: tuple[str, ...]) -> None:
+    """A clip whose picture moves to the right by two pixels a frame; its left rim comes anew."""
+    write_pair(folder, name, 4)
+    arrays = read_pair(folder / f"{name}.npz")
+    for frame, after in enumerate(follows, 1):
+        moved = {k: np.roll(v, 2 * frame, axis=1) if v.shape[:2] == SIZE else v for k, v in arrays.items()}
+        motion = np.broadcast_to(np.array([-2.0, 0.0], np.float16), (*SIZE, 2))
+        stays = np.ones(SIZE, np.uint8)
+        stays[:, :2] = 0
+        np.savez(folder / f"{after}.npz", **moved, motion=motion, stays=stays)
+
+
+def test_frames_of_a_clip_come_together_at_times_all_changed_alike(tmp_path):
+    write_clip(tmp_path, "000003_01", ("000003_01_1", "000003_01_2"))
+    write_pair(tmp_path, "000004_00", 5)
+    pairs = Pairs(tmp_path, seed=0)
+    assert [(a.stem, b.stem) for a, b in pairs.moves] == [
+        ("000003_01", "000003_01_1"),
+        ("000003_01_1", "000003_01_2"),
+    ]
+    assert Pairs(tmp_path, seed=0, moving=False).moves == []
+    alone = [pairs.batch(4, number) for number in range(60) if number % 3 < 2]
+    # Now and then a frame that follows is drawn by itself; then it follows nothing.
+    assert all(batch.motion is None and batch.stays is None for batch in alone)
+    turned = set()
+    for number in range(2, 60, 3):
+        batch = pairs.batch(5, number)
+        assert batch.stays.flatten(1).any(1).tolist() == [False, True, False, True, False]
+        for row in (1, 3):
+            way = batch.motion[row, 0, 0, 0]
+            turned.add(float(way))
+            shift = -int(way)
+            for name in ("rgb", "target", "maps", "hints"):
+                now, before = getattr(batch, name)[row], getattr(batch, name)[row - 1]
+                assert torch.equal(torch.roll(before, shift, -1), now), name
+            for kind in batch.controls:
+                assert torch.equal(torch.roll(batch.controls[kind][row - 1], shift, -1), batch.controls[kind][row])
+                assert torch.equal(batch.weights[kind][row - 1], batch.weights[kind][row])
+            assert batch.lit[row] == batch.lit[row - 1] and batch.picture[row] == batch.picture[row - 1]
+            assert torch.equal(batch.style[row], batch.style[row - 1])
+    assert turned == {-2.0, 2.0}  # mirrored pictures move the other way
+
+
+def test_the_loss_of_motion_is_that_of_remapped_errors(tmp_path):
+    write_clip(tmp_path, "000003_01", ("000003_01_1",))
+    pairs, rng = Pairs(tmp_path, seed=0), np.random.default_rng(3)
+    batch = pairs.batch(4, 2)
+    batch.motion += torch.from_numpy(rng.uniform(-3.0, 3.0, batch.motion.shape).astype(np.float32))
+    out = batch.target + torch.from_numpy(rng.normal(0.0, 0.1, batch.target.shape).astype(np.float32))
+    error = (out - batch.target).permute(0, 2, 3, 1).numpy()
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
+    total, count = 0.0, 0
+    for row in (1, 3):
+        mx, my = x + batch.motion[row, 0].numpy(), y + batch.motion[row, 1].numpy()
+        came = cv2.remap(error[row - 1], mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        seen = (batch.stays[row, 0].numpy() > 0) & (mx >= 0) & (my >= 0) & (mx <= SIZE[1] - 1) & (my <= SIZE[0] - 1)
+        total, count = total + np.abs(error[row] - came)[seen].sum(), count + 3 * seen.sum()
+    assert float(motion_loss(out, batch)) == pytest.approx(total / count, rel=0.02)  # cv2 rounds places to 1/32 px
+    same = batch.target + 0.3  # the same error everywhere moves with everything
+    assert float(motion_loss(same, batch)) < 1e-5 < float(motion_loss(out, batch))
+    assert float(batch_loss(same, batch)) == pytest.approx(float(picture_loss(same, batch.target)), abs=1e-5)
+    assert float(motion_loss(out, pairs.batch(4, 0))) == 0.0
+
+
+def test_a_short_clip_is_rendered_with_the_motion_between_its_frames(tmp_path):
+    """What the frames tell agrees: the plain picture, moved as the renderer says, is the next one."""
+    size = (72, 128)
+    shape = {"size": size, "crop": size, "views": 1, "looks": 1, "frames": 2, "samples": 1}
+    assert make_training_data.render_scene(6, tmp_path, **shape) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000006_00.npz", "000006_00_1.npz"]
+    first, then = (read_pair(tmp_path / f"000006_00{end}.npz") for end in ("", "_1"))
+    assert "motion" not in first and first["maps"].shape == then["maps"].shape == (*size, 14)
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    mx, my = (at + then["motion"][..., axis].astype(np.float32) for axis, at in enumerate((x, y)))
+    came = cv2.remap(first["rgb"].astype(np.float32), mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = then["stays"] > 0
+    change = {name: np.abs(then["rgb"] - before.astype(np.float32))[seen].mean() for name, before in
+              (("along", came), ("still", first["rgb"]))}  # fmt: skip
+    assert 0.3 < seen.mean() < 1.0 and change["along"] < 0.9 * change["still"]
+    told = [json.loads(str(arrays["about"])) for arrays in (first, then)]
+    assert told[1]["time_code"] == told[0]["time_code"] + 1.0 and told[0]["conditions"] == told[1]["conditions"]
 
 
 def test_padding_repeats_the_rim_and_what_is_painted_keeps_its_size(folder):
