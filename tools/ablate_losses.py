@@ -24,13 +24,13 @@ from torch.nn import functional  # noqa: TID253
 from condition_judge import WEIGHTS as JUDGE
 from condition_judge import ConditionJudge, Eyes
 from cosmos.models.embedded.net import TransferNet
-from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
+from cosmos.models.embedded.pairs import Batch, Pairs, frame_before, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded
-from cosmos.models.embedded.training import Run, batch_loss, paint, ssim
+from cosmos.models.embedded.training import Run, batch_loss, level_and_steps, paint, picture_loss, ssim
 from muon import MuonAndAdam
 from publish import put_between
 from train_transfer import SIZES, coarse_at
-from transfer_metrics import edge_f1, psnr
+from transfer_metrics import edge_f1, motion_residual, psnr
 from transfer_metrics import ssim as measured_ssim
 
 GIVEN = {"edge": 0.5, "depth": 0.5}
@@ -42,28 +42,25 @@ def level(out: Tensor, batch: Batch) -> Tensor:
     return (out - batch.target).abs().mean()
 
 
-def level_and_steps(out: Tensor, batch: Batch) -> Tensor:
+def with_steps(out: Tensor, batch: Batch) -> Tensor:
     """L1 + 0.5 L1 of the gradients."""
-    return _level_and_steps(out, batch.target)
+    return level_and_steps(out, batch.target)
 
 
-def _level_and_steps(out: Tensor, target: Tensor) -> Tensor:
-    across, down = ((out.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2))
-    return (out - target).abs().mean() + 0.5 * (across + down)
+def with_likeness(out: Tensor, batch: Batch) -> Tensor:
+    """The same + 0.3 (1 - SSIM)."""
+    return with_steps(out, batch) + 0.3 * (1.0 - ssim(out, batch.target))
 
 
-def likeness(out: Tensor, batch: Batch) -> Tensor:
-    """L1 + 0.5 L1 of the gradients + 0.3 (1 - SSIM)."""
-    return level_and_steps(out, batch) + 0.3 * (1.0 - ssim(out, batch.target))
+def without_scales(out: Tensor, batch: Batch) -> Tensor:
+    """The same + 0.3 RMSE of each picture."""
+    root = (out - batch.target).square().mean(dim=(1, 2, 3)).add(1e-6).sqrt().mean()
+    return with_likeness(out, batch) + 0.3 * root
 
 
-def scales(out: Tensor, batch: Batch) -> Tensor:
-    """The shipped loss, and half of L1 and gradients at a half and a quarter of the size."""
-    loss, target = batch_loss(out, batch), batch.target
-    for _ in range(2):
-        out, target = functional.avg_pool2d(out, 2), functional.avg_pool2d(target, 2)
-        loss = loss + 0.5 * _level_and_steps(out, target)
-    return loss
+def without_motion(out: Tensor, batch: Batch) -> Tensor:
+    """The same at two coarser scales too."""
+    return picture_loss(out, batch.target)
 
 
 class Features:
@@ -107,31 +104,45 @@ class Adversary:
 
 LOSSES: dict[str, Callable[[], Loss]] = {
     "L1": lambda: level,
-    "L1, gradients": lambda: level_and_steps,
-    "L1, gradients, SSIM": lambda: likeness,
-    "L1, gradients, SSIM, RMSE of a picture (shipped)": lambda: batch_loss,
-    "shipped and two coarser scales": lambda: scales,
+    "L1, gradients": lambda: with_steps,
+    "L1, gradients, SSIM": lambda: with_likeness,
+    "L1, gradients, SSIM, RMSE of a picture": lambda: without_scales,
+    "and two coarser scales": lambda: without_motion,
+    "and change along motion (shipped)": lambda: batch_loss,
     "shipped and the judge's features": Features,
     "shipped and a discriminator": Adversary,
 }
 
 
 def measured(net: TransferNet, files: list[Path]) -> dict[str, float]:
-    """Return what a net reaches on whole pairs, with light maps and (``_alone``) without."""
+    """Return what a net reaches on whole pairs, with light maps and (``_alone``) without.
+
+    ``change`` is how much surfaces change from frame to frame, over how much the targets' do.
+    """
     judge, rows = ConditionJudge(), list[dict[str, float]]()
+    shown: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
     for path in files:
         batch, _ = whole_batch([path], GIVEN, net.config)
         target, frame = (levels(part) for part in (batch.target, batch.rgb))
         row = {}
-        for suffix, lit in (("", 1.0), ("_alone", 0.0)):
+        for suffix, lit in (("_alone", 0.0), ("", 1.0)):
             batch.lit = torch.full_like(batch.lit, lit)
             with torch.inference_mode():
                 out = levels(paint(net, batch).float())
             row[f"psnr{suffix}"], row[f"ssim{suffix}"] = psnr(out, target), measured_ssim(out, target)
             row[f"edge_f1{suffix}"] = edge_f1(out, target, 1)
             row[f"distance{suffix}"] = judge.distance(frame, out, target)
+        shown[path], before = (out, target), frame_before(path)
+        if before in shown:
+            arrays = read_pair(path)
+            seen = (arrays["stays"], np.ones_like(arrays["stays"]))
+            pairs = zip((out, target), shown[before], ("change_out", "change_target"), strict=True)
+            row |= {name: motion_residual(now, then, arrays["motion"], seen) for now, then, name in pairs}
         rows.append(row)
-    return {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+    names = dict.fromkeys(name for row in rows for name in row)
+    found = {name: float(np.nanmean([row[name] for row in rows if name in row])) for name in names}
+    found["change"] = found.pop("change_out", np.nan) / found.pop("change_target", np.nan)
+    return found
 
 
 def levels(picture: Tensor) -> np.ndarray:
@@ -162,8 +173,9 @@ def kept(file: Path, settings: dict[str, object]) -> dict[str, float] | None:
 
 def table(found: dict[str, dict[str, float]]) -> str:
     """Return the figures as markdown."""
-    heads = ["loss", "PSNR [dB]", "SSIM", "edge F1, 1 px", "perceptual distance", "the same without a stage to ask"]
-    lines = [f"| {' | '.join([*heads, 'CPU s a step'])} |", "|---|---|---|---|---|---|---|"]
+    heads = ["loss", "PSNR [dB]", "SSIM", "edge F1, 1 px", "perceptual distance", "change (target 1)"]
+    heads += ["the same without a stage to ask"]
+    lines = [f"| {' | '.join([*heads, 'CPU s a step'])} |", "|---|---|---|---|---|---|---|---|"]
     for name, row in found.items():
         lit, alone = (
             [
@@ -175,7 +187,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
             for s in ("", "_alone")
         )
         cost = f"{row['step_seconds']:.2f}" if "step_seconds" in row else "-"
-        lines.append(f"| {name} | {' | '.join(lit)} | {' / '.join(alone)} | {cost} |")
+        lines.append(f"| {name} | {' | '.join(lit)} | {row['change']:.2f} | {' / '.join(alone)} | {cost} |")
     return "\n".join(lines)
 
 

@@ -32,13 +32,15 @@ def test_l1_and_its_gradients_are_those_of_numpy():
     level = np.abs(out - target).mean()
     steps = sum(np.abs(np.diff(out, axis=axis) - np.diff(target, axis=axis)).mean() for axis in (2, 3))
     np.testing.assert_allclose(float(ablate_losses.level(batch.rgb, batch)), level, rtol=1e-5)
-    np.testing.assert_allclose(float(ablate_losses.level_and_steps(batch.rgb, batch)), level + 0.5 * steps, rtol=1e-5)
+    np.testing.assert_allclose(float(ablate_losses.with_steps(batch.rgb, batch)), level + 0.5 * steps, rtol=1e-5)
 
 
 def test_the_table_has_a_row_a_loss():
-    row = {f"{key}{suffix}": 0.5 for key in ("psnr", "ssim", "edge_f1", "distance") for suffix in ("", "_alone")}
+    row = {f"{key}{suffix}": 0.5 for key in ("psnr", "ssim", "edge_f1", "distance") for suffix in ("", "_alone")} | {
+        "change": 1.25
+    }
     lines = ablate_losses.table({"one": row, "another": row}).splitlines()
-    assert len(lines) == 4 and lines[2].startswith("| one | 0.50 | 0.5000 | 0.500 | 0.500 | 0.50 / 0.5000")
+    assert len(lines) == 4 and lines[2].startswith("| one | 0.50 | 0.5000 | 0.500 | 0.500 | 1.25 | 0.50 / 0.5000")
 
 
 def test_figures_of_other_settings_are_not_taken(tmp_path):
