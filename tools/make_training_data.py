@@ -35,7 +35,7 @@ from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height,
 from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import PAINTED, sample_conditions
 from cosmos.models.embedded.conditions import style_vector
-from cosmos.models.embedded.pairs import pair_name, to_bytes, write_pair
+from cosmos.models.embedded.pairs import pair_name, seen_before, to_bytes, write_pair
 
 _MOST_BEFORE = 4
 """Frames at most that a view's light is averaged over before the first that is kept."""
@@ -91,17 +91,6 @@ def lit_frames(
     return lit
 
 
-def seen_before(clip: Clip, frame: int) -> np.ndarray:
-    """Where a frame shows what the frame before showed too, found by motion and instance; 0 or 1, uint8 [H, W]."""
-    ids, motion = clip.instance_ids.numpy(), clip.motion.numpy()[frame]
-    height, width = motion.shape[:2]
-    y, x = np.mgrid[:height, :width] + motion[..., ::-1].transpose(2, 0, 1)
-    inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
-    row, column = (np.where(inside, np.rint(np.where(inside, place, 0.0)), 0).astype(int) for place in (y, x))
-    same = inside & (ids[frame] > 0) & (ids[frame - 1][row, column] == ids[frame])
-    return same.astype(np.uint8)
-
-
 def render_scene(
     seed: int,
     out: Path,
@@ -153,8 +142,9 @@ def render_scene(
                     target = with_glow(target, glow, sign=-1.0)  # it is laid over what the net paints
                     pair = {**shared[frame], "target": target, "maps": maps, "hints": to_bytes(hints[frame])}
                     if frame > before:
-                        pair |= {"motion": clip.motion.numpy()[frame].astype(np.float16),
-                                 "stays": seen_before(clip, frame)}  # fmt: skip
+                        ids, motion = clip.instance_ids.numpy(), clip.motion.numpy()[frame]
+                        pair["stays"] = seen_before(ids[frame], ids[frame - 1], motion)
+                        pair["motion"] = motion.astype(np.float16)
                     about = {"scene": seed, "camera": camera, "time_code": times[frame], "caption": caption,
                              "bearing_said": said, "conditions": asdict(conditions)}  # fmt: skip
                     for number, part in enumerate(places, count):

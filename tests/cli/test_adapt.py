@@ -198,22 +198,25 @@ def test_ctrl_c_keeps_what_was_learnt_and_the_same_command_ends_as_one_go(cli, t
 
 
 def test_a_pair_is_what_the_adapter_hands_the_net(cli, stage, tiny, tmp_path, monkeypatch):
-    """A stage as source: the training pair holds the light maps, hints and controls of the same request."""
+    """A stage as source: the training pairs hold the light maps, hints and controls of the same request, and motion."""
     from cosmos.models.embedded import sampling
-    from cosmos.models.embedded.pairs import whole_batch
+    from cosmos.models.embedded.pairs import read_pair, whole_batch
 
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
-    pair = {"source": str(stage), "target": "real", "prompt": PROMPT, "frames": "3:4", "camera": "/World/Camera"}
+    pair = {"source": str(stage), "target": "real", "prompt": PROMPT, "frames": "3:6", "camera": "/World/Camera"}
     pair["conditions"] = {"vignette": 1.0}
     (data / "pairs.json").write_text(json.dumps({"size": "36x48", "pairs": [pair]}))
-    clip = read_clip(open_source(stage, frames=range(3, 4), camera="/World/Camera", size=SIZE, device="cpu"))
+    clip = read_clip(open_source(stage, frames=range(3, 6), camera="/World/Camera", size=SIZE, device="cpu"))
     (data / "real").mkdir()
-    cv2.imwrite(str(data / "real" / "rgb_0000.png"), clip.rgb.numpy()[0, ..., ::-1])
+    for frame, picture in enumerate(clip.rgb.numpy()):
+        cv2.imwrite(str(data / "real" / f"rgb_{frame:04d}.png"), picture[..., ::-1])
     code, _, err = cli("models", "finetune", *options(tiny, data, out, steps=1))
     assert code == 0, err
     config = sampling.load_embedded(tiny, "cpu").net.config
-    files = list((out / "training" / "pairs").glob("*.npz"))
+    files = sorted((out / "training" / "pairs").glob("*.npz"))
+    assert [path.name for path in files] == ["000000_00.npz", "000000_00_1.npz", "000000_00_2.npz"]
+    motion, ids = clip.motion.numpy(), clip.instance_ids.numpy()
     stored, _ = whole_batch(files, dict.fromkeys(config.controls, 0.25), config)
     given = []
     paint = sampling.EmbeddedModel.paint
@@ -224,21 +227,29 @@ def test_a_pair_is_what_the_adapter_hands_the_net(cli, stage, tiny, tmp_path, mo
     )
     painted(tiny, clip, edge=0.25, depth=0.25, seg=0.25, vis=0.25)
     clip.close()
+    for frame, path in enumerate(files[1:], 1):
+        arrays = read_pair(path)
+        np.testing.assert_allclose(arrays["motion"], motion[frame], atol=2e-3 + 1e-3 * np.abs(motion).max())
+        y, x = (np.rint(at).astype(int) for at in np.mgrid[:36, :48] + motion[frame][..., ::-1].transpose(2, 0, 1))
+        inside = (y >= 0) & (x >= 0) & (y < 36) & (x < 48)
+        came = ids[frame - 1][np.where(inside, y, 0), np.where(inside, x, 0)]
+        told = (arrays["stays"] > 0) != (inside & (came == ids[frame]) & (ids[frame] > 0))
+        assert 0.3 < arrays["stays"].mean() < 1.0 and told.mean() < 0.04  # rims of half a pixel aside
     ((inputs, looks),) = given
     (conditions,) = set(looks)
-    style = torch.from_numpy(sampling.style_vector(conditions))[None]
+    style = torch.from_numpy(sampling.style_vector(conditions)).expand(3, -1)
     torch.testing.assert_close(stored.style, style)
-    torch.testing.assert_close(stored.rgb, signed(inputs.rgb[:, :, 0]))
-    torch.testing.assert_close(stored.maps, signed(inputs.maps[:, :, 0]))
-    torch.testing.assert_close(stored.hints, inputs.hints[:, :, 0], atol=1.01 / 127.0, rtol=0.0)
-    assert stored.lit.item() == 1.0 and set(stored.controls) == set(inputs.controls)
+    torch.testing.assert_close(stored.rgb, signed(inputs.rgb[0].transpose(0, 1)))
+    torch.testing.assert_close(stored.maps, signed(inputs.maps[0].transpose(0, 1)))
+    torch.testing.assert_close(stored.hints, inputs.hints[0].transpose(0, 1), atol=1.01 / 127.0, rtol=0.0)
+    assert stored.lit.flatten().tolist() == [1.0] * 3 and set(stored.controls) == set(inputs.controls)
     for kind, control in inputs.controls.items():
-        torch.testing.assert_close(stored.controls[kind], signed(control[:, :, 0]))
+        torch.testing.assert_close(stored.controls[kind], signed(control[0].transpose(0, 1)))
     # The last pass darkens the rim; what the net must paint becomes the target by it.
     bare = np.load(files[0])["target"]
     assert (bare.astype(int) - clip.rgb.numpy()[0])[0, 0].min() > 20
     shown = wp.array(bare[None], dtype=wp.uint8, device="cpu")
-    finish_pictures(shown, source=clip.rgb, finish=Finish(vignette=1.0), times=np.zeros(1), first_frame=0)
+    finish_pictures(shown, source=clip.rgb[:1], finish=Finish(vignette=1.0), times=np.zeros(1), first_frame=0)
     fits = bare < 255
     assert fits.mean() > 0.5 and np.abs(shown.numpy()[0].astype(int) - clip.rgb.numpy()[0])[fits].max() <= 1
 

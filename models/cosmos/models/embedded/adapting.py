@@ -113,7 +113,7 @@ def adapt(
             branch=plan.branch,
             device=device,
         )
-    data = Pairs(pairs, seed=plan.seed, config=config, always=plan.branch)
+    data = Pairs(pairs, seed=plan.seed, config=config, always=plan.branch, moving=not config.draft)
     if not _learn(run, data, plan, read_weights_config(base).get("max_steps", 1), tell, stop):
         return None
     final = TransferNet(config).to(torch.device(device)).eval()

@@ -116,7 +116,8 @@ class Pairs:
         files = sorted(folder.glob("*.npz"))
         self.files = [path for path in files if int(path.name[:6]) < HELD_OUT]
         self.held_out = [path for path in files if int(path.name[:6]) >= HELD_OUT]
-        self.moves = [(before, path) for path in self.files if moving and (before := frame_before(path)) is not None]
+        learnt = set(self.files) if moving else set()
+        self.moves = [(before, path) for path in self.files if (before := frame_before(path)) in learnt]
         """A frame and the one that follows it."""
 
     def batch(self, size: int, number: int, crop: tuple[int, int] | None = None) -> Batch:
@@ -207,6 +208,21 @@ def frame_before(path: Path) -> Path | None:
     """Return where the frame before a pair's lies; ``None`` where the pair follows none."""
     scene, number, *frame = path.stem.split("_")
     return path.with_name(pair_name(int(scene), int(number), int(frame[0]) - 1)) if frame else None
+
+
+def seen_before(ids: np.ndarray, before: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """Where a frame shows what the frame before showed too, found by motion and instance; 0 or 1, uint8 [H, W].
+
+    Args:
+        ids: Instance ids of the frame, shape [H, W]; 0 is nothing.
+        before: Those of the frame before.
+        motion: Previous minus current position [px], shape [H, W, 2].
+    """
+    height, width = ids.shape
+    y, x = np.mgrid[:height, :width] + motion[..., ::-1].transpose(2, 0, 1)
+    inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+    row, column = (np.rint(np.where(inside, place, 0.0)).astype(int) for place in (y, x))
+    return (inside & (ids > 0) & (before[row, column] == ids)).astype(np.uint8)
 
 
 def read_pair(path: Path) -> dict[str, np.ndarray]:
@@ -335,6 +351,7 @@ __all__ = [
     "pair_name",
     "random_weights",
     "read_pair",
+    "seen_before",
     "to_bytes",
     "to_row",
     "whole_batch",

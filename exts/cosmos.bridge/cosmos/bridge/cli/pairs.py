@@ -208,7 +208,7 @@ def write_pairs(
         SourceError: If a frame cannot be read.
         ModelError: If the model cannot be told the light of a clip.
     """
-    from cosmos.models.embedded.pairs import HELD_OUT
+    from cosmos.models.embedded.pairs import HELD_OUT, pair_name
 
     out.mkdir(parents=True, exist_ok=True)
     count = len(recipe.listed.pairs)
@@ -228,7 +228,9 @@ def write_pairs(
                 frames = _Frames(clip, pair, recipe, conditions)
                 for frame, shown in enumerate(target.read()):
                     if frame % recipe.every == 0:
-                        frames.write(out / f"{number:06d}_{frame:05d}.npz", frame, shown.rgb.numpy())
+                        # Without a gap each frame follows the one before.
+                        place = (0, frame) if recipe.every == 1 else (frame, 0)
+                        frames.write(out / pair_name(number, *place), frame, shown.rgb.numpy())
                     tell(index, count)
         done.touch()
 
@@ -249,10 +251,12 @@ class _Frames:
         """
         from cosmos.bridge.controls import available_kinds, derive_controls
         from cosmos.bridge.kernels.finish import vignette_shade
+        from cosmos.bridge.kernels.steady_light import SteadyLight
         from cosmos.bridge.transfer.embedded import check_lens
         from cosmos.bridge.transfer.light import ground_height, sun_azimuth
 
         check_lens(clip)
+        self._steady = SteadyLight() if recipe.every == 1 else None
         self._clip, self._pair, self._conditions = clip, pair, conditions
         kinds = [kind for kind in available_kinds(clip) if str(kind) in recipe.kinds]
         self._controls = derive_controls(clip, specs=recipe.listed.controls.specs(), kinds=kinds)
@@ -261,7 +265,7 @@ class _Frames:
         self._shade = vignette_shade((clip.height, clip.width), conditions.vignette)[..., None]
 
     def write(self, path: Path, frame: int, target: np.ndarray) -> None:
-        """Write a frame as a training pair.
+        """Write a frame as a training pair; one after the other.
 
         Args:
             path: Where to.
@@ -273,7 +277,7 @@ class _Frames:
         from cosmos.bridge.kernels.laid_glow import lay_glow
         from cosmos.bridge.transfer.light import light_inputs
         from cosmos.models.embedded.conditions import style_vector
-        from cosmos.models.embedded.pairs import to_bytes, write_pair
+        from cosmos.models.embedded.pairs import seen_before, to_bytes, write_pair
 
         clip, conditions = self._clip, self._conditions
         light = light_inputs(
@@ -283,6 +287,7 @@ class _Frames:
             azimuth=self._azimuth,
             ground=self._ground,
             seed=self._pair.seed,
+            steady=self._steady,
         )
         arrays: dict[str, Any] = {str(signal.kind): signal.video[frame].numpy() for signal in self._controls}
         for name in {"edge", "depth"} & set(arrays):
@@ -291,6 +296,10 @@ class _Frames:
             arrays["hints"] = to_bytes(light.hints[0].cpu().numpy())
         if light.maps is not None:
             arrays["maps"] = light.maps[0].cpu().numpy()
+        if frame > 0 and self._steady is not None and clip.motion is not None and clip.instance_ids is not None:
+            ids, motion = clip.instance_ids.numpy(), clip.motion[frame].numpy()
+            arrays["stays"] = seen_before(ids[frame], ids[frame - 1], motion)
+            arrays["motion"] = motion.astype(np.float16)
         wanted = np.clip(target / self._shade + 0.5, 0.0, 255.0).astype(np.uint8)
         if light.glow is not None:  # laid over what the net paints, as well
             bare = wp.array(wanted[None], dtype=wp.uint8, device="cpu")
