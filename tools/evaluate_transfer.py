@@ -177,17 +177,16 @@ def summary_tables(result: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| condition | PSNR [dB] | relit | input | baseline | mean luma | target's |",
+        "| condition | PSNR [dB] | relit | input | baseline | light over the target's, mean ± deviation | stages |",
         "|---|---|---|---|---|---|---|",
     ]
+    lit = light_ratios(result["looks"])
     for kind in CONDITIONS:
-        cells = []
-        for name, key in (
-            ("model", "psnr"), ("relit, no net", "psnr"), ("input unchanged", "psnr"), ("classic baseline", "psnr"),
-            ("model", "luma"), ("model", "target_luma"),
-        ):  # fmt: skip
-            values = [row[key] for row in result["rows"][name] if row["condition"] == kind]
-            cells.append(f"{np.mean(values):.1f}" if key == "psnr" else f"{np.mean(values):.3f}")
+        rows = {
+            name: [row for row in result["rows"][name] if row["condition"] == kind] for name in ("model", *_COMPARED)
+        }
+        cells = [f"{mean(own, 'psnr'):.1f}" for own in rows.values()]
+        cells += [f"{np.mean(lit[kind]):.2f} ± {np.std(lit[kind]):.2f}", str(len(lit[kind]))]
         lines.append(f"| {kind} | {' | '.join(cells)} |")
     lines += kinds_lines(result) + looks_lines(result["looks"]) + physics_lines(result["looks"])
     seeds, half = result["two_seeds"], result["half"]
@@ -204,6 +203,16 @@ def summary_tables(result: dict[str, Any]) -> str:
     ]
     lines += [f"- misread: {wrong}" for wrong in result["reader_wrong"]]
     return "\n".join(lines)
+
+
+def light_ratios(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Return the mean luma of the model's pictures over that of their targets, of each stage, by condition."""
+    target = {(row["scene"], row["condition"]): row["light"] for row in rows if row["picture"] == "target"}
+    ratios: dict[str, list[float]] = {kind: [] for kind in CONDITIONS}
+    for row in rows:
+        if row["picture"] == "model":
+            ratios[row["condition"]].append(row["light"] / target[row["scene"], row["condition"]])
+    return ratios
 
 
 def kinds_lines(result: dict[str, Any]) -> list[str]:

@@ -142,6 +142,8 @@ def test_the_tables_count_what_the_judge_named():
     assert "12 on 1 stages" in table[1] and "of the 12 whose" in table[1] and "of the 11 whose" in table[1]
     assert "| model | 83.3% (55% to 95%) | 83.3% | 75.0% (47% to 91%) | 81.8% | 0.250 |" in table
     assert "| target | 100.0% (76% to 100%) | 100.0% | 91.7% (65% to 99%) | 100.0% | 0.250 |" in table
+    lit = evaluate_transfer.light_ratios(rows)
+    assert set(lit) == set(NAMES) and all(np.allclose(ratios, [1.1, 1.1]) for ratios in lit.values())
     physical = evaluate_transfer.physics_lines(rows)
     assert "| light of upward faces where snow lies | 1.10 | 0.60 | 0.40 | 0.80 |" in physical
     assert "| light of upward faces under a roof, while it snows | nan | nan | nan | nan |" in physical
