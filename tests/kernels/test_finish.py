@@ -44,6 +44,18 @@ def test_frames_made_in_two_batches_are_those_of_one(device):
     np.testing.assert_array_equal(whole[1], later[0])
 
 
+def test_what_falls_at_night_is_no_dirt_before_bright_ground(device):
+    """Flakes as dark as the hour looked like grey specks before lying snow."""
+    shown = {}
+    for level in (40, 230):
+        for kind in ({"snow": 1.0}, {"rain": 1.0}):
+            drawn = finished(device, Finish(light=0.4, seed=3, **kind), painted=level)
+            assert drawn.min() >= level and drawn.max() > level, (level, kind)
+            shown[level, *kind] = drawn.max()
+    assert shown[40, "snow"] == pytest.approx(40 + 0.75 * (0.4 * 255 - 40), abs=1.0)
+    assert shown[230, "snow"] == pytest.approx(230 + 0.75 * 0.15 * 25, abs=1.0)
+
+
 def test_near_things_hide_what_falls_behind_them(device):
     near = finished(device, Finish(snow=1.0, rain=1.0, seed=1), depth=np.full(SHAPE[:3], 1.0))
     far = finished(device, Finish(snow=1.0, rain=1.0, seed=1), depth=np.full(SHAPE[:3], np.inf))

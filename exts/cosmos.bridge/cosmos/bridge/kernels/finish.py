@@ -20,6 +20,9 @@ from cosmos.bridge.types.probe import FALLING_FIRST, FALLING_RATIO
 
 wp.set_module_options(quick_options())
 
+_GLINT = wp.constant(wp.float32(0.15))
+"""Share of the way from what is behind to white that flakes and drops are brighter at least."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
@@ -30,7 +33,8 @@ class Finish:
     rain: float = 0.0
     """Density of streaks."""
     light: float = 1.0
-    """How bright a flake is, sRGB level."""
+    """How bright a flake is at least, sRGB level; before brighter things, lamp-lit ground or lying snow, it is a little
+    brighter than they are."""
     noise: float = 0.0
     """Grain of the sensor."""
     vignette: float = 0.0
@@ -135,6 +139,12 @@ def _streaks(
 
 
 @wp.func
+def _lit(white: wp.float32, behind: wp.float32) -> wp.float32:
+    """Level of what falls before something: lit as that is where that is brighter than the hour alone tells."""
+    return wp.max(white, behind + _GLINT * (255.0 - behind))
+
+
+@wp.func
 def _finish_pixel(
     t: wp.int32,
     y: wp.int32,
@@ -174,8 +184,8 @@ def _finish_pixel(
     frame = first_frame + t
     for c in range(3):
         level = wp.float32(picture_out[t, y, x, c])
-        level = level + (white - level) * snow
-        level = level + (white * 0.85 - level) * rain
+        level = level + (_lit(white, level) - level) * snow
+        level = level + (_lit(white * 0.85, level) - level) * rain
         level = level * shade
         if strengths[3] > 0.0:
             # Two draws make a triangle: mean 0, no long tail; dark places are noisier, as after a tone curve.
