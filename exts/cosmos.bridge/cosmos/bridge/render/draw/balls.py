@@ -3,7 +3,8 @@
 The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror and shelter are found in the
 middle of every other cell of the light grid, and between these where they disagree; where snow falls, whose rim
 shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew where none of
-the cells around a pixel lies on its surface, or where these disagree on the shelter.
+the cells around a pixel lies on its surface, or where these disagree on the shelter. Where snow falls, none stays on a
+steep facet, however smooth its normals pretend the surface to be.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -22,10 +23,10 @@ from cosmos.bridge.render.draw.lamp import Lamps
 from cosmos.bridge.render.draw.light import PI
 from cosmos.bridge.render.draw.light_grid import LightGrid, same_surface
 from cosmos.bridge.render.draw.shade import beam, reflected
-from cosmos.bridge.render.draw.sky import Air, haze_between
+from cosmos.bridge.render.draw.sky import Air, haze_between, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.view import View, pixel_start
-from cosmos.bridge.render.draw.weather import sheltered
+from cosmos.bridge.render.draw.weather import sheltered, stays
 from cosmos.bridge.render.draw.world import WorldArrays
 from cosmos.bridge.types import LightMaps
 
@@ -227,6 +228,8 @@ def _fill_balls_kernel(
                     mirror = _mirrored(world, air, lamps, home, i, direction)
                 if falls > 0 and (near < _ALONE or apart[1] > _APART):
                     open = _arrives(world, air, home, i)
+                if falls == 2:
+                    open *= stays(z_up(air, home.geometric[i])[2])
             white = white * clear + between
             mirror = (mirror * clear + between) * wp.float32(mirrors)
         elif wp.length_sq(home.positions[i]) > 0.0:  # the way to the sky; none outside the image circle of a fisheye

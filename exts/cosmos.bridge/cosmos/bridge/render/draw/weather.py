@@ -121,6 +121,12 @@ def sheltered(world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, lift
 
 
 @wp.func
+def stays(flat: wp.float32):
+    """Share of the snow on a facet that does not slide off; ``flat`` is the upward part of its normal."""
+    return smooth_step(0.25, 0.6, flat)
+
+
+@wp.func
 def weathered(
     skin: Skin, world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, side: wp.float32, lift: wp.float32
 ):
@@ -156,7 +162,7 @@ def weathered(
         patch = octaves_of_noise(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
         need = 0.92 - 0.72 * air.snow
         cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
-        cover *= smooth_step(0.25, 0.6, flat) * smooth_step(0.15, 0.45, up) * (1.0 - covered)
+        cover *= stays(flat) * smooth_step(0.15, 0.45, up) * (1.0 - covered)
         cover *= wp.min(1.0, 8.0 * air.snow)
         shade = 0.94 + 0.10 * (drift - 0.5)
         out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
