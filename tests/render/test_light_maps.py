@@ -207,6 +207,26 @@ def test_under_a_roof_nothing_arrives_from_the_sky(yard, device):
     assert not draw(yard, device, PLAIN)[3]["open"].any()  # nothing falls
 
 
+@pytest.mark.parametrize("flat", [0.15, 0.425, 0.5, 0.9])
+def test_snow_stays_by_the_slope_of_the_facet_not_by_its_smooth_normals(yard, device, flat):
+    """A ramp towards the camera whose normals say that it lies flat; the share is a Hermite step from 0.25 to 0.6."""
+    rise = np.sqrt(1.0 - flat**2)
+    ramp = UsdGeom.Mesh.Define(yard, "/World/Ramp")
+    ramp.CreatePointsAttr([(x, 1.0 + t * 2.0 * flat, t * 2.0 * rise) for x, t in ((-2, 0), (2, 0), (2, 1), (-2, 1))])
+    ramp.CreateFaceVertexCountsAttr([4])
+    ramp.CreateFaceVertexIndicesAttr([0, 1, 2, 3])
+    ramp.CreateSubdivisionSchemeAttr("none")
+    ramp.CreateNormalsAttr([(0, 0, 1)] * 4)
+    renderer, _, _, snowed = draw(yard, device, replace(PLAIN, snow=0.5))
+    frame = renderer.render(camera(), 0.0)
+    (number,) = [i for i, item in frame.instances.items() if item.prim_path.endswith("Ramp")]
+    shown = inner(frame.instance_ids.numpy() == number)
+    t = np.clip((flat - 0.25) / 0.35, 0.0, 1.0)
+    assert shown.sum() > 100 and np.abs(snowed["open"][shown] - 255.0 * t * t * (3.0 - 2.0 * t)).max() <= 1.0
+    rained = draw(yard, device, replace(PLAIN, rain=0.5))[3]
+    assert (rained["open"][shown] == 255).all()
+
+
 @pytest.mark.parametrize("weather", ["rain", "snow"])
 def test_shelter_ends_where_the_roof_does(yard, weather, device):
     slab(yard, "Roof", (0.5, -60, 6), (60, 60, 6.2))
