@@ -51,7 +51,7 @@ def test_what_falls_at_night_is_no_dirt_before_bright_ground(device):
         for kind in ({"snow": 1.0}, {"rain": 1.0}):
             drawn = finished(device, Finish(light=0.4, seed=3, **kind), painted=level)
             assert drawn.min() >= level and drawn.max() > level, (level, kind)
-            shown[level, *kind] = drawn.max()
+            shown[(level, *kind)] = drawn.max()
     assert shown[40, "snow"] == pytest.approx(40 + 0.75 * (0.4 * 255 - 40), abs=1.0)
     assert shown[230, "snow"] == pytest.approx(230 + 0.75 * 0.15 * 25, abs=1.0)
 
