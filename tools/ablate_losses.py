@@ -26,7 +26,7 @@ from condition_judge import ConditionJudge, Eyes
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, frame_before, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded
-from cosmos.models.embedded.training import Run, batch_loss, level_and_steps, paint, picture_loss, ssim
+from cosmos.models.embedded.training import Run, batch_loss, level_and_steps, paint, picture_loss, shown, ssim
 from muon import MuonAndAdam
 from publish import put_between
 from train_transfer import SIZES, coarse_at
@@ -39,28 +39,28 @@ Loss = Callable[[Tensor, Batch], Tensor]
 
 def level(out: Tensor, batch: Batch) -> Tensor:
     """L1."""
-    return (out - batch.target).abs().mean()
+    return (shown(out, batch) - batch.target).abs().mean()
 
 
 def with_steps(out: Tensor, batch: Batch) -> Tensor:
     """L1 + 0.5 L1 of the gradients."""
-    return level_and_steps(out, batch.target)
+    return level_and_steps(shown(out, batch), batch.target)
 
 
 def with_likeness(out: Tensor, batch: Batch) -> Tensor:
     """The same + 0.3 (1 - SSIM)."""
-    return with_steps(out, batch) + 0.3 * (1.0 - ssim(out, batch.target))
+    return with_steps(out, batch) + 0.3 * (1.0 - ssim(shown(out, batch), batch.target))
 
 
 def without_scales(out: Tensor, batch: Batch) -> Tensor:
     """The same + 0.3 RMSE of each picture."""
-    root = (out - batch.target).square().mean(dim=(1, 2, 3)).add(1e-6).sqrt().mean()
+    root = (shown(out, batch) - batch.target).square().mean(dim=(1, 2, 3)).add(1e-6).sqrt().mean()
     return with_likeness(out, batch) + 0.3 * root
 
 
 def without_motion(out: Tensor, batch: Batch) -> Tensor:
     """The same at two coarser scales too."""
-    return picture_loss(out, batch.target)
+    return picture_loss(shown(out, batch), batch.target)
 
 
 class Features:
@@ -73,8 +73,8 @@ class Features:
 
     def __call__(self, out: Tensor, batch: Batch) -> Tensor:
         """Return the loss."""
-        frame, shown, target = (x.float() * 0.5 + 0.5 for x in (batch.rgb, out, batch.target))
-        found = self._eyes.features(torch.cat([frame, frame]), torch.cat([shown, target]))
+        frame, seen, target = (x.float() * 0.5 + 0.5 for x in (batch.rgb, shown(out, batch), batch.target))
+        found = self._eyes.features(torch.cat([frame, frame]), torch.cat([seen, target]))
         units = [functional.normalize(x, dim=1, eps=1e-4).chunk(2) for x in found]
         return batch_loss(out, batch) + 0.05 * sum((a - b).square().sum(dim=1).mean() for a, b in units)
 
@@ -91,13 +91,14 @@ class Adversary:
 
     def __call__(self, out: Tensor, batch: Batch) -> Tensor:
         """Teach the discriminator a step, and return the loss."""
-        shown = torch.cat([torch.cat([batch.rgb, batch.target], 1), torch.cat([batch.rgb, out.detach().float()], 1)])
-        true, false = self._critic(shown).chunk(2)
+        seen = shown(out, batch).float()
+        both = torch.cat([torch.cat([batch.rgb, batch.target], 1), torch.cat([batch.rgb, seen.detach()], 1)])
+        true, false = self._critic(both).chunk(2)
         self._optimizer.zero_grad()
         (functional.relu(1.0 - true).mean() + functional.relu(1.0 + false).mean()).backward()
         self._optimizer.step()
         self._critic.requires_grad_(False)
-        fooled = self._critic(torch.cat([batch.rgb, out.float()], 1)).mean()
+        fooled = self._critic(torch.cat([batch.rgb, seen], 1)).mean()
         self._critic.requires_grad_(True)
         return batch_loss(out, batch) - 0.02 * fooled
 
@@ -120,7 +121,7 @@ def measured(net: TransferNet, files: list[Path]) -> dict[str, float]:
     ``change`` is how much surfaces change from frame to frame, over how much the targets' do.
     """
     judge, rows = ConditionJudge(), list[dict[str, float]]()
-    shown: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
+    drawn: dict[Path, tuple[np.ndarray, np.ndarray]] = {}
     for path in files:
         batch, _ = whole_batch([path], GIVEN, net.config)
         target, frame = (levels(part) for part in (batch.target, batch.rgb))
@@ -128,15 +129,15 @@ def measured(net: TransferNet, files: list[Path]) -> dict[str, float]:
         for suffix, lit in (("_alone", 0.0), ("", 1.0)):
             batch.lit = torch.full_like(batch.lit, lit)
             with torch.inference_mode():
-                out = levels(paint(net, batch).float())
+                out = levels(shown(paint(net, batch), batch).float())
             row[f"psnr{suffix}"], row[f"ssim{suffix}"] = psnr(out, target), measured_ssim(out, target)
             row[f"edge_f1{suffix}"] = edge_f1(out, target, 1)
             row[f"distance{suffix}"] = judge.distance(frame, out, target)
-        shown[path], before = (out, target), frame_before(path)
-        if before in shown:
+        drawn[path], before = (out, target), frame_before(path)
+        if before in drawn:
             arrays = read_pair(path)
             seen = (arrays["stays"], np.ones_like(arrays["stays"]))
-            pairs = zip((out, target), shown[before], ("change_out", "change_target"), strict=True)
+            pairs = zip((out, target), drawn[before], ("change_out", "change_target"), strict=True)
             row |= {name: motion_residual(now, then, arrays["motion"], seen) for now, then, name in pairs}
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)

@@ -70,10 +70,10 @@ def light_maps(
     return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1), maps.glow.numpy().copy()
 
 
-def with_glow(pictures: np.ndarray, glow: np.ndarray, *, sign: float = 1.0) -> np.ndarray:
-    """Return pictures with the glow of lamps laid over, or taken away at a ``sign`` of -1; uint8 [..., H, W, 3]."""
+def with_glow(pictures: np.ndarray, glow: np.ndarray) -> np.ndarray:
+    """Return pictures with the glow of lamps laid over; uint8 [..., H, W, 3]."""
     laid = wp.array(pictures.reshape(-1, *pictures.shape[-3:]), dtype=wp.uint8, device="cpu")
-    lay_glow(laid, wp.array(glow.reshape(laid.shape), dtype=wp.uint8, device="cpu"), sign=sign)
+    lay_glow(laid, wp.array(glow.reshape(laid.shape), dtype=wp.uint8, device="cpu"))
     done: np.ndarray = laid.numpy().reshape(pictures.shape)
     return done
 
@@ -139,8 +139,9 @@ def render_scene(
                 for frame in range(before, clip.num_frames):
                     target = target_of(renderer, camera, times[frame], size=size, look=look, samples=samples)
                     maps, glow = lit[frame]
-                    target = with_glow(target, glow, sign=-1.0)  # it is laid over what the net paints
                     pair = {**shared[frame], "target": target, "maps": maps, "hints": to_bytes(hints[frame])}
+                    if glow.any():
+                        pair["glow"] = glow  # it is laid over what the net paints
                     if frame > before:
                         ids, motion = clip.instance_ids.numpy(), clip.motion.numpy()[frame]
                         pair["stays"] = seen_before(ids[frame], ids[frame - 1], motion)

@@ -25,7 +25,7 @@ from cosmos.models.embedded.drafts import answered, noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
 from cosmos.models.embedded.sampling import coarse_for
-from cosmos.models.embedded.training import Run, adam_w, paint, psnr, write_weights
+from cosmos.models.embedded.training import Run, adam_w, paint, psnr, shown, write_weights
 from cosmos.models.spec import TransferNetConfig, from_mapping
 from muon import MuonAndAdam
 
@@ -118,7 +118,7 @@ def train(
                 if check is not None and run.step % 200 == 0:
                     with torch.inference_mode():
                         for name, net in (("psnr", run.average), ("psnr_net", run.net.eval())):
-                            values[name] = round(psnr(paint(net, check), check.target), 3)
+                            values[name] = round(psnr(shown(paint(net, check), check), check.target), 3)
                 print(run.log(**values), flush=True)
                 losses = []
             if now - saved > 60.0 * save_minutes:

@@ -18,7 +18,7 @@ from cosmos.models.embedded.drafts import noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, read_pair, whole_batch
 from cosmos.models.embedded.sampling import coarse_for, load_embedded
-from cosmos.models.embedded.training import Run, paint, psnr, write_weights
+from cosmos.models.embedded.training import Run, paint, psnr, shown, write_weights
 from cosmos.models.spec import TransferNetConfig
 from cosmos.models.weights import read_weights_config
 
@@ -196,7 +196,7 @@ def _measure(net: TransferNet, files: list[Path], config: TransferNetConfig, bra
             batch = noise_alone(batch, net.config, coarse, np.random.default_rng(0))
         with torch.inference_mode():
             out = paint(net, batch, coarse)
-        values.append(psnr(out, batch.target))
+        values.append(psnr(shown(out, batch), batch.target))
     return round(float(np.mean(values)), 3)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch  # noqa: TID253
 from torch import Tensor  # noqa: TID253
 
+from cosmos.models.embedded.glow import lay_glow
 from cosmos.models.embedded.net import TransferNet, seen_draft
 from cosmos.models.embedded.pairs import Batch
 from cosmos.models.embedded.steps import draft_size, noised, paint_in_steps, shrunk_to
@@ -33,7 +34,8 @@ def drafted(batch: Batch, config: TransferNetConfig, coarse: int, levels: Tensor
         noise: Standard normal, shape [B, 3, h, w] of `draft_size`.
     """
     size = draft_size(config, (batch.rgb.shape[-2], batch.rgb.shape[-1]), coarse)
-    return replace(batch, draft=seen_draft(noised(shrunk_to(batch.target, size, coarse), noise, levels), levels))
+    bare = batch.target if batch.glow is None else lay_glow(batch.target, batch.glow * batch.lit, sign=-1.0)
+    return replace(batch, draft=seen_draft(noised(shrunk_to(bare, size, coarse), noise, levels), levels))
 
 
 def random_drafts(batch: Batch, config: TransferNetConfig, coarse: int, rng: np.random.Generator) -> Batch:

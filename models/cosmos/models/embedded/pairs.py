@@ -2,9 +2,10 @@
 
 A pair is one frame under one look, an ``.npz``: ``rgb`` and ``target``, uint8 [H, W, 3]; each control that there is,
 uint8 [H, W] or [H, W, 3]; ``style``, the style vector; ``hints``, where the frame has a depth, as ``to_bytes`` stores
-them; ``maps``, the light maps as they come, where the stage could be asked; ``about``, JSON for people. A frame that
-follows another of its clip (``pair_name``) has ``motion`` as well, previous minus current position [px], float16
-[H, W, 2], and ``stays``, where the frame before showed the same, 0 or 1, uint8 [H, W].
+them; ``maps``, the light maps as they come, where the stage could be asked, and ``glow``, uint8 [H, W, 3], where lamps
+glow in its haze, which the target shows and the net need not paint; ``about``, JSON for people. A frame that follows
+another of its clip (``pair_name``) has ``motion`` as well, previous minus current position [px], float16 [H, W, 2], and
+``stays``, where the frame before showed the same, 0 or 1, uint8 [H, W].
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ class Batch:
     """Drafts as the trunk sees them, at its size, shape [B, DRAFT_CHANNELS, h, w]; ``None`` where it sees none."""
     answer: Tensor | None = None
     """What a teacher painted from the same noise, shape [B, 3, H, W]; ``None`` without one."""
+    glow: Tensor | None = None
+    """What lamps add in the haze, laid over what is painted where there are light maps; levels in [0, 1], shape
+    [B, 3, H, W]; ``None`` where none glows."""
     motion: Tensor | None = None
     """Previous minus current position [px], shape [B, 2, H, W], where the picture before is the frame before."""
     stays: Tensor | None = None
@@ -259,6 +263,7 @@ def to_row(arrays: Mapping[str, np.ndarray], config: TransferNetConfig) -> dict[
         row["maps"] = arrays["maps"].astype(np.float32) / 127.5 - 1.0
     if "hints" in arrays:
         row["hints"] = (arrays["hints"].astype(np.float32) - 127.5) / 127.0
+    row["glow"] = arrays["glow"].astype(np.float32) / 255.0 if "glow" in arrays else np.zeros((*size, 3), np.float32)
     follows = "stays" in arrays
     row["motion"] = arrays["motion"].astype(np.float32) if follows else np.zeros((*size, 2), np.float32)
     row["stays"] = arrays["stays"][..., None].astype(np.float32) if follows else np.zeros((*size, 1), np.float32)
@@ -311,7 +316,7 @@ def collate(rows: list[dict[str, np.ndarray]], kinds: tuple[str, ...]) -> Batch:
             0, 3, 1, 2
         )
 
-    weights, stays = stack("weights"), stack("stays")
+    weights, stays, glow = stack("weights"), stack("stays"), stack("glow")
     return Batch(
         rgb=stack("rgb") * 2.0 - 1.0,
         controls={kind: stack(kind) * 2.0 - 1.0 for kind in kinds},
@@ -321,6 +326,7 @@ def collate(rows: list[dict[str, np.ndarray]], kinds: tuple[str, ...]) -> Batch:
         style=torch.from_numpy(np.stack([row["style"] for row in rows])),
         lit=torch.from_numpy(np.stack([row["lit"] for row in rows]))[:, :, None, None],
         target=stack("target") * 2.0 - 1.0,
+        glow=glow if glow.any() else None,
         motion=stack("motion") if stays.any() else None,
         stays=stays if stays.any() else None,
     )

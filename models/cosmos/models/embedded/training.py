@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
+from cosmos.models.embedded.glow import lay_glow
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch
 from cosmos.models.embedded.sampling import coarse_for, padding_for
@@ -84,15 +85,21 @@ def motion_loss(out: Tensor, batch: Batch) -> Tensor:
     return ((error - before).abs() * seen).sum() / (3.0 * seen.sum()).clamp_min(1.0)
 
 
+def shown(out: Tensor, batch: Batch) -> Tensor:
+    """Return what is seen of what was painted: the glow of lamps is laid over it, where the stage tells it."""
+    return out if batch.glow is None else lay_glow(out, batch.glow * batch.lit)
+
+
 def batch_loss(out: Tensor, batch: Batch) -> Tensor:
     """Return the loss of what a batch was painted as: by its targets and, where a teacher answered, half by that.
 
     Where frames follow each other their change counts too.
     """
-    loss = picture_loss(out, batch.target)
+    seen = shown(out, batch)
+    loss = picture_loss(seen, batch.target)
     if batch.answer is not None:
         loss = torch.lerp(loss, picture_loss(out, batch.answer), _ANSWERED)
-    return loss + motion_loss(out, batch)
+    return loss + motion_loss(seen, batch)
 
 
 def psnr(out: Tensor, target: Tensor) -> float:
@@ -266,6 +273,7 @@ __all__ = [
     "paint",
     "picture_loss",
     "psnr",
+    "shown",
     "ssim",
     "write_weights",
 ]

@@ -272,9 +272,6 @@ class _Frames:
             frame: Index of the frame in the clip.
             target: What it should look like, uint8 [H, W, 3].
         """
-        import warp as wp
-
-        from cosmos.bridge.kernels.laid_glow import lay_glow
         from cosmos.bridge.transfer.light import light_inputs
         from cosmos.models.embedded.conditions import style_vector
         from cosmos.models.embedded.pairs import seen_before, to_bytes, write_pair
@@ -302,9 +299,7 @@ class _Frames:
             arrays["motion"] = motion.astype(np.float16)
         wanted = np.clip(target / self._shade + 0.5, 0.0, 255.0).astype(np.uint8)
         if light.glow is not None:  # laid over what the net paints, as well
-            bare = wp.array(wanted[None], dtype=wp.uint8, device="cpu")
-            lay_glow(bare, wp.from_torch(light.glow.cpu()), sign=-1.0)
-            wanted = bare.numpy()[0]
+            arrays["glow"] = light.glow[0].cpu().numpy()
         about = {"source": self._pair.source, "frame": frame, "conditions": asdict(conditions)}
         write_pair(
             path,

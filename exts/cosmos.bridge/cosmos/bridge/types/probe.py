@@ -37,8 +37,8 @@ class LightMaps:
     """Light that haze scatters from lamps towards the camera, as the sRGB level of ``x / (1 + x)`` for a radiance ``x``
     exposed as all else and before the tone curve, uint8, shape [H, W, 3]; black where none glows."""
     open: wp.array
-    """Which share of what falls from the sky arrives there and, of snow, stays on the facet, uint8, shape [H, W]; 0 where
-    no rain or snow falls."""
+    """Which share of what falls from the sky arrives there and, of snow, stays on the facet, uint8, shape [H, W]; 0
+    where no rain or snow falls."""
     falling: wp.array
     """Which share of what falls is in the air before the camera, uint8, shape ``FALLING_SHAPE``: layers that lie
     ``FALLING_FIRST`` times powers of ``FALLING_RATIO`` deep [m], each in cells of the picture; 0 where neither rain nor
