@@ -8,15 +8,17 @@ import cv2
 import numpy as np
 import pytest
 import torch  # noqa: TID253
+import warp as wp
 
 import make_training_data
 import train_transfer
 import transfer_metrics
+from cosmos.bridge.kernels.laid_glow import lay_glow as lay_on_bytes
 from cosmos.models.embedded.adapting import Adaptation, adapt
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, random_weights, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded, padding_for
-from cosmos.models.embedded.training import batch_loss, motion_loss, picture_loss
+from cosmos.models.embedded.training import batch_loss, motion_loss, picture_loss, shown
 from cosmos.models.spec import TransferNetConfig
 
 SIZE = (48, 64)
@@ -160,6 +162,23 @@ def test_the_loss_of_motion_is_that_of_remapped_errors(tmp_path):
     assert float(motion_loss(same, batch)) < 1e-5 < float(motion_loss(out, batch))
     assert float(batch_loss(same, batch)) == pytest.approx(float(picture_loss(same, batch.target)), abs=1e-5)
     assert float(motion_loss(out, pairs.batch(4, 0))) == 0.0
+
+
+def test_the_glow_of_lamps_need_not_be_painted_where_the_stage_tells_it(tmp_path):
+    write_pair(tmp_path, "000003_00", 4)
+    arrays, rng = read_pair(tmp_path / "000003_00.npz"), np.random.default_rng(2)
+    glow = np.zeros((*SIZE, 3), np.uint8)
+    glow[:, :20] = rng.integers(20, 160, (SIZE[0], 20, 3))
+    lit = wp.array(arrays["target"][None], dtype=wp.uint8, device="cpu")
+    lay_on_bytes(lit, wp.array(glow[None], dtype=wp.uint8, device="cpu"))
+    np.savez(tmp_path / "000003_00.npz", **{**arrays, "glow": glow, "target": lit.numpy()[0]})
+    batch, _ = whole_batch([tmp_path / "000003_00.npz"], {"depth": 1.0})
+    bare = torch.from_numpy(arrays["target"] / np.float32(127.5) - 1.0).permute(2, 0, 1)[None]
+    assert train_transfer.psnr(shown(bare, batch), batch.target) > 50.0 > 30.0 > train_transfer.psnr(bare, batch.target)
+    assert float(batch_loss(bare, batch)) < 0.1 * float(picture_loss(bare, batch.target))
+    batch.lit[:] = 0.0  # no stage to ask: what glows must be painted
+    assert torch.equal(shown(bare, batch), bare)
+    assert float(batch_loss(bare, batch)) == float(picture_loss(bare, batch.target))
 
 
 def test_a_short_clip_is_rendered_with_the_motion_between_its_frames(tmp_path):

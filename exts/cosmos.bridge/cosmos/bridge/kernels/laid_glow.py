@@ -29,7 +29,6 @@ def _lay_glow_kernel(
     run: wp.int32,
     count: wp.int32,
     glow: wp.array(dtype=wp.uint8, ndim=2),
-    sign: wp.float32,
     levels: wp.array(dtype=wp.float32, ndim=1),
     curve: wp.array(dtype=wp.float32, ndim=1),
     # in and out
@@ -44,7 +43,7 @@ def _lay_glow_kernel(
                 levels[wp.int32(picture_out[i, 2])],
             )
             added = wp.vec3(_radiance(levels, glow[i, 0]), _radiance(levels, glow[i, 1]), _radiance(levels, glow[i, 2]))
-            toned = aces(aces_inverse(shown) + added * sign)
+            toned = aces(aces_inverse(shown) + added)
             for c in range(3):
                 picture_out[i, c] = wp.uint8(srgb_looked_up(curve, toned[c]) * 255.0 + 0.5)
 
@@ -55,13 +54,12 @@ def _tables(device: str) -> tuple[wp.array, wp.array]:
     return wp.array(LINEAR_OF_BYTE.astype(np.float32), dtype=wp.float32, device=device), srgb_table(device)
 
 
-def lay_glow(pictures: wp.array, glow: wp.array, *, sign: float = 1.0) -> None:
+def lay_glow(pictures: wp.array, glow: wp.array) -> None:
     """Add the glow of lamps to pictures that were painted without it, in place.
 
     Args:
         pictures: Tone-mapped sRGB, uint8, shape [F, H, W, 3].
         glow: `LightMaps.glow` of each, of the same shape.
-        sign: -1 takes the glow away again, but for what white and black have clipped.
 
     Raises:
         ValueError: If the shapes differ, or are no pictures.
@@ -74,7 +72,7 @@ def lay_glow(pictures: wp.array, glow: wp.array, *, sign: float = 1.0) -> None:
     if pictures.size == 0:
         return
     flat = [array.contiguous().reshape((-1, 3)) for array in (glow, pictures)]
-    inputs = [flat[0], float(sign), *_tables(str(pictures.device)), flat[1]]
+    inputs = [flat[0], *_tables(str(pictures.device)), flat[1]]
     launch_runs(_lay_glow_kernel, shape[0] * shape[1] * shape[2], inputs, device=pictures.device)
     if not pictures.is_contiguous:
         wp.copy(pictures, flat[1].reshape(shape))
