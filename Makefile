@@ -49,7 +49,7 @@ bench: $(VENV)/.dev
 # The embedded Transfer model from nothing: stages, path-traced targets, prompt reader, net, figures. Two to three hours on
 # two cores; stopped, it goes on where it was. Over the shipped ones: make weights WEIGHTS=models/weights/transfer-small
 weights: training-data prompt-reader
-	$(BIN)/python tools/train_transfer.py --data training/data --run training/transfer-small --out $(WEIGHTS)
+	$(BIN)/python tools/train_transfer.py --data training/data --run training/transfer-small --out $(WEIGHTS) --processes 2
 	$(BIN)/python tools/evaluate_transfer.py --weights $(WEIGHTS) --scenes 7 --named 18
 
 training-data: $(VENV)/.dev

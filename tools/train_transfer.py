@@ -4,6 +4,8 @@ Resumable: the same command goes on where the last checkpoint stopped (``--run``
 steps and seconds spent, log). ``--export`` writes the moving average to ``--out`` and stops. The learning rate follows
 the steps, so ``--steps`` is the whole budget over all starts; seed and number decide each batch.
 
+``--processes`` shares each batch: two processes on two cores learn nearly twice as fast as one on both.
+
 ``--draft`` trains a teacher that paints in steps; ``--teacher CHECKPOINT`` its student, which paints at once what the
 teacher paints in ``--teacher-steps``. Its answers to the first ``--answers`` batches are kept beside the checkpoint.
 """
@@ -12,7 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import tempfile
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +25,8 @@ from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
+from torch import Tensor, distributed  # noqa: TID253
+from torch.multiprocessing import spawn  # noqa: TID253
 
 from cosmos.models.embedded.drafts import answered, noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
@@ -93,6 +100,7 @@ def train(
     teacher: Teacher | None = None,
 ) -> None:
     """Learn until all steps are taken; evaluate and save on the way."""
+    leads = pairs.part[0] == 0
     config, weights = run.net.config, {"edge": 0.25, "depth": 0.4, "seg": 0.1, "vis": 0.25}
     check = whole_batch(held_out, weights, config)[0].to(run.device) if held_out else None
     if check is not None and config.draft:
@@ -112,7 +120,7 @@ def train(
             losses.append(run.learn(drawn, run.step / steps, coarse))
             now = time.monotonic()
             run.seconds, before = run.seconds + now - before, now
-            if run.step % 50 == 0:
+            if leads and run.step % 50 == 0:
                 left = (now - start) / (run.step - first) * (steps - run.step) / 60.0
                 values = {"loss": round(sum(losses) / len(losses), 4), "minutes_left": round(left, 1)}
                 if check is not None and run.step % 200 == 0:
@@ -121,10 +129,11 @@ def train(
                             values[name] = round(psnr(shown(paint(net, check), check), check.target), 3)
                 print(run.log(**values), flush=True)
                 losses = []
-            if now - saved > 60.0 * save_minutes:
+            if leads and now - saved > 60.0 * save_minutes:
                 run.save()
                 saved = now
-    run.save()
+    if leads:
+        run.save()
 
 
 def export(run: Run, out: Path, training: dict[str, Any], *, name: str = "transfer-small", most_steps: int = 1) -> None:
@@ -142,27 +151,22 @@ def teacher_of(args: argparse.Namespace) -> Teacher:
     return Teacher(net=net, steps=args.teacher_steps, answers=args.answers, folder=args.run / "answers")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("training/data"))
-    parser.add_argument("--run", type=Path, default=Path("training/transfer-small"))
-    parser.add_argument("--size", choices=sorted(SIZES), default="small")
-    parser.add_argument("--device", default="cpu", help="where to learn, such as cuda")
-    parser.add_argument("--steps", type=int, default=6500)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save-minutes", type=float, default=4.0)
-    parser.add_argument("--check-pairs", type=int, default=24, help="held-out pairs evaluated on the way")
-    parser.add_argument("--warm", type=Path, help="checkpoint whose tensors of the same name and shape a new run takes")
-    parser.add_argument("--draft", action="store_true", help="learn to paint in steps: from drafts at any noise level")
-    parser.add_argument("--teacher", type=Path, help="checkpoint of a --draft run whose answers are learnt")
-    parser.add_argument("--teacher-steps", type=int, default=8)
-    parser.add_argument("--answers", type=int, default=240, help="batches that the teacher answers")
-    parser.add_argument("--export", action="store_true", help="write the weights of the run and stop")
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    args = parser.parse_args()
+def average(gradients: list[Tensor]) -> None:
+    """Replace gradients by their mean over all processes."""
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.reshape(gradient.shape))
+
+
+def learn(
+    args: argparse.Namespace,
+    *,
+    part: tuple[int, int] = (0, 1),
+    agree: Callable[[list[Tensor]], None] = lambda gradients: None,
+) -> None:
+    """Learn what is left of a run, and export it; of several processes the first one writes."""
     torch.manual_seed(args.seed)
     run = Run(
         args.run,
@@ -170,11 +174,12 @@ def main() -> None:
         rate=args.rate,
         device=args.device,
         optimizer=MuonAndAdam if args.optimizer == "muon" else adam_w,
+        agree=agree,
     )
     if args.warm is not None and run.step == 0:
         print(json.dumps({"taken": take(run, args.warm), "of": len(run.net.state_dict())}), flush=True)
     # Drafts of frames that follow each other are at noise levels of their own: their change tells nothing.
-    pairs = Pairs(args.data, seed=args.seed, config=run.net.config, moving=not run.net.config.draft)
+    pairs = Pairs(args.data, seed=args.seed, config=run.net.config, moving=not run.net.config.draft, part=part)
     if not args.export:
         held_out = pairs.held_out[: args.check_pairs]
         train(
@@ -186,6 +191,8 @@ def main() -> None:
             held_out=held_out,
             teacher=None if args.teacher is None else teacher_of(args),
         )
+    if part[0]:
+        return
     minutes, earlier = round(run.seconds / 60.0, 1), round(run.earlier / 60.0, 1)
     export(
         run,
@@ -203,6 +210,50 @@ def main() -> None:
         name=f"transfer-{args.size}{'-steps' if args.draft else '' if args.teacher is None else '-distilled'}",
         most_steps=_MOST_STEPS if args.draft else 1,
     )
+
+
+def learn_together(rank: int, args: argparse.Namespace, meeting: str) -> None:
+    """Take part in one run as one of several processes."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // args.processes))
+    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=args.processes)
+    try:
+        learn(args, part=(rank, args.processes), agree=average)
+    finally:
+        distributed.destroy_process_group()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("training/data"))
+    parser.add_argument("--run", type=Path, default=Path("training/transfer-small"))
+    parser.add_argument("--size", choices=sorted(SIZES), default="small")
+    parser.add_argument("--device", default="cpu", help="where to learn, such as cuda")
+    parser.add_argument("--steps", type=int, default=6500)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--processes", type=int, default=1, help="that learn together, each a part of the batch")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-minutes", type=float, default=4.0)
+    parser.add_argument("--check-pairs", type=int, default=24, help="held-out pairs evaluated on the way")
+    parser.add_argument("--warm", type=Path, help="checkpoint whose tensors of the same name and shape a new run takes")
+    parser.add_argument("--draft", action="store_true", help="learn to paint in steps: from drafts at any noise level")
+    parser.add_argument("--teacher", type=Path, help="checkpoint of a --draft run whose answers are learnt")
+    parser.add_argument("--teacher-steps", type=int, default=8)
+    parser.add_argument("--answers", type=int, default=240, help="batches that the teacher answers")
+    parser.add_argument("--export", action="store_true", help="write the weights of the run and stop")
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    args = parser.parse_args()
+    if args.processes == 1:
+        learn(args)
+        return
+    if args.draft or args.teacher is not None or args.processes < 1 or args.batch % (2 * args.processes):
+        parser.error(
+            f"--processes {args.processes} shares out whole pairs of frames: --batch must be a multiple of twice as "
+            f"many, got {args.batch}, and nets that paint in steps learn in one process."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        spawn(learn_together, (args, f"{folder}/meeting"), nprocs=args.processes)
 
 
 if __name__ == "__main__":

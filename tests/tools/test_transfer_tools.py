@@ -243,6 +243,43 @@ def test_training_lowers_the_loss_resumes_and_exports_what_loads(folder, tmp_pat
     assert train_transfer.psnr(ours, batch.target) > before + 2.0
 
 
+def test_processes_share_each_batch_whole_and_once(tmp_path):
+    write_clip(tmp_path, "000003_01", ("000003_01_1", "000003_01_2"))
+    for number in range(4, 8):
+        write_pair(tmp_path, f"{number:06d}_00", number)
+    for number in range(6):
+        whole, *parts = (Pairs(tmp_path, seed=0, part=part).batch(4, number) for part in ((0, 1), (0, 2), (1, 2)))
+        assert [len(part.rgb) for part in parts] == [2, 2]
+        # Single frames are dealt out in turn; two that follow each other stay together.
+        order = [0, 1, 2, 3] if whole.motion is not None else [0, 2, 1, 3]
+        for name in ("rgb", "target", "maps", "hints", "style", "lit", "picture"):
+            assert torch.equal(getattr(whole, name)[order], torch.cat([getattr(part, name) for part in parts])), name
+
+
+def test_two_processes_learn_what_one_does(folder, tmp_path, monkeypatch):
+    from tiny_transfer import write_tiny_transfer
+
+    nets = {}
+    for count in (1, 2):
+        out = write_tiny_transfer(tmp_path / f"weights-{count}")
+        given = ("--data", folder, "--run", tmp_path / str(count), "--size", "tiny", "--steps", 3, "--out", out)
+        command = ["train_transfer.py", *map(str, (*given, "--rate", "1e-2", "--processes", count))]
+        monkeypatch.setattr("sys.argv", command)
+        train_transfer.main()
+        nets[count] = torch.load(tmp_path / str(count) / "last.pt", weights_only=True)
+    assert nets[2]["step"] == 3
+    torch.manual_seed(0)
+    start = TransferNet(train_transfer.SIZES["tiny"]).state_dict()
+    apart, moved = (
+        torch.cat([(one["net"][name] - other[name]).flatten() for name in start])
+        for one, other in ((nets[1], nets[2]["net"]), (nets[1], start))
+    )
+    assert apart.norm() < 0.05 * moved.norm()  # sums of halves round otherwise
+    monkeypatch.setattr("sys.argv", [*command[:-1], "3"])
+    with pytest.raises(SystemExit):
+        train_transfer.main()
+
+
 def test_a_teacher_and_its_student_are_trained_exported_and_load(folder, tmp_path, monkeypatch):
     """By the command; the student's answers are kept, and taken up when it goes on."""
     from tiny_transfer import write_tiny_transfer

@@ -104,6 +104,7 @@ class Pairs:
         config: Shape of the net that learns from them.
         always: Control that takes part in every picture.
         moving: Whether frames that follow each other are shown together at times.
+        part: Which share of each batch is wanted, and how many shares there are: for processes that learn together.
     """
 
     def __init__(
@@ -114,9 +115,10 @@ class Pairs:
         config: TransferNetConfig | None = None,
         always: str | None = None,
         moving: bool = True,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self.folder, self.seed, self.config = folder, seed, config or TransferNetConfig()
-        self.always = always
+        self.always, self.part = always, part
         files = sorted(folder.glob("*.npz"))
         self.files = [path for path in files if int(path.name[:6]) < HELD_OUT]
         self.held_out = [path for path in files if int(path.name[:6]) >= HELD_OUT]
@@ -134,12 +136,18 @@ class Pairs:
             drawn += [(self.files[index],) for index in rng.integers(len(self.files), size=size % 2)]
         else:
             drawn = [(self.files[index],) for index in rng.integers(len(self.files), size=size)]
-        rows = [row for paths in drawn for row in self._augment([read_pair(path) for path in paths], crop, rng)]
-        batch = collate(rows, self.config.controls)
-        clip = np.repeat(np.arange(len(drawn)), [len(paths) for paths in drawn])  # of each row
-        batch.picture = torch.from_numpy((rng.random((len(drawn), 1, 1, 1)) > 0.3).astype(np.float32)[clip])
+        picture, lit = (rng.random((len(drawn), 1, 1, 1)) for _ in range(2))
+        wanted = range(self.part[0], len(drawn), self.part[1])
+        # Each clip draws by itself: whoever makes it, it comes out the same.
+        clips = [
+            self._augment([read_pair(path) for path in drawn[k]], crop, np.random.default_rng([self.seed, number, k]))
+            for k in wanted
+        ]
+        batch = collate([row for clip in clips for row in clip], self.config.controls)
+        whose = np.repeat(wanted, [len(clip) for clip in clips])
+        batch.picture = torch.from_numpy((picture > 0.3).astype(np.float32)[whose])
         # Pictures without a stage behind them have no light maps.
-        batch.lit = batch.lit * torch.from_numpy((rng.random((len(drawn), 1, 1, 1)) > 0.25).astype(np.float32)[clip])
+        batch.lit = batch.lit * torch.from_numpy((lit > 0.25).astype(np.float32)[whose])
         return batch
 
     def stream(

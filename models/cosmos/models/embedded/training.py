@@ -148,6 +148,7 @@ class Run:
         device: Torch device.
         optimizer: Makes the optimiser of a net at a rate.
         loss: What a batch, painted so, falls short by.
+        agree: Told the gradients of each step before it is taken; makes those of processes that learn together one.
 
     Raises:
         WeightsError: If the checkpoint cannot be read.
@@ -164,9 +165,10 @@ class Run:
         device: str = "cpu",
         optimizer: Callable[[TransferNet, float], Any] = adam_w,
         loss: Callable[[Tensor, Batch], Tensor] = batch_loss,
+        agree: Callable[[list[Tensor]], None] = lambda gradients: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.rate, self.device, self.loss = folder, rate, device, loss
+        self.folder, self.rate, self.device, self.loss, self.agree = folder, rate, device, loss, agree
         self.seconds, self.earlier, self.step = 0.0, 0.0, 0
         saved = _read_checkpoint(folder / "last.pt", device)
         if saved is not None:
@@ -218,6 +220,7 @@ class Run:
         loss = self.loss(out, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.agree([value.grad for value in self.net.parameters() if value.grad is not None])
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if not torch.isfinite(norm):
             return float("nan")
