@@ -40,6 +40,8 @@ _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the lit cells around a cell, below which none of them lies on its surface."""
 _FAINT = wp.constant(wp.float32(0.02))
 """Light of all lamps over that of sky and surroundings, up to which their shadows are not seen."""
+_SHOWN = wp.constant(wp.float32(0.08))
+"""Share of all light that a shadow of lamps takes away, from which on cells around it look for lamps themselves."""
 _WEAK = wp.constant(wp.float32(1.0))
 """The same, up to which one ray to a lamp does."""
 
@@ -290,6 +292,8 @@ def gather_frugally_kernel(
         if weight > _WEAK:
             lost = (lost + _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)) * 0.5
         lit_out[cell] = full - lost * total
+        if (lost[0] + lost[1] + lost[2]) * weight > _SHOWN * (1.0 + weight):
+            small_out[cell] = wp.uint8(1)
 
 
 @wp.kernel
@@ -377,6 +381,7 @@ def _between(
     surfaces: Surfaces,
     lit: wp.array(dtype=wp.vec3),
     gathered: wp.array(dtype=wp.vec4),
+    small: wp.array(dtype=wp.uint8),
     i: wp.int32,
     y: wp.int32,
     x: wp.int32,
@@ -388,7 +393,7 @@ def _between(
     rows: wp.int32,
     width: wp.int32,
 ):
-    """Light of cell ``(y, x)`` from the four lit cells around its block, the best of them, and their weight."""
+    """Light of cell ``(y, x)`` from the four lit cells around its block, the best of them, their weight, any small."""
     p = surfaces.positions[i]
     n = surfaces.normals[i]
     tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step))
@@ -397,6 +402,7 @@ def _between(
     around = wp.vec4(0.0, 0.0, 0.0, 0.0)
     total = wp.float32(0.0)
     best = wp.float32(0.0)
+    shadowed = wp.bool(False)
     lender = row * columns + column
     reach = 1.0 / wp.float32(stride)
     for k in range(4):
@@ -410,11 +416,13 @@ def _between(
             light += lit[q] * weight
             around += gathered[q] * weight
             total += weight
+            if fit > _ALONE and small[q] == wp.uint8(1):
+                shadowed = wp.bool(True)
             if weight > best:
                 best = weight
                 lender = q
     share = 1.0 / wp.max(total, 1.0e-12)
-    return light * share, around * share, lender, total
+    return light * share, around * share, lender, total, shadowed
 
 
 @wp.kernel
@@ -466,12 +474,12 @@ def spread_light_kernel(
             around = wp.vec4(0.0, 0.0, 0.0, 1.0)
             lender = row * columns + column
             if surfaces.triangles[i] >= 0:
-                light, around, lender, total = _between(
-                    surfaces, lit, gathered, i, y, x, row, column, stride, step, columns, rows, width
+                light, around, lender, total, shadowed = _between(
+                    surfaces, lit, gathered, small, i, y, x, row, column, stride, step, columns, rows, width
                 )
                 if total < _ALONE:
                     mark = mark | LIGHT_MARK
-                elif small[lender] == wp.uint8(1):
+                elif shadowed or small[lender] == wp.uint8(1):
                     mark = mark | LAMP_MARK
             if m > 0:
                 lit[cell] = light
