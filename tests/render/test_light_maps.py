@@ -126,6 +126,31 @@ def test_lamps_glow_in_fog_as_they_do_in_the_look(yard, device):
     assert off.mean() < 4.0 and np.percentile(off, 90.0) <= 12.0  # the look spends more rays on half-shadows
 
 
+def test_the_shadow_of_a_small_thing_under_a_lamp_shows(device):
+    """Where it lies is geometry: the lamp is a point, the shadow of a board half as wide again as the board."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    matt = {"roughness": 1.0, "specularColor": (0.0, 0.0, 0.0), "useSpecularWorkflow": 1}
+    paint(stage, slab(stage, "Ground", (-60, -60, -1), (60, 60, 0)), diffuseColor=(0.8, 0.8, 0.8), **matt)
+    paint(stage, slab(stage, "Board", (-0.4, 5.6, 2.0), (0.4, 6.4, 2.02)), diffuseColor=(0.1, 0.1, 0.1), **matt)
+    lamp = UsdLux.SphereLight.Define(stage, "/World/Lamp")
+    lamp.CreateRadiusAttr(0.02)
+    lamp.CreateIntensityAttr(200000.0)
+    lamp.AddTranslateOp().Set(Gf.Vec3d(0.0, 6.0, 6.0))
+    view = camera(2.5).cam_to_world
+    lens = np.array([[200.0, 0, 128], [0, 200.0, 72], [0, 0, 1]])
+    eye = Camera(prim_path="/Eye", height=144, width=256, intrinsics=lens, cam_to_world=view)
+    renderer = Renderer(stage, device=device, threads=1)
+    relit = untoned(renderer.light(eye, 0.0, replace(PLAIN, sun_elevation=-15.0)).relit.numpy()).mean(axis=-1)
+    v, u = np.mgrid[:144, :256] + 0.5
+    far = 2.5 * 200.0 / np.maximum(v - 72.0, 1e-6)  # of the ground [m]
+    x, y = np.abs((u - 128.0) / 200.0 * far), np.abs(far - 4.0 - 6.0)
+    inside, beside = (x < 0.45) & (y < 0.4), (x > 0.9) & (x < 1.4) & (y < 0.4)
+    assert inside.sum() > 60 and beside.sum() > 60
+    assert relit[inside].mean() < 0.4 * relit[beside].mean()  # it was 0.8 while all cells shared their lamps
+
+
 def test_shadows_in_a_halo_are_as_soft_as_its_air_is_deep(device, monkeypatch):
     """A board before a lamp, by each place along each pixel's ray having its own sight of the lamp, in float64."""
     monkeypatch.setattr(daylight, "_haze_height", lambda look: 1e6)  # even air
