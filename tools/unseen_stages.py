@@ -8,6 +8,7 @@ streets that it never saw.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -95,7 +96,7 @@ _SURFACES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 
 
 class _Surfaces:
-    """The surfaces of one stage, written beside each other once."""
+    """The surfaces of one stage, drawn anew each time: none is left of code that has changed since."""
 
     def __init__(self, dice: Dice, seed: int) -> None:
         self._dice, self._seed = dice, seed
@@ -105,11 +106,10 @@ class _Surfaces:
     def __call__(self, kind: str, tile: float, *, metallic: float = 0.0) -> MaterialRef:
         """Return a material of a surface, one repeat of which covers ``tile`` [m]."""
         path = self._folder / f"{kind}_{self._seed}.png"
-        if not path.exists():
-            picture = _SURFACES[kind](np.random.default_rng([77, self._seed, *kind.encode()]))
-            part = path.with_suffix(".part.png")
-            cv2.imwrite(str(part), (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)[..., ::-1])
-            part.replace(path)
+        picture = _SURFACES[kind](np.random.default_rng([77, self._seed, *kind.encode()]))
+        part = path.with_suffix(f".{os.getpid()}.png")
+        cv2.imwrite(str(part), (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)[..., ::-1])
+        part.replace(path)
         roughness = round(float(self._dice.rng.uniform(0.5, 1.0)), 2)
         return self._dice.builder.material(
             kind.capitalize(), roughness=roughness, metallic=metallic, texture=str(path), tile=tile

@@ -294,8 +294,8 @@ class _Frames:
         if light.maps is not None:
             arrays["maps"] = light.maps[0].cpu().numpy()
         if frame > 0 and self._steady is not None and clip.motion is not None and clip.instance_ids is not None:
-            ids, motion = clip.instance_ids.numpy(), clip.motion[frame].numpy()
-            arrays["stays"] = seen_before(ids[frame], ids[frame - 1], motion)
+            ids, motion = clip.instance_ids, clip.motion[frame].numpy()
+            arrays["stays"] = seen_before(ids[frame].numpy(), ids[frame - 1].numpy(), motion)
             arrays["motion"] = motion.astype(np.float16)
         wanted = np.clip(target / self._shade + 0.5, 0.0, 255.0).astype(np.uint8)
         if light.glow is not None:  # laid over what the net paints, as well

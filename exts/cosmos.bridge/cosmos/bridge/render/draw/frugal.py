@@ -35,7 +35,7 @@ LIGHT_MARK = wp.constant(wp.uint8(1))
 SUN_MARK = wp.constant(wp.uint8(2))
 """Mark of a cell around which not all agree on the sun."""
 LAMP_MARK = wp.constant(wp.uint8(4))
-"""Mark of a cell on a surface too small to share lamps: whether one is seen differs from cell to cell."""
+"""Mark of a cell that cannot share lamps, its surface being small or a shadow near: they differ from cell to cell."""
 _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the lit cells around a cell, below which none of them lies on its surface."""
 _FAINT = wp.constant(wp.float32(0.02))
@@ -243,7 +243,7 @@ def gather_frugally_kernel(
     gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
     picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
-    small_out: wp.array(dtype=wp.uint8),  # 1 where the pattern does not fit on the surface
+    apart_out: wp.array(dtype=wp.uint8),  # 1 where the pattern does not fit on the surface, or lamps throw a shadow
 ):
     """Slow light of ``cells`` of ``step`` pixels a side, of which every ``stride``-th a side is lit.
 
@@ -263,7 +263,7 @@ def gather_frugally_kernel(
         gathered_out[cell] = gathered
         picks_out[cell] = wp.vec2i(-1, -1)
         rest_out[cell] = wp.float32(1.0)
-        small_out[cell] = wp.uint8(0)
+        apart_out[cell] = wp.uint8(0)
         if surfaces.triangles[i] < 0:
             continue
         n = surfaces.normals[i]
@@ -273,7 +273,7 @@ def gather_frugally_kernel(
             gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
-                small_out[cell] = _is_small(surfaces, i, row, column, width, step, columns, rows, stride)
+                apart_out[cell] = _is_small(surfaces, i, row, column, width, step, columns, rows, stride)
         full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
         if total <= 0.0:
             continue
@@ -293,7 +293,7 @@ def gather_frugally_kernel(
             lost = (lost + _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)) * 0.5
         lit_out[cell] = full - lost * total
         if (lost[0] + lost[1] + lost[2]) * weight > _SHOWN * (1.0 + weight):
-            small_out[cell] = wp.uint8(1)
+            apart_out[cell] = wp.uint8(1)
 
 
 @wp.kernel
@@ -381,7 +381,7 @@ def _between(
     surfaces: Surfaces,
     lit: wp.array(dtype=wp.vec3),
     gathered: wp.array(dtype=wp.vec4),
-    small: wp.array(dtype=wp.uint8),
+    apart: wp.array(dtype=wp.uint8),
     i: wp.int32,
     y: wp.int32,
     x: wp.int32,
@@ -393,7 +393,7 @@ def _between(
     rows: wp.int32,
     width: wp.int32,
 ):
-    """Light of cell ``(y, x)`` from the four lit cells around its block, the best of them, their weight, any small."""
+    """Light of cell ``(y, x)`` from the four lit cells around its block, the best of them, their weight, any apart."""
     p = surfaces.positions[i]
     n = surfaces.normals[i]
     tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step))
@@ -416,7 +416,7 @@ def _between(
             light += lit[q] * weight
             around += gathered[q] * weight
             total += weight
-            if fit > _ALONE and small[q] == wp.uint8(1):
+            if fit > _ALONE and apart[q] == wp.uint8(1):
                 shadowed = wp.bool(True)
             if weight > best:
                 best = weight
@@ -440,7 +440,7 @@ def spread_light_kernel(
     gathered: wp.array(dtype=wp.vec4),
     picks: wp.array(dtype=wp.vec2i),
     rest: wp.array(dtype=wp.float32),
-    small: wp.array(dtype=wp.uint8),
+    apart: wp.array(dtype=wp.uint8),
     sun: wp.array(dtype=wp.float32),
     lit_out: wp.array(dtype=wp.vec3),
     gathered_out: wp.array(dtype=wp.vec4),
@@ -475,11 +475,11 @@ def spread_light_kernel(
             lender = row * columns + column
             if surfaces.triangles[i] >= 0:
                 light, around, lender, total, shadowed = _between(
-                    surfaces, lit, gathered, small, i, y, x, row, column, stride, step, columns, rows, width
+                    surfaces, lit, gathered, apart, i, y, x, row, column, stride, step, columns, rows, width
                 )
                 if total < _ALONE:
                     mark = mark | LIGHT_MARK
-                elif shadowed or small[lender] == wp.uint8(1):
+                elif shadowed or apart[lender] == wp.uint8(1):
                     mark = mark | LAMP_MARK
             if m > 0:
                 lit[cell] = light
@@ -494,11 +494,6 @@ def spread_light_kernel(
 
 
 __all__ = [
-    "LAMP_MARK",
-    "LIGHT_MARK",
-    "SUN_MARK",
-    "agree_on_sun_kernel",
-    "find_sun_kernel",
-    "gather_frugally_kernel",
+    "LAMP_MARK", "LIGHT_MARK", "SUN_MARK", "agree_on_sun_kernel", "find_sun_kernel", "gather_frugally_kernel",
     "spread_light_kernel",
-]
+]  # fmt: skip
