@@ -16,12 +16,13 @@ import warp as wp
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, frame_x, radiance_along
+from cosmos.bridge.render.draw.light import PI, frame_x, mirrored_luma, radiance_along
 from cosmos.bridge.render.draw.light_grid import pixel_of, same_surface, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.view import View
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options(fast_options())
@@ -231,6 +232,7 @@ def gather_frugally_kernel(
     atlas: Atlas,
     air: Air,
     lamps: Lamps,
+    view: View,
     surfaces: Surfaces,
     width: wp.int32,
     step: wp.int32,
@@ -240,7 +242,7 @@ def gather_frugally_kernel(
     rays: wp.int32,
     lamps_only: wp.int32,
     lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
-    gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
+    gathered_out: wp.array(dtype=wp.vec4),  # as in ``LightGrid``
     picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
     apart_out: wp.array(dtype=wp.uint8),  # 1 where the pattern does not fit on the surface, or lamps throw a shadow
@@ -271,6 +273,10 @@ def gather_frugally_kernel(
         p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
         if lamps_only == 0:
             gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
+            if air.bounce > 0.0:
+                u = (wp.float32(order) + 0.5) / 16.0
+                v = wp.float32(order) * 0.61803399 + 0.5
+                gathered[3] = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u, v - wp.floor(v))
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
                 apart_out[cell] = _is_small(surfaces, i, row, column, width, step, columns, rows, stride)

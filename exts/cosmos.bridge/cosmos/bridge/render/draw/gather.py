@@ -70,7 +70,7 @@ class _Gathering:
     def __init__(self, bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], effort: Effort):
         """Lay the grid out; arguments as of ``gather_light``."""
         width, step = size[1], grid_step(effort, size)
-        self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[4]
+        self.bands, self.scene, self.effort, self.home = bands, scene, effort, scene[5]
         self.grid = LightGrid()
         self.grid.step, self.grid.width = step, width
         self.grid.columns, self.grid.rows = math.ceil(width / step), math.ceil(size[0] / step)
@@ -153,7 +153,7 @@ class _Gathering:
         self.bands.launch_runs(gather_frugally_kernel, len(cells), inputs, chunk=128)
 
     def _find_sun(self, cells: wp.array, stride: int, out: wp.array) -> None:
-        world, _, air, _, home = self.scene
+        world, _, air, _, _, home = self.scene
         self.bands.launch_runs(find_sun_kernel, len(cells), [cells, world, air, home, *self.layout, stride, out])
 
 
@@ -162,13 +162,13 @@ def gather_light(bands: Bands, scene: tuple[Any, ...], size: tuple[int, int], ef
 
     Args:
         bands: Where to launch.
-        scene: World, atlas, air, lamps and surfaces at the pixel centres.
+        scene: World, atlas, air, lamps, view and surfaces at the pixel centres.
         size: Height and width [px].
         effort: How many rays are spent.
     """
     gathering = _Gathering(bands, scene, size, effort)
     grid = gathering.frugally() if effort.frugal else gathering.fully()
-    pack_cells(bands, grid, scene[4])
+    pack_cells(bands, grid, scene[5])
     return grid
 
 

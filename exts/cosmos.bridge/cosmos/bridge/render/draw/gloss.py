@@ -56,4 +56,23 @@ def lobes(nv: wp.float32, facing: wp.vec4, ahead: wp.vec4, roughness: wp.vec4):
     return wp.cw_div(wp.cw_mul(a2, wp.cw_mul(square, square)) * _HALF_OVER_PI, below)
 
 
-__all__ = ["lobes", "schlick"]
+@wp.func
+def glanced(n: wp.vec3, to_eye: wp.vec3, across: wp.vec3, roughness: wp.float32, u: wp.float32, v: wp.float32):
+    """A way that what a GGX highlight mirrors comes from, by its visible facets (Dupuy and Benyoub 2023).
+
+    ``across`` is a unit vector across ``n``; ``u`` and ``v`` in [0, 1) choose. It may lead below the surface.
+    """
+    alpha = wp.max(roughness * roughness, 1.0e-3)
+    down = wp.cross(n, across)
+    x, y, z = wp.dot(to_eye, across) * alpha, wp.dot(to_eye, down) * alpha, wp.max(wp.dot(to_eye, n), 1.0e-3)
+    length = wp.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, z / length
+    high = (1.0 - v) * (1.0 + z) - z
+    wide = wp.sqrt(wp.max(1.0 - high * high, 0.0))
+    turn = 6.2831853 * u
+    x, y, z = (x + wide * wp.cos(turn)) * alpha, (y + wide * wp.sin(turn)) * alpha, wp.max(z + high, 1.0e-6)
+    facet = wp.normalize(across * x + down * y + n * z)
+    return wp.normalize(facet * (2.0 * wp.dot(facet, to_eye)) - to_eye)
+
+
+__all__ = ["glanced", "lobes", "schlick"]

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import warp as wp
 
+from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.atlas import Atlas
+from cosmos.bridge.render.draw.gloss import glanced
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
+from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -110,11 +114,38 @@ def radiance_along(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, p: 
     return wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far), far
 
 
+@wp.func
+def mirrored_luma(
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    view: View,
+    surfaces: Surfaces,
+    i: wp.int32,
+    p: wp.vec3,
+    n: wp.vec3,
+    u: wp.float32,
+    v: wp.float32,
+):
+    """Luma of what the highlight of sample ``i`` mirrors along one way, which ``u`` and ``v`` in [0, 1) choose."""
+    uv = surfaces.image[i]
+    eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
+    g, finish = surfaces.geometric[i], surfaces.finish[i]
+    roughness = wp.lerp(surfaces.gloss[i][0], wp.min(surfaces.gloss[i][0], finish[1]), finish[0])
+    d = glanced(n, wp.normalize(eye - p), frame_x(n), roughness, u, v)
+    if wp.dot(d, g) < 0.02:
+        d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
+    light, _far = radiance_along(world, atlas, air, lamps, p, d)
+    return luma(light)
+
+
 __all__ = [
     "PI",
     "blocked",
     "bounced",
     "frame_x",
+    "mirrored_luma",
     "radiance_along",
     "sun_along",
 ]

@@ -29,14 +29,17 @@ class Cell:
 
 @wp.struct
 class LightGrid:
-    """Slow light of every ``step``-th pixel."""
+    """Slow light of every ``step``-th pixel.
+
+    Where light does not bounce, openness stands in place of what highlights mirror: highlights guess by it.
+    """
 
     step: wp.int32
     columns: wp.int32
     rows: wp.int32
     width: wp.int32  # of the image [px]
     lit: wp.array(dtype=wp.vec3)
-    gathered: wp.array(dtype=wp.vec4)
+    gathered: wp.array(dtype=wp.vec4)  # irradiance of sky and surroundings; luma of what highlights mirror, see below
     cells: wp.array(dtype=Cell)  # what samples read; made of the above by ``pack_cells``
     frugal: wp.int32  # 1: the following hold, and spare rays and lamps at each sample
     picks: wp.array(dtype=wp.vec2i)  # the two strongest lamps, -1 for none
@@ -181,7 +184,7 @@ def _weight(cell: Cell, near: wp.float32, p: wp.vec3, n: wp.vec3, tolerance: wp.
 
 @wp.func
 def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.float32):
-    """Slow light at a sample: lamps' irradiance, gathered irradiance with openness, share of cells that fit.
+    """Slow light at a sample: lamps' irradiance, what was gathered, share of cells that fit.
 
     Taken from the four cells around it, by how well each lies on the same surface; from twelve more where none does.
     """

@@ -338,7 +338,7 @@ class Painter:
     def _gather(self, frame: _Frame, home: Any) -> Any:
         """Return the slow light on the surfaces at the pixel centres, on its grid."""
         size, effort = (frame.camera.height, frame.camera.width), frame.effort
-        scene = (frame.world, self._atlas, frame.air, frame.lamps, home)
+        scene = (frame.world, self._atlas, frame.air, frame.lamps, frame.view, home)
         return gather_light(self._bands, scene, size, effort)
 
     def _refine_edges(self, frame: _Frame, grid: Any, edges: Optional[Edges] = None) -> Optional[Edges]:

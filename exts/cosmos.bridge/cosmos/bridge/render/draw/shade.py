@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.kernels.display import aces
+from cosmos.bridge.kernels.display import aces, luma
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobes, schlick
@@ -356,6 +356,9 @@ def shade_kernel(
             finish = surfaces.finish[i]
             f0 = surfaces.specular[i] * (1.0 - gloss[1]) + surfaces.base[i] * gloss[1]
             diffuse = surfaces.base[i] * ((1.0 - gloss[1]) * finish[3] / PI)
+            gleam = _gleam(f0, gloss[0], nv, finish)
+            if air.bounce > 0.0:  # what is mirrored does not reach the body
+                diffuse = wp.cw_mul(diffuse, wp.vec3(1.0, 1.0, 1.0) - gleam)
             start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
             lit, gathered, close = grid_sample(grid, uv, p, n, gloss[3])
             cell = cell_of(grid, uv)
@@ -373,12 +376,17 @@ def shade_kernel(
             few = grid.frugal == 1 and layer == 0 and gloss[0] > 0.3 and finish[0] == 0.0
             color += _highlights(lamps, grid, cell, few, lit, p, n, -direction, f0, gloss[0], finish, air.sun, sunlight)
             mirrored = wp.normalize(direction + n * (2.0 * nv))
-            open = gathered[3] * gathered[3] * air.open
-            met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
-            sharp, gleam = _sharpness(gloss[0], finish) * air.bounce, _gleam(f0, gloss[0], nv, finish)
-            color_out[i] = color + wp.cw_mul(gleam, met * (1.0 - sharp))
-            if sharp > 0.0:
-                color_out[i] = color_out[i] + wp.cw_mul(gleam, reflected(world, air, lamps, start, mirrored, g) * sharp)
+            if air.bounce > 0.0:
+                sharp = _sharpness(gloss[0], finish)
+                tinted = around * (gathered[3] * (1.0 - sharp) / wp.max(luma(around), 1.0e-9))
+                color_out[i] = color + wp.cw_mul(gleam, tinted)
+                if sharp > 0.0:
+                    seen = reflected(world, air, lamps, start, mirrored, g) * sharp
+                    color_out[i] = color_out[i] + wp.cw_mul(gleam, seen)
+            else:
+                open = gathered[3] * gathered[3] * air.open
+                met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
+                color_out[i] = color + wp.cw_mul(gleam, met)
             if air.headlight > 0.0:
                 color_out[i] = color_out[i] + _headlit(air, view, direction, distance, n, diffuse, f0, gloss[0], finish)
             if layer == 1:

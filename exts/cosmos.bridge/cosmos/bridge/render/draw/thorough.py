@@ -10,11 +10,12 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, frame_x, radiance_along
+from cosmos.bridge.render.draw.light import PI, frame_x, mirrored_luma, radiance_along
 from cosmos.bridge.render.draw.light_grid import pixel_of
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.view import View
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options({"enable_backward": False})
@@ -98,6 +99,7 @@ def gather_light_kernel(
     atlas: Atlas,
     air: Air,
     lamps: Lamps,
+    view: View,
     surfaces: Surfaces,
     width: wp.int32,
     step: wp.int32,
@@ -105,7 +107,7 @@ def gather_light_kernel(
     rays: wp.int32,
     lamp_rays: wp.int32,
     lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
-    gathered_out: wp.array(dtype=wp.vec4),  # irradiance from sky and surroundings, and openness
+    gathered_out: wp.array(dtype=wp.vec4),  # as in ``LightGrid``
 ):
     """Light that varies slowly, on every ``step``-th pixel; a 4 x 4 pattern of directions, for ``smooth_light``."""
     cell = first + wp.tid()
@@ -123,7 +125,10 @@ def gather_light_kernel(
     pattern = wp.uint32((row & 3) * 4 + (column & 3))
     turn = unit_of(mix_bits(pattern * wp.uint32(40503) + wp.uint32(7)))
     lift = unit_of(mix_bits(pattern * wp.uint32(29411) + wp.uint32(131)))
-    gathered_out[cell] = _surroundings(world, atlas, air, lamps, p, n, g, turn, lift, rays)
+    gathered = _surroundings(world, atlas, air, lamps, p, n, g, turn, lift, rays)
+    if air.bounce > 0.0:
+        gathered[3] = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, turn, lift)
+    gathered_out[cell] = gathered
     lit_out[cell] = _lamplight(world, lamps, p, n, g, turn, lift, lamp_rays)
 
 
