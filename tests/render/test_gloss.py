@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import warp as wp
 
-from cosmos.bridge.render.draw.gloss import lobes, schlick
+from cosmos.bridge.render.draw.gloss import glanced, lobes, schlick
 
 wp.config.quiet = True
 
@@ -63,6 +63,34 @@ def test_four_highlights_are_those_of_the_formula_with_a_half_vector(directions,
     np.testing.assert_allclose(found.numpy(), spread * seen, rtol=2e-3)
     expected = (1.0 - (eyes[:, None] * half).sum(-1)) ** 5
     np.testing.assert_allclose(fresnel.numpy(), expected, atol=2e-6)
+
+
+@wp.kernel
+def _glance_kernel(
+    eye: wp.vec3, roughness: wp.float32, places: wp.array(dtype=wp.vec2), out: wp.array(dtype=wp.vec3)
+):
+    i = wp.tid()
+    out[i] = glanced(wp.vec3(0.0, 0.0, 1.0), eye, wp.vec3(1.0, 0.0, 0.0), roughness, places[i][0], places[i][1])
+
+
+@pytest.mark.parametrize("cosine", [0.15, 0.5, 0.95])
+@pytest.mark.parametrize("roughness", [0.3, 0.6, 0.9])
+def test_highlights_look_along_the_mirrors_of_visible_facets(cosine, roughness, device):
+    """The mean way, against an integral over all facets by how much of each is seen (Heitz 2014)."""
+    eye = np.array([np.sqrt(1.0 - cosine**2), 0.0, cosine])
+    grid = (np.arange(96) + 0.5) / 96
+    places = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2).astype(np.float32)
+    ways = wp.empty(len(places), dtype=wp.vec3, device=device)
+    inputs = [wp.vec3(*eye), roughness, wp.array(places, dtype=wp.vec2, device=device), ways]
+    wp.launch(_glance_kernel, dim=len(places), inputs=inputs, device=device)
+    z, turn = np.meshgrid((np.arange(2000) + 0.5) / 2000, 2 * np.pi * (np.arange(400) + 0.5) / 400)
+    flat = np.sqrt(1.0 - z**2)
+    facets = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=-1)
+    a2 = roughness**4
+    facing = np.maximum(facets @ eye, 0.0)
+    share = a2 / (np.pi * (z**2 * (a2 - 1.0) + 1.0) ** 2) * facing  # the masking is the same for all
+    expected = (share[..., None] * (2.0 * facing[..., None] * facets - eye)).sum((0, 1)) / share.sum()
+    np.testing.assert_allclose(ways.numpy().mean(axis=0), expected, atol=0.005)
 
 
 @pytest.mark.parametrize("roughness", [0.2, 0.5, 0.8, 1.0])

@@ -102,6 +102,19 @@ def test_white_ground_is_the_white_map(yard, device, elevation):
     assert np.percentile(apart, 97) <= 6 and apart.mean() < 2.5  # the rim of a shadow is anti-aliased in one of them
 
 
+@pytest.mark.parametrize(("elevation", "overcast"), [(40.0, 0.9), (-3.0, 0.0)])
+def test_ground_seen_at_a_slant_mirrors_the_wall_behind_it_as_traced(device, elevation, overcast):
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    paint(stage, slab(stage, "Ground", (-60, -60, -1), (60, 60, 0)), diffuseColor=(0.2, 0.2, 0.2), roughness=0.6)
+    paint(stage, slab(stage, "Wall", (-60, 20, 0), (60, 21, 30)), diffuseColor=(0.05, 0.05, 0.05), roughness=1.0)
+    look = replace(PLAIN, sun_elevation=elevation, overcast=overcast)
+    renderer, _, ground, maps = draw(stage, device, look)
+    traced = renderer.render(camera(), 0.0, look=look, particles=False, quality="reference", samples=64).rgb.numpy()
+    assert abs(maps["relit"][ground].mean() / traced[ground].mean() - 1.0) < 0.1  # by openness within 2 m a third too bright and more
+
+
 def test_the_relit_frame_is_the_look_without_wear_and_weather(yard, device):
     renderer, _, _, maps = draw(yard, device, PLAIN)
     drawn = renderer.render(camera(), 0.0, look=PLAIN, particles=False).rgb.numpy().astype(int)
