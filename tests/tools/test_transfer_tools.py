@@ -364,6 +364,9 @@ def test_metrics_know_the_same_picture_and_a_worse_one():
     assert transfer_metrics.ssim(picture, picture) == pytest.approx(1.0)
     assert transfer_metrics.ssim(noisy, picture) < 0.99
     assert transfer_metrics.edge_f1(picture, picture, 0) == 1.0
+    faint = np.full_like(picture, 128)
+    faint[10:14, 10:14] = 255  # an outline shorter than the picture is high: nothing to meet
+    assert np.isnan(transfer_metrics.edge_f1(faint, faint, 0))
     moved = np.roll(picture, 1, axis=1)
     assert transfer_metrics.edge_f1(moved, picture, 0) < transfer_metrics.edge_f1(moved, picture, 1)
 
