@@ -1,4 +1,4 @@
-"""Train the embedded Transfer net: ``python tools/train_transfer.py --data training/data --steps 6500``.
+"""Train the embedded Transfer net: ``python tools/train_transfer.py --data training/data --steps 12000``.
 
 Resumable: the same command goes on where the last checkpoint stopped (``--run`` holds net, moving average, optimiser,
 steps and seconds spent, log). ``--export`` writes the moving average to ``--out`` and stops. The learning rate follows
@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("training/transfer-small"))
     parser.add_argument("--size", choices=sorted(SIZES), default="small")
     parser.add_argument("--device", default="cpu", help="where to learn, such as cuda")
-    parser.add_argument("--steps", type=int, default=6500)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--processes", type=int, default=1, help="that learn together, each a part of the batch")
     parser.add_argument("--rate", type=float, default=1.5e-3)

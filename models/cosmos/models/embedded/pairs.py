@@ -31,6 +31,8 @@ _PRESENT = {"edge": 0.75, "depth": 0.85, "seg": 0.6, "vis": 0.7}
 _PRESENT_ELSE = 0.7
 _MOVING = 3
 """One batch of so many shows frames in a row, where there are such."""
+_UNLIT = 0.4
+"""Share of pictures shown without light maps, as those that no stage stands behind: harder, so they need practice."""
 _SUN_ACROSS = 6
 """Place in the style vector of the sun's component to the left, which a mirrored picture turns round."""
 
@@ -146,8 +148,7 @@ class Pairs:
         batch = collate([row for clip in clips for row in clip], self.config.controls)
         whose = np.repeat(wanted, [len(clip) for clip in clips])
         batch.picture = torch.from_numpy((picture > 0.3).astype(np.float32)[whose])
-        # Pictures without a stage behind them have no light maps.
-        batch.lit = batch.lit * torch.from_numpy((lit > 0.25).astype(np.float32)[whose])
+        batch.lit = batch.lit * torch.from_numpy((lit > _UNLIT).astype(np.float32)[whose])
         return batch
 
     def stream(
