@@ -46,7 +46,7 @@ matrix-%: .venv-matrix/%/.ready
 bench: $(VENV)/.dev
 	$(BIN)/python tools/bench/run.py
 
-# The embedded Transfer model from nothing: stages, path-traced targets, prompt reader, net, figures. Two to three hours on
+# The embedded Transfer model from nothing: stages, path-traced targets, prompt reader, net, figures. About four hours on
 # two cores; stopped, it goes on where it was. Over the shipped ones: make weights WEIGHTS=models/weights/transfer-small
 weights: training-data prompt-reader
 	$(BIN)/python tools/train_transfer.py --data training/data --run training/transfer-small --out $(WEIGHTS) --processes 2

@@ -11,8 +11,11 @@ Targets are path-traced. Writes ``evaluation.json`` and ``sheet.jpg`` beside the
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +97,9 @@ def evaluate(
     rows: dict[str, list[dict[str, Any]]] = {}
     result: dict[str, Any] = {"rows": rows, "kinds": {}, "looks": [], "two_seeds": [], "half": []}
     judge, comparing, sheet = ConditionJudge(), ComparingJudge(), []
+    said = progress(max(named, len(seeds)) + sum(len(places) for places in KINDS.values()))
     for number, seed in enumerate(seeds):
+        said(f"stage {seed}")
         with opened(seed, size, FRAMES) as stage:
             if stage is None:
                 continue
@@ -104,17 +109,31 @@ def evaluate(
             result["two_seeds"].append({"scene": seed} | two_seeds(model, judge, stage, "overcast"))
             result["half"].append({"scene": seed} | half_kept(weights, stage, "heavy snow at dusk"))
     for seed in range(seeds.stop, seeds.start + named):
+        said(f"stage {seed}")
         with opened(seed, size, 1) as stage:
             if stage is not None and stage.lies_open():
                 result["looks"] += [{"scene": seed} | row for row in looks(model, judge, comparing, stage, {})]
     for kind, places in KINDS.items():
         for number, (name, make) in enumerate(places.items()):
+            said(name)
             with opened(number, size, FRAMES, authored=make()) as stage:
                 if stage is not None:
                     targets = {condition: stage.target(condition, samples) for condition in chosen(number)}
                     add_likeness(result["kinds"].setdefault(kind, {}), sheet, model, stage, name, targets)
     result["reader_accuracy"], result["reader_wrong"] = reader_accuracy(model)
     return result, sheet
+
+
+def progress(count: int) -> Callable[[str], None]:
+    """Return what says which of so many stages is begun, and about how long the rest takes by those that are done."""
+    start, numbers = time.monotonic(), itertools.count()
+
+    def say(what: str) -> None:
+        done = next(numbers)
+        left = f", about {(time.monotonic() - start) / done * (count - done) / 60.0:.0f} min left" if done else ""
+        print(f"{what}, {done + 1} of {count}{left}", file=sys.stderr, flush=True)
+
+    return say
 
 
 def chosen(number: int) -> list[str]:
