@@ -274,9 +274,12 @@ def gather_frugally_kernel(
         if lamps_only == 0:
             gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
             if air.bounce > 0.0:
-                u = (wp.float32(order) + 0.5) / 16.0
-                v = wp.float32(order) * 0.61803399 + 0.5
-                gathered[3] = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u, v - wp.floor(v))
+                u = (wp.float32(order) + 0.25) / 16.0
+                v = wp.float32(order) * 0.61803399
+                w = v + 0.5
+                met = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u, w - wp.floor(w))
+                met += mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u + 0.03125, v - wp.floor(v))
+                gathered[3] = 0.5 * met
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
                 apart_out[cell] = _is_small(surfaces, i, row, column, width, step, columns, rows, stride)
