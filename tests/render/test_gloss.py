@@ -66,9 +66,7 @@ def test_four_highlights_are_those_of_the_formula_with_a_half_vector(directions,
 
 
 @wp.kernel
-def _glance_kernel(
-    eye: wp.vec3, roughness: wp.float32, places: wp.array(dtype=wp.vec2), out: wp.array(dtype=wp.vec3)
-):
+def _glance_kernel(eye: wp.vec3, roughness: wp.float32, places: wp.array(dtype=wp.vec2), out: wp.array(dtype=wp.vec3)):
     i = wp.tid()
     out[i] = glanced(wp.vec3(0.0, 0.0, 1.0), eye, wp.vec3(1.0, 0.0, 0.0), roughness, places[i][0], places[i][1])
 
