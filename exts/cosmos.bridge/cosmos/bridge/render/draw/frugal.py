@@ -17,7 +17,7 @@ from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light import PI, frame_x, mirrored_luma, radiance_along
-from cosmos.bridge.render.draw.light_grid import pixel_of, same_surface, tested_pixel
+from cosmos.bridge.render.draw.light_grid import fit_of, is_small, pixel_of, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
@@ -157,71 +157,6 @@ def _lamp_lost(
     return part * (gone / (part[0] + part[1] + part[2]))
 
 
-@wp.func
-def _fit(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
-    """How well pixel ``j`` lies on the surface through ``p`` that faces along ``n``, in [0, 1]."""
-    if surfaces.triangles[j] < 0:
-        return wp.float32(0.0)
-    return same_surface(wp.dot(n, surfaces.positions[j] - p) * tolerance, wp.dot(n, surfaces.normals[j]))
-
-
-@wp.func
-def _run(
-    surfaces: Surfaces,
-    i: wp.int32,
-    row: wp.int32,
-    column: wp.int32,
-    down: wp.int32,
-    across: wp.int32,
-    tolerance: wp.float32,
-    width: wp.int32,
-    step: wp.int32,
-    columns: wp.int32,
-    rows: wp.int32,
-):
-    """How many cells in a row, at most 3, lie on the surface of pixel ``i`` next to a cell, in one direction."""
-    p = surfaces.positions[i]
-    n = surfaces.normals[i]
-    height = surfaces.triangles.shape[0] // width
-    found = wp.int32(0)
-    alike = wp.bool(True)
-    while alike and found < 3:
-        r = row + (found + 1) * down
-        c = column + (found + 1) * across
-        alike = r >= 0 and r < rows and c >= 0 and c < columns
-        if alike:
-            alike = _fit(surfaces, pixel_of(r, c, step, width, height), p, n, tolerance) > 0.5
-        if alike:
-            found += 1
-    return found
-
-
-@wp.func
-def _is_small(
-    surfaces: Surfaces,
-    i: wp.int32,
-    row: wp.int32,
-    column: wp.int32,
-    width: wp.int32,
-    step: wp.int32,
-    columns: wp.int32,
-    rows: wp.int32,
-    stride: wp.int32,
-):
-    """1 where the 4 x 4 pattern does not fit on the surface of a cell."""
-    tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step * stride))
-    wide = wp.int32(1)
-    high = wp.int32(1)
-    for side in range(2):
-        way = (2 * side - 1) * stride
-        wide += _run(surfaces, i, row, column, 0, way, tolerance, width, step, columns, rows)
-        high += _run(surfaces, i, row, column, way, 0, tolerance, width, step, columns, rows)
-    small = wp.uint8(0)
-    if wide < 4 or high < 4:
-        small = wp.uint8(1)
-    return small
-
-
 @wp.kernel
 def gather_frugally_kernel(
     first: wp.int32,
@@ -282,7 +217,7 @@ def gather_frugally_kernel(
                 gathered[3] = 0.5 * met
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
-                apart_out[cell] = _is_small(surfaces, i, row, column, width, step, columns, rows, stride)
+                apart_out[cell] = is_small(surfaces, i, row, column, width, step, columns, rows, stride)
         full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
         if total <= 0.0:
             continue
@@ -419,7 +354,7 @@ def _between(
         c = column + k % 2 * stride
         if r < rows and c < columns:
             q = r * columns + c
-            fit = _fit(surfaces, pixel_of(r, c, step, width, height), p, n, tolerance)
+            fit = fit_of(surfaces, pixel_of(r, c, step, width, height), p, n, tolerance)
             share = (1.0 - reach * wp.float32(wp.abs(r - y))) * (1.0 - reach * wp.float32(wp.abs(c - x)))
             weight = fit * (share + 1.0e-3)
             light += lit[q] * weight
@@ -503,6 +438,11 @@ def spread_light_kernel(
 
 
 __all__ = [
-    "LAMP_MARK", "LIGHT_MARK", "SUN_MARK", "agree_on_sun_kernel", "find_sun_kernel", "gather_frugally_kernel",
+    "LAMP_MARK",
+    "LIGHT_MARK",
+    "SUN_MARK",
+    "agree_on_sun_kernel",
+    "find_sun_kernel",
+    "gather_frugally_kernel",
     "spread_light_kernel",
-]  # fmt: skip
+]

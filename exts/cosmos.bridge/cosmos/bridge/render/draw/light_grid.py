@@ -113,6 +113,71 @@ def same_surface(off: wp.float32, cosine: wp.float32):
     return both * both
 
 
+@wp.func
+def fit_of(surfaces: Surfaces, j: wp.int32, p: wp.vec3, n: wp.vec3, tolerance: wp.float32):
+    """How well pixel ``j`` lies on the surface through ``p`` that faces along ``n``, in [0, 1]."""
+    if surfaces.triangles[j] < 0:
+        return wp.float32(0.0)
+    return same_surface(wp.dot(n, surfaces.positions[j] - p) * tolerance, wp.dot(n, surfaces.normals[j]))
+
+
+@wp.func
+def _run(
+    surfaces: Surfaces,
+    i: wp.int32,
+    row: wp.int32,
+    column: wp.int32,
+    down: wp.int32,
+    across: wp.int32,
+    tolerance: wp.float32,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+):
+    """How many cells in a row, at most 3, lie on the surface of pixel ``i`` next to a cell, in one direction."""
+    p = surfaces.positions[i]
+    n = surfaces.normals[i]
+    height = surfaces.triangles.shape[0] // width
+    found = wp.int32(0)
+    alike = wp.bool(True)
+    while alike and found < 3:
+        r = row + (found + 1) * down
+        c = column + (found + 1) * across
+        alike = r >= 0 and r < rows and c >= 0 and c < columns
+        if alike:
+            alike = fit_of(surfaces, pixel_of(r, c, step, width, height), p, n, tolerance) > 0.5
+        if alike:
+            found += 1
+    return found
+
+
+@wp.func
+def is_small(
+    surfaces: Surfaces,
+    i: wp.int32,
+    row: wp.int32,
+    column: wp.int32,
+    width: wp.int32,
+    step: wp.int32,
+    columns: wp.int32,
+    rows: wp.int32,
+    stride: wp.int32,
+):
+    """1 where the 4 x 4 pattern does not fit on the surface of a cell."""
+    tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step * stride))
+    wide = wp.int32(1)
+    high = wp.int32(1)
+    for side in range(2):
+        way = (2 * side - 1) * stride
+        wide += _run(surfaces, i, row, column, 0, way, tolerance, width, step, columns, rows)
+        high += _run(surfaces, i, row, column, way, 0, tolerance, width, step, columns, rows)
+    small = wp.uint8(0)
+    if wide < 4 or high < 4:
+        small = wp.uint8(1)
+    return small
+
+
 @wp.kernel
 def smooth_light_kernel(
     first: wp.int32,
@@ -239,7 +304,9 @@ __all__ = [
     "Cell",
     "LightGrid",
     "cell_of",
+    "fit_of",
     "grid_sample",
+    "is_small",
     "pack_cells",
     "same_surface",
     "smooth_light_kernel",
