@@ -2,8 +2,8 @@
 
 ``python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2``
 
-Each random stage gives a few views; each view is a short clip, rendered in the simulation look, with its controls, and
-under a few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from,
+Each random stage gives a few views; each view is a short clip, rendered in the simulation look, lit as users' stages
+may be, with its controls, and under a few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from,
 steadied over the frames before. One ``.npz`` a frame and look; those that follow another tell the motion since.
 Resumable: a scene whose marker file is there is left out. Scenes from 900000 on are for evaluation; training never
 reads them, nor any stage of another kind.
@@ -36,6 +36,7 @@ from cosmos.bridge.types import Clip, ControlKind, Look, gather
 from cosmos.models.embedded.captions import PAINTED, sample_conditions
 from cosmos.models.embedded.conditions import style_vector
 from cosmos.models.embedded.pairs import pair_name, seen_before, to_bytes, write_pair
+from source_light import draw_source_light
 
 _MOST_BEFORE = 4
 """Frames at most that a view's light is averaged over before the first that is kept."""
@@ -104,7 +105,9 @@ def render_scene(
 ) -> int:
     """Render all pairs of one scene; return how many."""
     rng = np.random.default_rng([seed, 0xDA7A])
-    renderer = Renderer(scenes.random(seed, num_frames=8))
+    stage = scenes.random(seed, num_frames=8)
+    draw_source_light(stage, np.random.default_rng([seed, 0x11647]))
+    renderer = Renderer(stage)
     count = written = 0
     try:
         cameras = list(renderer.scene.camera_paths)
