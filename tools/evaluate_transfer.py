@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,16 @@ from cosmos.models.embedded.conditions import extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
 from transfer_checks import GIVEN, half_kept, looks, prompted, two_seeds
 from transfer_conditions import CONDITIONS, WORDINGS, nearest
-from transfer_metrics import boundary_displacement, classic_baseline, edge_f1, luma, motion_residual, psnr, ssim
+from transfer_metrics import (
+    boundary_displacement,
+    classic_baseline,
+    edge_f1,
+    luma,
+    motion_residual,
+    psnr,
+    shows_through,
+    ssim,
+)
 from transfer_samples import Sample, Stage, opened, paint, sample_of
 from unseen_stages import AUTHORED, UNSEEN
 
@@ -38,6 +48,7 @@ FRAMES = 3
 KINDS = {"street, warehouse, table top": AUTHORED, "quarry, tunnel": UNSEEN}
 """Stages of kinds that training never sees: with surfaces that it knows, and with others."""
 _COMPARED = ("relit, no net", "input unchanged", "classic baseline")
+_SUN_ALONE = "model, source lit by a sun alone"
 _NAMED = ("matched", "named")
 """What the judge that compares, and the one that sees no drawings, take a picture for."""
 
@@ -153,8 +164,11 @@ def add_likeness(
     for condition, target in targets.items():
         sample = sample_of(stage, condition, target)
         outs = outputs(model, sample)
+        outs[_SUN_ALONE] = paint(model, replace(sample, clip=stage.sun_alone), CONDITIONS[condition], GIVEN)
+        sources = stage.clip.rgb.numpy(), stage.sun_alone.rgb.numpy()
+        shown = shows_through(sources, (outs["model"], outs[_SUN_ALONE]))
         for name, out in outs.items():
-            about = {"condition": condition, "scene": scene, "target_luma": float(luma(target).mean())}
+            about = {"condition": condition, "scene": scene, "target_luma": float(luma(target).mean()), "shown": shown}
             rows.setdefault(name, []).append(about | measure(out, sample))
         sheet.append((condition, scene, sample.clip.rgb.numpy()[0], outs["model"][0], target[0]))
 
@@ -216,6 +230,8 @@ def summary_tables(result: dict[str, Any]) -> str:
         f"Two seeds, same overcast day: perceptual distance {mean(seeds, 'distance'):.3f} (least of {len(seeds)} "
         f"stages {least:.3f}), levels {mean(seeds, 'change'):.1%} apart; edge F1 at 1 px against the first's target "
         f"{mean(seeds, 'edge_f1'):.2f} and {mean(seeds, 'edge_f1_other'):.2f}.",
+        f"Lit by a sun alone, the source shows dark shadows; {mean(result['rows']['model'], 'shown'):.1%} of the "
+        f"difference shows through in what is painted (1 would be all; log of the luma, by least squares).",
         f"Left half vis 1, right half seg 1, heavy snow at dusk: the left half moves by {kept:.2%} at most (bar 2 %), "
         f"the right one by {mean(half, 'painted'):.0%}.",
         f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.0%}.",

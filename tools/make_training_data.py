@@ -3,8 +3,9 @@
 ``python tools/make_training_data.py --out training/data --scenes 0:2400 --workers 2``
 
 Each random stage gives a few views; each view is a short clip, rendered in the simulation look, lit as users' stages
-may be, with its controls, and under a few looks of the teacher: path-traced and denoised, beside the light maps that the embedded model starts from,
-steadied over the frames before. One ``.npz`` a frame and look; those that follow another tell the motion since.
+may be, with its controls, and under a few looks of the teacher: path-traced and denoised, beside the light maps that
+the embedded model starts from, steadied over the frames before. One ``.npz`` a frame and look; those that follow
+another tell the motion since.
 Resumable: a scene whose marker file is there is left out. Scenes from 900000 on are for evaluation; training never
 reads them, nor any stage of another kind.
 """

@@ -1,8 +1,8 @@
 """Other lights for the plain look of random stages, as users' own stages have them.
 
 The random stages share one kind of daylight: a bright dome under which shadows are faint. Users' stages have a sun
-alone, a dim dome, or no light at all, and their pictures then show dark shadows where the asked look has none. Only what
-the picture starts from changes: a look brings its own sky and sun.
+alone, a dim dome, or no light at all, and their pictures then show dark shadows where the asked look has none. Only
+what the picture starts from changes: a look brings its own sky and sun.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def draw_source_light(stage: Usd.Stage, rng: np.random.Generator) -> str:
     sun, dome, warmth = float(rng.uniform(2.0, 5.0)), float(rng.uniform(0.5, 1.5)), float(rng.uniform(0.0, 1.0))
     sky_dimmed, angle = float(np.exp(rng.uniform(np.log(0.03), np.log(0.5)))), float(rng.uniform(2.0, 15.0))
     if kind != "authored":
-        _remove(stage, _SUN, _SKY)
+        _remove(stage)
     if kind in ("harsh", "sun alone", "soft sun"):
         color = (1.0, 1.0 - 0.25 * warmth, 1.0 - 0.5 * warmth)
         _sun(stage, intensity=sun, color=color, angle=angle if kind == "soft sun" else 0.53,
@@ -43,8 +43,14 @@ def draw_source_light(stage: Usd.Stage, rng: np.random.Generator) -> str:
     return kind
 
 
-def _remove(stage: Usd.Stage, *paths: str) -> None:
-    for path in paths:
+def light_by_sun_alone(stage: Usd.Stage) -> None:
+    """Take a stage's sky away and light it by a sun 30 degrees high, from the left of +Y, whose shadows are dark."""
+    _remove(stage)
+    _sun(stage, intensity=3.5, color=(1.0, 0.95, 0.9), angle=0.53, elevation=30.0, azimuth=200.0)
+
+
+def _remove(stage: Usd.Stage) -> None:
+    for path in (_SUN, _SKY):
         if stage.GetPrimAtPath(path):
             stage.RemovePrim(path)
 
@@ -69,4 +75,4 @@ def _dome(stage: Usd.Stage, *, intensity: float) -> None:
     UsdLux.DomeLight.Define(stage, _SKY).CreateIntensityAttr(intensity)
 
 
-__all__ = ["draw_source_light"]
+__all__ = ["draw_source_light", "light_by_sun_alone"]

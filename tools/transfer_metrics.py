@@ -30,6 +30,19 @@ def luma(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722]) / 255.0
 
 
+def shows_through(sources: tuple[np.ndarray, np.ndarray], outs: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return which share of a difference in light between two sources shows in what was painted of them.
+
+    Least squares of the logarithms of luma, over pixels whose luma differs by half or more; NaN where fewer than one in
+    a hundred do. 0 is best: what is painted of both is the same.
+    """
+    asked, shown = (np.log(luma(one) + 0.016) - np.log(luma(other) + 0.016) for one, other in (sources, outs))
+    apart = np.abs(asked) > 0.5
+    if apart.mean() < 0.01:
+        return float("nan")
+    return float((asked[apart] * shown[apart]).sum() / np.square(asked[apart]).sum())
+
+
 def edge_f1(out: np.ndarray, truth: np.ndarray, tolerance: int) -> float:
     """F1 of Canny edges (100/200) of two pictures; an edge counts as met within ``tolerance`` px.
 
@@ -131,4 +144,13 @@ def classic_baseline(source: np.ndarray, target: np.ndarray, depth: np.ndarray, 
     return np.clip(colored * clear + haze * (1.0 - clear), 0, 255).astype(np.uint8)
 
 
-__all__ = ["boundary_displacement", "classic_baseline", "edge_f1", "luma", "motion_residual", "psnr", "ssim"]
+__all__ = [
+    "boundary_displacement",
+    "classic_baseline",
+    "edge_f1",
+    "luma",
+    "motion_residual",
+    "psnr",
+    "shows_through",
+    "ssim",
+]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
 import warp as wp
+from pxr import Usd  # noqa: TID253
 
 from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
@@ -25,6 +26,7 @@ from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
 from cosmos.models.embedded.steps import draft_size
 from make_training_data import clip_of, light_maps, target_of, usable, with_glow
+from source_light import light_by_sun_alone
 from transfer_conditions import CONDITIONS
 
 _LEAST_OPEN, _FACES_UP = 0.3, 0.5
@@ -43,6 +45,8 @@ class Stage:
     """These frames in the simulation look."""
     seed: int
     """Of the looks: a multiple of seven, for which the teacher draws its thinnest clouds."""
+    sun_alone: Clip
+    """The same frames, where the stage is lit by a sun alone."""
 
     @property
     def camera(self) -> str:
@@ -56,11 +60,7 @@ class Stage:
 
     def still(self) -> Stage:
         """Return the stage with its first frame alone."""
-        clip = self.clip
-        buffers = {name: getattr(clip, name)[:1] for name in BUFFERS if getattr(clip, name) is not None}
-        poses = {key: pose[:1] for key, pose in clip.poses.items()}
-        clip = replace(clip, cameras=clip.cameras[:1], time_codes=clip.time_codes[:1], poses=poses, **buffers)
-        return replace(self, clip=clip, times=self.times[:1])
+        return replace(self, clip=_first(self.clip), sun_alone=_first(self.sun_alone), times=self.times[:1])
 
     def look(self, condition: str, seed: int) -> Look:
         """Return the renderer's look of a condition."""
@@ -145,14 +145,24 @@ class Sample:
 @contextmanager
 def opened(seed: int, size: tuple[int, int], frames: int, *, authored: Any = None) -> Iterator[Stage | None]:
     """Open a stage, the random one of the seed where none is given; ``None`` where its view shows too little."""
-    renderer = Renderer(scenes.random(seed, num_frames=8) if authored is None else authored)
-    try:
+    usd = scenes.random(seed, num_frames=8) if authored is None else authored
+    sunny = Usd.Stage.Open(usd.Flatten())
+    light_by_sun_alone(sunny)
+    with closing(Renderer(usd)) as renderer, closing(Renderer(sunny)) as other:
         camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
         times = [start + step for step in range(frames)]
-        clip = clip_of(renderer, camera, times, size)
-        yield Stage(renderer=renderer, times=times, clip=clip, seed=7 * (1000 + seed)) if usable(clip) else None
-    finally:
-        renderer.close()
+        clip, sun_alone = (clip_of(drawn, camera, times, size) for drawn in (renderer, other))
+        if not usable(clip):
+            yield None
+            return
+        yield Stage(renderer=renderer, times=times, clip=clip, sun_alone=sun_alone, seed=7 * (1000 + seed))
+
+
+def _first(clip: Clip) -> Clip:
+    """Return a clip's first frame."""
+    buffers = {name: getattr(clip, name)[:1] for name in BUFFERS if getattr(clip, name) is not None}
+    poses = {key: pose[:1] for key, pose in clip.poses.items()}
+    return replace(clip, cameras=clip.cameras[:1], time_codes=clip.time_codes[:1], poses=poses, **buffers)
 
 
 def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | None = None) -> Sample:

@@ -13,13 +13,17 @@ import warp as wp
 import make_training_data
 import train_transfer
 import transfer_metrics
+from cosmos.bridge import scenes
 from cosmos.bridge.kernels.laid_glow import lay_glow as lay_on_bytes
+from cosmos.bridge.render.renderer import Renderer
+from cosmos.bridge.types import Look
 from cosmos.models.embedded.adapting import Adaptation, adapt
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, random_weights, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded, padding_for
 from cosmos.models.embedded.training import batch_loss, motion_loss, picture_loss, shown
 from cosmos.models.spec import TransferNetConfig
+from source_light import draw_source_light
 
 SIZE = (48, 64)
 
@@ -198,6 +202,41 @@ def test_a_short_clip_is_rendered_with_the_motion_between_its_frames(tmp_path):
     assert 0.3 < seen.mean() < 1.0 and change["along"] < 0.9 * change["still"]
     told = [json.loads(str(arrays["about"])) for arrays in (first, then)]
     assert told[1]["time_code"] == told[0]["time_code"] + 1.0 and told[0]["conditions"] == told[1]["conditions"]
+
+
+def test_the_source_alone_is_lit_another_way():
+    """A look brings its own sky and sun; the stage's own light changes nothing that the model is told of it."""
+    look, kinds = Look(sun_elevation=40.0, sun_azimuth=120.0, seed=7), dict[str, list[int]]()
+    for seed in range(40):
+        kinds.setdefault(draw_source_light(scenes.random(11), np.random.default_rng(seed)), []).append(seed)
+    assert set(kinds) == {"authored", "harsh", "sun alone", "none", "dome", "soft sun"}
+    seen = {}
+    for kind, (seed, *_) in kinds.items():
+        stage = scenes.random(11)
+        draw_source_light(stage, np.random.default_rng(seed))
+        with closing(Renderer(stage)) as renderer:
+            camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
+            plain = renderer.render(camera, start, size=(72, 128)).rgb.numpy().astype(int)
+            maps, glow = make_training_data.light_maps(renderer, camera, start, size=(72, 128), look=look)
+        seen[kind] = plain, maps, glow
+    for kind, (plain, maps, glow) in seen.items():
+        np.testing.assert_array_equal(maps, seen["authored"][1])
+        np.testing.assert_array_equal(glow, seen["authored"][2])
+        assert kind == "authored" or np.abs(plain - seen["authored"][0]).mean() > 4.0
+
+
+def test_what_shows_through_is_the_share_that_was_mixed_in():
+    rng = np.random.default_rng(0)
+    bright = rng.integers(120, 250, (2, 40, 60, 3)).astype(np.uint8)
+    dark = bright.copy()
+    dark[:, :, :30] = dark[:, :, :30] // 3  # a shadow over the left half
+    assert transfer_metrics.shows_through((bright, dark), (bright, dark)) == pytest.approx(1.0)
+    assert transfer_metrics.shows_through((bright, dark), (bright, bright)) == 0.0
+    faint = np.exp(0.9 * np.log(bright / 255.0 + 0.016) + 0.1 * np.log(dark / 255.0 + 0.016)) - 0.016
+    assert transfer_metrics.shows_through((bright, dark), (bright, np.rint(faint * 255.0))) == pytest.approx(
+        0.1, abs=0.02
+    )
+    assert np.isnan(transfer_metrics.shows_through((bright, bright), (bright, dark)))
 
 
 def test_padding_repeats_the_rim_and_what_is_painted_keeps_its_size(folder):

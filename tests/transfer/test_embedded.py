@@ -341,6 +341,23 @@ def test_nothing_falls_where_the_stage_says_that_a_roof_is(model, ask, clip):
     assert said in roofed.provenance.notes and said not in snowy.provenance.notes
 
 
+def test_nothing_falls_where_the_prompt_says_that_it_only_lies(model, clip, ask, monkeypatch):
+    from cosmos.models.embedded import text
+
+    def encode(self, words):  # how much there is stays the same, so that only what falls differs
+        mean = np.zeros(len(text.READ_FIELDS))
+        mean[text.READ_FIELDS.index("rain")] = 0.6
+        return mean, np.zeros(len(mean))
+
+    monkeypatch.setattr(text.PromptReader, "_encode", encode)
+    monkeypatch.setattr(text.PromptReader, "_hold", lambda self, vector, prompt, seed: (vector, {"rain"}))
+    open_air = replace(clip, probe=GreyLight(clip))
+    lying, falling = (model.transfer(ask(clip=open_air, prompt=prompt)) for prompt in ("wet street", "rain"))
+    assert 0.003 < (lying.rgb.numpy() != falling.rgb.numpy()).any(axis=-1).mean() < 0.5
+    assert lying.provenance.effective["wishes"] == {"falls": False} and falling.provenance.effective["wishes"] == {}
+    assert not any("flakes or drops" in note for note in lying.provenance.notes)
+
+
 def test_the_stage_is_asked_for_the_light_of_the_prompt(model, ask, clip):
     probe = GreyLight(clip)
     effective = model.transfer(ask(clip=replace(clip, probe=probe))).provenance.effective

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -28,6 +28,7 @@ from cosmos.models.embedded.captions import (
     split_words,
 )
 from cosmos.models.embedded.conditions import READ_FIELDS, STRENGTHS, Conditions, from_read_vector
+from cosmos.models.embedded.fallen_words import names_what_falls, only_lies
 from cosmos.models.embedded.negations import LIGHTER, PLAIN_MARKS, Negation, take_negations, wording
 from cosmos.models.embedded.wish_reading import WishReading, read_wishes
 from cosmos.models.embedded.wishes import Wishes
@@ -118,10 +119,11 @@ class PromptReader:
         """
         rng = np.random.default_rng([seed, 0x5EED])
         prompt, absent = self._resolved(*take_negations(prompt))
+        falls = not only_lies(self._clauses(prompt))
         wished, prompt = _take_wishes(prompt)
         words, unknown, corrected, cut = self._look_up(prompt)
         unknown, corrected = [*wished.not_understood, *unknown], [*wished.corrected, *corrected]
-        wishes = wished.wishes
+        wishes = replace(wished.wishes, falls=falls)
         mean, std = self._encode(words)
         neutral, _ = self._encode([])
         vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
@@ -222,18 +224,22 @@ class PromptReader:
     ) -> tuple[np.ndarray, Wishes, bool]:
         """Take back what a negation names; return whether that could be done.
 
-        What the prompt names as well, it keeps: "snow, but no snow falling" cannot be had.
+        What the prompt names as well, it keeps: "a sunny day, but no sun" cannot be had; "snow, but no snow falling"
+        takes it out of the air.
         """
         taken, _ = _take_wishes(" ".join(negation.words))
         negated, vector = self._negated(negation), vector.copy()
         alone, among = self._ranges(prompt)
         clash = False
         for name, ranges in negated.items():
-            asked = alone.get(name, set()) | among.get(name, set())
-            clash = clash or any(low < high_ and low_ < high for low, high in ranges for low_, high_ in asked)
-            if not asked:
+            kept = alone.get(name, set()) | among.get(name, set())
+            clash = clash or any(low < high_ and low_ < high for low, high in ranges for low_, high_ in kept)
+            if not kept:
                 field = READ_FIELDS.index(name)
                 vector[field] = 0.0 if name in STRENGTHS else neutral[field]
+        asked = (alone.keys() | among.keys()) & (negated.keys() or {"rain", "snow"}) & {"rain", "snow"}
+        if asked and negated.keys() <= asked and (names_what_falls(negation.words) or not wishes.falls):
+            return vector, replace(wishes.without(taken.wishes), falls=False), True
         return vector, wishes.without(taken.wishes), not clash and bool(negated or taken.used)
 
     def ids(self, words: list[str]) -> list[int]:

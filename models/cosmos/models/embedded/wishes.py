@@ -1,4 +1,4 @@
-"""What a prompt wishes beyond light and weather: of surfaces, things, lamps and the lens."""
+"""What a prompt wishes beyond how much there is of light and weather: of surfaces, things, lamps, lens, and the air."""
 
 from __future__ import annotations
 
@@ -55,13 +55,15 @@ class Wishes:
     """Smudges and specks on the lens, in [0, 1]."""
     lens_drops: float = 0.0
     """Drops of rain on the lens, in [0, 1]."""
+    falls: bool = True
+    """Whether rain and snow fall where there are some; else they only lie, as in "wet street" or "after rain"."""
     amount: float = 1.0
     """How much materials and colours cover what was there, in [0, 1]."""
 
     @property
     def any(self) -> bool:
-        """Whether anything is wished."""
-        return self != Wishes(amount=self.amount)
+        """Whether anything is wished of what is seen or of how it is seen; what is in the air is no such wish."""
+        return self != Wishes(amount=self.amount, falls=self.falls)
 
     def guided(self, guidance: float) -> Wishes:
         """Return the wishes at a prompt guidance: none at 0, as said from 1 on."""
@@ -69,7 +71,7 @@ class Wishes:
         if share == 1.0 or not self.any:
             return self
         if share == 0.0:
-            return Wishes()
+            return Wishes(falls=self.falls)
         return replace(
             self,
             wear=tuple(replace(wish, wear=1.0 + share * (wish.wear - 1.0)) for wish in self.wear),

@@ -154,7 +154,7 @@ class Dressing:
     def effective(self) -> dict[str, Any]:
         """Return what was done: the wishes, and the share of all pixels that each region has; empty without any."""
         if not self.wishes.any:
-            return {}
+            return {} if self.wishes.falls else {"falls": False}
         done = {
             name: value for name, value in asdict(self.wishes).items() if value != getattr(type(self.wishes)(), name)
         }

@@ -438,7 +438,7 @@ def _notes(request: TransferRequest, reading: Reading, view: View) -> tuple[str,
         notes.append("The clip has no depth: fog by distance, shadows, snow cover and puddles could not be placed.")
     elif ControlKind.DEPTH not in used.least:
         notes.append("The depth has no weight: fog by distance, shadows, snow cover and puddles could not be placed.")
-    falls = max(reading.conditions.snow, reading.conditions.rain) > 0.0
+    falls = max(reading.conditions.snow, reading.conditions.rain) > 0.0 and reading.wishes.falls
     if falls and view.outdoors == 0.0:
         why = "No sky is seen" if request.clip.probe is None else "All that is seen lies under a roof"
         notes.append(f"{why}, so no flakes or drops were drawn.")

@@ -98,7 +98,7 @@ class View:
         self._even: tuple[Any, dict[ControlKind, wp.array]] = (None, {})
         self._painted = 0
         self._fixed: Optional[tuple[float, float]] = None
-        self._falls = max(conditions.snow, conditions.rain) > 0.0
+        self._falls = max(conditions.snow, conditions.rain) > 0.0 and self.dressing.wishes.falls
 
     def prepare(self, request: TransferRequest, frames: range, device: str, room: Optional[Room] = None) -> Part:
         """Bring some frames of a request to the net's tensors.
