@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 GROUND, WALLS, EVERYTHING = "ground", "walls", ""
 
@@ -104,7 +105,8 @@ class Wishes:
             if not any(no.of in (EVERYTHING, wish.of) and (no.wear - 1) * (wish.wear - 1) > 0 for no in other.wear)
         )
         surfaces = tuple(wish for wish in self.surfaces if not is_taken(wish))
-        return replace(self, surfaces=surfaces, wear=worn, **{name: kept(name) for name in names})
+        changed: dict[str, Any] = {name: kept(name) for name in names}
+        return replace(self, surfaces=surfaces, wear=worn, **changed)
 
 
 __all__ = ["EVERYTHING", "GROUND", "WALLS", "SurfaceWish", "WearWish", "Wishes"]

@@ -193,12 +193,12 @@ class Renderer:
         if painter is not None:
             metered = self._meter(camera, time_code, exposure_of)
             cameras, picture = self._metering_cameras(metered), target.buffers["rgb"]
-            edges = painter.paint(
+            painter.paint(
                 camera, target.seen, pose, look, cameras,
                 rgb=picture, particles=particles, reference=reference, progress=progress,
             )  # fmt: skip
             if look is None:  # its light may be asked for
-                self._targets.remember(camera, pose, target.seen, edges)
+                self._targets.remember(camera, pose, target.seen)
         else:
             target.buffers["rgb"].zero_()
         return Frame(
@@ -241,7 +241,9 @@ class Renderer:
         known, edges = self._targets.recall(camera, pose, seen)
         if not known:
             self._visibility.find(make_view(camera, self._world.origin), seen[1], seen[0])
-        painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps, edges)
+        found = painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps, edges)
+        if edges is None and found is not None:
+            self._targets.remember(camera, pose, seen, found)
         return maps
 
     def _details(

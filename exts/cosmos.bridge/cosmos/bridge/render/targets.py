@@ -77,12 +77,14 @@ class Targets:
             self._maps[size] = (self._seen(size), LightMaps(**maps))
         return self._maps[size]
 
-    def remember(self, camera: Camera, pose: Pose, seen: _Seen, edges: Optional[Edges]) -> None:
+    def remember(self, camera: Camera, pose: Pose, seen: _Seen, edges: Optional[Edges] = None) -> None:
         """Keep what a camera sees of a pose, and its edges if known, for light maps of it; the oldest are forgotten."""
         key, size = _sight_of(camera, pose), 8 * camera.height * camera.width
         size += 0 if edges is None else edges.num_bytes
-        if size > _SIGHT_BYTES or key in self._sights:
+        if size > _SIGHT_BYTES or (key in self._sights and edges is None):
             return
+        if key in self._sights:
+            self._sight_bytes -= self._sights.pop(key).num_bytes
         self._sight_bytes += size
         while self._sight_bytes > _SIGHT_BYTES:
             self._sight_bytes -= self._sights.pop(next(iter(self._sights))).num_bytes

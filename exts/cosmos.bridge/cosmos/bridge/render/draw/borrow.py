@@ -41,23 +41,24 @@ def _lender(
     s: wp.int32,
     i: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
     world: WorldArrays,
     home: Surfaces,
 ):
     """A pixel next to ``i`` that shows what sample ``s`` of ``i`` shows; -1 where there is none."""
-    k = s % 4
+    k = s % (side * side)
     y = i // width
     x = i - y * width
     height = home.triangles.shape[0] // width
-    down = k // 2
-    right = k % 2
-    f = fine_triangles[2 * y + down, 2 * x + right]
-    depth = fine_depths[2 * y + down, 2 * x + right]
+    down = k // side
+    right = k % side
+    f = fine_triangles[side * y + down, side * x + right]
+    depth = fine_depths[side * y + down, side * x + right]
     # The pixel itself, the three on the sample's side, then the other five.
-    towards_y = 2 * down - 1
-    towards_x = 2 * right - 1
+    towards_y = 2 * (2 * down // side) - 1
+    towards_x = 2 * (2 * right // side) - 1
     found = wp.int32(-1)
     order = wp.int32(0)
     while order < 9 and found < 0:
@@ -99,6 +100,7 @@ def find_lenders_kernel(
     run: wp.int32,
     count: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     pixels: wp.array(dtype=wp.int32),
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
@@ -106,23 +108,23 @@ def find_lenders_kernel(
     home: Surfaces,
     lenders_out: wp.array(dtype=wp.int32),
 ):
-    """Pixel whose colour each of the four samples of each marked pixel may take.
+    """Pixel whose colour each of the ``side`` x ``side`` samples of each marked pixel may take.
 
     Where there is none, -2 - k if an earlier sample k of the same pixel shows the same thing, else -1.
     """
     begin = (first + wp.tid()) * run
     for s in range(begin, wp.min(begin + run, count)):
-        i = pixels[s // 4]
-        lender = _lender(s, i, width, fine_triangles, fine_depths, world, home)
+        i = pixels[s // (side * side)]
+        lender = _lender(s, i, width, side, fine_triangles, fine_depths, world, home)
         if lender < 0:
-            row = i // width * 2
-            column = (i - i // width * width) * 2
-            k = s % 4
-            f = fine_triangles[row + k // 2, column + k % 2]
-            depth = fine_depths[row + k // 2, column + k % 2]
+            row = i // width * side
+            column = (i - i // width * width) * side
+            k = s % (side * side)
+            f = fine_triangles[row + k // side, column + k % side]
+            depth = fine_depths[row + k // side, column + k % side]
             for m in range(k):
-                e = fine_triangles[row + m // 2, column + m % 2]
-                if lender == -1 and _alike(world, f, depth, e, fine_depths[row + m // 2, column + m % 2]):
+                e = fine_triangles[row + m // side, column + m % side]
+                if lender == -1 and _alike(world, f, depth, e, fine_depths[row + m // side, column + m % side]):
                     lender = -2 - m
         lenders_out[s] = lender
 
@@ -131,6 +133,7 @@ def find_lenders_kernel(
 def fill_samples_kernel(
     first: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     pixels: wp.array(dtype=wp.int32),
     samples: wp.array(dtype=wp.int32),
     fine_triangles: wp.array2d(dtype=wp.int32),
@@ -140,11 +143,12 @@ def fill_samples_kernel(
     """Those ``samples`` of the marked pixels that nobody lends to."""
     m = first + wp.tid()
     s = samples[m]
-    i = pixels[s // 4]
-    k = s % 4
-    row = 2 * (i // width) + k // 2
-    column = 2 * (i % width) + k % 2
-    surfaces.image[m] = wp.vec2((wp.float32(column) + 0.5) * 0.5, (wp.float32(row) + 0.5) * 0.5)
+    i = pixels[s // (side * side)]
+    k = s % (side * side)
+    row = side * (i // width) + k // side
+    column = side * (i % width) + k % side
+    reach = 1.0 / wp.float32(side)
+    surfaces.image[m] = wp.vec2((wp.float32(column) + 0.5) * reach, (wp.float32(row) + 0.5) * reach)
     surfaces.triangles[m] = fine_triangles[row, column]
     surfaces.depths[m] = fine_depths[row, column]
 
@@ -152,24 +156,25 @@ def fill_samples_kernel(
 @wp.kernel
 def mix_samples_kernel(
     first: wp.int32,
+    each: wp.int32,
     lenders: wp.array(dtype=wp.int32),
     slots: wp.array(dtype=wp.int32),
     colors: wp.array(dtype=wp.vec3),
     shaded: wp.array(dtype=wp.vec3),
     mixed_out: wp.array(dtype=wp.vec3),
 ):
-    """Mean of the four samples of each marked pixel, lent or shaded."""
+    """Mean of the samples of each marked pixel, ``each`` of one, lent or shaded."""
     m = first + wp.tid()
     total = wp.vec3(0.0, 0.0, 0.0)
-    for k in range(4):
-        s = 4 * m + k
+    for k in range(each):
+        s = each * m + k
         while lenders[s] < -1:
-            s = 4 * m - 2 - lenders[s]
+            s = each * m - 2 - lenders[s]
         if lenders[s] >= 0:
             total += colors[lenders[s]]
         else:
             total += shaded[slots[s]]
-    mixed_out[m] = total * 0.25
+    mixed_out[m] = total * (1.0 / wp.float32(each))
 
 
 @wp.kernel

@@ -22,9 +22,9 @@ class Edges:
     pixels: wp.array
     """The pixels, int32, shape [K]."""
     lenders: wp.array
-    """Whose colour each of their four samples takes, of ``find_lenders_kernel``, int32, shape [4 K]."""
+    """Whose colour each of their samples takes, of ``find_lenders_kernel``, int32, shape [S K]: S of each pixel."""
     slots: wp.array
-    """Which of the M samples each sample is, where nobody lends, int32, shape [4 K]."""
+    """Which of the M samples each sample is, where nobody lends, int32, shape [S K]."""
     image: wp.array
     """Image points of the M samples [px], vec2, shape [M]."""
     triangles: wp.array
@@ -35,27 +35,28 @@ class Edges:
     @property
     def num_bytes(self) -> int:
         """Memory of all of it."""
-        return 36 * len(self.pixels) + 16 * len(self.triangles)
+        return 4 * len(self.pixels) + 8 * len(self.lenders) + 16 * len(self.triangles)
 
 
-def find_edges(bands: Bands, scene: tuple[Any, ...], width: int, marked: np.ndarray, room: Any) -> Edges:
+def find_edges(bands: Bands, scene: tuple[Any, ...], width: int, side: int, marked: np.ndarray, room: Any) -> Edges:
     """Find where the samples of marked pixels take their colours from.
 
     Args:
         bands: Where to launch.
-        scene: Triangles and depths of samples half a pixel apart, the world's arrays, and surfaces at pixel centres.
+        scene: Triangles and depths of the samples of every pixel, the world's arrays, and surfaces at pixel centres.
         width: Of the picture [px].
+        side: Samples of a pixel along each axis.
         marked: Pixels that hold an edge, int32, shape [K].
         room: Returns surfaces for at least so many samples; their first ones are written over.
     """
     device = bands.device
     *seen, world, home = scene
-    pixels, lenders = _array(marked, device), wp.empty(4 * len(marked), dtype=wp.int32, device=device)
-    bands.launch_runs(find_lenders_kernel, len(lenders), [width, pixels, *seen, world, home, lenders], chunk=4096)
+    pixels, lenders = _array(marked, device), wp.empty(side * side * len(marked), dtype=wp.int32, device=device)
+    bands.launch_runs(find_lenders_kernel, len(lenders), [width, side, pixels, *seen, world, home, lenders], chunk=4096)
     alone = lenders.numpy() == -1
     samples = _array(np.flatnonzero(alone), device)
     count, fine = len(samples), room(max(1, len(samples)))
-    bands.launch(fill_samples_kernel, count, [width, pixels, samples, *seen, fine], chunk=4096)
+    bands.launch(fill_samples_kernel, count, [width, side, pixels, samples, *seen, fine], chunk=4096)
     image, triangles, depths = (_first(array, count) for array in (fine.image, fine.triangles, fine.depths))
     return Edges(
         pixels=pixels,

@@ -50,6 +50,7 @@ class Chains:
 def _mark_pixels_kernel(
     first: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     fine: wp.array2d(dtype=wp.uint8),
     layered_out: wp.array(dtype=wp.uint8),
     edges_out: wp.array(dtype=wp.uint8),
@@ -58,12 +59,13 @@ def _mark_pixels_kernel(
     i = first + wp.tid()
     y = i // width
     x = i - y * width
-    count = wp.int32(fine[2 * y, 2 * x]) + wp.int32(fine[2 * y, 2 * x + 1])
-    count += wp.int32(fine[2 * y + 1, 2 * x]) + wp.int32(fine[2 * y + 1, 2 * x + 1])
+    count = wp.int32(0)
+    for k in range(side * side):
+        count += wp.int32(fine[side * y + k // side, side * x + k % side])
     layered_out[i] = wp.uint8(0)
     if count > 0:
         layered_out[i] = wp.uint8(1)
-        if count < 4:
+        if count < side * side:
             edges_out[i] = wp.uint8(1)
 
 
@@ -259,11 +261,12 @@ def mark_layered(bands: Bands, width: int, fine_marks: wp.array, edges: wp.array
     Args:
         bands: Where to launch.
         width: Width of the picture [px].
-        fine_marks: uint8 [2 H, 2 W], 1 where a finer sample meets a clear thing.
+        fine_marks: uint8 [S H, S W], 1 where a finer sample meets a clear thing.
         edges: uint8 [H W], set to 1 at rims.
     """
     layered = wp.empty(len(edges), dtype=wp.uint8, device=bands.device)
-    bands.launch(_mark_pixels_kernel, len(edges), [width, fine_marks, layered, edges], chunk=4096)
+    side = fine_marks.shape[1] // width
+    bands.launch(_mark_pixels_kernel, len(edges), [width, side, fine_marks, layered, edges], chunk=4096)
     return np.asarray(layered.numpy() > 0)
 
 

@@ -29,8 +29,9 @@ from cosmos.bridge.render.draw.picture import (
 )
 from cosmos.bridge.render.draw.shade import shade_kernel
 from cosmos.bridge.render.draw.sky import copied_air
+from cosmos.bridge.render.draw.sun_edges import find_suns
 from cosmos.bridge.render.draw.surface import make_surfaces, read_surfaces_kernel
-from cosmos.bridge.render.draw.view import make_view
+from cosmos.bridge.render.draw.view import ORTHOGRAPHIC, PINHOLE, make_view
 from cosmos.bridge.render.draw.visibility import Visibility
 from cosmos.bridge.render.draw.world import World
 from cosmos.bridge.render.quality import Reference
@@ -51,6 +52,11 @@ _BROAD_SUN, _BROAD_SUN_RAYS = 0.012, 8
 """A sun above this tangent of its angular radius (the true one has 0.005) has half-shadows that show; rays for it."""
 
 
+_SIDE, _LENT_SIDE = 2, 4
+"""Samples of a pixel along each axis, by which edges are found and mixed; more where they are lent their colours in the
+quick picture of a look. The stage's own shall come fast, and through a bent lens each sample needs a ray."""
+
+
 class _Canvas:
     """Scratch memory of one picture size, used again for each frame."""
 
@@ -63,14 +69,21 @@ class _Canvas:
         self.home.image = wp.array(image.reshape(-1, 2), dtype=wp.vec2, device=device, copy=False)
         self.colors = wp.empty(count, dtype=wp.vec3, device=device)
         self.marks = wp.empty(count, dtype=wp.uint8, device=device)
-        self.fine_triangles = wp.empty((2 * height, 2 * width), dtype=wp.int32, device=device)
-        self.fine_depths = wp.empty((2 * height, 2 * width), dtype=wp.float32, device=device)
+        self._size, self._seen = (height, width), dict[int, tuple[wp.array, wp.array]]()
         self._room, self._fine, self._shaded = 0, None, None
         self._arriving: Optional[wp.array] = None
 
     def show(self, seen: tuple[wp.array, wp.array]) -> None:
         """Let ``home`` show triangles and depths at the pixel centres; it shares their memory."""
         self.home.triangles, self.home.depths = (array.flatten() for array in seen)
+
+    def fine_seen(self, side: int) -> tuple[wp.array, wp.array]:
+        """Return room for triangles and depths of ``side`` x ``side`` samples of each pixel."""
+        if side not in self._seen:
+            size = (side * self._size[0], side * self._size[1])
+            triangles, depths = (wp.empty(size, dtype=dtype, device=self.device) for dtype in (wp.int32, wp.float32))
+            self._seen[side] = triangles, depths
+        return self._seen[side]
 
     def room_for_light(self) -> wp.array:
         """Return room for the irradiance at the pixel centres."""
@@ -110,6 +123,11 @@ def _outdoors(air: Any) -> float:
     return float(np.interp(air.open, (0.25, 0.5), (0.0, 1.0)))
 
 
+def _sun_rays(frame: _Frame) -> int:
+    """Return how many rays a sample sends towards the sun."""
+    return max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
+
+
 class Painter:
     """Colours what Visibility found; keeps scratch memory and light-meter readings between frames."""
 
@@ -137,8 +155,8 @@ class Painter:
         linear: bool = False,
         reference: Optional[Reference] = None,
         progress: Optional[Progress] = None,
-    ) -> Optional[Edges]:
-        """Fill ``rgb``; return the frame's edges where its light will have the same.
+    ) -> None:
+        """Fill ``rgb``.
 
         Args:
             camera: Camera of the frame.
@@ -154,18 +172,17 @@ class Painter:
         """
         frame = self._frame(camera, pose, look, cameras, toned=not linear)
         count, canvas = camera.width * camera.height, frame.canvas
-        edges = None
         if reference is None:
             self._show(frame, seen)
             if has_glow(frame.air, frame.lamps):
                 frame = replace(frame, halo=self._find_halo(frame))
-            _, edges = self._draw(frame)
+            self._draw(frame)
         else:
             self._trace(frame, seen, pose, look, reference, progress)
         if linear:
             flat = wp.array(ptr=rgb.ptr, shape=(count,), dtype=wp.vec3, device=rgb.device, copy=False)
             wp.copy(flat, canvas.colors)
-            return edges
+            return
         if look is not None and particles:
             self._draw_particles(frame, pose, look, seen[1])
         colors = canvas.colors
@@ -174,7 +191,6 @@ class Painter:
         noise, seed = (0.0, 0) if look is None else (look.noise, look.seed & 0x7FFFFFFF)
         moment = round(pose.time_code * 8.0) & 0xFFFFF
         self._encode(camera, [colors, noise, seed, moment], rgb)
-        return edges
 
     def light(
         self,
@@ -185,14 +201,17 @@ class Painter:
         cameras: list[Camera],
         maps: LightMaps,
         edges: Optional[Edges] = None,
-    ) -> None:
-        """Fill the light maps of a frame; arguments as for ``paint``, and the edges where ``paint`` told them."""
+    ) -> Optional[Edges]:
+        """Fill the light maps of a frame, and return its edges where its next light will have the same.
+
+        Arguments are as for ``paint``, and the edges where they are known.
+        """
         from cosmos.bridge.render.draw.balls import fill_balls
 
         frame = self._frame(camera, pose, look, cameras, bare=True)
         arriving = frame.canvas.room_for_light()
         self._show(frame, seen)
-        grid, _ = self._draw(frame, arriving, edges)
+        grid, edges = self._draw(frame, arriving, edges)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
         rain, snow = look.rain > 0.0, look.snow > 0.0
@@ -209,6 +228,7 @@ class Painter:
             find_falling(self._bands, frame.world, frame.view, seen[1], maps.falling, y_up=self._scene.up_axis == "Y")
         else:
             maps.falling.zero_()
+        return edges
 
     def _frame(
         self,
@@ -274,7 +294,10 @@ class Painter:
         """
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas
         grid = self._gather(frame, canvas.home)
-        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving)
+        suns = None
+        if frame.air.bounce > 0.0 and grid.frugal and _sun_rays(frame) == 1:
+            suns = find_suns(self._bands, (frame.world, frame.air, frame.view, canvas.home), grid)
+        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving, suns=suns)
         return grid, self._refine_edges(frame, grid, edges)
 
     def _encode(self, camera: Camera, inputs: list, rgb: wp.array) -> None:
@@ -327,12 +350,13 @@ class Painter:
         *,
         layer: bool = False,
         arriving: Optional[wp.array] = None,
+        suns: Optional[wp.array] = None,
     ) -> None:
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid]
-        sun = max(frame.effort.sun, _BROAD_SUN_RAYS if frame.air.sun_radius > _BROAD_SUN else 1)
         light = wp.empty(0, dtype=wp.vec3, device=self._bands.device) if arriving is None else arriving
-        how = [sun, int(frame.effort.rim), int(layer), int(frame.toned)]
-        inputs = [*scene, surfaces, *how, frame.halo, colors, light]
+        known = wp.empty(0, dtype=wp.float32, device=self._bands.device) if suns is None else suns
+        how = [_sun_rays(frame), int(frame.effort.rim), int(layer), int(frame.toned)]
+        inputs = [*scene, surfaces, *how, frame.halo, known, colors, light]
         self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:
@@ -342,22 +366,24 @@ class Painter:
         return gather_light(self._bands, scene, size, effort)
 
     def _refine_edges(self, frame: _Frame, grid: Any, edges: Optional[Edges] = None) -> Optional[Edges]:
-        """Shade four samples in each pixel that holds an edge; return the edges that may be given instead next time."""
+        """Mix each pixel that holds an edge from several samples; return the edges that may be given next time."""
         if edges is not None:
             self._borrow(frame, grid, edges)
             return edges
         bands, canvas, width = self._bands, frame.canvas, frame.camera.width
         count = width * frame.camera.height
-        fine_seen = (canvas.fine_triangles, canvas.fine_depths)
-        fine_view = make_view(frame.camera, self._world.origin, scale=2)
-        self._visibility.find(fine_view, canvas.fine_depths, canvas.fine_triangles)
-        inputs = [width, *fine_seen, self._world.arrays.instances, canvas.home, canvas.marks]
+        straight = frame.view.lens in (int(PINHOLE), int(ORTHOGRAPHIC))
+        side = _LENT_SIDE if frame.effort.frugal and frame.air.bounce > 0.0 and straight else _SIDE
+        fine_seen = canvas.fine_seen(side)
+        fine_view = make_view(frame.camera, self._world.origin, scale=side)
+        self._visibility.find(fine_view, fine_seen[1], fine_seen[0])
+        inputs = [width, side, *fine_seen, self._world.arrays.instances, canvas.home, canvas.marks]
         bands.launch_runs(mark_edges_kernel, count, inputs, chunk=4096)
-        layered = self._find_layered(frame, fine_view)
+        layered = self._find_layered(frame, fine_view, fine_seen[1])
         marked = np.flatnonzero(canvas.marks.numpy().view(np.bool_)).astype(np.int32)
         if frame.effort.frugal and layered is None:
             scene = (*fine_seen, frame.world, canvas.home)
-            found = find_edges(bands, scene, width, marked, lambda samples: canvas.fine(samples)[0])
+            found = find_edges(bands, scene, width, side, marked, lambda samples: canvas.fine(samples)[0])
             self._borrow(frame, grid, found)
             return found
         if not len(marked) and layered is None:
@@ -365,7 +391,7 @@ class Painter:
         pixels = wp.array(marked, dtype=wp.int32, device=bands.device, copy=False)
         samples = 4 * len(marked)
         fine, shaded = canvas.fine(samples)
-        bands.launch(fill_fine_kernel, samples, [width, pixels, *fine_seen, fine], chunk=4096)
+        bands.launch(fill_fine_kernel, samples, [width, side, pixels, *fine_seen, fine], chunk=4096)
         self._read(frame, fine, samples)
         self._shade(frame, grid, fine, samples, shaded)
         if layered is not None:
@@ -388,19 +414,19 @@ class Painter:
             self._read(frame, fine, samples)
             self._shade(frame, grid, fine, samples, shaded)
         mixed = wp.empty(count, dtype=wp.vec3, device=bands.device)
-        bands.launch(mix_samples_kernel, count, [edges.lenders, edges.slots, canvas.colors, shaded, mixed], chunk=4096)
+        inputs = [len(edges.lenders) // count, edges.lenders, edges.slots, canvas.colors, shaded, mixed]
+        bands.launch(mix_samples_kernel, count, inputs, chunk=4096)
         bands.launch(put_back_kernel, count, [edges.pixels, mixed, canvas.colors], chunk=4096)
 
-    def _find_layered(self, frame: _Frame, fine_view: Any) -> Optional[np.ndarray]:
+    def _find_layered(self, frame: _Frame, fine_view: Any, fine_depths: wp.array) -> Optional[np.ndarray]:
         """Return which pixels hold clear things, bool [H W], their rims marked as edges; ``None`` where none does."""
         if self._world.blended is None:
             return None
         from cosmos.bridge.render.draw.layers import mark_layered
 
-        canvas = frame.canvas
-        marks = wp.empty(canvas.fine_depths.shape, dtype=wp.uint8, device=self._bands.device)
-        self._visibility.mark_blended(fine_view, canvas.fine_depths, marks)
-        layered = mark_layered(self._bands, frame.camera.width, marks, canvas.marks)
+        marks = wp.empty(fine_depths.shape, dtype=wp.uint8, device=self._bands.device)
+        self._visibility.mark_blended(fine_view, fine_depths, marks)
+        layered = mark_layered(self._bands, frame.camera.width, marks, frame.canvas.marks)
         return layered if layered.any() else None
 
     def _layer_painter(self, frame: _Frame, grid: Any) -> LayerPainter:

@@ -29,6 +29,7 @@ def _differs(home: Surfaces, i: wp.int32, triangle: wp.int32, depth: wp.float32,
 def _holds_edge(
     i: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
     owners: wp.array(dtype=wp.int32),
@@ -36,9 +37,9 @@ def _holds_edge(
 ):
     y = i // width
     x = i - y * width
-    for k in range(4):
-        row = 2 * y + k // 2
-        column = 2 * x + k % 2
+    for k in range(side * side):
+        row = side * y + k // side
+        column = side * x + k % side
         if _differs(home, i, fine_triangles[row, column], fine_depths[row, column], owners):
             return True
     if home.triangles[i] < 0:
@@ -57,17 +58,18 @@ def mark_edges_kernel(
     run: wp.int32,
     count: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
     owners: wp.array(dtype=wp.int32),
     home: Surfaces,
     marks_out: wp.array(dtype=wp.uint8),
 ):
-    """Mark the pixels whose 2 x 2 sub-samples do not all see what the centre sees."""
+    """Mark the pixels whose ``side`` x ``side`` sub-samples do not all see what the centre sees."""
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
         mark = wp.uint8(0)
-        if _holds_edge(i, width, fine_triangles, fine_depths, owners, home):
+        if _holds_edge(i, width, side, fine_triangles, fine_depths, owners, home):
             mark = wp.uint8(1)
         marks_out[i] = mark
 
@@ -76,18 +78,25 @@ def mark_edges_kernel(
 def fill_fine_kernel(
     first: wp.int32,
     width: wp.int32,
+    side: wp.int32,
     pixels: wp.array(dtype=wp.int32),
     fine_triangles: wp.array2d(dtype=wp.int32),
     fine_depths: wp.array2d(dtype=wp.float32),
     surfaces: Surfaces,
 ):
-    """Four samples for each marked pixel."""
+    """Four samples for each marked pixel: all of 2 x 2, or those of 4 x 4 no two of which share a row or a column."""
     s = first + wp.tid()
     i = pixels[s // 4]
     k = s % 4
-    row = 2 * (i // width) + k // 2
-    column = 2 * (i % width) + k % 2
-    surfaces.image[s] = wp.vec2((wp.float32(column) + 0.5) * 0.5, (wp.float32(row) + 0.5) * 0.5)
+    down = k
+    right = (2 * k + 1) % 5
+    if side == 2:
+        down = k // 2
+        right = k % 2
+    row = side * (i // width) + down
+    column = side * (i % width) + right
+    reach = 1.0 / wp.float32(side)
+    surfaces.image[s] = wp.vec2((wp.float32(column) + 0.5) * reach, (wp.float32(row) + 0.5) * reach)
     surfaces.triangles[s] = fine_triangles[row, column]
     surfaces.depths[s] = fine_depths[row, column]
 

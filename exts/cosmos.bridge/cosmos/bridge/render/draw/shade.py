@@ -83,7 +83,7 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
 
 
 @wp.func
-def _is_flat(world: WorldArrays, f: wp.int32, g: wp.vec3):
+def is_flat(world: WorldArrays, f: wp.int32, g: wp.vec3):
     """Whether a triangle is shaded as the polygon that it is, and so casts its shadow as one."""
     s = world.sources[f]
     a = world.corner_normals[s, 0]
@@ -115,7 +115,7 @@ def sun_at_once(world: WorldArrays, air: Air, triangle: wp.int32, start: wp.vec3
     Kernels ask this first: it is short enough to become part of them, and to hand a world to a function costs as much
     as a third of a ray.
     """
-    if _is_flat(world, triangle, g):
+    if is_flat(world, triangle, g):
         if wp.dot(g, air.sun) <= 0.0:
             return wp.float32(0.0)
         if air.sun_shadow == 0:
@@ -331,11 +331,13 @@ def _traced_sun(
 def shade_kernel(
     first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, air: Air, lamps: Lamps, view: View,
     grid: LightGrid, surfaces: Surfaces, sun_rays: wp.int32, rim: wp.int32, layer: wp.int32, toned: wp.int32,
-    halo: Halo, color_out: wp.array(dtype=wp.vec3), arriving_out: wp.array(dtype=wp.vec3),
+    halo: Halo, suns: wp.array(dtype=wp.float32), color_out: wp.array(dtype=wp.vec3),
+    arriving_out: wp.array(dtype=wp.vec3),
 ):  # fmt: skip
     """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
 
-    That is irradiance on surfaces, and where the sky is seen its radiance behind the air.
+    That is irradiance on surfaces, and where the sky is seen its radiance behind the air. ``suns`` is the share of the
+    sun that is known of each sample, less than 0 where it is not, or empty.
     """
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
@@ -364,7 +366,12 @@ def shade_kernel(
             cell = cell_of(grid, uv)
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-                share = _known_sun(grid, cell, close, uv, sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0)
+                share = wp.float32(-1.0)
+                if suns.shape[0] > 0:
+                    share = suns[i]
+                if share < 0.0:
+                    asked = sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0
+                    share = _known_sun(grid, cell, close, uv, asked)
                 if share < 0.0:
                     share = _traced_sun(world, air, triangle, p, start, g, n, sun_rays, rim)
                 sunny = sunny * share
@@ -409,4 +416,4 @@ def shade_kernel(
             color_out[i] = aces(color_out[i])
 
 
-__all__ = ["beam", "reflected", "shade_kernel", "sun_at_once", "sunlit"]
+__all__ = ["beam", "is_flat", "reflected", "shade_kernel", "sun_at_once", "sunlit"]
