@@ -110,23 +110,37 @@ def find_lenders_kernel(
 ):
     """Pixel whose colour each of the ``side`` x ``side`` samples of each marked pixel may take.
 
-    Where there is none, -2 - k if an earlier sample k of the same pixel shows the same thing, else -1.
+    Samples of one triangle in a pixel take the same. Where there is none, -2 - k if an earlier sample k of the pixel
+    shows the same thing, else -1.
     """
     begin = (first + wp.tid()) * run
-    for s in range(begin, wp.min(begin + run, count)):
-        i = pixels[s // (side * side)]
-        lender = _lender(s, i, width, side, fine_triangles, fine_depths, world, home)
-        if lender < 0:
-            row = i // width * side
-            column = (i - i // width * width) * side
-            k = s % (side * side)
+    each = side * side
+    for item in range(begin, wp.min(begin + run, count)):
+        i = pixels[item]
+        row = i // width * side
+        column = (i - i // width * width) * side
+        for k in range(each):
+            s = each * item + k
             f = fine_triangles[row + k // side, column + k % side]
             depth = fine_depths[row + k // side, column + k % side]
-            for m in range(k):
-                e = fine_triangles[row + m // side, column + m % side]
-                if lender == -1 and _alike(world, f, depth, e, fine_depths[row + m // side, column + m % side]):
-                    lender = -2 - m
-        lenders_out[s] = lender
+            lender = wp.int32(-1)
+            found = wp.bool(False)
+            m = k - 1
+            while m >= 0 and not found:  # most samples of a pixel show what the one before them shows
+                if fine_triangles[row + m // side, column + m % side] == f:
+                    lender = lenders_out[each * item + m]
+                    if lender == -1:
+                        lender = -2 - m
+                    found = True
+                m -= 1
+            if not found:
+                lender = _lender(s, i, width, side, fine_triangles, fine_depths, world, home)
+                if lender < 0:
+                    for m in range(k):
+                        e = fine_triangles[row + m // side, column + m % side]
+                        if lender == -1 and _alike(world, f, depth, e, fine_depths[row + m // side, column + m % side]):
+                            lender = -2 - m
+            lenders_out[s] = lender
 
 
 @wp.kernel

@@ -52,7 +52,7 @@ def find_edges(bands: Bands, scene: tuple[Any, ...], width: int, side: int, mark
     device = bands.device
     *seen, world, home = scene
     pixels, lenders = _array(marked, device), wp.empty(side * side * len(marked), dtype=wp.int32, device=device)
-    bands.launch_runs(find_lenders_kernel, len(lenders), [width, side, pixels, *seen, world, home, lenders], chunk=4096)
+    bands.launch_runs(find_lenders_kernel, len(marked), [width, side, pixels, *seen, world, home, lenders], chunk=4096)
     alone = lenders.numpy() == -1
     samples = _array(np.flatnonzero(alone), device)
     count, fine = len(samples), room(max(1, len(samples)))
@@ -61,7 +61,7 @@ def find_edges(bands: Bands, scene: tuple[Any, ...], width: int, side: int, mark
     return Edges(
         pixels=pixels,
         lenders=lenders,
-        slots=_array(np.cumsum(alone) - 1, device),
+        slots=_array(np.cumsum(alone, dtype=np.int32) - np.int32(1), device),
         image=image,
         triangles=triangles,
         depths=depths,

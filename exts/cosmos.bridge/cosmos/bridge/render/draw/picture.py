@@ -14,10 +14,8 @@ wp.set_module_options(fast_options())
 
 @wp.func
 def _differs(home: Surfaces, i: wp.int32, triangle: wp.int32, depth: wp.float32, owners: wp.array(dtype=wp.int32)):
-    """Whether a sub-sample sees another thing than the centre of its pixel, or the same thing around a corner."""
+    """Whether a sub-sample of another triangle sees another thing than its pixel's centre, or it around a corner."""
     centre = home.triangles[i]
-    if triangle == centre:
-        return False
     if triangle < 0 or centre < 0:
         return True
     if owners[triangle] != owners[centre]:
@@ -37,12 +35,14 @@ def _holds_edge(
 ):
     y = i // width
     x = i - y * width
-    for k in range(side * side):
-        row = side * y + k // side
-        column = side * x + k % side
-        if _differs(home, i, fine_triangles[row, column], fine_depths[row, column], owners):
-            return True
-    if home.triangles[i] < 0:
+    centre = home.triangles[i]
+    for row in range(side * y, side * y + side):
+        for column in range(side * x, side * x + side):
+            triangle = fine_triangles[row, column]
+            if triangle != centre:  # noqa: SIM102 - the depth of most is never read, which older Warps would in one `if`
+                if _differs(home, i, triangle, fine_depths[row, column], owners):
+                    return True
+    if centre < 0:
         return False
     n = home.normals[i]
     left = i - wp.min(x, 1)
