@@ -356,7 +356,7 @@ def test_what_a_frame_saw_is_used_for_its_light_until_something_moves(yard, devi
     wanted = [kept(fresh.light(camera(), time, look)) for time in (0.0, 1.0)]
     for time in (0.0, 1.0):
         used.render(camera(), time)
-    assert all((used.light(camera(), time, look) for time in (0.0, 1.0)))
+        used.light(camera(), time, look)  # finds edges, which the next one takes
     found, sizes = Visibility.find, []
     monkeypatch.setattr(Visibility, "find", lambda own, view, *out: (sizes.append(view.width), found(own, view, *out)))
     for time in (0.0, 1.0):

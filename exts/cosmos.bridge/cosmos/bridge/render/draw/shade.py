@@ -281,8 +281,20 @@ def _sharpness(roughness: wp.float32, finish: wp.vec4):
 
 
 @wp.func
-def _known_sun(grid: LightGrid, cell: wp.int32, close: wp.float32, uv: wp.vec2, asked: wp.bool):
-    """Share of the sun that all cells around agree on or that was found at ``uv`` itself; less than 0 for neither."""
+def _known_sun(
+    grid: LightGrid,
+    suns: wp.array(dtype=wp.float32),
+    i: wp.int32,
+    cell: wp.int32,
+    close: wp.float32,
+    uv: wp.vec2,
+    asked: wp.bool,
+):
+    """Share of the sun known of sample ``i``, agreed on by all cells around, or found at ``uv``; else below 0."""
+    if suns.shape[0] > 0:
+        share = suns[i]
+        if share >= 0.0:
+            return share
     if asked and grid.frugal == 1:
         agreed = grid.sun[cell]
         if agreed >= 0.0 and close > 0.25:
@@ -336,8 +348,7 @@ def shade_kernel(
 ):  # fmt: skip
     """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
 
-    That is irradiance on surfaces, and where the sky is seen its radiance behind the air. ``suns`` is the share of the
-    sun that is known of each sample, less than 0 where it is not, or empty.
+    That is irradiance on surfaces, and where the sky is seen its radiance behind the air. ``suns`` may be empty.
     """
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
@@ -366,12 +377,8 @@ def shade_kernel(
             cell = cell_of(grid, uv)
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
-                share = wp.float32(-1.0)
-                if suns.shape[0] > 0:
-                    share = suns[i]
-                if share < 0.0:
-                    asked = sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0
-                    share = _known_sun(grid, cell, close, uv, asked)
+                asked = sun_rays == 1 and layer == 0 and wp.dot(g, air.sun) > 0.0
+                share = _known_sun(grid, suns, i, cell, close, uv, asked)
                 if share < 0.0:
                     share = _traced_sun(world, air, triangle, p, start, g, n, sun_rays, rim)
                 sunny = sunny * share
