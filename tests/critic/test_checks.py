@@ -11,6 +11,7 @@ from cosmos.bridge.critic.checks.boundaries import _areas
 from cosmos.bridge.critic.consistency import ConsistencyCritic, ConsistencyOptions
 from cosmos.bridge.critic.limits import Limits
 from cosmos.bridge.critic.registry import create
+from cosmos.bridge.critic.thresholds import THRESHOLDS
 from cosmos.bridge.types import Camera, Clip, ControlSignals, ControlWeights, Instance, TransferRequest
 
 CRATE_A, ROBOT = 3, 5
@@ -125,6 +126,37 @@ def test_a_shadow_is_no_invention_and_paint_is_one(draw_world, layers_without, f
             picture[116:122, 208:220] = picture[128:134, 208:220] = color
         values.append(value(ConsistencyCritic().judge(world.request(), world.result(rgb)), "invented"))
     assert values[0] < -1.0 < 1.0 < values[1]
+
+
+def test_a_cap_of_snow_is_no_invention_where_snow_was_asked_and_a_thing_on_snow_is_one(draw_world, layers_without):
+    layers = layers_without()
+    ball = next(layer for layer in layers if layer.id == ROBOT)
+    ball.color, ball.size, ball.at = (225, 110, 15), (56, 56), (90.0, 70.0)
+    world, floor = draw_world(layers), 11
+    rise = np.where(world.ids == floor, 1.0, 0.0)
+    for t, picture in enumerate(world.ids):
+        ys = np.nonzero(picture == ROBOT)[0]
+        middle, radius = 0.5 * (ys.min() + ys.max() + 1), 0.5 * (ys.max() + 1 - ys.min())
+        rise[t][picture == ROBOT] = (middle - 0.5 - ys) / radius
+    normals = np.stack([np.zeros_like(rise), -np.sqrt(1.0 - rise * rise), rise], axis=-1)
+    request = world.request()
+    request = replace(
+        request, clip=replace(request.clip, normals=wp.array(normals, dtype=wp.float32, device="cpu"), up_axis="Z")
+    )
+    snowy = world.rgb.copy()
+    snowy[world.ids == floor] = 100 + snowy[world.ids == floor] // 2
+    snowy[(world.ids == ROBOT) & (rise > 0.45)] = (235, 238, 240)
+    planted = snowy.copy()
+    for picture in planted:
+        cv2.rectangle(picture, (190, 118), (203, 136), (230, 20, 20), -1)
+    found = {
+        (thing, snow): value(ConsistencyCritic().judge(request, told(world.result(rgb), snow=snow)), "invented")
+        for thing, rgb in (("cap", snowy), ("more", planted))
+        for snow in (0.0, 0.8)
+    }
+    bar = THRESHOLDS["invented"].value
+    assert found["cap", 0.8] < bar < found["cap", 0.0]
+    assert found["more", 0.8] > bar
 
 
 def test_movement_that_the_source_does_not_have_lowers_the_hallucination_score(world):

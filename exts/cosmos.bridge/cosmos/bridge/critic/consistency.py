@@ -21,7 +21,7 @@ from cosmos.bridge.critic.checks.moments import MomentSweep
 from cosmos.bridge.critic.checks.order import OrderSweep
 from cosmos.bridge.critic.checks.picture import PictureSweep
 from cosmos.bridge.critic.checks.placement import PlacementSweep
-from cosmos.bridge.critic.checks.prompt import PromptSweep, drowns, restyled, snowed
+from cosmos.bridge.critic.checks.prompt import PromptSweep, drowns, restyled, snow_ends, snowed
 from cosmos.bridge.critic.checks.published import PublishedSweep
 from cosmos.bridge.critic.checks.slides import SlideSweep
 from cosmos.bridge.critic.checks.twins import TwinSweep
@@ -154,7 +154,14 @@ class ConsistencyCritic:
             PlacementSweep(truth, boundaries, request.clip.num_frames, bars, limits, drowned=drowns(result)),
             VisibleSweep(result, truth, bars, limits, kept=kept, snowed=snow),
             BorderSweep(request.clip, truth, bars, limits, kept=kept, snowed=snow),
-            InventionSweep(request.clip.num_frames, kept, bars, limits, restyled=restyled(result)),
+            InventionSweep(
+                request.clip.num_frames,
+                kept,
+                bars,
+                limits,
+                snow_ends=snow_ends(request, result),
+                restyled=restyled(result),
+            ),
             TwinSweep(truth, kept, request.clip.num_frames, bars, limits, snowed=snow),
             ColorSweep(request, truth, bars, limits, self._options.protect),
             FlickerSweep(truth, bars, limits),

@@ -40,7 +40,8 @@ class InventionSweep:
 
     Two things speak for a patch, where they last for three frames along true motion: edges, and colours that no other
     light makes of the source's (`tints`). Edges count where they exceed twice the source's within 2 px and lie off
-    every outline; those at which colour hardly changes, as where shadow or snow ends, count 0.15. Both are held
+    every outline; those at which colour hardly changes, as where shadow or snow ends, count 0.15. Where snow was asked
+    and may end on what is round or slopes, neither counts: a cap of snow is nothing that was invented. Both are held
     against what the rest of the frame shows, and weighed together (`EVIDENCE`). Movement is the
     dynamic-pixel hallucination score of cosmos-evaluator: frame differences, smoothed (7 px), above 10 levels, opened
     (3 px); those of the result farther than 7 px from any of the source are invented. Falling snow and rain are
@@ -56,10 +57,11 @@ class InventionSweep:
         thresholds: Mapping[str, Threshold],
         limits: Limits,
         *,
+        snow_ends: Optional[np.ndarray] = None,
         restyled: bool = False,
     ) -> None:
         self._num_frames, self._kept, self._thresholds, self._limits = num_frames, kept, thresholds, limits
-        self._restyled = restyled
+        self._snow_ends, self._restyled = snow_ends, restyled
         self._before: list[np.ndarray] = []
         self.seen: list[tuple[int, tuple[int, int], dict[str, float]]] = []
         """Frame, place ``(y, x)`` [px] and measurements of the strangest patch of every frame."""
@@ -76,6 +78,9 @@ class InventionSweep:
         weight = _coloured(pictures, result)
         for i in range(chunk.halo, len(source)):
             outlines = _outlines(None if index is None else index[i], None if depth is None else depth[i])
+            if self._snow_ends is not None:
+                ends = _grown(self._snow_ends[chunk.first + i - chunk.halo], source[i].shape)
+                outlines = ends if outlines is None else outlines | ends
             edges = self._patch(source[i], result[i], weight[i], outlines)
             lasting = self._lasting(self._strange(chunk, i, edges), None if motion is None else motion[i])
             frame = chunk.first + i - chunk.halo
@@ -105,7 +110,8 @@ class InventionSweep:
         free = np.ones(edges.shape, np.float32) if self._kept is None else 1.0 - self._kept[frame]
         source, result = (reduced(video[row], size).astype(np.float32) for video in (chunk.source, chunk.result))
         free = reduced(np.ascontiguousarray(free, np.float32), size)
-        colors = tints(source, result, free, patch=_side(self._limits.patch_width * size[1]))
+        ends = None if self._snow_ends is None else _grown(self._snow_ends[frame], size)
+        colors = tints(source, result, free, patch=_side(self._limits.patch_width * size[1]), explained=ends)
         return np.concatenate([colors, reduced(edges, size)[None]])
 
     def _lasting(self, strange: np.ndarray, motion: Optional[np.ndarray]) -> np.ndarray:
@@ -255,6 +261,12 @@ def _coloured(pictures: np.ndarray, steep: np.ndarray) -> np.ndarray:
     share = np.minimum(tint / np.maximum(steep, 1.0) / _TINTED, 1.0)
     weight: np.ndarray = (_LIGHT + (1.0 - _LIGHT) * share).astype(np.float32)
     return weight
+
+
+def _grown(where: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Whether a place of a picture of another size, or one 2 px from it, is ``where``, bool, shape ``size``."""
+    places = [(np.arange(n) * full) // n for n, full in zip(size, where.shape, strict=True)]
+    return cv2.dilate(where[np.ix_(*places)].astype(np.uint8), _NEAR) > 0
 
 
 def _outlines(index: Optional[np.ndarray], depth: Optional[np.ndarray]) -> Optional[np.ndarray]:

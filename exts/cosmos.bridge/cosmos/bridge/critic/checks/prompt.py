@@ -198,11 +198,23 @@ def snowed(request: TransferRequest, result: TransferResult) -> Optional[np.ndar
 
     ``None`` where no snow was understood or the clip has no normals.
     """
+    rise = _rise_under_snow(request, result)
+    return None if rise is None else rise > 0.8
+
+
+def snow_ends(request: TransferRequest, result: TransferResult) -> Optional[np.ndarray]:
+    """Where snow that was asked may end on what is round or slopes, bool, shape [T, H, W]; ``None`` as `snowed`."""
+    rise = _rise_under_snow(request, result)
+    return None if rise is None else (rise > 0.1) & (rise < 0.95)
+
+
+def _rise_under_snow(request: TransferRequest, result: TransferResult) -> Optional[np.ndarray]:
+    """How far each pixel's surface faces up, in [-1, 1], float32 [T, H, W]; ``None`` without snow or normals."""
     asked, normals = understood(result), request.clip.normals
     if asked is None or normals is None or asked["snow"] < _NEUTRAL["snow"]:
         return None
-    up: np.ndarray = normals.numpy()[..., 1 if request.clip.up_axis == "Y" else 2] > 0.8
-    return up
+    rise: np.ndarray = normals.numpy()[..., 1 if request.clip.up_axis == "Y" else 2]
+    return rise
 
 
-__all__ = ["PromptSweep", "drowns", "restyled", "snowed", "understood"]
+__all__ = ["PromptSweep", "drowns", "restyled", "snow_ends", "snowed", "understood"]

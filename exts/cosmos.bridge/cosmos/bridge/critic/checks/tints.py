@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import cv2
 import numpy as np
 
@@ -19,7 +21,9 @@ _PARALLEL = 0.1
 """Sine of the angle to grey below which a colour is grey."""
 
 
-def tints(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, patch: int) -> np.ndarray:
+def tints(
+    source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, patch: int, explained: Optional[np.ndarray] = None
+) -> np.ndarray:
     """Measure what light and weather leave unexplained of the colours around each pixel.
 
     What the source's colours do not explain (`residual`) is split: light changes a colour along itself, haze and snow
@@ -31,6 +35,7 @@ def tints(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, patch: 
         weight: 1 where light and weather are free, 0 where the request keeps the source's colours as they are, float32
             in [0, 1], shape [H, W].
         patch: Side of the window over which errors are averaged [px], odd.
+        explained: Where something else explains whatever is seen, bool, shape [H, W]; nowhere if ``None``.
 
     Returns:
         Root of the mean square across the local mean colour and grey, and across that colour alone [levels], float32,
@@ -40,6 +45,8 @@ def tints(source: np.ndarray, result: np.ndarray, weight: np.ndarray, *, patch: 
     kept = 1.0 - weight
     if kept.any():
         error = weight * error + kept * np.moveaxis(result - source, -1, 0)
+    if explained is not None:
+        error[:, explained] = 0.0
     light = mean + np.float32(_BLACK)
     light /= np.sqrt(_dot(light, light))
     along = _dot(error, light)
