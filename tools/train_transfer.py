@@ -31,8 +31,7 @@ from torch.multiprocessing import spawn  # noqa: TID253
 from cosmos.models.embedded.drafts import answered, noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
-from cosmos.models.embedded.sampling import coarse_for
-from cosmos.models.embedded.training import Run, adam_w, paint, psnr, shown, write_weights
+from cosmos.models.embedded.training import Run, adam_w, paint, psnr, shown, usual_coarse, write_weights
 from cosmos.models.spec import TransferNetConfig, from_mapping
 from muon import MuonAndAdam
 
@@ -104,8 +103,7 @@ def train(
     config, weights = run.net.config, {"edge": 0.25, "depth": 0.4, "seg": 0.1, "vis": 0.25}
     check = whole_batch(held_out, weights, config)[0].to(run.device) if held_out else None
     if check is not None and config.draft:
-        coarse = coarse_for(check.rgb.shape[-2], check.rgb.shape[-1])
-        check = noise_alone(check, config, coarse, np.random.default_rng(pairs.seed))
+        check = noise_alone(check, config, usual_coarse(check, config), np.random.default_rng(pairs.seed))
     cycle = None if teacher is None else teacher.answers
     first, start, losses = run.step, time.monotonic(), list[float]()
     saved = before = start

@@ -23,7 +23,8 @@ from cosmos.bridge.transfer.embedded_view import finish_of
 from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, steadied, sun_azimuth
 from cosmos.bridge.types import BUFFERS, Clip, Look
 from cosmos.models.embedded.conditions import Conditions
-from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
+from cosmos.models.embedded.net import unmarched
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for, is_large
 from cosmos.models.embedded.steps import draft_size
 from make_training_data import clip_of, light_maps, target_of, usable, with_glow
 from source_light import light_by_sun_alone
@@ -226,11 +227,12 @@ def paint(
     controls = derive_controls(sample.clip)
     total = max(1.0, sum(weights.values()))
     shape = (1, 1, *sample.maps.shape[:3])
+    hints, told = sample.hints.permute(0, 3, 1, 2), maps and is_large(*sample.maps.shape[1:3])
     inputs = PaintInputs(
         rgb=video_to_tensor(sample.clip.rgb),
         controls={str(s.kind): video_to_tensor(s.video) for s in controls if weights.get(str(s.kind), 0.0) > 0.0},
         weights={kind: torch.full(shape, weight / total) for kind, weight in weights.items() if weight > 0.0},
-        hints=sample.hints.permute(3, 0, 1, 2)[None],
+        hints=unmarched(hints, torch.full((len(hints), 1, 1, 1), float(told))).transpose(0, 1)[None],
         maps=torch.from_numpy(sample.maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
         noise=_noise(model, sample.clip, seed),
     )

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch  # noqa: TID253
 import warp as wp
 
 from cosmos.bridge.kernels.light_hints import LIGHT_HINTS, light_hints
+from cosmos.models.embedded.net import unmarched
 
 SIZE = (45, 61)
 LENS = np.array([[60.0, 0.0, 30.0], [0.0, 60.0, 22.0], [0.0, 0.0, 1.0]])
@@ -119,6 +121,18 @@ def test_corners_are_less_open_than_the_plain(device):
     far = ground & (points[..., 1] < 0.3)
     assert near.sum() > 20 and far.sum() > 20
     assert hints[far].mean() > 0.95 and hints[near].mean() < 0.85
+
+
+def test_what_rays_tell_need_not_be_marched_for(device):
+    depth, normals, _ = ground_with_wall(POSE)
+    marched, bare = hints_of(depth, normals, device), hints_of(depth, normals, device, marched=False)
+    looked_for = [CHANNEL[name] for name in ("light_visible", "open", "open_above")]
+    others = [index for index in CHANNEL.values() if index not in looked_for]
+    np.testing.assert_array_equal(bare[..., others], marched[..., others])
+    assert marched[..., looked_for].std() > 0.1
+    wanted = unmarched(torch.from_numpy(marched.copy()).permute(2, 0, 1)[None], torch.ones(1, 1, 1, 1))
+    np.testing.assert_allclose(bare, wanted[0].permute(1, 2, 0).numpy(), rtol=1e-6)  # as it was trained
+    assert not np.ptp(bare[..., looked_for][np.isfinite(depth)], axis=0).any()
 
 
 def test_bad_depths_are_sky(device):

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 
-from cosmos.models.embedded.conditions import STYLE_DIM, Conditions
-from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.conditions import STYLE_DIM, Conditions, style_vector
+from cosmos.models.embedded.net import HIT, MARCHED, TransferNet, unmarched
+from cosmos.models.embedded.pairs import Batch
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
+from cosmos.models.embedded.steps import draft_size
+from cosmos.models.embedded.training import paint
 from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
 
 CONFIG = TransferNetConfig(channels=(8, 12, 16), blocks=1, features=6, head=8)
+DRAFTING = replace(CONFIG, draft=True)
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +24,8 @@ def one_thread():
     torch.manual_seed(0)
 
 
-def loud_net():
-    net = TransferNet(CONFIG).eval()
+def loud_net(config=CONFIG):
+    net = TransferNet(config).eval()
     with torch.no_grad():
         for parameter in net.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
@@ -156,6 +160,51 @@ def test_padding_does_not_reach_pixels_far_from_the_rim():
 def test_the_trunk_sees_about_the_sizes_it_was_trained_at():
     for height, width in ((72, 128), (144, 256), (352, 640), (704, 1280)):
         assert 64 <= width / coarse_for(height, width) <= 160
+        assert 64 <= width / coarse_for(height, width, told=True) <= 80
+
+
+def test_the_trunk_is_coarser_where_light_maps_tell_what_is_fine_and_no_draft_must_be_seen():
+    given, size = inputs(1, (24, 330)), (24, 330)
+    for config, maps, told in ((CONFIG, True, True), (CONFIG, False, False), (DRAFTING, True, False)):
+        net = loud_net(config)
+        noise = None
+        if config.draft:
+            noise = torch.randn((1, 3, 1, *draft_size(config, size, coarse_for(*size))))
+        shown = replace(given, maps=given.maps if maps else None, noise=noise)
+        model = EmbeddedModel(net=net, reader=None, sha256="")
+        painted = model.paint(shown, Conditions(fog=0.3))
+        ratios = []
+        net.register_forward_pre_hook(lambda _, args, seen=ratios: seen.append(args[5]))
+        styles = torch.from_numpy(style_vector(Conditions(fog=0.3)))[None]
+        torch.testing.assert_close(model._paint_batch(shown, styles), painted, atol=1e-3, rtol=1e-3)
+        assert ratios == [8 if told else 4]
+
+
+@pytest.mark.parametrize("lit", [True, False])
+def test_hints_marched_through_the_depth_count_in_large_pictures_only_where_no_stage_tells_the_light(lit):
+    given = inputs(1, (24, 330))
+    rgb, hints, maps = (x[0].transpose(0, 1) for x in (given.rgb, given.hints, given.maps))
+    hints[:, HIT] = 1.0
+    style = torch.randn(1, STYLE_DIM)
+    shown = {"controls": {}, "weights": {"depth": torch.ones_like(rgb[:, :1])}, "target": rgb, "rgb": rgb}
+    batch = Batch(**shown, hints=hints, style=style, maps=maps, lit=torch.full((1, 1, 1, 1), float(lit)))
+    other = hints.clone()
+    other[:, list(MARCHED)] *= -1.0
+    net = loud_net()
+    with torch.inference_mode():
+        assert torch.equal(paint(net, batch), paint(net, replace(batch, hints=other))) == lit
+
+
+def test_what_counts_for_nothing_has_its_usual_value_on_surfaces_alone():
+    hints = inputs(2).hints[0].transpose(0, 1).clone()
+    hints[:, HIT] = torch.where(hints[:, HIT] > 0.3, 1.0, -1.0)
+    told = unmarched(hints, torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1))
+    met = hints[0, HIT] > 0.0
+    assert torch.equal(told[1], hints[1]) and 0.1 < met.float().mean() < 0.9
+    for channel in range(hints.shape[1]):
+        assert torch.equal(told[0, channel][~met], hints[0, channel][~met])
+        wanted = torch.full_like(hints[0, channel], MARCHED[channel]) if channel in MARCHED else hints[0, channel]
+        assert torch.equal(told[0, channel][met], wanted[met])
 
 
 def test_the_configuration_survives_json_and_refuses_strangers():

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import warp as wp
 
+from cosmos.bridge import scenes
 from cosmos.bridge.render.draw.daylight import direction_of, teacher_air
-from cosmos.bridge.transfer.light import clip_hints, direction, ground_height, key_light, view_azimuth
+from cosmos.bridge.sources import StageSource, read_clip
+from cosmos.bridge.transfer.light import clip_hints, direction, ground_height, key_light, light_inputs, view_azimuth
 from cosmos.bridge.types import Look
+from cosmos.models.embedded import sampling
 from cosmos.models.embedded.conditions import Conditions
+from cosmos.models.embedded.net import HIT, MARCHED
 
 
 @pytest.mark.parametrize("up_axis", ["Y", "Z"])
@@ -65,3 +69,21 @@ def test_a_clip_without_poses_or_ids_still_has_hints(clip):
     for poor in (replace(clip, poses={}), replace(clip, instance_ids=None), replace(clip, normals=None)):
         light, wear = clip_hints(poor, range(3), **settings)
         assert np.isfinite(light.numpy()).all() and np.isfinite(wear.numpy()).all()
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_large_picture_is_told_once_what_the_stage_tells(monkeypatch, large):
+    monkeypatch.setattr(sampling, "is_large", lambda height, width: large)
+    source = StageSource(scenes.tabletop(), frames=range(1), size=(36, 64), device="cpu")
+    clip = read_clip(source)
+    source.close()
+    settings = {"conditions": Conditions(), "azimuth": 20.0, "ground": 0.0, "seed": 3}
+    for seen, told in ((clip, large), (replace(clip, probe=None), False)):
+        hints = light_inputs(seen, range(1), **settings).hints.numpy()[0]
+        met = hints[..., HIT] > 0.0
+        for channel, usual in MARCHED.items():
+            assert (np.ptp(hints[..., channel][met]) == 0.0) == told
+            assert not told or hints[..., channel][met][0] == np.float32(usual)
+    again = light_inputs(clip, range(1), **settings, marched=True).hints.numpy()[0]
+    assert np.ptp(again[..., 1][again[..., HIT] > 0.0]) > 0.5  # pairs for training have them all
+    clip.close()

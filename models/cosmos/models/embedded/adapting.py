@@ -18,7 +18,7 @@ from cosmos.models.embedded.drafts import noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, read_pair, whole_batch
 from cosmos.models.embedded.sampling import coarse_for, load_embedded
-from cosmos.models.embedded.training import Run, paint, psnr, shown, write_weights
+from cosmos.models.embedded.training import Run, paint, psnr, shown, usual_coarse, write_weights
 from cosmos.models.spec import TransferNetConfig
 from cosmos.models.weights import read_weights_config
 
@@ -145,8 +145,10 @@ def _learn(
     stop: Callable[[], bool],
 ) -> bool:
     """Take the steps that are left; return whether all are taken. Nets that paint in steps learn from drafts."""
-    height, width = read_pair(data.files[0])["rgb"].shape[:2]
-    coarse, crop = coarse_for(height, width), (min(height, _MOST[0]), min(width, _MOST[1]))
+    first = read_pair(data.files[0])
+    height, width = first["rgb"].shape[:2]
+    crop = (min(height, _MOST[0]), min(width, _MOST[1]))
+    told = "maps" in first and not run.net.config.draft
     before = saved = time.monotonic()
     losses: list[float] = []
     failures = 0
@@ -156,6 +158,7 @@ def _learn(
                 run.save()
                 return False
             batch = next(stream).to(run.device)
+            coarse = coarse_for(height, width, told=told and run.step % 2 == 0)  # at times the maps are not shown
             if run.net.config.draft:
                 rng = np.random.default_rng([plan.seed, run.step, 1])
                 batch = (noise_alone if most_steps == 1 else random_drafts)(batch, run.net.config, coarse, rng)
@@ -191,7 +194,7 @@ def _measure(net: TransferNet, files: list[Path], config: TransferNetConfig, bra
     device = str(next(net.parameters()).device)
     for path in files:
         batch = whole_batch([path], _usual_weights(read_pair(path), branch), config)[0].to(device)
-        coarse = coarse_for(batch.rgb.shape[-2], batch.rgb.shape[-1])
+        coarse = usual_coarse(batch, config)
         if net.config.draft:
             batch = noise_alone(batch, net.config, coarse, np.random.default_rng(0))
         with torch.inference_mode():

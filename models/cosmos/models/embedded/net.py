@@ -35,6 +35,9 @@ FALLEN_HINTS = slice(19, 22)
 """Hints of drifts, patches of snow and puddles."""
 HIT = 13
 """Hint that tells surfaces from the sky."""
+MARCHED: dict[int, float] = {1: 0.24, 2: 0.91, 12: 0.79}
+"""Hints found by marching the depth buffer, and what they are on average on surfaces of the training stages; they are
+that in large pictures with light maps, whose rays know better."""
 AIR = slice(9, 12)
 """Light maps that show the air before what is seen."""
 CLEAR_AIR, OPEN = 12, 13
@@ -186,7 +189,8 @@ class TransferNet(nn.Module):
             controls: Kind -> control pictures, in [-1, 1], shape [B, 3, H, W]; absent kinds stay out.
             weights: Kind -> weight in [0, 1], shape [B, 1, H, W]; the hints fade in with the weight of ``depth`` and
                 are all there from 0.1 on.
-            hints: Light hints, in [-1, 1], shape [B, hints, H, W].
+            hints: Light hints, in [-1, 1], shape [B, hints, H, W], `unmarched` where the picture is large and
+                there are light maps.
             style: Style vectors, shape [B, style].
             coarse: Size ratio of picture to trunk, ``None`` for that of the configuration.
             picture: Whether the trunk sees the picture, 0 or 1, shape [B, 1, 1, 1]; ``None`` lets it.
@@ -290,6 +294,19 @@ def seen_draft(noisy: Tensor, level: Tensor) -> Tensor:
     return torch.cat([noisy, noisy * believed, *planes], dim=1)
 
 
+def unmarched(hints: Tensor, lit: Tensor) -> Tensor:
+    """Return hints [B, hints, H, W] as they come where the stage tells the light: surfaces have the usual ``MARCHED``.
+
+    Args:
+        hints: Hints, marched ones included.
+        lit: Which pictures have light maps, 0 or 1, shape [B, 1, 1, 1].
+    """
+    told, surface = hints.clone(), (lit > 0.5) & (hints[:, HIT : HIT + 1] > 0.0)
+    for channel, usual in MARCHED.items():
+        told[:, channel : channel + 1].masked_fill_(surface, usual)
+    return told
+
+
 def _given(flag: Tensor | None, rgb: Tensor) -> Tensor:
     """Return a flag of each picture, shape [B, 1, 1, 1]; all 1 where none is given."""
     return torch.ones_like(rgb[:, :1, :1, :1]) if flag is None else flag
@@ -325,6 +342,7 @@ __all__ = [
     "FALLEN_HINTS",
     "FULL_HINTS",
     "HIT",
+    "MARCHED",
     "OPEN",
     "Block",
     "Blocks",
@@ -334,4 +352,5 @@ __all__ = [
     "TransferNet",
     "seen_draft",
     "shrink",
+    "unmarched",
 ]

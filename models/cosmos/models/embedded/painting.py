@@ -55,7 +55,8 @@ class FrameInputs:
     weights: dict[str, Tensor]
     """Kind -> weight map in [0, 1], float32, shape [H, W]; the kinds of ``controls``."""
     hints: Tensor | None
-    """Light and wear hints, float32 in [-1, 1], shape [H, W, hints]; ``None`` where there is no depth."""
+    """Light and wear hints, float32 in [-1, 1], shape [H, W, hints], `unmarched` where the picture is large and there
+    are light maps; ``None`` where there is no depth."""
     maps: Tensor | None
     """Light maps, shape [H, W, maps]; ``None`` where the stage cannot be asked."""
 

@@ -24,6 +24,8 @@ from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
 
+_SMALL = 320
+"""Longest side [px] of pictures of which all is told twice: what that costs is hardly felt."""
 _MOST_PAINTERS = 4
 """Looks whose weights are kept; one of the small net takes 16 MB and as long to make as a small picture to paint."""
 
@@ -49,7 +51,8 @@ class PaintInputs:
     weights: dict[str, Tensor]
     """Kind -> weight maps in [0, 1], float32, shape [1, 1, T, H, W]; the kinds of ``controls``."""
     hints: Tensor | None
-    """Light and wear hints in [-1, 1], float32, shape [1, hints, T, H, W]; ``None`` where there is no depth."""
+    """Light and wear hints in [-1, 1], float32, shape [1, hints, T, H, W], `unmarched` where `is_large` and there are
+    light maps; ``None`` where there is no depth."""
     maps: Tensor | None = None
     """Light maps, shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
     noise: Tensor | None = None
@@ -135,6 +138,10 @@ class EmbeddedModel:
             got = "none" if inputs.noise is None else list(inputs.noise.shape)
             raise ValueError(f"This net paints from noise of shape {list(wanted)}, got {got}.")
 
+    def _told(self, inputs: PaintInputs) -> bool:
+        """Return whether the light maps tell what a coarser trunk misses; drafts need theirs as it is."""
+        return inputs.maps is not None and not self.net.config.draft
+
     def _paint_frames(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = keep) -> Tensor:
         """Paint frame by frame; memory does not grow with their number."""
         frames, height, width = inputs.rgb.shape[2:]
@@ -151,7 +158,7 @@ class EmbeddedModel:
                 hints=None if inputs.hints is None else of_frame(inputs.hints),
                 maps=None if inputs.maps is None else of_frame(inputs.maps),
             )
-            painter = self._painter(styles[index], coarse_for(height, width))
+            painter = self._painter(styles[index], coarse_for(height, width, told=self._told(inputs)))
             noise = None if inputs.noise is None else inputs.noise[0, :, index]
             out[:, index] = painter.paint(frame, noise, steps, partial(tell, 1)).clamp_(-1.0, 1.0)
         return out[None]
@@ -168,7 +175,7 @@ class EmbeddedModel:
     def _paint_batch(self, inputs: PaintInputs, styles: Tensor, steps: int = 1, tell: _Tell = keep) -> Tensor:
         """Paint all frames by one run of the net."""
         height, width = inputs.rgb.shape[-2:]
-        coarse = coarse_for(height, width)
+        coarse = coarse_for(height, width, told=self._told(inputs))
         pad = padding_for(self.net.config, (height, width), coarse)
 
         def frames(x: Tensor) -> Tensor:
@@ -201,14 +208,26 @@ class EmbeddedModel:
         return out.clamp(-1.0, 1.0).transpose(0, 1)[None]
 
 
-def coarse_for(height: int, width: int) -> int:
+def coarse_for(height: int, width: int, *, told: bool = False) -> int:
     """Return the size ratio of picture to trunk.
 
     The trunk sees about the sizes that it was trained at, the smaller of them rather: of a picture of 256 x 144 a
-    quarter of the size tells it all but as much as half of it, for a quarter of the work.
+    quarter of the size tells it all but as much as half of it, for a quarter of the work. Of large pictures it sees
+    half as much where light maps tell what is fine.
+
+    Args:
+        height: Of the picture [px].
+        width: Of the picture [px].
+        told: Whether there are light maps, and no draft, which a smaller trunk would tell less.
     """
     longest = max(height, width)
-    return 2 if longest <= 160 else 4 if longest <= 960 else 8
+    ratio = 2 if longest <= 160 else 4 if longest <= 960 else 8
+    return 2 * ratio if told and is_large(height, width) else ratio
+
+
+def is_large(height: int, width: int) -> bool:
+    """Whether light maps take the place of marched hints, and of half the trunk, in a picture of a size [px]."""
+    return max(height, width) > _SMALL
 
 
 def padding_for(config: TransferNetConfig, size: tuple[int, int], coarse: int) -> tuple[int, int, int, int]:
@@ -258,6 +277,7 @@ __all__ = [
     "EmbeddedModel",
     "PaintInputs",
     "coarse_for",
+    "is_large",
     "join_inputs",
     "keep",
     "load_embedded",

@@ -11,6 +11,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from torch import Tensor  # noqa: TID253
 from torch.nn import functional  # noqa: TID253
 
 from cosmos.models.embedded.glow import lay_glow
-from cosmos.models.embedded.net import TransferNet
+from cosmos.models.embedded.net import TransferNet, unmarched
 from cosmos.models.embedded.pairs import Batch
-from cosmos.models.embedded.sampling import coarse_for, padding_for
+from cosmos.models.embedded.sampling import coarse_for, is_large, padding_for
 from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
 from cosmos.models.weights import WeightsError, sha256_of
 
@@ -108,10 +109,18 @@ def psnr(out: Tensor, target: Tensor) -> float:
     return float((-10.0 * error.log10()).mean())
 
 
+def usual_coarse(batch: Batch, config: TransferNetConfig) -> int:
+    """Return the size ratio of picture to trunk with which a net of this shape paints such pictures."""
+    height, width = batch.rgb.shape[-2:]
+    return coarse_for(height, width, told=not config.draft and bool(batch.lit.all()))
+
+
 def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
     """Run the net on a batch as the model does, padded to whole strides, in bfloat16 where it helps."""
+    if is_large(batch.rgb.shape[-2], batch.rgb.shape[-1]):
+        batch = replace(batch, hints=unmarched(batch.hints, batch.lit))
     height, width = batch.rgb.shape[-2:]
-    coarse = coarse or coarse_for(height, width)
+    coarse = coarse or usual_coarse(batch, net.config)
     pad = padding_for(net.config, (height, width), coarse)
     grown = batch.padded(pad) if any(pad) else batch
     with torch.autocast(batch.rgb.device.type, dtype=torch.bfloat16):
@@ -278,5 +287,6 @@ __all__ = [
     "psnr",
     "shown",
     "ssim",
+    "usual_coarse",
     "write_weights",
 ]

@@ -285,6 +285,7 @@ class _Frames:
             ground=self._ground,
             seed=self._pair.seed,
             steady=self._steady,
+            marched=True,  # the pair is shown without its maps at times
         )
         arrays: dict[str, Any] = {str(signal.kind): signal.video[frame].numpy() for signal in self._controls}
         for name in {"edge", "depth"} & set(arrays):

@@ -1,7 +1,8 @@
 """Light hints: where light falls, handed to a net that only has to learn how light looks.
 
 Computed per pixel from depth, normals, camera and the direction of the key light; nothing here is learned. Shadows and
-occlusion march the depth buffer (``march``), so they know what the camera sees and nothing else.
+occlusion march the depth buffer (``march``), so they know what the camera sees and nothing else: they need not be
+looked for where a stage can be asked.
 """
 
 # mypy: disable-error-code="misc,operator"
@@ -34,6 +35,8 @@ LIGHT_HINTS = (
     "hit",
 )
 """Channels of the hints, in order; each lies in [-1, 1]."""
+_USUAL = wp.constant(wp.vec3(0.24, 0.91, 0.79))
+"""What ``light_visible``, ``open`` and ``open_above`` are on average on surfaces of many stages."""
 
 
 @wp.func
@@ -83,6 +86,7 @@ def _fill_pixel(
     up: wp.vec3,
     ground: wp.float32,
     extinction: wp.float32,
+    marched: wp.int32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
     lens = lenses[t]
@@ -136,6 +140,8 @@ def _fill_pixel(
     hints_out[t, y, x, 11] = 2.0 * shine * shine * shine - 1.0
     hints_out[t, y, x, 13] = 1.0
     # ``march`` finds the normal where it puts its findings.
+    if marched == 0:
+        local = _USUAL
     hints_out[t, y, x, 1] = local[0]
     hints_out[t, y, x, 2] = local[1]
     hints_out[t, y, x, 12] = local[2]
@@ -156,6 +162,7 @@ def _light_hints_kernel(
     up: wp.vec3,
     ground: wp.float32,
     extinction: wp.float32,
+    marched: wp.int32,
     # out
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
@@ -178,9 +185,11 @@ def _light_hints_kernel(
             up,
             ground,
             extinction,
+            marched,
             hints_out,
         )
-    march(begin, wp.min(begin + run, count), depth, lenses, cam_to_world, light, up, hints_out)
+    if marched == 1:
+        march(begin, wp.min(begin + run, count), depth, lenses, cam_to_world, light, up, hints_out)
 
 
 def light_hints(
@@ -193,6 +202,7 @@ def light_hints(
     up: tuple[float, float, float],
     ground: float,
     extinction: float = 0.0,
+    marched: bool = True,
     out: Optional[wp.array] = None,
 ) -> wp.array:
     """Compute the light hints of frames.
@@ -206,6 +216,8 @@ def light_hints(
         up: Unit vector in the world.
         ground: Height of the ground along ``up`` [m].
         extinction: Of the air [1/m]; ``clear_air`` is what light survives the way to the camera.
+        marched: Whether ``light_visible``, ``open`` and ``open_above`` are looked for; surfaces have the same usual
+            values of them where not.
         out: Hints to fill; allocated on the device of ``depth`` when ``None``.
 
     Returns:
@@ -237,6 +249,7 @@ def light_hints(
         wp.vec3(*up),
         float(ground),
         float(extinction),
+        int(marched),
     ]
     launch_runs(_light_hints_kernel, depth.size, [depth, *shared, out], device=device)
     return out

@@ -325,12 +325,13 @@ class EmbeddedTransfer:
         from cosmos.models.embedded.sampling import coarse_for
 
         clip = request.clip
+        told = clip.probe is not None and not self._ready(view.steps).net.config.draft
         return {
             "num_steps": view.steps,
             "guidance": guidance,
             "seed": request.seed,
             "size": [clip.height, clip.width],
-            "trunk_ratio": coarse_for(clip.height, clip.width),
+            "trunk_ratio": coarse_for(clip.height, clip.width, told=told),
             "weights": view.used.means(),
             "light": "picture" if clip.probe is None else "stage",
             "conditions": {name: round(value, 4) for name, value in asdict(reading.conditions).items()},

@@ -110,6 +110,7 @@ def light_inputs(
     room: Optional[Room] = None,
     steady: Optional[SteadyLight] = None,
     lamps: tuple[float, float] = (1.0, 0.0),
+    marched: bool = False,
 ) -> LightInputs:
     """Return what the embedded model is told of the light in some frames, on the clip's device.
 
@@ -124,11 +125,14 @@ def light_inputs(
         steady: The view's light so far, with which that of these frames is averaged where motion is known; each frame
             is as found where ``None``.
         lamps: Strength and warmth of the stage's lamps, `Look.lamps` and `Look.lamp_warmth`.
+        marched: Whether hints are marched through the depth even where the picture is large and a stage can be asked,
+            for training.
     """
     import torch
     import warp as wp
 
     from cosmos.bridge.kernels.layout import join_channels
+    from cosmos.models.embedded.sampling import is_large
 
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
@@ -142,6 +146,7 @@ def light_inputs(
             azimuth=azimuth,
             ground=ground,
             seed=wear_seed(seed),
+            marched=marched or clip.probe is None or not is_large(clip.height, clip.width),
             out=wp.from_torch(hints),
         )
     if clip.probe is not None:
@@ -175,6 +180,7 @@ def clip_hints(
     ground: float,
     seed: int,
     anchor: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    marched: bool = True,
     out: Optional[wp.array] = None,
 ) -> Optional[tuple[wp.array, wp.array]]:
     """Return light and wear hints of some frames, float32 in [-1, 1], shapes [F, H, W, 14] and [F, H, W, 8].
@@ -187,6 +193,7 @@ def clip_hints(
         ground: Height of the ground along up [m].
         seed: Decides the wear.
         anchor: Where the world's noise starts [m].
+        marched: Whether those are looked for that ``light_hints`` marches through the depth for.
         out: Room for both, side by side, float32, shape [F, H, W, 22]; allocated when ``None``.
     """
     from cosmos.bridge.kernels.light_hints import light_hints
@@ -209,6 +216,7 @@ def clip_hints(
         up=up_vector(clip.up_axis),
         ground=ground,
         extinction=extinction(conditions),
+        marched=marched,
         out=None if out is None else out[:, :, :, :_LIGHT_HINTS],
     )
     poses = None if clip.instance_ids is None else _pose_table(clip, frames)
