@@ -365,8 +365,7 @@ def shade_kernel(
             n = surfaces.normals[i]
             g = surfaces.geometric[i]
             nv = wp.max(-wp.dot(n, direction), 0.02)
-            gloss = surfaces.gloss[i]
-            finish = surfaces.finish[i]
+            gloss, finish = surfaces.gloss[i], surfaces.finish[i]
             f0 = surfaces.specular[i] * (1.0 - gloss[1]) + surfaces.base[i] * gloss[1]
             diffuse = surfaces.base[i] * ((1.0 - gloss[1]) * finish[3] / PI)
             gleam = _gleam(f0, gloss[0], nv, finish)
