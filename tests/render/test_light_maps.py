@@ -116,6 +116,42 @@ def test_ground_seen_at_a_slant_mirrors_the_wall_behind_it_as_traced(device, ele
     assert abs(maps["relit"][ground].mean() / traced[ground].mean() - 1.0) < 0.15
 
 
+def traced_light(renderer, look, samples=64):
+    """The path-traced picture as linear light."""
+    frame = renderer.render(camera(), 0.0, look=look, particles=False, quality="reference", samples=samples)
+    return untoned(frame.rgb.numpy())
+
+
+@pytest.mark.parametrize(("elevation", "overcast"), [(55.0, 0.0), (8.0, 0.0), (40.0, 0.9), (-3.0, 0.0)])
+def test_open_ground_is_as_bright_as_traced_by_sky_and_air(yard, device, elevation, overcast):
+    look = replace(PLAIN, sun_elevation=elevation, overcast=overcast)
+    renderer, _, ground, maps = draw(yard, device, look)
+    near = inner(ground) & (np.arange(SIZE[0]) > 27)[:, None]
+    ratio = untoned(maps["relit"])[near].mean(0) / traced_light(renderer, look)[near].mean(0)
+    assert np.abs(ratio - 1.0).max() < 0.03  # sky without the air before it: red 0.85 by day, blue 1.14 at dusk
+
+
+@pytest.mark.parametrize(("elevation", "overcast"), [(40.0, 0.9), (-3.0, 0.0)])
+def test_a_room_in_an_open_stage_is_as_dark_as_traced(device, elevation, overcast):
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    paint(stage, slab(stage, "Ground", (-60, -60, -1), (60, 60, 0)), diffuseColor=(0.35, 0.35, 0.35), roughness=1.0)
+    for name, low, high in (
+        ("Left", (-5.2, 4, 0), (-5, 12, 4)),
+        ("Right", (5, 4, 0), (5.2, 12, 4)),
+        ("Back", (-5.2, 12, 0), (5.2, 12.2, 4)),
+        ("Roof", (-5.2, 4, 4), (5.2, 12.2, 4.2)),
+    ):
+        paint(stage, slab(stage, name, low, high), diffuseColor=(0.7, 0.7, 0.7), roughness=1.0)
+    look = replace(PLAIN, sun_elevation=elevation, sun_azimuth=90.0, overcast=overcast)
+    renderer, depth, _, maps = draw(stage, device, look)
+    inside = inner((depth > 10.0) & (depth < 16.5) & (np.abs(np.arange(SIZE[1]) - 31.5) < 18))
+    assert inside.sum() > 60
+    ratio = untoned(maps["relit"])[inside].mean() / traced_light(renderer, look, 256)[inside].mean()
+    assert abs(ratio - 1.0) < 0.15  # where all that rays meet got the sky of the whole stage, 1.37 on a dull day
+
+
 def test_the_relit_frame_is_the_look_without_wear_and_weather(yard, device):
     renderer, _, _, maps = draw(yard, device, PLAIN)
     drawn = renderer.render(camera(), 0.0, look=PLAIN, particles=False).rgb.numpy().astype(int)

@@ -1,4 +1,4 @@
-"""Light arriving at surfaces: sun and lamps with shadow rays, and one gathered bounce."""
+"""Light arriving at surfaces: sun and lamps with shadow rays, and what is gathered along paths of a few bounces."""
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
 # Inside kernels, warp's stubs know vectors only loosely.
@@ -12,7 +12,7 @@ from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.gloss import glanced
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance
 from cosmos.bridge.render.draw.rays import hit_along, light_along
-from cosmos.bridge.render.draw.sky import Air, sky_radiance, z_up
+from cosmos.bridge.render.draw.sky import Air, haze_between, sky_radiance, through_haze, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -20,6 +20,14 @@ from cosmos.bridge.render.draw.world import WorldArrays
 wp.set_module_options({"enable_backward": False})
 
 PI = wp.constant(wp.float32(3.14159265))
+_FAR = wp.constant(wp.float32(60.0))
+"""How far light is looked for [m]; beyond lies the sky."""
+_BOUNCES = wp.constant(2)
+"""How often light may have been sent back before it comes to what a gathered ray meets."""
+_OFF = wp.constant(wp.float32(2.0e-3))
+"""How far off a surface rays start from it [m]."""
+_GLOW = wp.constant(wp.float32(0.03))
+"""Share of what emits that counts as light on others: its lamps are there already."""
 
 
 @wp.func
@@ -58,6 +66,16 @@ def flat_albedo(world: WorldArrays, atlas: Atlas, f: wp.int32):
 
 
 @wp.func
+def _snowed_albedo(world: WorldArrays, atlas: Atlas, air: Air, f: wp.int32, n: wp.vec3):
+    """Mean base colour of triangle ``f``, whose normal is ``n``, under the snow that lies there."""
+    albedo = flat_albedo(world, atlas, f)
+    if air.snow > 0.0:
+        cover = air.snow * air.open * wp.clamp(z_up(air, n)[2] * 1.5 - 0.3, 0.0, 1.0)
+        albedo = albedo * (1.0 - cover) + wp.vec3(0.85, 0.88, 0.92) * cover
+    return albedo
+
+
+@wp.func
 def face_normal(world: WorldArrays, f: wp.int32, direction: wp.vec3):
     """Unit normal of triangle ``f`` against ``direction``."""
     a = world.points[world.triangles[3 * f]]
@@ -70,6 +88,12 @@ def face_normal(world: WorldArrays, f: wp.int32, direction: wp.vec3):
 
 
 @wp.func
+def flat_light(air: Air, n: wp.vec3):
+    """Irradiance of a face by the sky of the whole stage, wherever the face is, and by what has bounced twice."""
+    return air.sky_light * (PI * (0.25 + 0.75 * air.open) * (0.35 + 0.25 * z_up(air, n)[2])) + air.fill
+
+
+@wp.func
 def bounced(
     world: WorldArrays,
     atlas: Atlas,
@@ -77,39 +101,103 @@ def bounced(
     lamps: Lamps,
     f: wp.int32,
     p: wp.vec3,
-    direction: wp.vec3,
+    n: wp.vec3,
+    around: wp.vec3,
     glow: wp.float32,
 ):
-    """Radiance that triangle ``f`` sends back along a ray that met it at ``p``: shadowed sun, lamps, flat sky."""
-    n = face_normal(world, f, direction)
-    albedo = flat_albedo(world, atlas, f)
-    if air.snow > 0.0:
-        cover = air.snow * air.open * wp.clamp(z_up(air, n)[2] * 1.5 - 0.3, 0.0, 1.0)
-        albedo = albedo * (1.0 - cover) + wp.vec3(0.85, 0.88, 0.92) * cover
-    arriving = air.sky_light * (PI * (0.25 + 0.75 * air.open) * (0.35 + 0.25 * z_up(air, n)[2]))
-    arriving += air.fill
+    """Radiance that triangle ``f`` sends back from ``p``, a little off it on the side of its normal ``n``.
+
+    That of the sun with a shadow, of the lamps without, and of ``around``: irradiance from sky and surroundings. What
+    emits adds the share ``glow`` of it.
+    """
+    arriving = around
     facing = wp.dot(n, air.sun)
     lit = facing > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0
     if lit:
-        arriving += air.sun_color * (facing * sun_along(world, air, p + n * 2.0e-3, air.sun))
+        arriving += air.sun_color * (facing * sun_along(world, air, p, air.sun))
     for k in range(lamps.count):
         arriving += lamp_irradiance(lamps, k, p, n) * 0.8
-    return wp.cw_mul(albedo, arriving) * (1.0 / PI) + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)
+    sent = wp.cw_mul(_snowed_albedo(world, atlas, air, f, n), arriving) * (1.0 / PI)
+    return sent + atlas.flat_emissive[world.materials[f]] * (glow * air.emission)
 
 
 @wp.func
-def radiance_along(world: WorldArrays, atlas: Atlas, air: Air, lamps: Lamps, p: wp.vec3, d: wp.vec3):
+def sky_behind_air(air: Air, atlas: Atlas, p: wp.vec3, d: wp.vec3):
+    """Radiance that comes to ``p`` from the sky, behind all the air there is (as in trace_path)."""
+    sky = sky_radiance(air, atlas, d, 0.0)
+    if air.haze > 0.0:
+        veil, clear = haze_between(air, p, d, 1.0e5)
+        sky = sky * clear + veil / (0.25 + 0.75 * air.open)  # that between walls is dimmer, but this lies outside
+    return sky
+
+
+@wp.func
+def _around(
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    p: wp.vec3,
+    n: wp.vec3,
+    u: wp.float32,
+    v: wp.float32,
+):
+    """Irradiance at ``p`` from sky and surroundings along one path, whose ways ``u`` and ``v`` in [0, 1) choose.
+
+    A room in an open stage gets its light through its door: what the whole stage gets of the sky says nothing about it,
+    and counts only, a little of it, where the path has not found the sky after _BOUNCES.
+    """
+    light = wp.vec3(0.0, 0.0, 0.0)
+    share = wp.vec3(PI, PI, PI)
+    start = p
+    normal = n
+    a = u
+    b = v
+    for _bounce in range(_BOUNCES):
+        across = frame_x(normal)
+        angle = 6.2831853 * b
+        d = across * wp.cos(angle) + wp.cross(normal, across) * wp.sin(angle)
+        d = d * wp.sqrt(a) + normal * wp.sqrt(1.0 - a)  # by the cosine
+        face, far = hit_along(world, start, d, _FAR)
+        if face < 0:
+            return light + wp.cw_mul(share, sky_behind_air(air, atlas, start, d))
+        normal = face_normal(world, face, d)
+        start = start + d * far + normal * _OFF
+        none = wp.vec3(0.0, 0.0, 0.0)
+        light += wp.cw_mul(share, bounced(world, atlas, air, lamps, face, start, normal, none, _GLOW))
+        share = wp.cw_mul(share, _snowed_albedo(world, atlas, air, face, normal))
+        a = a + 0.75487767
+        b = b + 0.56984029
+        a = a - wp.floor(a)
+        b = b - wp.floor(b)
+    return light + wp.cw_mul(share, air.sky_light * (0.15 * air.open) + air.fill * (1.0 / PI))
+
+
+@wp.func
+def radiance_along(
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    p: wp.vec3,
+    d: wp.vec3,
+    u: wp.float32,
+    v: wp.float32,
+):
     """Radiance that comes to ``p`` against the unit direction ``d``, and the way to what sends it [m], 1e9 for the sky.
 
-    Without bounces, things send back a flat ambient, less of it where they are close.
+    ``u`` and ``v`` in [0, 1) choose the one path along which sky and surroundings light what sends it. Without bounces,
+    things send back a flat ambient, less of it where they are close.
     """
-    face, far = hit_along(world, p, d, 60.0)
+    face, far = hit_along(world, p, d, _FAR)
     if face < 0:
-        return sky_radiance(air, atlas, d, 0.0), wp.float32(1.0e9)
+        return sky_behind_air(air, atlas, p, d), wp.float32(1.0e9)
     if air.bounce > 0.0:
-        back = bounced(world, atlas, air, lamps, face, p + d * (far * 0.999), d, 0.03)
+        n = face_normal(world, face, d)
+        q = p + d * far + n * _OFF
+        back = bounced(world, atlas, air, lamps, face, q, n, _around(world, atlas, air, lamps, q, n, u, v), _GLOW)
         strongest = wp.max(back[0], wp.max(back[1], back[2]))
-        return back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9)), far
+        return through_haze(air, back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9)), p, d, far), far
     ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
     return wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far), far
 
@@ -136,7 +224,7 @@ def mirrored_luma(
     d = glanced(n, wp.normalize(eye - p), frame_x(n), roughness, u, v)
     if wp.dot(d, g) < 0.02:
         d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-    light, _far = radiance_along(world, atlas, air, lamps, p, d)
+    light, _far = radiance_along(world, atlas, air, lamps, p, d, v, u)
     return luma(light)
 
 
@@ -144,8 +232,10 @@ __all__ = [
     "PI",
     "blocked",
     "bounced",
+    "flat_light",
     "frame_x",
     "mirrored_luma",
     "radiance_along",
+    "sky_behind_air",
     "sun_along",
 ]

@@ -13,7 +13,15 @@ from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobes, schlick
 from cosmos.bridge.render.draw.halo import Halo, halo_at
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
-from cosmos.bridge.render.draw.light import PI, bounced, frame_x, sun_along
+from cosmos.bridge.render.draw.light import (
+    PI,
+    bounced,
+    face_normal,
+    flat_light,
+    frame_x,
+    sky_behind_air,
+    sun_along,
+)
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, tested_pixel
 from cosmos.bridge.render.draw.rays import any_hit, hit_along
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
@@ -250,8 +258,10 @@ def reflected(world: WorldArrays, air: Air, lamps: Lamps, start: wp.vec3, mirror
         way = wp.normalize(way + g * (0.05 - wp.dot(way, g)))
     face, far = hit_along(world, start, way, 200.0)
     if face < 0:
-        return sky_radiance(air, world.atlas, way, 0.0)
-    seen = bounced(world, world.atlas, air, lamps, face, start + way * (far * 0.999), way, 1.0)
+        return sky_behind_air(air, world.atlas, start, way)
+    n = face_normal(world, face, way)
+    p = start + way * far + n * 2.0e-3
+    seen = bounced(world, world.atlas, air, lamps, face, p, n, flat_light(air, n), 1.0)
     strongest = wp.max(seen[0], wp.max(seen[1], seen[2]))
     seen = seen * wp.min(1.0, 4.0 * air.limit / wp.max(strongest, 1.0e-9))
     return through_haze(air, seen, start, way, far)

@@ -47,7 +47,9 @@ def _surroundings(
         d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
         if wp.dot(d, g) < 0.02:
             d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-        light, far = radiance_along(world, atlas, air, lamps, p, d)
+        u = lift + wp.float32(r) * 0.75487767
+        v = turn + wp.float32(r) * 0.56984029
+        light, far = radiance_along(world, atlas, air, lamps, p, d, u - wp.floor(u), v - wp.floor(v))
         total += light
         clear += wp.min(1.0, far * far / 4.0)
     share = 1.0 / wp.float32(wp.max(rays, 1))
