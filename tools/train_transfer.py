@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253
+from safetensors.torch import load_file
 from torch import Tensor, distributed  # noqa: TID253
 from torch.multiprocessing import spawn  # noqa: TID253
 
@@ -46,11 +47,16 @@ _MOST_STEPS = 16
 """Steps up to which a teacher is measured."""
 
 
-def take(run: Run, checkpoint: Path) -> int:
-    """Take over the tensors of another run's moving average that fit; return how many."""
-    state, saved = run.net.state_dict(), torch.load(checkpoint, weights_only=True, map_location=run.device)
-    run.earlier = saved.get("seconds", 0.0) + saved.get("earlier", 0.0)
-    other = saved["average"]
+def take(run: Run, start: Path) -> int:
+    """Take over the tensors that fit of another run's moving average or of a folder of weights; return how many."""
+    state = run.net.state_dict()
+    if start.is_dir():
+        other = load_file(start / "net.safetensors", device=run.device)
+        told = json.loads((start / "config.json").read_text(encoding="utf-8"))["training"]
+        run.earlier = 60.0 * (told["minutes"] + told["minutes_before_warm_start"])
+    else:
+        saved = torch.load(start, weights_only=True, map_location=run.device)
+        other, run.earlier = saved["average"], saved.get("seconds", 0.0) + saved.get("earlier", 0.0)
     fit = {name: value for name, value in other.items() if name in state and state[name].shape == value.shape}
     run.net.load_state_dict(fit, strict=False)
     run.average.load_state_dict(fit, strict=False)
@@ -234,7 +240,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-minutes", type=float, default=4.0)
     parser.add_argument("--check-pairs", type=int, default=24, help="held-out pairs evaluated on the way")
-    parser.add_argument("--warm", type=Path, help="checkpoint whose tensors of the same name and shape a new run takes")
+    parser.add_argument(
+        "--warm", type=Path, help="checkpoint or folder of weights whose tensors that fit a new run takes"
+    )
     parser.add_argument("--draft", action="store_true", help="learn to paint in steps: from drafts at any noise level")
     parser.add_argument("--teacher", type=Path, help="checkpoint of a --draft run whose answers are learnt")
     parser.add_argument("--teacher-steps", type=int, default=8)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
+from safetensors.torch import load_file
 
 import make_training_data
 import train_transfer
@@ -343,6 +344,24 @@ def test_a_teacher_and_its_student_are_trained_exported_and_load(folder, tmp_pat
     assert config["training"]["steps"] == 5
     config, _ = command("student", 8, *taught)
     assert config["training"]["steps"] == 8 and [path.stat().st_mtime_ns for path in kept] == before
+
+
+def test_training_goes_on_from_shipped_weights(folder, tmp_path, monkeypatch):
+    from tiny_transfer import write_tiny_transfer
+
+    def command(name, steps, *more):
+        out = write_tiny_transfer(tmp_path / f"weights-{name}")
+        given = ("--data", folder, "--run", tmp_path / name, "--size", "tiny", "--steps", steps, "--out", out)
+        monkeypatch.setattr("sys.argv", ["train_transfer.py", *map(str, (*given, "--batch", 2, *more))])
+        train_transfer.main()
+        return out
+
+    first = command("first", 3)
+    second = command("second", 0, "--warm", first)
+    nets = [load_file(out / "net.safetensors") for out in (first, second)]
+    assert nets[0].keys() == nets[1].keys() and all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
+    told = [json.loads((out / "config.json").read_text())["training"] for out in (first, second)]
+    assert told[1]["steps"] == 0 and told[1]["minutes_before_warm_start"] == told[0]["minutes"]
 
 
 def test_weights_that_paint_in_steps_are_finetuned_as_such(folder, tmp_path):
