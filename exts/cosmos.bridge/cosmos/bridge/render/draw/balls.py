@@ -3,7 +3,7 @@
 The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror and shelter are found in the
 middle of every other cell of the light grid, and between these where they disagree; where snow falls, whose rim
 shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew where none of
-the cells around a pixel lies on its surface, or where these disagree on the shelter. Where snow falls, none stays on a
+the cells around a pixel lies on its surface, and of snow where these disagree on it. Where snow falls, none stays on a
 steep facet, however smooth its normals pretend the surface to be.
 """
 
@@ -226,7 +226,7 @@ def _fill_balls_kernel(
                 mirror, open, near, apart = _carry(grid, carried, home, i, 1)
                 if mirrors == 1 and near < _ALONE:
                     mirror = _mirrored(world, air, lamps, home, i, direction)
-                if falls > 0 and (near < _ALONE or apart[1] > _APART):
+                if falls > 0 and (near < _ALONE or (falls == 2 and apart[1] > _APART)):
                     open = _arrives(world, air, home, i)
                 if falls == 2:
                     open *= stays(z_up(air, home.geometric[i])[2])

@@ -16,7 +16,7 @@ import warp as wp
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, frame_x, mirrored_luma, radiance_along
+from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_luma, radiance_along
 from cosmos.bridge.render.draw.light_grid import fit_of, is_small, pixel_of, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
@@ -68,18 +68,14 @@ def _surroundings(
     rays: wp.int32,
 ):
     """Irradiance from sky and surroundings, and openness, by ``rays`` of a cosine-weighted spiral of 16 times more."""
-    tx = frame_x(n)
-    ty = wp.cross(n, tx)
+    across = frame_x(n)
     total = wp.vec3(0.0, 0.0, 0.0)
     clear = wp.float32(0.0)
     for r in range(rays):
         m = wp.float32(order + 16 * r)
         s = (m + 0.5) / wp.float32(16 * rays)
         angle = 2.3999632 * m
-        radius = wp.sqrt(s)
-        d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
-        if wp.dot(d, g) < 0.02:
-            d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
+        d = lifted(by_cosine(n, across, s, angle), g)
         u = 0.75487767 * m
         v = 0.56984029 * m
         light, far = radiance_along(world, atlas, air, lamps, p, d, u - wp.floor(u), v - wp.floor(v))
@@ -211,12 +207,9 @@ def gather_frugally_kernel(
         if lamps_only == 0:
             gathered = _surroundings(world, atlas, air, lamps, p, n, g, order, rays)
             if air.bounce > 0.0:
-                u = (wp.float32(order) + 0.25) / 16.0
+                u = (wp.float32(order) + 0.5) / 16.0
                 v = wp.float32(order) * 0.61803399
-                w = v + 0.5
-                met = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u, w - wp.floor(w))
-                met += mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u + 0.03125, v - wp.floor(v))
-                gathered[3] = 0.5 * met
+                gathered[3] = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u, v - wp.floor(v))
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
                 apart_out[cell] = is_small(surfaces, i, row, column, width, step, columns, rows, stride)

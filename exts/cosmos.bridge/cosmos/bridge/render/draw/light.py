@@ -25,7 +25,7 @@ _FAR = wp.constant(wp.float32(60.0))
 _BOUNCES = wp.constant(2)
 """How often light may have been sent back before it comes to what a gathered ray meets."""
 _OFF = wp.constant(wp.float32(2.0e-3))
-"""How far off a surface rays start from it [m]."""
+"""How far off a surface that rays have met others start from it [m]."""
 _GLOW = wp.constant(wp.float32(0.03))
 """Share of what emits that counts as light on others: its lamps are there already."""
 
@@ -52,6 +52,25 @@ def frame_x(n: wp.vec3):
         s = wp.float32(-1.0)
     a = -1.0 / (s + n[2])
     return wp.vec3(1.0 + s * n[0] * n[0] * a, s * n[0] * n[1] * a, -s * n[0])
+
+
+@wp.func
+def by_cosine(n: wp.vec3, across: wp.vec3, s: wp.float32, angle: wp.float32):
+    """A unit vector around ``n``, by the cosine to it where ``s`` in [0, 1) and ``angle`` [rad] are even.
+
+    ``across`` is ``frame_x`` of ``n``.
+    """
+    radius = wp.sqrt(s)
+    down = wp.cross(n, across)
+    return across * (radius * wp.cos(angle)) + down * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
+
+
+@wp.func
+def lifted(d: wp.vec3, g: wp.vec3):
+    """The unit vector ``d``, turned towards ``g`` where it would hardly leave a facet of that normal, or go below."""
+    if wp.dot(d, g) < 0.02:
+        return wp.normalize(d + g * (0.04 - wp.dot(d, g)))
+    return d
 
 
 @wp.func
@@ -88,13 +107,13 @@ def face_normal(world: WorldArrays, f: wp.int32, direction: wp.vec3):
 
 
 @wp.func
-def flat_light(air: Air, n: wp.vec3):
+def _flat_light(air: Air, n: wp.vec3):
     """Irradiance of a face by the sky of the whole stage, wherever the face is, and by what has bounced twice."""
     return air.sky_light * (PI * (0.25 + 0.75 * air.open) * (0.35 + 0.25 * z_up(air, n)[2])) + air.fill
 
 
 @wp.func
-def bounced(
+def _bounced(
     world: WorldArrays,
     atlas: Atlas,
     air: Air,
@@ -122,7 +141,7 @@ def bounced(
 
 
 @wp.func
-def sky_behind_air(air: Air, atlas: Atlas, p: wp.vec3, d: wp.vec3):
+def _sky_behind_air(air: Air, atlas: Atlas, p: wp.vec3, d: wp.vec3):
     """Radiance that comes to ``p`` from the sky, behind all the air there is (as in trace_path)."""
     sky = sky_radiance(air, atlas, d, 0.0)
     if air.haze > 0.0:
@@ -154,17 +173,14 @@ def _around(
     a = u
     b = v
     for _bounce in range(_BOUNCES):
-        across = frame_x(normal)
-        angle = 6.2831853 * b
-        d = across * wp.cos(angle) + wp.cross(normal, across) * wp.sin(angle)
-        d = d * wp.sqrt(a) + normal * wp.sqrt(1.0 - a)  # by the cosine
+        d = by_cosine(normal, frame_x(normal), a, 6.2831853 * b)
         face, far = hit_along(world, start, d, _FAR)
         if face < 0:
-            return light + wp.cw_mul(share, sky_behind_air(air, atlas, start, d))
+            return light + wp.cw_mul(share, _sky_behind_air(air, atlas, start, d))
         normal = face_normal(world, face, d)
         start = start + d * far + normal * _OFF
         none = wp.vec3(0.0, 0.0, 0.0)
-        light += wp.cw_mul(share, bounced(world, atlas, air, lamps, face, start, normal, none, _GLOW))
+        light += wp.cw_mul(share, _bounced(world, atlas, air, lamps, face, start, normal, none, _GLOW))
         share = wp.cw_mul(share, _snowed_albedo(world, atlas, air, face, normal))
         a = a + 0.75487767
         b = b + 0.56984029
@@ -191,15 +207,40 @@ def radiance_along(
     """
     face, far = hit_along(world, p, d, _FAR)
     if face < 0:
-        return sky_behind_air(air, atlas, p, d), wp.float32(1.0e9)
+        return _sky_behind_air(air, atlas, p, d), wp.float32(1.0e9)
     if air.bounce > 0.0:
         n = face_normal(world, face, d)
         q = p + d * far + n * _OFF
-        back = bounced(world, atlas, air, lamps, face, q, n, _around(world, atlas, air, lamps, q, n, u, v), _GLOW)
+        back = _bounced(world, atlas, air, lamps, face, q, n, _around(world, atlas, air, lamps, q, n, u, v), _GLOW)
         strongest = wp.max(back[0], wp.max(back[1], back[2]))
         return through_haze(air, back * wp.min(1.0, air.limit / wp.max(strongest, 1.0e-9)), p, d, far), far
     ambient = air.sky_light * (0.55 * air.open) + air.fill * (1.0 / PI)
     return wp.cw_mul(flat_albedo(world, atlas, face), ambient) * wp.min(1.0, 0.2 + far), far
+
+
+@wp.func
+def mirrored_along(
+    world: WorldArrays,
+    atlas: Atlas,
+    air: Air,
+    lamps: Lamps,
+    p: wp.vec3,
+    d: wp.vec3,
+    distance: wp.float32,
+    limit: wp.float32,
+    glow: wp.float32,
+):
+    """Radiance that comes to ``p`` against the unit direction ``d``, of things that the whole stage's sky lights.
+
+    Things are looked for up to ``distance`` [m]; ``limit`` is the most of their radiance, ``glow`` as in ``_bounced``.
+    """
+    face, far = hit_along(world, p, d, distance)
+    if face < 0:
+        return _sky_behind_air(air, atlas, p, d)
+    n = face_normal(world, face, d)
+    seen = _bounced(world, atlas, air, lamps, face, p + d * far + n * _OFF, n, _flat_light(air, n), glow)
+    strongest = wp.max(seen[0], wp.max(seen[1], seen[2]))
+    return through_haze(air, seen * wp.min(1.0, limit / wp.max(strongest, 1.0e-9)), p, d, far)
 
 
 @wp.func
@@ -221,21 +262,18 @@ def mirrored_luma(
     eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
     g, finish = surfaces.geometric[i], surfaces.finish[i]
     roughness = wp.lerp(surfaces.gloss[i][0], wp.min(surfaces.gloss[i][0], finish[1]), finish[0])
-    d = glanced(n, wp.normalize(eye - p), frame_x(n), roughness, u, v)
-    if wp.dot(d, g) < 0.02:
-        d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
-    light, _far = radiance_along(world, atlas, air, lamps, p, d, v, u)
-    return luma(light)
+    d = lifted(glanced(n, wp.normalize(eye - p), frame_x(n), roughness, u, v), g)
+    return luma(mirrored_along(world, atlas, air, lamps, p, d, _FAR, air.limit, _GLOW))
 
 
 __all__ = [
     "PI",
     "blocked",
-    "bounced",
-    "flat_light",
+    "by_cosine",
     "frame_x",
+    "lifted",
+    "mirrored_along",
     "mirrored_luma",
     "radiance_along",
-    "sky_behind_air",
     "sun_along",
 ]

@@ -15,7 +15,7 @@ from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.glow import lamp_glow
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_vector
-from cosmos.bridge.render.draw.light import blocked, face_normal, frame_x, sun_along
+from cosmos.bridge.render.draw.light import blocked, by_cosine, face_normal, frame_x, sun_along
 from cosmos.bridge.render.draw.ranks import percentile
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, z_up
@@ -89,13 +89,12 @@ def _measure_kernel(
         return
     n = face_normal(world, face, d)
     p = start + d * (view.near + far) + n * (2.0e-3 + 2.0e-4 * far)
-    tx = frame_x(n)
-    ty = wp.cross(n, tx)
+    across = frame_x(n)
     clear = wp.float32(0.0)
     for r in range(sky_rays):
         s = (wp.float32(r) + unit_of(mix_bits(wp.uint32(i * 64 + r)))) / wp.float32(sky_rays)
         angle = 2.3999632 * wp.float32(r) + wp.float32(i)
-        w = tx * (wp.sqrt(s) * wp.cos(angle)) + ty * (wp.sqrt(s) * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
+        w = by_cosine(n, across, s, angle)
         if z_up(air, w)[2] > 0.0 and not blocked(world, p, w, 1.0e4):
             clear += 1.0
     sun = wp.max(0.0, wp.dot(n, air.sun))

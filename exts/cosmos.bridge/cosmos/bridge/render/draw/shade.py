@@ -15,15 +15,13 @@ from cosmos.bridge.render.draw.halo import Halo, halo_at
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
 from cosmos.bridge.render.draw.light import (
     PI,
-    bounced,
-    face_normal,
-    flat_light,
     frame_x,
-    sky_behind_air,
+    lifted,
+    mirrored_along,
     sun_along,
 )
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, tested_pixel
-from cosmos.bridge.render.draw.rays import any_hit, hit_along
+from cosmos.bridge.render.draw.rays import any_hit
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.terminator import lift_of
@@ -253,18 +251,8 @@ def _headlit(
 @wp.func
 def reflected(world: WorldArrays, air: Air, lamps: Lamps, start: wp.vec3, mirrored: wp.vec3, g: wp.vec3):
     """What a mirror shows of the scene."""
-    way = mirrored
-    if wp.dot(way, g) < 0.02:
-        way = wp.normalize(way + g * (0.05 - wp.dot(way, g)))
-    face, far = hit_along(world, start, way, 200.0)
-    if face < 0:
-        return sky_behind_air(air, world.atlas, start, way)
-    n = face_normal(world, face, way)
-    p = start + way * far + n * 2.0e-3
-    seen = bounced(world, world.atlas, air, lamps, face, p, n, flat_light(air, n), 1.0)
-    strongest = wp.max(seen[0], wp.max(seen[1], seen[2]))
-    seen = seen * wp.min(1.0, 4.0 * air.limit / wp.max(strongest, 1.0e-9))
-    return through_haze(air, seen, start, way, far)
+    way = lifted(mirrored, g)
+    return mirrored_along(world, world.atlas, air, lamps, start, way, 200.0, 4.0 * air.limit, 1.0)
 
 
 @wp.func

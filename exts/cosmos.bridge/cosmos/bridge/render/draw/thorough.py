@@ -10,7 +10,7 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, frame_x, mirrored_luma, radiance_along
+from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_luma, radiance_along
 from cosmos.bridge.render.draw.light_grid import pixel_of
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.sky import Air
@@ -35,18 +35,14 @@ def _surroundings(
     rays: wp.int32,
 ):
     """Irradiance from sky and surroundings, and openness, by ``rays`` of a spiral turned by the two shares."""
-    tx = frame_x(n)
-    ty = wp.cross(n, tx)
+    across = frame_x(n)
     total = wp.vec3(0.0, 0.0, 0.0)
     clear = wp.float32(0.0)
     for r in range(rays):
         # Cosine-weighted hemisphere: a spiral of strata, turned by the pattern.
         s = (wp.float32(r) + lift) / wp.float32(rays)
         angle = 6.2831853 * (turn + wp.float32(r) * 0.61803399)
-        radius = wp.sqrt(s)
-        d = tx * (radius * wp.cos(angle)) + ty * (radius * wp.sin(angle)) + n * wp.sqrt(1.0 - s)
-        if wp.dot(d, g) < 0.02:
-            d = wp.normalize(d + g * (0.04 - wp.dot(d, g)))
+        d = lifted(by_cosine(n, across, s, angle), g)
         u = lift + wp.float32(r) * 0.75487767
         v = turn + wp.float32(r) * 0.56984029
         light, far = radiance_along(world, atlas, air, lamps, p, d, u - wp.floor(u), v - wp.floor(v))

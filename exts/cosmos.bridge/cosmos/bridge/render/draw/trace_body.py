@@ -15,7 +15,7 @@ import numpy as np
 import warp as wp
 
 from cosmos.bridge.kernels.display import luma
-from cosmos.bridge.render.draw.light import PI, frame_x
+from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x
 
 wp.set_module_options({"enable_backward": False})
 
@@ -256,12 +256,7 @@ def scatter(body: Body, toward: wp.vec3, incoming: wp.vec3, u: wp.vec2, pick: wp
         h = _visible_normal(n, toward, alpha, u)
         direction = wp.normalize(h * (2.0 * wp.dot(toward, h)) - toward)
     else:
-        radius = wp.sqrt(u[0])
-        turn = 6.2831853 * u[1]
-        tx = frame_x(n)
-        ty = wp.cross(n, tx)
-        up = wp.sqrt(wp.max(0.0, 1.0 - u[0]))
-        direction = wp.normalize(tx * (radius * wp.cos(turn)) + ty * (radius * wp.sin(turn)) + n * up)
+        direction = wp.normalize(by_cosine(n, frame_x(n), u[0], 6.2831853 * u[1]))
     found = scattered(body, toward, direction)
     if found[3] <= 1.0e-9:
         return out
