@@ -33,7 +33,7 @@ from cosmos.bridge.kernels.laid_glow import lay_glow
 from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, steadied, view_azimuth
-from cosmos.bridge.types import Clip, ControlKind, Look, gather
+from cosmos.bridge.types import Clip, ControlKind, Look, PixelEdges, gather
 from cosmos.models.embedded.captions import PAINTED, sample_conditions
 from cosmos.models.embedded.conditions import style_vector
 from cosmos.models.embedded.pairs import pair_name, seen_before, to_bytes, write_pair
@@ -63,13 +63,13 @@ def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, 
 
 def light_maps(
     renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the light maps of a view that the net sees, uint8 [H, W, 14], and how lamps glow, uint8 [H, W, 3].
+) -> tuple[np.ndarray, np.ndarray, PixelEdges | None]:
+    """Return the light maps of a view that the net sees, uint8 [H, W, 14], how lamps glow, uint8 [H, W, 3], and edges.
 
-    They lie side by side: relit, white, mirror, air, open.
+    The maps lie side by side: relit, white, mirror, air, open.
     """
     maps = renderer.light(camera, time_code, look, size=size)
-    return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1), maps.glow.numpy().copy()
+    return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1), maps.glow.numpy().copy(), maps.edges
 
 
 def with_glow(pictures: np.ndarray, glow: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def lit_frames(
     """Return the light maps and glow of each frame, steadied along motion as in a transfer."""
     steady, lit = SteadyLight(), []
     for frame, time_code in enumerate(times):
-        maps, glow = light_maps(renderer, clip.cameras[0].prim_path, time_code, size=size, look=look)
+        maps, glow, _ = light_maps(renderer, clip.cameras[0].prim_path, time_code, size=size, look=look)
         joined = wp.array(maps, dtype=wp.uint8, device="cpu")
         steadied(steady, clip, frame, joined)
         lit.append((joined.numpy(), glow))

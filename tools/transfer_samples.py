@@ -16,12 +16,13 @@ from cosmos.bridge import scenes
 from cosmos.bridge.controls import derive_controls
 from cosmos.bridge.kernels.finish import finish_pictures
 from cosmos.bridge.kernels.layout import tensor_to_video, video_to_tensor
+from cosmos.bridge.kernels.mixed_edges import mix_edges
 from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.embedded_view import finish_of
 from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, steadied, sun_azimuth
-from cosmos.bridge.types import BUFFERS, Clip, Look
+from cosmos.bridge.types import BUFFERS, Clip, Look, PixelEdges
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.net import unmarched
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for, is_large
@@ -137,6 +138,8 @@ class Sample:
     """Light maps, uint8 [T, H, W, 14]."""
     glow: np.ndarray
     """How lamps glow, uint8 [T, H, W, 3]."""
+    edges: tuple[PixelEdges | None, ...]
+    """Edges of each frame."""
 
     def relit(self) -> np.ndarray:
         """Return the picture that the net starts from, with the glow; uint8 [T, H, W, 3]."""
@@ -178,7 +181,7 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
     seed, clip, conditions = stage.seed if seed is None else seed, stage.clip, CONDITIONS[condition]
     look = stage.look(condition, seed)
     told = [light_maps(stage.renderer, stage.camera, time, size=stage.size, look=look) for time in stage.times]
-    maps = [seen for seen, _ in told]
+    maps = [seen for seen, _, _ in told]
     steady = SteadyLight()
     for frame, seen in enumerate(maps):
         joined = wp.array(seen, dtype=wp.uint8, device=clip.rgb.device)
@@ -199,7 +202,8 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
         target=target,
         hints=torch.cat([wp.to_torch(part) for part in hints or ()], dim=-1),
         maps=np.stack(maps),
-        glow=np.stack([glow for _, glow in told]),
+        glow=np.stack([glow for _, glow, _ in told]),
+        edges=tuple(edges for _, _, edges in told),
     )
 
 
@@ -236,8 +240,13 @@ def paint(
         maps=torch.from_numpy(sample.maps).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0 if maps else None,
         noise=_noise(model, sample.clip, seed),
     )
-    pictures: np.ndarray = tensor_to_video(model.paint(inputs, conditions, steps=steps)).numpy()
-    return with_glow(pictures, sample.glow) if maps else pictures
+    pictures = tensor_to_video(model.paint(inputs, conditions, steps=steps))
+    if not maps:
+        return pictures.numpy()
+    for frame, edges in enumerate(sample.edges):
+        if edges is not None:
+            mix_edges(pictures[frame], wp.array(sample.maps[frame], dtype=wp.uint8, device="cpu"), edges)
+    return with_glow(pictures.numpy(), sample.glow)
 
 
 def _noise(model: EmbeddedModel, clip: Clip, seed: int) -> torch.Tensor | None:

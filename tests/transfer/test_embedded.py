@@ -10,8 +10,9 @@ import torch  # noqa: TID253
 import warp as wp
 
 from cosmos.bridge.errors import ModelError, ModelMemoryError, ModelWeightsError
+from cosmos.bridge.srgb import srgb_to_linear
 from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
-from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, TransferRequest
+from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, PixelEdges, TransferRequest
 from cosmos.bridge.types.probe import FALLING_SHAPE
 from tone import toned, untoned
 
@@ -296,8 +297,8 @@ def test_unloading_frees_the_net(tiny_folder):
 class GreyLight:
     """A probe whose maps are one grey each."""
 
-    def __init__(self, clip, **levels):
-        self.clip, self.levels, self.asked = clip, levels, []
+    def __init__(self, clip, edges=None, **levels):
+        self.clip, self.edges, self.levels, self.asked = clip, edges, levels, []
 
     def light(self, frame, look):
         self.asked.append((frame, look))
@@ -309,7 +310,7 @@ class GreyLight:
         falls = wp.full(shape, self.levels.get("open", 90), dtype=wp.uint8, device="cpu")
         known = wp.full(FALLING_SHAPE, self.levels.get("falling", 255), dtype=wp.uint8, device="cpu")
         glow = wp.full((*shape, 3), self.levels.get("glow", 0), dtype=wp.uint8, device="cpu")
-        return LightMaps(**maps, glow=glow, open=falls, falling=known)
+        return LightMaps(**maps, glow=glow, open=falls, falling=known, edges=self.edges)
 
     def close(self):
         pass
@@ -330,6 +331,21 @@ def test_the_glow_of_lamps_is_laid_over_what_the_net_paints(model, ask, clip):
     assert np.abs(expected - dark).mean() > 10.0
     noise = np.abs(glowing.astype(int) - expected)
     assert noise.mean() < 1.0 and np.percentile(noise, 95.0) <= 2.0  # saturated colours clip
+
+
+def test_a_pixel_of_an_edge_changes_as_those_whose_surfaces_it_shows(model, ask, clip):
+    pixel, first, second = (row * clip.width + column for row, column in ((5, 7), (3, 2), (9, 11)))
+    edges = PixelEdges(
+        pixels=wp.array([pixel], dtype=wp.int32, device="cpu"),
+        lenders=wp.array([[first, second, -3, -2]], dtype=wp.int32, device="cpu"),
+    )
+    clips = (replace(clip, probe=GreyLight(clip, told)) for told in (None, edges))
+    plain, mixed = (pixels(model, ask(clip=lit, prompt="clear day")) for lit in clips)
+    plain, mixed = (frames.reshape(len(frames), -1, 3) for frames in (plain, mixed))
+    expected = srgb_to_linear(plain[:, [first, second]] / 255.0).mean(axis=1)  # the relit picture is one grey
+    assert np.abs(srgb_to_linear(mixed[:, pixel] / 255.0) - expected).max() < 0.006
+    assert np.abs(plain[:, pixel] - mixed[:, pixel]).max() > 3
+    np.testing.assert_array_equal(np.delete(mixed, pixel, axis=1), np.delete(plain, pixel, axis=1))
 
 
 def test_nothing_falls_where_the_stage_says_that_a_roof_is(model, ask, clip):

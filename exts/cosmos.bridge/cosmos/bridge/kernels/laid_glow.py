@@ -3,14 +3,10 @@
 # mypy: disable-error-code="misc,operator"
 # (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
 
-from functools import lru_cache
-
-import numpy as np
 import warp as wp
 
-from cosmos.bridge.kernels.display import aces, aces_inverse, srgb_looked_up, srgb_table
+from cosmos.bridge.kernels.display import aces, aces_inverse, display_tables, srgb_looked_up
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
-from cosmos.bridge.srgb import LINEAR_OF_BYTE
 
 wp.set_module_options(quick_options())
 
@@ -48,12 +44,6 @@ def _lay_glow_kernel(
                 picture_out[i, c] = wp.uint8(srgb_looked_up(curve, toned[c]) * 255.0 + 0.5)
 
 
-@lru_cache(maxsize=8)
-def _tables(device: str) -> tuple[wp.array, wp.array]:
-    """Return the display-linear value of each level of sRGB, float32, shape [256], and the curve back."""
-    return wp.array(LINEAR_OF_BYTE.astype(np.float32), dtype=wp.float32, device=device), srgb_table(device)
-
-
 def lay_glow(pictures: wp.array, glow: wp.array) -> None:
     """Add the glow of lamps to pictures that were painted without it, in place.
 
@@ -72,7 +62,7 @@ def lay_glow(pictures: wp.array, glow: wp.array) -> None:
     if pictures.size == 0:
         return
     flat = [array.contiguous().reshape((-1, 3)) for array in (glow, pictures)]
-    inputs = [flat[0], *_tables(str(pictures.device)), flat[1]]
+    inputs = [flat[0], *display_tables(str(pictures.device)), flat[1]]
     launch_runs(_lay_glow_kernel, shape[0] * shape[1] * shape[2], inputs, device=pictures.device)
     if not pictures.is_contiguous:
         wp.copy(pictures, flat[1].reshape(shape))

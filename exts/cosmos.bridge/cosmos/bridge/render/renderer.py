@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -244,7 +245,7 @@ class Renderer:
         found = painter.light(camera, seen, pose, look, self._metering_cameras(camera), maps, edges)
         if edges is None and found is not None:
             self._targets.remember(camera, pose, seen, found)
-        return maps
+        return maps if found is None else replace(maps, edges=found.told())
 
     def _details(
         self,

@@ -17,7 +17,7 @@ from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.aside import Room
 from cosmos.bridge.transfer.dressing import Dressing
 from cosmos.bridge.transfer.light import clip_maps, ground_height, light_inputs, sun_azimuth, wear_seed
-from cosmos.bridge.types import Clip, ControlKind, TransferRequest
+from cosmos.bridge.types import Clip, ControlKind, PixelEdges, TransferRequest
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,10 @@ class Part:
     """Where rain and snow fall, `LightMaps.falling` of each frame; ``None`` where nothing does or nobody knows."""
     glow: Optional[wp.array] = None
     """How lamps glow in haze, `LightMaps.glow` of each frame; ``None`` where nobody knows."""
+    maps: Optional[wp.array] = None
+    """Light maps that the net sees, uint8, shape [F, H, W, C], on the clip's device; ``None`` where nobody knows."""
+    edges: tuple[Optional[PixelEdges], ...] = ()
+    """`LightMaps.edges` of each frame; empty where nobody knows."""
 
     @property
     def likeness(self) -> tuple[Any, ...]:
@@ -168,6 +172,8 @@ class View:
             weights=weights,
             falling=None if light.falling is None or not self._falls else wp.from_torch(light.falling),
             glow=None if light.glow is None else wp.from_torch(light.glow),
+            maps=None if light.maps is None else wp.from_torch(light.maps),
+            edges=light.edges,
         )
 
     def _weights(self, request: TransferRequest, frames: range) -> dict[ControlKind, wp.array]:
@@ -203,10 +209,14 @@ class View:
         from cosmos.bridge.kernels.finish import finish_pictures
         from cosmos.bridge.kernels.laid_glow import lay_glow
         from cosmos.bridge.kernels.layout import tensor_to_video
+        from cosmos.bridge.kernels.mixed_edges import mix_edges
 
         clip, first = part.clip, part.frames.start
         pictures = tensor_to_video(painted.to(wp.device_to_torch(rgb.device)))
         times = (self._painted + np.arange(len(part.frames))) / self._fps
+        for frame, edges in enumerate(part.edges):
+            if edges is not None and part.maps is not None:
+                mix_edges(pictures[frame], part.maps[frame], edges)
         if part.glow is not None:
             lay_glow(pictures, part.glow)
         self.dressing.finish(clip, part.frames, pictures, times)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from cosmos.bridge.transfer.aside import Room
-from cosmos.bridge.types import Camera, Clip, LightMaps, Look, UpAxis
+from cosmos.bridge.types import Camera, Clip, LightMaps, Look, PixelEdges, UpAxis
 from cosmos.bridge.types.probe import FALLING_SHAPE
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class LightInputs:
     """`LightMaps.falling`, uint8, shape [F, *FALLING_SHAPE]."""
     glow: Optional[torch.Tensor]
     """`LightMaps.glow`, laid over what the net paints, uint8, shape [F, H, W, 3]."""
+    edges: tuple[Optional[PixelEdges], ...]
+    """`LightMaps.edges` of each frame, in memory of its own; empty without a stage."""
 
 
 def view_azimuth(camera: Camera, up_axis: UpAxis) -> float:
@@ -137,6 +139,7 @@ def light_inputs(
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
     hints = maps = falling = glow = None
+    edges: list[Optional[PixelEdges]] = []
     if clip.depth is not None:
         hints = room.take("hints", (*size, _HINTS), dtype=torch.float32, device=device)
         clip_hints(
@@ -161,7 +164,14 @@ def light_inputs(
                 steadied(steady, clip, frames[index], joined)
             falling[index] = wp.to_torch(light.falling)
             glow[index] = wp.to_torch(light.glow)
-    return LightInputs(hints=hints, maps=maps, falling=falling, glow=glow)
+            edges.append(_copied(light.edges))
+    return LightInputs(hints=hints, maps=maps, falling=falling, glow=glow, edges=tuple(edges))
+
+
+def _copied(edges: Optional[PixelEdges]) -> Optional[PixelEdges]:
+    import warp as wp
+
+    return None if edges is None else PixelEdges(pixels=wp.clone(edges.pixels), lenders=wp.clone(edges.lenders))
 
 
 def steadied(steady: SteadyLight, clip: Clip, frame: int, maps: wp.array) -> None:

@@ -19,7 +19,7 @@ if _typing.TYPE_CHECKING:
     )
     from cosmos.bridge.types.lens import FTheta, Lens, OpenCvFisheye, OpenCvPinhole, Orthographic, Pinhole
     from cosmos.bridge.types.look import Look
-    from cosmos.bridge.types.probe import LightMaps, LightProbe
+    from cosmos.bridge.types.probe import LightMaps, LightProbe, PixelEdges
     from cosmos.bridge.types.transfer import Progress, Provenance, TransferRequest, TransferResult
     from cosmos.bridge.types.verdict import (
         LABEL_STATES,
@@ -88,6 +88,7 @@ __all__ = [
     "OpenCvPinhole",
     "Orthographic",
     "Pinhole",
+    "PixelEdges",
     "Progress",
     "Provenance",
     "Scores",

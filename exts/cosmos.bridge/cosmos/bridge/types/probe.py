@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol
 
 from cosmos.bridge.types.look import Look
 
@@ -14,6 +14,20 @@ FALLING_SHAPE = (5, 18, 32)
 """Layers, rows and columns of `LightMaps.falling`."""
 FALLING_FIRST, FALLING_RATIO = 1.8, 1.75
 """Depth of the first layer of `LightMaps.falling` [m], and how many times as deep each next one is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PixelEdges:
+    """The pixels of a picture that hold an edge, K of them, and what the S samples of each show.
+
+    Pixels are numbered row by row: ``y W + x``.
+    """
+
+    pixels: wp.array
+    """Their numbers, each once, int32, shape [K]."""
+    lenders: wp.array
+    """Of each sample the number of a pixel, it or one beside it, whose centre shows the same surface; -2 - k where its
+    earlier sample k shows the same, and -1 where nobody does, int32, shape [K, S]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,6 +57,8 @@ class LightMaps:
     """Which share of what falls is in the air before the camera, uint8, shape ``FALLING_SHAPE``: layers that lie
     ``FALLING_FIRST`` times powers of ``FALLING_RATIO`` deep [m], each in cells of the picture; 0 where neither rain nor
     snow falls."""
+    edges: Optional[PixelEdges] = None
+    """Where ``relit`` is mixed from samples; ``None`` where nobody knows, as where clear things stand before others."""
 
 
 class LightProbe(Protocol):
@@ -65,4 +81,4 @@ class LightProbe(Protocol):
         ...
 
 
-__all__ = ["FALLING_FIRST", "FALLING_RATIO", "FALLING_SHAPE", "LightMaps", "LightProbe"]
+__all__ = ["FALLING_FIRST", "FALLING_RATIO", "FALLING_SHAPE", "LightMaps", "LightProbe", "PixelEdges"]

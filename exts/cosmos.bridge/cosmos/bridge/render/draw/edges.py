@@ -13,6 +13,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.borrow import fill_samples_kernel, find_lenders_kernel
+from cosmos.bridge.types import PixelEdges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,6 +37,11 @@ class Edges:
     def num_bytes(self) -> int:
         """Memory of all of it."""
         return 4 * len(self.pixels) + 8 * len(self.lenders) + 16 * len(self.triangles)
+
+    def told(self) -> PixelEdges:
+        """Return which pixels hold an edge and who lends to them, in the same memory."""
+        count = len(self.pixels)
+        return PixelEdges(pixels=self.pixels, lenders=self.lenders.reshape((count, len(self.lenders) // max(1, count))))
 
 
 def find_edges(bands: Bands, scene: tuple[Any, ...], width: int, side: int, marked: np.ndarray, room: Any) -> Edges:
