@@ -33,7 +33,7 @@ from cosmos.bridge.kernels.laid_glow import lay_glow
 from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.light import channels_of, clip_hints, ground_height, look_of, steadied, view_azimuth
-from cosmos.bridge.types import Clip, ControlKind, Look, PixelEdges, gather
+from cosmos.bridge.types import Clip, ControlKind, LightMaps, Look, gather
 from cosmos.models.embedded.captions import PAINTED, sample_conditions
 from cosmos.models.embedded.conditions import style_vector
 from cosmos.models.embedded.pairs import pair_name, seen_before, to_bytes, write_pair
@@ -61,15 +61,10 @@ def target_of(renderer: Any, camera: str, time_code: float, *, size: tuple[int, 
     return frame.rgb.numpy().copy()
 
 
-def light_maps(
-    renderer: Any, camera: str, time_code: float, *, size: tuple[int, int], look: Look
-) -> tuple[np.ndarray, np.ndarray, PixelEdges | None]:
-    """Return the light maps of a view that the net sees, uint8 [H, W, 14], how lamps glow, uint8 [H, W, 3], and edges.
-
-    The maps lie side by side: relit, white, mirror, air, open.
-    """
-    maps = renderer.light(camera, time_code, look, size=size)
-    return np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1), maps.glow.numpy().copy(), maps.edges
+def side_by_side(maps: LightMaps) -> np.ndarray:
+    """Return the light maps that the net sees: relit, white, mirror, air, open; uint8 [H, W, 14]."""
+    joined: np.ndarray = np.concatenate([part.numpy() for part in channels_of(maps)], axis=-1)
+    return joined
 
 
 def with_glow(pictures: np.ndarray, glow: np.ndarray) -> np.ndarray:
@@ -86,10 +81,10 @@ def lit_frames(
     """Return the light maps and glow of each frame, steadied along motion as in a transfer."""
     steady, lit = SteadyLight(), []
     for frame, time_code in enumerate(times):
-        maps, glow, _ = light_maps(renderer, clip.cameras[0].prim_path, time_code, size=size, look=look)
-        joined = wp.array(maps, dtype=wp.uint8, device="cpu")
+        maps = renderer.light(clip.cameras[0].prim_path, time_code, look, size=size)
+        joined = wp.array(side_by_side(maps), dtype=wp.uint8, device="cpu")
         steadied(steady, clip, frame, joined)
-        lit.append((joined.numpy(), glow))
+        lit.append((joined.numpy(), maps.glow.numpy().copy()))
     return lit
 
 

@@ -21,13 +21,13 @@ from cosmos.bridge.kernels.steady_light import SteadyLight
 from cosmos.bridge.render.renderer import Renderer
 from cosmos.bridge.transfer.anchored import AnchoredNoise
 from cosmos.bridge.transfer.embedded_view import finish_of
-from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, steadied, sun_azimuth
+from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, snow_edges, steadied, sun_azimuth
 from cosmos.bridge.types import BUFFERS, Clip, Look, PixelEdges
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.net import unmarched
 from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for, is_large
 from cosmos.models.embedded.steps import draft_size
-from make_training_data import clip_of, light_maps, target_of, usable, with_glow
+from make_training_data import clip_of, side_by_side, target_of, usable, with_glow
 from source_light import light_by_sun_alone
 from transfer_conditions import CONDITIONS
 
@@ -139,7 +139,7 @@ class Sample:
     glow: np.ndarray
     """How lamps glow, uint8 [T, H, W, 3]."""
     edges: tuple[PixelEdges | None, ...]
-    """Edges of each frame."""
+    """`snow_edges` of each frame."""
 
     def relit(self) -> np.ndarray:
         """Return the picture that the net starts from, with the glow; uint8 [T, H, W, 3]."""
@@ -180,13 +180,14 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
     """
     seed, clip, conditions = stage.seed if seed is None else seed, stage.clip, CONDITIONS[condition]
     look = stage.look(condition, seed)
-    told = [light_maps(stage.renderer, stage.camera, time, size=stage.size, look=look) for time in stage.times]
-    maps = [seen for seen, _, _ in told]
-    steady = SteadyLight()
-    for frame, seen in enumerate(maps):
-        joined = wp.array(seen, dtype=wp.uint8, device=clip.rgb.device)
+    steady, maps, glow, edges = SteadyLight(), [], [], []
+    for frame, time in enumerate(stage.times):
+        told = stage.renderer.light(stage.camera, time, look, size=stage.size)
+        joined = wp.array(side_by_side(told), dtype=wp.uint8, device=clip.rgb.device)
         steadied(steady, clip, frame, joined)
-        maps[frame] = joined.numpy()
+        maps.append(joined.numpy())
+        glow.append(told.glow.numpy().copy())
+        edges.append(snow_edges(told, conditions))
     hints = clip_hints(
         clip,
         range(clip.num_frames),
@@ -202,8 +203,8 @@ def sample_of(stage: Stage, condition: str, target: np.ndarray, *, seed: int | N
         target=target,
         hints=torch.cat([wp.to_torch(part) for part in hints or ()], dim=-1),
         maps=np.stack(maps),
-        glow=np.stack([glow for _, glow, _ in told]),
-        edges=tuple(edges for _, _, edges in told),
+        glow=np.stack(glow),
+        edges=tuple(edges),
     )
 
 

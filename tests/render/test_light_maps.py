@@ -116,6 +116,19 @@ def test_ground_seen_at_a_slant_mirrors_the_wall_behind_it_as_traced(device, ele
     assert abs(maps["relit"][ground].mean() / traced[ground].mean() - 1.0) < 0.15
 
 
+def test_ground_seen_at_a_slant_mirrors_a_wall_in_the_walls_colour(device):
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    paint(stage, slab(stage, "Ground", (-60, -60, -1), (60, 60, 0)), diffuseColor=(0.01, 0.01, 0.01), roughness=0.5)
+    paint(stage, slab(stage, "Wall", (-60, 20, 0), (60, 21, 30)), diffuseColor=(0.7, 0.05, 0.05), roughness=1.0)
+    look = replace(PLAIN, sun_elevation=20.0, sun_azimuth=270.0)
+    renderer, _, ground, maps = draw(stage, device, look)
+    relit, traced = untoned(maps["relit"])[ground].mean(axis=0), traced_light(renderer, look)[ground].mean(axis=0)
+    assert traced[0] > 2.0 * traced[2]
+    assert abs(relit[0] / relit[2] / (traced[0] / traced[2]) - 1.0) < 0.15
+
+
 def traced_light(renderer, look, samples=64):
     """The path-traced picture as linear light."""
     frame = renderer.render(camera(), 0.0, look=look, particles=False, quality="reference", samples=samples)

@@ -218,8 +218,8 @@ def test_the_source_alone_is_lit_another_way():
         with closing(Renderer(stage)) as renderer:
             camera, start = renderer.scene.camera_paths[0], renderer.scene.start_time
             plain = renderer.render(camera, start, size=(72, 128)).rgb.numpy().astype(int)
-            maps, glow, _ = make_training_data.light_maps(renderer, camera, start, size=(72, 128), look=look)
-        seen[kind] = plain, maps, glow
+            told = renderer.light(camera, start, look, size=(72, 128))
+            seen[kind] = plain, make_training_data.side_by_side(told), told.glow.numpy().copy()
     for kind, (plain, maps, glow) in seen.items():
         np.testing.assert_array_equal(maps, seen["authored"][1])
         np.testing.assert_array_equal(glow, seen["authored"][2])

@@ -340,7 +340,7 @@ def test_a_pixel_of_an_edge_changes_as_those_whose_surfaces_it_shows(model, ask,
         lenders=wp.array([[first, second, -3, -2]], dtype=wp.int32, device="cpu"),
     )
     clips = (replace(clip, probe=GreyLight(clip, told)) for told in (None, edges))
-    plain, mixed = (pixels(model, ask(clip=lit, prompt="clear day")) for lit in clips)
+    plain, mixed = (pixels(model, ask(clip=lit, prompt="deep snow by day")) for lit in clips)
     plain, mixed = (frames.reshape(len(frames), -1, 3) for frames in (plain, mixed))
     expected = srgb_to_linear(plain[:, [first, second]] / 255.0).mean(axis=1)  # the relit picture is one grey
     assert np.abs(srgb_to_linear(mixed[:, pixel] / 255.0) - expected).max() < 0.006

@@ -54,7 +54,7 @@ class Part:
     maps: Optional[wp.array] = None
     """Light maps that the net sees, uint8, shape [F, H, W, C], on the clip's device; ``None`` where nobody knows."""
     edges: tuple[Optional[PixelEdges], ...] = ()
-    """`LightMaps.edges` of each frame; empty where nobody knows."""
+    """`snow_edges` of each frame; empty where nobody knows."""
 
     @property
     def likeness(self) -> tuple[Any, ...]:

@@ -16,8 +16,8 @@ import warp as wp
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_luma, radiance_along
-from cosmos.bridge.render.draw.light_grid import fit_of, is_small, pixel_of, tested_pixel
+from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_by_highlight, radiance_along
+from cosmos.bridge.render.draw.light_grid import Gathered, fit_of, is_small, pixel_of, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
@@ -83,7 +83,7 @@ def _surroundings(
         clear += wp.min(1.0, far * far / 4.0)
     share = 1.0 / wp.float32(wp.max(rays, 1))
     total = total * (PI * share)
-    return wp.vec4(total[0], total[1], total[2], clear * share)
+    return Gathered(total[0], total[1], total[2], clear * share, 0.0, 0.0)
 
 
 @wp.func
@@ -175,7 +175,7 @@ def gather_frugally_kernel(
     rays: wp.int32,
     lamps_only: wp.int32,
     lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
-    gathered_out: wp.array(dtype=wp.vec4),  # as in ``LightGrid``
+    gathered_out: wp.array(dtype=Gathered),  # as in ``LightGrid``
     picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
     apart_out: wp.array(dtype=wp.uint8),  # 1 where the pattern does not fit on the surface, or lamps throw a shadow
@@ -192,7 +192,7 @@ def gather_frugally_kernel(
         i = pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
         order = _order(row // stride, column // stride)
         lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
-        gathered = wp.vec4(0.0, 0.0, 0.0, 1.0)
+        gathered = Gathered(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
         if lamps_only == 1:
             gathered = gathered_out[cell]
         gathered_out[cell] = gathered
@@ -209,7 +209,9 @@ def gather_frugally_kernel(
             if air.bounce > 0.0:
                 u = (wp.float32(order) + 0.5) / 16.0
                 v = wp.float32(order) * 0.61803399
-                gathered[3] = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, u, v - wp.floor(v))
+                met = mirrored_by_highlight(world, atlas, air, lamps, view, surfaces, i, p, n, u, v - wp.floor(v))
+                for c in range(3):
+                    gathered[3 + c] = met[c]
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
                 apart_out[cell] = is_small(surfaces, i, row, column, width, step, columns, rows, stride)
@@ -319,7 +321,7 @@ def agree_on_sun_kernel(
 def _between(
     surfaces: Surfaces,
     lit: wp.array(dtype=wp.vec3),
-    gathered: wp.array(dtype=wp.vec4),
+    gathered: wp.array(dtype=Gathered),
     apart: wp.array(dtype=wp.uint8),
     i: wp.int32,
     y: wp.int32,
@@ -338,7 +340,7 @@ def _between(
     tolerance = 1.0 / (0.02 + 4.0 * surfaces.gloss[i][3] * wp.float32(step))
     height = surfaces.triangles.shape[0] // width
     light = wp.vec3(0.0, 0.0, 0.0)
-    around = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    around = Gathered()
     total = wp.float32(0.0)
     best = wp.float32(0.0)
     shadowed = wp.bool(False)
@@ -376,13 +378,13 @@ def spread_light_kernel(
     rows: wp.int32,
     stride: wp.int32,
     lit: wp.array(dtype=wp.vec3),
-    gathered: wp.array(dtype=wp.vec4),
+    gathered: wp.array(dtype=Gathered),
     picks: wp.array(dtype=wp.vec2i),
     rest: wp.array(dtype=wp.float32),
     apart: wp.array(dtype=wp.uint8),
     sun: wp.array(dtype=wp.float32),
     lit_out: wp.array(dtype=wp.vec3),
-    gathered_out: wp.array(dtype=wp.vec4),
+    gathered_out: wp.array(dtype=Gathered),
     agreed_out: wp.array(dtype=wp.float32),
     marks_out: wp.array(dtype=wp.uint8),
 ):
@@ -410,7 +412,7 @@ def spread_light_kernel(
             if agreed == _APART:
                 mark = SUN_MARK
             light = wp.vec3(0.0, 0.0, 0.0)
-            around = wp.vec4(0.0, 0.0, 0.0, 1.0)
+            around = Gathered(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
             lender = row * columns + column
             if surfaces.triangles[i] >= 0:
                 light, around, lender, total, shadowed = _between(

@@ -20,7 +20,7 @@ from cosmos.bridge.render.draw.frugal import (
     gather_frugally_kernel,
     spread_light_kernel,
 )
-from cosmos.bridge.render.draw.light_grid import LightGrid, pack_cells, smooth_light_kernel
+from cosmos.bridge.render.draw.light_grid import Gathered, LightGrid, pack_cells, smooth_light_kernel
 from cosmos.bridge.render.draw.lighting import ROOFED
 
 _SMALL, _MIDDLE = 100_000, 500_000
@@ -109,16 +109,16 @@ class _Gathering:
         """Light every cell with all its rays; return the grid."""
         from cosmos.bridge.render.draw.thorough import gather_light_kernel  # takes a while to read
 
-        raw, cells = self.empty(wp.vec3, wp.vec4), self.array(self.cells)
+        raw, cells = self.empty(wp.vec3, Gathered), self.array(self.cells)
         inputs = [*self.scene, *self.layout, self.rays, self.effort.lamp, *raw]
         self.bands.launch(gather_light_kernel, len(cells), inputs, chunk=512)
-        self.finish(cells, cells, raw, self.empty(wp.vec3, wp.vec4))
+        self.finish(cells, cells, raw, self.empty(wp.vec3, Gathered))
         return self.grid
 
     def frugally(self) -> Any:
         """Light one cell of every block, and those for which that does not do; return the grid."""
         grid = self.grid
-        raw, done = self.empty(wp.vec3, wp.vec4), self.empty(wp.vec3, wp.vec4)
+        raw, done = self.empty(wp.vec3, Gathered), self.empty(wp.vec3, Gathered)
         grid.picks, grid.rest, grid.sun, grid.tested = self.empty(wp.vec2i, wp.float32, wp.float32, wp.float32)
         (small,) = self.empty(wp.uint8)
         lamps = [grid.picks, grid.rest, small]

@@ -9,7 +9,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.display import luma
 from cosmos.bridge.render.draw.atlas import Atlas
-from cosmos.bridge.render.draw.gloss import glanced
+from cosmos.bridge.render.draw.gloss import glance_weight, glanced
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance
 from cosmos.bridge.render.draw.rays import hit_along, light_along
 from cosmos.bridge.render.draw.sky import Air, haze_between, sky_radiance, through_haze, z_up
@@ -244,7 +244,7 @@ def mirrored_along(
 
 
 @wp.func
-def mirrored_luma(
+def mirrored_by_highlight(
     world: WorldArrays,
     atlas: Atlas,
     air: Air,
@@ -257,13 +257,23 @@ def mirrored_luma(
     u: wp.float32,
     v: wp.float32,
 ):
-    """Luma of what the highlight of sample ``i`` mirrors along one way, which ``u`` and ``v`` in [0, 1) choose."""
+    """Radiance that the highlight of sample ``i`` mirrors along one way, which ``u`` and ``v`` in [0, 1) choose.
+
+    It is weighed by how much of it is mirrored against the highlight's whole share: the mean over all ways is to be
+    multiplied by that.
+    """
     uv = surfaces.image[i]
     eye = wp.transform_point(view.camera_to_world, pixel_start(view, uv[0], uv[1]))
-    g, finish = surfaces.geometric[i], surfaces.finish[i]
-    roughness = wp.lerp(surfaces.gloss[i][0], wp.min(surfaces.gloss[i][0], finish[1]), finish[0])
-    d = lifted(glanced(n, wp.normalize(eye - p), frame_x(n), roughness, u, v), g)
-    return luma(mirrored_along(world, atlas, air, lamps, p, d, _FAR, air.limit, _GLOW))
+    to_eye = wp.normalize(eye - p)
+    gloss, finish = surfaces.gloss[i], surfaces.finish[i]
+    roughness = wp.lerp(gloss[0], wp.min(gloss[0], finish[1]), finish[0])
+    f0 = wp.lerp(luma(surfaces.specular[i]), luma(surfaces.base[i]), gloss[1])
+    d = glanced(n, to_eye, frame_x(n), roughness, u, v)
+    weight = glance_weight(n, to_eye, d, roughness, wp.lerp(f0, 0.04, finish[0]))
+    if weight <= 0.0:
+        return wp.vec3(0.0, 0.0, 0.0)
+    d = lifted(d, surfaces.geometric[i])
+    return mirrored_along(world, atlas, air, lamps, p, d, _FAR, air.limit, _GLOW) * weight
 
 
 __all__ = [
@@ -273,7 +283,7 @@ __all__ = [
     "frame_x",
     "lifted",
     "mirrored_along",
-    "mirrored_luma",
+    "mirrored_by_highlight",
     "radiance_along",
     "sun_along",
 ]

@@ -16,6 +16,10 @@ from cosmos.bridge.render.draw.surface import Surfaces
 wp.set_module_options(fast_options())
 
 
+Gathered = wp.types.vector(length=6, dtype=wp.float32)
+"""Irradiance of sky and surroundings, and the radiance that highlights mirror."""
+
+
 @wp.struct
 class Cell:
     """A cell's light and the surface it lies on, side by side in memory."""
@@ -23,7 +27,7 @@ class Cell:
     place: wp.vec3
     normal: wp.vec3
     lit: wp.vec3
-    gathered: wp.vec4
+    gathered: Gathered
     shown: wp.float32  # 0 where it shows the sky
 
 
@@ -31,7 +35,7 @@ class Cell:
 class LightGrid:
     """Slow light of every ``step``-th pixel.
 
-    Where light does not bounce, openness stands in place of what highlights mirror: highlights guess by it.
+    Where light does not bounce, openness stands first in place of what highlights mirror: highlights guess by it.
     """
 
     step: wp.int32
@@ -39,7 +43,7 @@ class LightGrid:
     rows: wp.int32
     width: wp.int32  # of the image [px]
     lit: wp.array(dtype=wp.vec3)
-    gathered: wp.array(dtype=wp.vec4)  # irradiance of sky and surroundings; luma of what highlights mirror, see below
+    gathered: wp.array(dtype=Gathered)
     cells: wp.array(dtype=Cell)  # what samples read; made of the above by ``pack_cells``
     frugal: wp.int32  # 1: the following hold, and spare rays and lamps at each sample
     picks: wp.array(dtype=wp.vec2i)  # the two strongest lamps, -1 for none
@@ -191,9 +195,9 @@ def smooth_light_kernel(
     rows: wp.int32,
     spread: wp.int32,
     lit: wp.array(dtype=wp.vec3),
-    gathered: wp.array(dtype=wp.vec4),
+    gathered: wp.array(dtype=Gathered),
     lit_out: wp.array(dtype=wp.vec3),
-    gathered_out: wp.array(dtype=wp.vec4),
+    gathered_out: wp.array(dtype=Gathered),
 ):
     """Average each of ``cells`` with 5 x 5 neighbours on the same surface (1 inside, a half at the rim: one pattern).
 
@@ -214,7 +218,7 @@ def smooth_light_kernel(
         n = surfaces.normals[i]
         tolerance = 1.0 / (0.02 + 6.0 * surfaces.gloss[i][3] * wp.float32(step * spread))
         sum_lit = wp.vec3(0.0, 0.0, 0.0)
-        sum_gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+        sum_gathered = Gathered()
         total = wp.float32(0.0)
         for dy in range(-2, 3):
             for dx in range(-2, 3):
@@ -262,7 +266,7 @@ def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.f
     r0 = wp.int32(fy)
     tolerance = 1.0 / (0.02 + 4.0 * side * step)
     lit = wp.vec3(0.0, 0.0, 0.0)
-    gathered = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    gathered = Gathered()
     total = wp.float32(0.0)
     for k in range(4):
         row = wp.clamp(r0 + k // 2, 0, grid.rows - 1)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.kernels.display import aces, luma
+from cosmos.bridge.kernels.display import aces
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
-from cosmos.bridge.render.draw.gloss import lobes, schlick
+from cosmos.bridge.render.draw.gloss import lobe_share, lobes, schlick
 from cosmos.bridge.render.draw.halo import Halo, halo_at
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
 from cosmos.bridge.render.draw.light import (
@@ -32,20 +32,6 @@ wp.set_module_options(fast_options())
 
 
 @wp.func
-def _lobe_share(roughness: wp.float32, nv: wp.float32):
-    """Share of a lobe that leaves where all is reflected, and how much of it is there where nothing is, at the rim.
-
-    The first is fitted to the albedo of GGX with height-correlated shadowing (Heitz 2014), within 0.02 on average; the
-    second is Karis's (2014).
-    """
-    lost = 1.535 - 0.213 * nv + roughness * (nv * (1.563 - 0.719 * nv) - 1.473)
-    whole = 1.0 - lost * roughness * roughness * roughness
-    r0 = 1.0 - roughness
-    rim = wp.min(r0 * r0, wp.exp(-6.4324 * nv)) * r0 + 0.0425 - 0.0275 * roughness
-    return whole, wp.max(1.04 * rim + 0.022 * roughness - 0.04, 0.0)
-
-
-@wp.func
 def _mirrored_again(f0: wp.vec3, whole: wp.float32):
     """What light that meets a rough surface more than once makes of its lobe (Turquin 2019); 1 for black."""
     return wp.vec3(1.0, 1.0, 1.0) + f0 * (1.0 / whole - 1.0)
@@ -54,7 +40,7 @@ def _mirrored_again(f0: wp.vec3, whole: wp.float32):
 @wp.func
 def _mirror_share(f0: wp.vec3, roughness: wp.float32, nv: wp.float32):
     """Reflectance of the whole lobe; all of the light where ``f0`` is 1."""
-    whole, rim = _lobe_share(roughness, nv)
+    whole, rim = lobe_share(roughness, nv)
     return wp.cw_mul(f0 * (whole - rim) + wp.vec3(rim, rim, rim), _mirrored_again(f0, whole))
 
 
@@ -212,7 +198,7 @@ def _highlights(
         day = wp.float32(0.0)
     bright = wp.max(full * rest, 1.0e-6)
     seen += glint * (rest * wp.clamp((lit[0] + lit[1] + lit[2]) / bright, 0.0, 1.0))
-    whole, _rim = _lobe_share(roughness, nv)
+    whole, _rim = lobe_share(roughness, nv)
     return wp.cw_mul(seen, _mirrored_again(f0, whole))
 
 
@@ -389,8 +375,8 @@ def shade_kernel(
             mirrored = wp.normalize(direction + n * (2.0 * nv))
             if air.bounce > 0.0:
                 sharp = _sharpness(gloss[0], finish)
-                tinted = around * (gathered[3] * (1.0 - sharp) / wp.max(luma(around), 1.0e-9))
-                color_out[i] = color + wp.cw_mul(gleam, tinted)
+                met = wp.vec3(gathered[3], gathered[4], gathered[5]) * (1.0 - sharp)
+                color_out[i] = color + wp.cw_mul(gleam, met)
                 if sharp > 0.0:
                     seen = reflected(world, air, lamps, start, mirrored, g) * sharp
                     color_out[i] = color_out[i] + wp.cw_mul(gleam, seen)

@@ -10,8 +10,8 @@ import warp as wp
 from cosmos.bridge.kernels.surface_noise import mix_bits, unit_of
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_point
-from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_luma, radiance_along
-from cosmos.bridge.render.draw.light_grid import pixel_of
+from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_by_highlight, radiance_along
+from cosmos.bridge.render.draw.light_grid import Gathered, pixel_of
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -50,7 +50,7 @@ def _surroundings(
         clear += wp.min(1.0, far * far / 4.0)
     share = 1.0 / wp.float32(wp.max(rays, 1))
     total = total * (PI * share)
-    return wp.vec4(total[0], total[1], total[2], clear * share)
+    return Gathered(total[0], total[1], total[2], clear * share, 0.0, 0.0)
 
 
 @wp.func
@@ -105,7 +105,7 @@ def gather_light_kernel(
     rays: wp.int32,
     lamp_rays: wp.int32,
     lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
-    gathered_out: wp.array(dtype=wp.vec4),  # as in ``LightGrid``
+    gathered_out: wp.array(dtype=Gathered),  # as in ``LightGrid``
 ):
     """Light that varies slowly, on every ``step``-th pixel; a 4 x 4 pattern of directions, for ``smooth_light``."""
     cell = first + wp.tid()
@@ -114,7 +114,7 @@ def gather_light_kernel(
     height = surfaces.triangles.shape[0] // width
     i = pixel_of(row, column, step, width, height)
     lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
-    gathered_out[cell] = wp.vec4(0.0, 0.0, 0.0, 1.0)
+    gathered_out[cell] = Gathered(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
     if surfaces.triangles[i] < 0:
         return
     n = surfaces.normals[i]
@@ -125,7 +125,9 @@ def gather_light_kernel(
     lift = unit_of(mix_bits(pattern * wp.uint32(29411) + wp.uint32(131)))
     gathered = _surroundings(world, atlas, air, lamps, p, n, g, turn, lift, rays)
     if air.bounce > 0.0:
-        gathered[3] = mirrored_luma(world, atlas, air, lamps, view, surfaces, i, p, n, turn, lift)
+        met = mirrored_by_highlight(world, atlas, air, lamps, view, surfaces, i, p, n, turn, lift)
+        for c in range(3):
+            gathered[3 + c] = met[c]
     gathered_out[cell] = gathered
     lit_out[cell] = _lamplight(world, lamps, p, n, g, turn, lift, lamp_rays)
 
