@@ -63,7 +63,7 @@ def measure(frames: int, products: int) -> tuple[np.ndarray, np.ndarray]:
     own = [[array.copy() for array in arrays] for _ in range(SLOTS)]
     recorder = Recorder(
         tuple(request.name for request in wanted_annotators(use_instance_id=True)),
-        lambda cameras: Surroundings(stage=facts, start_code=0.0),
+        lambda *_: Surroundings(stage=facts, start_code=0.0),
         calibration=Calibration(),
     )
     spent, bare = [], []

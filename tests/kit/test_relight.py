@@ -1,4 +1,4 @@
-"""Light of captured takes: what the saved stage's own renderer gives, or nothing and why."""
+"""Light of captured takes: what the embedded renderer makes of their stage as it was open, or nothing and why."""
 
 import numpy as np
 import pytest
@@ -73,29 +73,99 @@ def test_a_take_is_lit_as_its_stage_is(kit, tmp_path, make):
     take.forget()
 
 
-def test_a_stage_that_shows_something_else_lights_nothing(kit, tmp_path, monkeypatch):
+def assert_lit_as(stage, clip):
+    """The clip's light is that of a stage which is open."""
+    from pxr import Usd
+
+    from cosmos.bridge.render.renderer import Renderer
+
+    truth = Renderer(Usd.Stage.Open(stage.Flatten()), device="cpu", threads=1)
+    look = Look(sun_elevation=20.0, rain=0.5)
+    for frame in (0, clip.num_frames - 1):
+        want = truth.light(CAMERAS[0], float(clip.time_codes[frame]), look, size=SIZE)
+        made = clip.probe.light(frame, look)
+        for name in ("relit", "white"):
+            seen, true = getattr(made, name).numpy().astype(int), getattr(want, name).numpy().astype(int)
+            assert true.any() and np.abs(seen - true).mean() < 0.5, name
+    truth.close()
+
+
+def color_of(stage, path, color):
+    stage.GetPrimAtPath(path).GetAttribute("primvars:displayColor").Set([color])
+
+
+def test_a_stage_that_was_never_saved_lights_its_take(kit, tmp_path):
+    """Also as its session layer has it, and as it was at the capture."""
+    from pxr import Sdf, Usd, UsdGeom
+
+    machine = kit("5.1", stage=None)
+    machine.context.new_stage()
+    stage = machine.context.get_stage()
+    stage.GetRootLayer().TransferContent(Sdf.Layer.FindOrOpen(str(write_scene(tmp_path / "own.usda", frames=8))))
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        UsdGeom.Imageable(stage.GetPrimAtPath("/World/Barrel")).MakeInvisible()
+    take = capture(machine, tmp_path)
+    before = Usd.Stage.Open(stage.Flatten())
+    color_of(stage, "/World/Floor", (1.0, 0.0, 0.0))  # after the capture
+    source = take.source(CAMERAS[0])
+    assert source.notes == ()
+    assert_lit_as(before, source.clip())
+    take.put_out()
+    assert_lit_as(before, source.clip())  # read again, as a run that is tried again does
+
+
+def test_unsaved_changes_light_their_take_and_stay_unsaved(kit, tmp_path):
+    from pxr import Gf, Sdf, Usd
+
+    path = nested(tmp_path)
+    machine = kit("5.1", stage=None)
+    machine.context.open_stage(str(path))
+    stage = machine.context.get_stage()
+    lower = Sdf.Layer.Find(str(tmp_path / "parts" / "scene.usda"))
+    with Usd.EditContext(stage, lower):
+        color_of(stage, "/World/Floor", (0.9, 0.2, 0.1))
+        stage.GetPrimAtPath("/World/Barrel").GetAttribute("xformOp:translate").Set(Gf.Vec3d(0.2, -1.0, 0.6))
+    source = capture(machine, tmp_path).source(CAMERAS[0])
+    assert source.notes == ()
+    assert_lit_as(stage, source.clip())
+    assert lower.dirty and not stage.GetRootLayer().dirty
+
+
+def save_moved(path, tmp_path, **moved):
+    """Give a file other places of things, as if somebody else had moved these while they were captured."""
     from pxr import Gf, Usd
 
-    path = write_scene(tmp_path / "own.usda", frames=8)
-    machine = kit("5.1", stage=path)
-    take = capture(machine, tmp_path)
     other = Usd.Stage.Open(str(path))
-    other.GetPrimAtPath("/World/Floor").GetAttribute("xformOp:translate").Set(Gf.Vec3d(0, 0, -2))
+    for name, (place, size) in moved.items():
+        prim = other.GetPrimAtPath(f"/World/{name}")
+        prim.GetAttribute("xformOp:translate").Set(Gf.Vec3d(*place))
+        prim.GetAttribute("xformOp:scale").Set(Gf.Vec3f(*size))
     other.GetRootLayer().Export(str(tmp_path / "moved.usda"))
     other.GetRootLayer().Reload(True)
-    path.write_bytes((tmp_path / "moved.usda").read_bytes())  # saved anew by somebody, after the capture
+    path.write_bytes((tmp_path / "moved.usda").read_bytes())
+
+
+@pytest.mark.parametrize("metres", [1.0, 0.01])
+def test_what_physics_moved_is_lit_where_the_capture_saw_it(kit, tmp_path, metres):
+    from pxr import Usd
+
+    path = write_scene(tmp_path / "own.usda", frames=8, metres=metres)
+    before = Usd.Stage.Open(Usd.Stage.Open(str(path)).Flatten())
+    take = capture(kit("5.1", stage=path, units="metres"), tmp_path)
+    save_moved(path, tmp_path, Floor=((0, 0, -2 / metres), (8 / metres, 8 / metres, 1.0)))
+    source = take.source(CAMERAS[0])
+    assert source.notes == ()
+    assert_lit_as(before, source.clip())
+
+
+def test_a_stage_that_shows_something_else_lights_nothing(kit, tmp_path):
+    path = write_scene(tmp_path / "own.usda", frames=8)
+    take = capture(kit("5.1", stage=path), tmp_path)
+    save_moved(path, tmp_path, Barrel=((0, -1, 1), (4, 0.2, 4)))  # nobody labelled it, so nobody knows where it was
     source = take.source(CAMERAS[0])
     assert source.clip().probe is None
     (note,) = source.notes
-    assert note.startswith("Nothing is relit by the stage's own light, since the saved stage has other depths in ")
-
-
-def test_unsaved_changes_and_stages_light_nothing(kit, tmp_path):
-    path = write_scene(tmp_path / "own.usda", frames=8)
-    machine = kit("5.1", stage=path)
-    machine.context.get_stage().GetRootLayer().customLayerData = {"changed": 1}
-    source = capture(machine, tmp_path).source(CAMERAS[0])
-    assert source.clip().probe is None and "changes that are not saved" in source.notes[0]
+    assert note.startswith("Nothing is relit by the stage's own light, since the stage has other depths in ")
 
 
 def test_a_warp_that_is_too_old_lights_nothing_and_says_so(kit, tmp_path, monkeypatch):

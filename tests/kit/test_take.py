@@ -74,7 +74,7 @@ def captured(times, *, fps=None, depth_unit=False, unit=1.0, cameras=("/C",)):
     )  # fmt: skip
     recorder = Recorder(
         ("rgb", "distance_to_image_plane", "camera_params"),
-        lambda _: Surroundings(stage=facts, start_code=7.0),
+        lambda *_: Surroundings(stage=facts, start_code=7.0),
         calibration=Calibration(depth_in_scene_units=depth_unit),
         fps=fps,
     )
@@ -150,7 +150,7 @@ def test_an_id_table_that_cannot_be_read_is_told():
     )  # fmt: skip
     recorder = Recorder(
         ("rgb", "camera_params", "semantic_segmentation"),
-        lambda _: Surroundings(stage=facts, start_code=0.0),
+        lambda *_: Surroundings(stage=facts, start_code=0.0),
         calibration=Calibration(),
     )
     recorder.record({"renderProducts": {"A": {**entry, "semantic_segmentation": ids}}, "reference_time": (0, 1)})

@@ -20,7 +20,7 @@ PATIENCE = 30.0
 SLOTS = 6
 """Copies of one product that may wait to be converted."""
 
-LookAround = Callable[[tuple[str, ...]], Surroundings]
+LookAround = Callable[[tuple[str, ...], bool], Surroundings]
 
 
 class Recorder:
@@ -41,12 +41,13 @@ class Recorder:
 
         Args:
             annotators: Names of the annotators that count.
-            look_around: Tells of the stage, given the cameras; called at the first frame of each take.
+            look_around: Tells of the stage, given the cameras and whether its layers are wanted; called at the first
+                frame of each take.
             calibration: What the self-test measured.
             fps: Frames a second; ``None`` measures them.
             device: Warp device of the clips; that of the annotators when ``None``.
             first_take: Number of the first take.
-            relight: Whether clips get a light probe, read from the stage's file.
+            relight: Whether clips get a light probe, read from the stage's layers.
         """
         self._annotators, self._look_around = annotators, look_around
         self._calibration, self._fps, self._device, self._relight = calibration, fps, device, relight
@@ -125,7 +126,7 @@ class Recorder:
         self._products = tuple(product.name for product in products)
         self._take = Take(
             self._number,
-            self._look_around(cameras),
+            self._look_around(cameras, self._relight),
             cameras,
             calibration=self._calibration,
             fps=self._fps,

@@ -1,15 +1,20 @@
-"""The light of a captured clip under another look: its stage, read again by the embedded renderer, in a worker."""
+"""The light of a captured clip under another look: its stage, read again by the embedded renderer, in a worker.
+
+A stage that is on disk as it stands is read from there, another from copies of its layers. Where things were moved by
+what no layer tells, as by physics, they are put where the capture saw them.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
+from cosmos.bridge.kit.open_layers import OpenLayers, placed_at_rest
 from cosmos.bridge.types import Clip, LightMaps, Look
 
 LOADING = 120.0
@@ -21,34 +26,43 @@ _SUFFIXES = (".usd", ".usda", ".usdc")
 class StageLight:
     """Tells the light of a clip's frames from a stage of its own, which the application does not know of."""
 
-    def __init__(self, clip: Clip, path: str) -> None:
+    def __init__(self, clip: Clip, stage: Union[str, OpenLayers]) -> None:
         """Read a stage.
 
         Args:
-            clip: Frames whose cameras and time codes count.
-            path: File of the stage.
+            clip: Frames whose cameras, poses and time codes count.
+            stage: Its file, or its layers where no file holds it as it stands.
 
         Raises:
             SourceError: If it cannot be read, or not in time, or shows something else than the clip.
         """
         _check_warp()
-        from cosmos.bridge.render.renderer import Renderer
-
         self._cameras, self._times = clip.cameras, clip.time_codes
         self._renderer: Any = None
-        deadline = time.monotonic() + LOADING
-
-        def in_time(*_: object) -> None:
-            if time.monotonic() > deadline:
-                raise SourceError(f"{path} is not read in {LOADING:g} s")
-
         self._layers: list[Any] = []
-        self._renderer = Renderer(self._open(path), device=str(clip.rgb.device), progress=in_time)
+        self._deadline = time.monotonic() + LOADING
+        opened = self._open(stage)
         try:
-            self._compare(clip)
+            self._read(opened, clip)
+            if (other := self._other(clip)) is not None and _place(opened, clip):
+                self._read(opened, clip)
+                other = self._other(clip)
+            if other is not None:
+                raise SourceError(f"the stage has other depths in {other[1]:.0%} of frame {other[0]}")
         except SourceError:
             self.close()
             raise
+
+    def _read(self, stage: Any, clip: Clip) -> None:
+        from cosmos.bridge.render.renderer import Renderer
+
+        def in_time(*_: object) -> None:
+            if time.monotonic() > self._deadline:
+                raise SourceError(f"the stage is not read in {LOADING:g} s")
+
+        if self._renderer is not None:
+            self._renderer.close()
+        self._renderer = Renderer(stage, device=str(clip.rgb.device), progress=in_time)
 
     def light(self, frame: int, look: Look) -> LightMaps:
         """Return the maps of a frame."""
@@ -64,33 +78,51 @@ class StageLight:
         if renderer is not None:
             renderer.close()
 
-    def _open(self, path: str) -> Any:
-        """Open the file apart from the application's own stage, whose layers may change at any time."""
-        from pxr import Tf, Usd
+    def _open(self, stage: Union[str, OpenLayers]) -> Any:
+        """Open a stage apart from the application's own, whose layers may change at any time."""
+        from pxr import Sdf, Tf, Usd
 
-        if "://" in path or Path(path).suffix.lower() not in _SUFFIXES:
-            raise SourceError(f"{path} is no {', '.join(_SUFFIXES)} file of a local disk")
         try:
-            return Usd.Stage.Open(self._copy(path))
+            if isinstance(stage, OpenLayers):
+                session = Sdf.Layer.CreateAnonymous()
+                session.TransferContent(stage.session)
+                return Usd.Stage.Open(self._copy_of(stage, stage.root.identifier), session)
+            if "://" in stage or Path(stage).suffix.lower() not in _SUFFIXES:
+                raise SourceError(f"{stage} is no {', '.join(_SUFFIXES)} file of a local disk")
+            return Usd.Stage.Open(self._copy(stage))
         except Tf.ErrorException as error:
-            raise SourceError(f"{path} cannot be read") from error
+            raise SourceError(f"{stage if isinstance(stage, str) else 'the open stage'} cannot be read") from error
 
     def _copy(self, path: str) -> Any:
         """Return an unregistered copy of a layer and its sublayers; what it refers to is found as before."""
-        from pxr import Sdf, UsdUtils
+        from pxr import Sdf
 
-        layer, folder = Sdf.Layer.OpenAsAnonymous(path), os.path.dirname(os.path.abspath(path))
+        layer = Sdf.Layer.OpenAsAnonymous(path)
         if not layer:
             raise SourceError(f"{path} cannot be read")
         self._layers.append(layer)
-        UsdUtils.ModifyAssetPaths(layer, lambda asset: _absolute(asset, folder))
-        for index, sublayer in enumerate(list(layer.subLayerPaths)):
-            if os.path.isfile(sublayer):
-                layer.subLayerPaths[index] = self._copy(sublayer).identifier
+        placed_at_rest(layer, os.path.dirname(os.path.abspath(path)), self._below)
         return layer
 
-    def _compare(self, clip: Clip) -> None:
-        """Hold the first and the last frame against the stage: physics and unsaved edits are not in its file."""
+    def _copy_of(self, layers: OpenLayers, identifier: str) -> Any:
+        """Return a copy of a copied layer; the take keeps its own, to be read again."""
+        from pxr import Sdf
+
+        layer = Sdf.Layer.CreateAnonymous()
+        layer.TransferContent(Sdf.Layer.Find(identifier))
+        self._layers.append(layer)
+
+        def below(path: str) -> str:
+            return str(self._copy_of(layers, path).identifier) if path in layers.folders else self._below(path)
+
+        placed_at_rest(layer, layers.folders[identifier], below)
+        return layer
+
+    def _below(self, path: str) -> str:
+        return str(self._copy(path).identifier) if os.path.isfile(path) else path
+
+    def _other(self, clip: Clip) -> Optional[tuple[int, float]]:
+        """Hold the first and the last frame against the stage; return which shows something else, and its share."""
         if clip.depth is None:
             raise SourceError("the clip has no depth, so the stage cannot be held against it")
         for index in sorted({0, clip.num_frames - 1}):
@@ -100,7 +132,43 @@ class StageLight:
                 near = np.abs(seen - drawn) <= _APART * seen
             other = float(1.0 - (near | (np.isinf(seen) & np.isinf(drawn))).mean())
             if other > _SHARE:
-                raise SourceError(f"the saved stage has other depths in {other:.0%} of frame {index}")
+                return index, other
+        return None
+
+
+def _place(stage: Any, clip: Clip) -> bool:
+    """Put things where a clip saw them, by time samples in the stage's session layer; return whether any was."""
+    from pxr import Gf, Sdf, Usd, UsdGeom
+
+    unit, placed = UsdGeom.GetStageMetersPerUnit(stage), False
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        for key, poses in clip.poses.items():
+            path = clip.instances[key].prim_path if key in clip.instances else ""
+            prim = _own_prim(stage, path) if Sdf.Path.IsValidPathString(path) else None
+            if not prim or not prim.IsA(UsdGeom.Xformable):
+                continue
+            moved = prim.CreateAttribute("xformOp:transform:captured", Sdf.ValueTypeNames.Matrix4d, custom=False)
+            for code, pose in zip(clip.time_codes, poses, strict=True):
+                if np.isfinite(pose).all():
+                    matrix = np.array(pose, np.float64)
+                    matrix[:3, 3] /= unit
+                    moved.Set(Gf.Matrix4d(matrix.T.tolist()), float(code))
+            order = [UsdGeom.XformOpTypes.resetXformStack, moved.GetName()]
+            UsdGeom.Xformable(prim).CreateXformOpOrderAttr().Set(order)
+            placed = True
+    return placed
+
+
+def _own_prim(stage: Any, path: str) -> Any:
+    """Return the prim at a path, its instances made prims of their own; invalid where there is none."""
+    prim = stage.GetPrimAtPath(path)
+    while prim and prim.IsInstanceProxy():
+        shared = prim
+        while shared.IsInstanceProxy():
+            shared = shared.GetParent()
+        shared.SetInstanceable(False)
+        prim = stage.GetPrimAtPath(path)
+    return prim
 
 
 def _check_warp() -> None:
@@ -112,32 +180,12 @@ def _check_warp() -> None:
         raise SourceError(f"the embedded renderer needs Warp 1.3, and this application brings {version}")
 
 
-def stage_light(clip: Clip, path: str, *, saved: bool, changed: bool) -> tuple[Optional[StageLight], str]:
-    """Return the light of a clip's stage, or ``None`` and why it cannot be had.
-
-    Args:
-        clip: Frames that were captured.
-        path: File of the stage.
-        saved: Whether there is such a file.
-        changed: Whether the open stage has changes that are not saved.
-    """
-    if not saved or changed:
-        why = "the stage has changes that are not saved" if saved else "the stage was never saved"
-    else:
-        try:
-            return StageLight(clip, path), ""
-        except SourceError as error:
-            why = str(error)
-    return None, f"Nothing is relit by the stage's own light, since {why.rstrip('.')}."
-
-
-def _absolute(asset: str, folder: str) -> str:
-    """Return where a path that is relative to a layer leads; others are found by search paths, so they stay."""
-    if not asset or "://" in asset or os.path.isabs(asset):
-        return asset
-    path = os.path.normpath(os.path.join(folder, asset))
-    ours = asset.startswith(".") or os.path.exists(path) or "<UDIM>" in asset
-    return Path(path).as_posix() if ours else asset
+def stage_light(clip: Clip, stage: Union[str, OpenLayers]) -> tuple[Optional[StageLight], str]:
+    """Return the light of a clip's stage, or ``None`` and why it cannot be had; arguments as of `StageLight`."""
+    try:
+        return StageLight(clip, stage), ""
+    except SourceError as error:
+        return None, f"Nothing is relit by the stage's own light, since {str(error).rstrip('.')}."
 
 
 __all__ = ["LOADING", "StageLight", "stage_light"]

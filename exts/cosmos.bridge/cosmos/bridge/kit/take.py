@@ -12,6 +12,7 @@ import numpy as np
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.kit.annotators import Calibration, RawFrame, to_frame
+from cosmos.bridge.kit.open_layers import OpenLayers
 from cosmos.bridge.kit.relight import StageLight, stage_light
 from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.sources.identities import Identities
@@ -30,8 +31,8 @@ class Surroundings:
     """The stage; its path is `UNSAVED` for one that lies in memory only."""
     start_code: float
     """Time code of the timeline at the first frame."""
-    changed: bool = False
-    """Whether the stage has changes that are not saved."""
+    layers: Optional[OpenLayers] = None
+    """What the stage is made of, where no file holds it as it stands; ``None`` where its file does, or nobody asks."""
 
     @property
     def saved(self) -> bool:
@@ -74,7 +75,7 @@ class Take:
             calibration: What the self-test measured.
             fps: Frames a second; ``None`` measures them by the reference times.
             device: Warp device of the clips; that of the annotators when ``None``.
-            relight: Whether clips get a light probe, read from the stage's file.
+            relight: Whether clips get a light probe, read from the stage's layers.
         """
         self.number, self.surroundings, self.cameras = number, surroundings, cameras
         self.count = 0
@@ -196,7 +197,7 @@ class Take:
             return None, ""
         if camera not in self._lights:
             clip, where = self.clip(camera), self.surroundings
-            self._lights[camera] = stage_light(clip, where.stage.path, saved=where.saved, changed=where.changed)
+            self._lights[camera] = stage_light(clip, where.layers or where.stage.path)
         return self._lights[camera]
 
     def put_out(self) -> None:

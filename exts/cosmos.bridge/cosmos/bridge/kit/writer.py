@@ -11,6 +11,7 @@ from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import JobState
 from cosmos.bridge.kit import compat
 from cosmos.bridge.kit.annotators import wanted_annotators
+from cosmos.bridge.kit.open_layers import OpenLayers
 from cosmos.bridge.kit.packages import missing_packages
 from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
 from cosmos.bridge.kit.script import writer_script
@@ -310,16 +311,16 @@ def _renders_for_cuda(device: Optional[str]) -> bool:
     return bool(wp.is_cuda_available()) and not str(device or "").startswith("cpu")
 
 
-def _look_around(cameras: tuple[str, ...]) -> Surroundings:
-    """Read what a take must know of the stage, on the main thread."""
+def _look_around(cameras: tuple[str, ...], layered: bool) -> Surroundings:
+    """Read what a take must know of the stage, on the main thread; ``layered`` asks for layers that no file holds."""
     stage = compat.open_stage()
     layer = stage.GetRootLayer()
     path = layer.identifier if "://" in layer.identifier else layer.realPath or layer.identifier
     path = UNSAVED if layer.anonymous else path
     facts = StageFacts.of(stage, path, cameras)
     start = float(compat.timeline().get_current_time()) * facts.time_codes_per_second
-    changed = any(layer.dirty for layer in stage.GetLayerStack(False))
-    return Surroundings(stage=facts, start_code=start, changed=changed)
+    changed = path == UNSAVED or any(layer.dirty for layer in stage.GetLayerStack(False))
+    return Surroundings(stage=facts, start_code=start, layers=OpenLayers.of(stage) if layered and changed else None)
 
 
 def _told(summary: RunSummary) -> str:
