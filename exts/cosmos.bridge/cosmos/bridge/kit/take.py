@@ -208,8 +208,9 @@ class Take:
                 probe.close()
 
     def forget(self) -> None:
-        """Free the pictures, and the light."""
+        """Free the pictures, the light, and the layers that it was read from."""
         self.put_out()
+        self.surroundings = replace(self.surroundings, layers=None)
         self._frames, self._clips = {camera: [] for camera in self.cameras}, {}
 
 
