@@ -6,6 +6,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.frugal import LAMP_MARK, LIGHT_MARK, SUN_MARK, spread_light_kernel
+from cosmos.bridge.render.draw.light_grid import Gathered
 from cosmos.bridge.render.draw.surface import make_surfaces
 
 wp.config.quiet = True
@@ -29,8 +30,8 @@ def spread(device, positions, normals, light, sun, small=None):
             made.assign(values)
         return made
 
-    lit, gathered = cells(wp.vec3, light[..., :3].reshape(-1, 3)), cells(wp.vec4, light.reshape(-1, 4))
-    outputs = [cells(kind) for kind in (wp.vec3, wp.vec4, wp.float32, wp.uint8)]
+    lit, gathered = cells(wp.vec3, light[..., :3].reshape(-1, 3)), cells(Gathered, light.reshape(-1, 6))
+    outputs = [cells(kind) for kind in (wp.vec3, Gathered, wp.float32, wp.uint8)]
     few = cells(wp.uint8, None if small is None else small.reshape(-1).astype(np.uint8))
     inputs = [surfaces, width, STEP, COLUMNS, ROWS, 2, lit, gathered, cells(wp.vec2i), cells(wp.float32), few]
     blocks = -(-ROWS // 2) * -(-COLUMNS // 2)
@@ -44,7 +45,7 @@ def floor():
     y, x = np.mgrid[0 : ROWS * STEP, 0 : COLUMNS * STEP].astype(float)
     positions = np.stack([0.01 * x, 0.01 * y, np.zeros_like(x)], axis=-1)
     normals = np.broadcast_to((0.0, 0.0, 1.0), positions.shape)
-    light = np.random.default_rng(5).uniform(0.2, 1.0, (ROWS, COLUMNS, 4)).astype(np.float32)
+    light = np.random.default_rng(5).uniform(0.2, 1.0, (ROWS, COLUMNS, 6)).astype(np.float32)
     return positions, normals, light, np.ones((ROWS, COLUMNS), np.float32)
 
 
@@ -53,7 +54,7 @@ def test_light_between_cells_of_one_surface_is_bilinear(device, floor):
     lit, gathered, sun, marks = spread(device, *floor)
     rows, columns = np.arange(ROWS - 1), np.arange(COLUMNS - 2)  # within the lit cells
     by_row = np.stack([np.interp(rows, np.arange(0, ROWS, 2), c) for c in light[::2].reshape(5, -1).T])
-    half = by_row.T.reshape(len(rows), COLUMNS, 4)[:, ::2]
+    half = by_row.T.reshape(len(rows), COLUMNS, 6)[:, ::2]
     expected = np.stack([[np.interp(columns, np.arange(0, COLUMNS, 2), c) for c in row.T] for row in half])
     np.testing.assert_allclose(gathered[:-1, :-2], expected.transpose(0, 2, 1), atol=4e-3)
     np.testing.assert_array_equal(lit, gathered[..., :3])
