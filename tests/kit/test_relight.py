@@ -179,9 +179,9 @@ def test_a_warp_that_is_too_old_lights_nothing_and_says_so(kit, tmp_path, monkey
 
 @pytest.mark.parametrize("more", [{"transfer": "identity"}, {"relight": False}])
 def test_nobody_reads_a_stage_whose_light_is_not_used(kit, tmp_path, monkeypatch, more):
-    from cosmos.bridge.kit import relight
+    from cosmos.bridge.sources import stage_light
 
-    monkeypatch.setattr(relight.StageLight, "__init__", lambda *_: pytest.fail("the stage was read"))
+    monkeypatch.setattr(stage_light.StageLight, "__init__", lambda *_: pytest.fail("the stage was read"))
     source = capture(kit("5.1"), tmp_path, **more).source(CAMERAS[0])
     assert source.clip().probe is None and source.notes == ()
 
@@ -190,14 +190,15 @@ def test_the_main_thread_reads_no_stage(kit, tmp_path, monkeypatch):
     import threading
 
     machine = kit("5.1", stage=write_scene(tmp_path / "own.usda", frames=8))
-    from cosmos.bridge.kit import relight, take
+    from cosmos.bridge.kit import take
 
     asked = []
 
     def stage_light(*arguments, **keywords):
         asked.append(threading.current_thread())
-        return relight.stage_light(*arguments, **keywords)
+        return before(*arguments, **keywords)
 
+    before = take.stage_light
     monkeypatch.setattr(take, "stage_light", stage_light)
     import omni.replicator.core as rep
 

@@ -109,6 +109,8 @@ class BridgeConfig:
     """Frames to read, ``"0:48"`` or ``"0:48:2"`` in files; ``None`` reads all."""
     size: Optional[tuple[int, int]] = None
     """Height and width [px], ``"704x1280"`` in files; ``None`` takes the source's own."""
+    lit_by: str = ""
+    """USD stage that recorded frames show, by whose light the model paints them; frame numbers are its time codes."""
     untrusted: bool = False
     """Refuse a stage that names anything outside its own folder, before any of that is resolved."""
     look: Optional[Look] = None

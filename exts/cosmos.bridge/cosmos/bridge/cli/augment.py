@@ -32,6 +32,7 @@ _PLAIN_OPTIONS = {
     "frames": "frames",
     "size": "size",
     "look": "look",
+    "lit_by": "lit_by",
     "untrusted": "untrusted",
     "quality": "quality",
     "samples": "samples",
@@ -67,6 +68,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="size of the pictures, e.g. 704x1280")
     parser.add_argument(
         "--look", metavar="NAME=NUMBER,...", help="time of day and weather the stage is drawn in, e.g. fog=0.3"
+    )
+    parser.add_argument(
+        "--lit-by", metavar="STAGE", help="USD stage that recorded frames show, for its light and shadows"
     )
     parser.add_argument(
         "--untrusted", action="store_true", default=None, help="refuse a stage that names anything outside its folder"

@@ -25,7 +25,19 @@ from cosmos.bridge.types import Progress
 
 GRACE = 16
 """Frames of a new take that are taken before capture is made to wait: those that the renderer had in flight."""
-NOT_OURS = ("source", "out", "cameras", "frames", "size", "look", "untrusted", "quality", "samples", "denoise")
+NOT_OURS = (
+    "source",
+    "out",
+    "cameras",
+    "frames",
+    "size",
+    "look",
+    "lit_by",
+    "untrusted",
+    "quality",
+    "samples",
+    "denoise",
+)
 """Settings of `BridgeConfig` that say what is drawn; inside Kit the render products say that."""
 
 

@@ -6,21 +6,29 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.kit.annotators import Calibration, RawFrame, to_frame
-from cosmos.bridge.kit.open_layers import OpenLayers
-from cosmos.bridge.kit.relight import StageLight, stage_light
 from cosmos.bridge.sinks.stage_facts import StageFacts
 from cosmos.bridge.sources.identities import Identities
+from cosmos.bridge.sources.open_layers import OpenLayers
+from cosmos.bridge.sources.stage_light import StageLight
 from cosmos.bridge.types import Clip, Frame, Progress, gather
 
 UNSAVED = "unsaved stage"
 """What stands for the path of a stage that was never saved."""
 _UNEVEN = 0.01
+
+
+def stage_light(clip: Clip, stage: Union[str, OpenLayers]) -> tuple[Optional[StageLight], str]:
+    """Return the light of a clip's stage, or ``None`` and why it cannot be had; arguments as of `StageLight`."""
+    try:
+        return StageLight(clip, stage), ""
+    except SourceError as error:
+        return None, f"Nothing is relit by the stage's own light, since {str(error).rstrip('.')}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

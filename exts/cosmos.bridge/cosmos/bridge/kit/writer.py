@@ -11,7 +11,6 @@ from cosmos.bridge.errors import ConfigError
 from cosmos.bridge.jobs import JobState
 from cosmos.bridge.kit import compat
 from cosmos.bridge.kit.annotators import wanted_annotators
-from cosmos.bridge.kit.open_layers import OpenLayers
 from cosmos.bridge.kit.packages import missing_packages
 from cosmos.bridge.kit.run_queue import QueuedRun, RunQueue
 from cosmos.bridge.kit.script import writer_script
@@ -21,6 +20,7 @@ from cosmos.bridge.kit.take import UNSAVED, Surroundings, Take
 from cosmos.bridge.runs.summary import RunSummary
 from cosmos.bridge.sinks.base import Sink
 from cosmos.bridge.sinks.stage_facts import StageFacts
+from cosmos.bridge.sources.open_layers import OpenLayers
 
 LIVE: weakref.WeakSet[Any] = weakref.WeakSet()
 """Writers that were initialised and are not closed."""

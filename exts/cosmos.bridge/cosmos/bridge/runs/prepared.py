@@ -88,6 +88,7 @@ def source_of(config: BridgeConfig) -> OpenSource:
             device=None if config.offload.placement == "batch" else config.device,  # that host's is not known here
             look=config.look,
             untrusted=config.untrusted or None,
+            lit_by=config.lit_by or None,
             **drawing,
             **_drawn_besides(config),
         )

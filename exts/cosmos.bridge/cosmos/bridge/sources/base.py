@@ -63,8 +63,15 @@ class ClipHolder(Protocol):
 class Relightable(Protocol):
     """A source that can tell the light of its frames under any look."""
 
-    def probe(self) -> LightProbe | None:
-        """Return the probe of its frames, which outlives the source and which the caller closes; ``None`` if not so."""
+    def probe(self, clip: Clip) -> LightProbe | None:
+        """Return the probe of its frames, which outlives the source and which the caller closes; ``None`` if not so.
+
+        Args:
+            clip: All of its frames, as they were read.
+
+        Raises:
+            SourceError: If the light that was asked for is not that of these frames.
+        """
         ...
 
 
@@ -88,7 +95,7 @@ def read_clip(source: FrameSource, progress: Progress | None = None) -> Clip:
                 progress("render", index + 1, source.num_frames)
 
     clip = gather(counted(), fps=source.fps, num_frames=source.num_frames)
-    return replace(clip, probe=source.probe()) if isinstance(source, Relightable) else clip
+    return replace(clip, probe=source.probe(clip)) if isinstance(source, Relightable) else clip
 
 
 __all__ = ["CameraRig", "ClipHolder", "FrameSource", "Relightable", "read_clip"]

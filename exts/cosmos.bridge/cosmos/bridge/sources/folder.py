@@ -15,7 +15,7 @@ from cosmos.bridge.sources.basic_writer import BasicWriterClip, is_basic_folder
 from cosmos.bridge.sources.cosmos_writer import CosmosWriterClip, is_cosmos_clip
 from cosmos.bridge.sources.layouts import Layout, RawFrame
 from cosmos.bridge.sources.video import VideoClip
-from cosmos.bridge.types import BUFFERS, EXTRA_BUFFERS, Camera, Frame
+from cosmos.bridge.types import BUFFERS, EXTRA_BUFFERS, Camera, Clip, Frame, LightProbe, UpAxis
 
 if TYPE_CHECKING:
     import warp as wp
@@ -40,6 +40,7 @@ class FolderSource:
         fps: float | None = None,
         device: str | None = None,
         controls: tuple[str, ...] = (),
+        lit_by: str | os.PathLike[str] | None = None,
     ) -> None:
         """Find the frames; nothing but the first is read yet.
 
@@ -52,6 +53,7 @@ class FolderSource:
             fps: Frames a second; ``None`` takes what the files say, else 24.
             device: Warp device; Warp's preferred one when ``None``.
             controls: Which of ``hdmap`` and ``lidar`` the files must hold.
+            lit_by: The USD stage that the frames show, which can tell their light; frame numbers are its time codes.
 
         Raises:
             SourceError: If nothing readable is there, files are missing, or an option does not fit.
@@ -72,6 +74,7 @@ class FolderSource:
         self._size = self._choose_size(size)
         self._fps = self._choose_rate(fps) / self._step
         self._device = device
+        self._lit_by, self._up_axis = _stage_of(lit_by)
         self._has_lens: bool | None = None
 
     def _open(self, clip: str | int | None, camera: str | None) -> tuple[Path, Layout]:
@@ -174,7 +177,26 @@ class FolderSource:
             "frames": [self._numbers[0], self._numbers[-1], self._step],
             "size": list(self._size),
             "fps": self._fps,
+            **({"lit_by": str(self._lit_by), "lit_by_sha256": _fingerprint(self._lit_by)} if self._lit_by else {}),
         }
+
+    def probe(self, clip: Clip) -> LightProbe | None:
+        """Return what tells the light of these frames; ``None`` without a stage.
+
+        Raises:
+            SourceError: If the stage cannot be read, or shows something else than the frames.
+        """
+        if self._lit_by is None:
+            return None
+        from cosmos.bridge.sources.stage_light import StageLight
+
+        try:
+            return StageLight(clip, str(self._lit_by))
+        except SourceError as error:
+            raise SourceError(
+                f"{self._path} is not lit by {self._lit_by}, since {str(error).rstrip('.')}; give the stage that was "
+                "recorded, or leave out lit_by."
+            ) from error
 
     def _camera_name(self) -> str:
         return "/" + self._part.stem
@@ -193,6 +215,7 @@ class FolderSource:
                 sim_time=raw.number / (self._fps * self._step),
                 labels=raw.labels,
                 instances=raw.instances,
+                up_axis=self._up_axis,
                 **self._upload(buffers),
             )
 
@@ -235,6 +258,22 @@ class FolderSource:
             plain = np.ascontiguousarray(array, dtype=_DEVICE_DTYPES[dtype])
             uploaded[name] = wp.array(plain, dtype=getattr(wp, dtype), device=device)
         return uploaded
+
+
+def _stage_of(lit_by: str | os.PathLike[str] | None) -> tuple[Path | None, UpAxis]:
+    """Return the file of a stage and its upward axis; Z without a stage."""
+    if lit_by is None:
+        return None, "Z"
+    from pxr import Tf, Usd, UsdGeom
+
+    path = Path(lit_by)
+    if not path.is_file():
+        raise SourceError(f"The stage {path} of lit_by does not exist; check the path.")
+    try:
+        stage = Usd.Stage.Open(str(path), Usd.Stage.LoadNone)
+    except Tf.ErrorException as error:
+        raise SourceError(f"The stage {path} of lit_by cannot be read; give a USD file.") from error
+    return path, "Y" if UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.y else "Z"
 
 
 def _holds_frames(folder: Path) -> bool:

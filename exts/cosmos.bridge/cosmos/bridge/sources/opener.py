@@ -36,7 +36,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {
         ),
         *("controls", "lidar", "hdmap", "rgb"),
     ),
-    "folder": ("clip", "camera", "frames", "size", "fps", "device", "controls"),
+    "folder": ("clip", "camera", "frames", "size", "fps", "device", "controls", "lit_by"),
 }
 
 

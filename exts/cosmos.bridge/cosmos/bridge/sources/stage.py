@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.settings import format_frames
-from cosmos.bridge.types import EXTRA_BUFFERS, Frame
+from cosmos.bridge.types import EXTRA_BUFFERS, Clip, Frame
 
 if TYPE_CHECKING:
     from pxr import Usd
@@ -263,7 +263,7 @@ class StageSource:
         self._sharers[0] += 1
         return other
 
-    def probe(self) -> LightProbe | None:
+    def probe(self, clip: Clip | None = None) -> LightProbe | None:
         """Return what tells the light of these frames; ``None`` where they are not the stage's plain pictures."""
         if self._look is not None or self._reference is not None or not self._rgb or self._closed:
             return None

@@ -1,7 +1,7 @@
-"""The light of a captured clip under another look: its stage, read again by the embedded renderer, in a worker.
+"""The light of a captured or recorded clip under another look: its stage, read by the embedded renderer.
 
-A stage that is on disk as it stands is read from there, another from copies of its layers. Where things were moved by
-what no layer tells, as by physics, they are put where the capture saw them.
+A stage that is on disk as it stood is read from there, another from copies of its layers. Where things were moved by
+what no layer tells, as by physics, they are put where the clip saw them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from cosmos.bridge.errors import SourceError
-from cosmos.bridge.kit.open_layers import OpenLayers, placed_at_rest
+from cosmos.bridge.sources.open_layers import OpenLayers, placed_at_rest
 from cosmos.bridge.types import Clip, LightMaps, Look
 
 LOADING = 120.0
@@ -24,7 +24,7 @@ _SUFFIXES = (".usd", ".usda", ".usdc")
 
 
 class StageLight:
-    """Tells the light of a clip's frames from a stage of its own, which the application does not know of."""
+    """Tells the light of a clip's frames from a stage that it opens for itself, apart from an application's."""
 
     def __init__(self, clip: Clip, stage: Union[str, OpenLayers]) -> None:
         """Read a stage.
@@ -67,7 +67,7 @@ class StageLight:
     def light(self, frame: int, look: Look) -> LightMaps:
         """Return the maps of a frame."""
         if self._renderer is None:
-            raise SourceError("The light probe of the take is closed; read its clip again.")
+            raise SourceError("The light probe of the stage is closed; read the clip again.")
         maps: LightMaps = self._renderer.light(self._cameras[frame], float(self._times[frame]), look)
         return maps
 
@@ -180,12 +180,4 @@ def _check_warp() -> None:
         raise SourceError(f"the embedded renderer needs Warp 1.3, and this application brings {version}")
 
 
-def stage_light(clip: Clip, stage: Union[str, OpenLayers]) -> tuple[Optional[StageLight], str]:
-    """Return the light of a clip's stage, or ``None`` and why it cannot be had; arguments as of `StageLight`."""
-    try:
-        return StageLight(clip, stage), ""
-    except SourceError as error:
-        return None, f"Nothing is relit by the stage's own light, since {str(error).rstrip('.')}."
-
-
-__all__ = ["LOADING", "StageLight", "stage_light"]
+__all__ = ["LOADING", "StageLight"]
