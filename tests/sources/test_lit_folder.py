@@ -50,11 +50,49 @@ def test_without_a_stage_a_recording_has_no_light_of_its_own(recorded):
     assert read_clip(FolderSource(recorded, device="cpu")).probe is None
 
 
+def moved(stage, folder, name, place, size):
+    """The stage, exported with a thing elsewhere."""
+    other = Usd.Stage.Open(str(stage))
+    unit = 1.0 / UsdGeom.GetStageMetersPerUnit(other)
+    for attribute, value in (("translate", Gf.Vec3d(*place)), ("scale", Gf.Vec3f(*size))):
+        other.GetPrimAtPath(f"/World/{name}").GetAttribute(f"xformOp:{attribute}").Set(value * unit)
+    other.GetRootLayer().Export(str(folder / "other.usda"))
+    return folder / "other.usda"
+
+
+def test_what_physics_moved_is_lit_where_the_boxes_saw_it(stage, recorded, tmp_path):
+    other = moved(stage, tmp_path, "Floor", (0, 0, -2), (8, 8, 0.2))
+    with pytest.raises(SourceError, match="the stage has other depths"):
+        read_clip(FolderSource(recorded, lit_by=other, device="cpu"))
+    boxed = tmp_path / "boxed"
+    asked = ["render", str(stage), "--out", str(boxed), "--camera", CAMERAS[0], "--frames", "2:5", "--device", "cpu"]
+    names = "rgb,distance_to_image_plane,instance_id_segmentation,bounding_box_3d,camera_params"
+    assert main([*asked, "--size", f"{SIZE[0]}x{SIZE[1]}", "--annotators", names]) == 0
+    clip = read_clip(FolderSource(boxed, lit_by=other, device="cpu"))
+    truth = read_clip(StageSource(stage, camera=CAMERAS[0], frames=range(2, 5), size=SIZE, device="cpu"))
+    paths = {clip.instances[key].prim_path: key for key in clip.poses}
+    assert {"/World/Floor", "/World/Crate"} <= set(paths)
+    for key, instance in truth.instances.items():
+        if instance.prim_path in paths:
+            np.testing.assert_allclose(clip.poses[paths[instance.prim_path]], truth.poses[key], atol=1e-5)
+    look = Look(sun_elevation=25.0)
+    for frame in (0, 2):
+        seen, want = (c.probe.light(frame, look).relit.numpy().astype(int).copy() for c in (clip, truth))
+        assert np.abs(seen - want).mean() < 1.0
+
+
+@pytest.mark.parametrize("stage", [("Z", 1.0)], indirect=True)
+def test_boxes_that_are_none_are_refused(stage, recorded):
+    for number in range(3):
+        np.save(recorded / f"bounding_box_3d_{number:04d}.npy", np.zeros(2))
+        (recorded / f"bounding_box_3d_prim_paths_{number:04d}.json").write_text('["/World/Floor", "/World/Crate"]')
+    with pytest.raises(SourceError, match=r"Array .*bounding_box_3d_0000.npy is no bounding_box_3d of BasicWriter"):
+        read_clip(FolderSource(recorded, device="cpu"))
+
+
 @pytest.mark.parametrize("stage", [("Z", 1.0)], indirect=True)
 def test_another_stage_is_refused(stage, recorded, tmp_path):
-    other = Usd.Stage.Open(str(stage))
-    other.GetPrimAtPath("/World/Floor").GetAttribute("xformOp:translate").Set(Gf.Vec3d(0, 0, -2))
-    other.GetRootLayer().Export(str(tmp_path / "other.usda"))
+    moved(stage, tmp_path, "Floor", (0, 0, -2), (8, 8, 0.2))
     with pytest.raises(
         SourceError, match=r"is not lit by .*other.usda, since the stage has other depths in .* of frame"
     ):

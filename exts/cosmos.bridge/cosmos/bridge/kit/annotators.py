@@ -13,7 +13,7 @@ from cosmos.bridge.errors import SourceError
 from cosmos.bridge.kit.payload import ProductPayload
 from cosmos.bridge.kit.pool import Layout, Slot, is_warp
 from cosmos.bridge.sources.camera_params import read_camera_params
-from cosmos.bridge.sources.identities import Identities, id_of_key, label_of
+from cosmos.bridge.sources.identities import Identities, boxed, id_of_key, label_of
 from cosmos.bridge.types import Camera, Frame, Instance, UpAxis
 
 PICTURES: Mapping[str, int] = {
@@ -227,7 +227,8 @@ def _identify(raw: RawFrame, identities: Identities, unit: float) -> tuple[dict[
     if "instance_ids" in pictures and "semantic_ids" in pictures:
         named["instances"] = _labelled(named["instances"], pictures, named["labels"])
     if raw.boxes is not None and "instances" in named:
-        named["instances"], named["poses"] = _boxed(named["instances"], raw, unit)
+        paths = raw.infos.get("bounding_box_3d", {}).get("primPaths") or ()
+        named["instances"], named["poses"] = boxed(named["instances"], paths, raw.boxes, unit)
     return pictures, named
 
 
@@ -248,26 +249,6 @@ def _labelled(
             instance if instance.labels or semantic < 2 else replace(instance, semantic_id=semantic, labels=dict(found))
         )
     return named
-
-
-def _boxed(
-    instances: Mapping[int, Instance], raw: RawFrame, unit: float
-) -> tuple[dict[int, Instance], dict[int, np.ndarray]]:
-    """Give each instance that ``bounding_box_3d`` knows by its path its bounds and its pose [m]."""
-    from dataclasses import replace
-
-    paths = raw.infos.get("bounding_box_3d", {}).get("primPaths") or ()
-    rows = {str(path): row for path, row in zip(paths, raw.boxes if raw.boxes is not None else (), strict=False)}
-    placed, poses = dict(instances), {}
-    for key, instance in instances.items():
-        row = rows.get(instance.prim_path)
-        if row is None:
-            continue
-        pose = np.array(row["transform"], np.float64).reshape(4, 4).T
-        pose[:3, 3] *= unit
-        low, high = ([float(row[f"{axis}_{end}"]) * unit for axis in "xyz"] for end in ("min", "max"))
-        placed[key], poses[key] = replace(instance, bounds=np.array([low, high])), pose
-    return placed, poses
 
 
 def _host_ids(array: Any) -> np.ndarray:

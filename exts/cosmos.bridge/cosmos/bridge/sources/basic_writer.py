@@ -12,7 +12,7 @@ import numpy as np
 
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources.camera_params import read_camera_params
-from cosmos.bridge.sources.identities import Identities, id_of_key, label_of, rgba_of_key
+from cosmos.bridge.sources.identities import Identities, boxed, id_of_key, label_of, rgba_of_key
 from cosmos.bridge.sources.layouts import (
     RawFrame,
     check_run,
@@ -37,6 +37,8 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "instance_segmentation_semantics_mapping": (".json",),
     "instance_id_segmentation": (".png", ".npy"),
     "instance_id_segmentation_mapping": (".json",),
+    "bounding_box_3d": (".npy",),
+    "bounding_box_3d_prim_paths": (".json",),
     "camera_params": (".json",),
     "hdmap": (".png",),
     "lidar": (".png",),
@@ -69,9 +71,9 @@ class BasicWriterClip:
             raise SourceError(f"Folder {folder} holds no rgb_0000.png; point at a folder that BasicWriter wrote.")
         self.numbers = unbroken(self._rgb, folder)
         self._files = {name: files_of(folder, name, endings) for name, endings in _KNOWN.items()}
-        for name in ("semantic_segmentation_labels", "instance_segmentation_mapping",
+        for name in ("semantic_segmentation_labels", "instance_segmentation_mapping", "bounding_box_3d_prim_paths",
                      "instance_segmentation_semantics_mapping", "instance_id_segmentation_mapping"):  # fmt: skip
-            beside = folder / re.sub("_(labels|mapping|semantics_mapping)$", "", name)
+            beside = folder / re.sub("_(labels|mapping|semantics_mapping|prim_paths)$", "", name)
             self._files[name] = self._files[name] or files_of(beside, name, (".json",))
         self._files = {name: files for name, files in self._files.items() if files}
         for name, files in self._files.items():
@@ -107,8 +109,9 @@ class BasicWriterClip:
             self._read_geometry(number, buffers)
             labels = self._read_semantics(number, buffers)
             instances = self._read_instances(number, buffers)
+            instances, poses = self._read_boxes(number, instances)
             lens = self._read_camera(number)
-            yield RawFrame(number=number, buffers=buffers, labels=labels, instances=instances, **lens)
+            yield RawFrame(number=number, buffers=buffers, labels=labels, instances=instances, poses=poses, **lens)
 
     def _file(self, name: str, number: int) -> Path | None:
         return self._files[name][number] if name in self._files else None
@@ -156,6 +159,23 @@ class BasicWriterClip:
         buffers["instance_ids"], instances = self._identities.thing_picture(values, paths, meanings)
         return instances
 
+    def _read_boxes(
+        self, number: int, instances: dict[int, Instance]
+    ) -> tuple[dict[int, Instance], dict[int, np.ndarray]]:
+        """Give instances the bounds and poses of ``bounding_box_3d``, where camera_params tell its unit."""
+        names = ("bounding_box_3d", "bounding_box_3d_prim_paths", "camera_params")
+        file, named, params = (self._file(name, number) for name in names)
+        if file is None or named is None or params is None:
+            return instances, {}
+        paths = _read_json(named)
+        try:
+            boxes = np.load(file, allow_pickle=False)
+            return boxed(instances, paths, boxes, float(_json_of(params).get("metersPerSceneUnit", 1.0)))
+        except (OSError, ValueError, TypeError, EOFError, IndexError) as error:
+            raise SourceError(
+                f"Array {file} is no bounding_box_3d of BasicWriter ({error}); write it again."
+            ) from error
+
     def _read_camera(self, number: int) -> dict[str, Any]:
         file = self._file("camera_params", number)
         if file is None:
@@ -163,13 +183,17 @@ class BasicWriterClip:
         return read_camera_params(_json_of(file), f"File {file}", self.size)
 
 
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"File {file} cannot be read as JSON ({error}); write it again.") from error
+
+
 def _json_of(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"File {file} cannot be read as JSON ({error}); write it again.") from error
+    entries = _read_json(file)
     if not isinstance(entries, dict):
         raise SourceError(f"File {file} must hold a JSON object, got a {type(entries).__name__}; write it again.")
     return entries

@@ -215,6 +215,7 @@ class FolderSource:
                 sim_time=raw.number / (self._fps * self._step),
                 labels=raw.labels,
                 instances=raw.instances,
+                poses=raw.poses,
                 up_axis=self._up_axis,
                 **self._upload(buffers),
             )

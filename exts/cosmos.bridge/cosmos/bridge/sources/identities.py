@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,33 @@ def compact(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return present, places.reshape(values.shape)
 
 
+def boxed(
+    instances: Mapping[int, Instance], paths: Iterable[str], boxes: np.ndarray, unit: float
+) -> tuple[dict[int, Instance], dict[int, np.ndarray]]:
+    """Give each instance that ``bounding_box_3d`` knows by its path its bounds and its pose [m].
+
+    Args:
+        instances: Instance id -> what it is.
+        paths: Path of each box.
+        boxes: The annotator's structs, shape [K].
+        unit: Metres in one unit of theirs.
+
+    Returns:
+        The instances with bounds, and poses, local to world, float64, shape [4, 4].
+    """
+    rows = {str(path): row for path, row in zip(paths, boxes, strict=False)}
+    placed, poses = dict(instances), {}
+    for key, instance in instances.items():
+        row = rows.get(instance.prim_path)
+        if row is None:
+            continue
+        pose = np.array(row["transform"], np.float64).reshape(4, 4).T
+        pose[:3, 3] *= unit
+        low, high = ([float(row[f"{axis}_{end}"]) * unit for axis in "xyz"] for end in ("min", "max"))
+        placed[key], poses[key] = replace(instance, bounds=np.array([low, high])), pose
+    return placed, poses
+
+
 def _key(labels: Labels) -> str:
     return json.dumps(dict(labels), sort_keys=True)
 
@@ -124,4 +152,4 @@ def _in_order(present: np.ndarray, names: Mapping[int, Any]) -> list[tuple[int, 
     return sorted(values, key=lambda item: (str(names.get(item[0], "")), item[0]))
 
 
-__all__ = ["Identities", "Labels", "compact", "id_of_key", "label_of", "rgba_of_key"]
+__all__ = ["Identities", "Labels", "boxed", "compact", "id_of_key", "label_of", "rgba_of_key"]

@@ -36,6 +36,8 @@ class RawFrame:
     """Semantic id -> {taxonomy: label}."""
     instances: Mapping[int, Instance] = field(default_factory=dict)
     """Instance id -> what it is."""
+    poses: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """Instance id -> local to world [m], float64, shape [4, 4], where the files tell."""
 
 
 class Layout(Protocol):
