@@ -227,8 +227,8 @@ def _identify(raw: RawFrame, identities: Identities, unit: float) -> tuple[dict[
     if "instance_ids" in pictures and "semantic_ids" in pictures:
         named["instances"] = _labelled(named["instances"], pictures, named["labels"])
     if raw.boxes is not None and "instances" in named:
-        paths = raw.infos.get("bounding_box_3d", {}).get("primPaths") or ()
-        named["instances"], named["poses"] = boxed(named["instances"], paths, raw.boxes, unit)
+        known = raw.infos.get("bounding_box_3d", {}).get("primPaths") or ()
+        named["instances"], named["poses"] = boxed(named["instances"], known, raw.boxes, unit)
     return pictures, named
 
 
