@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -191,7 +192,7 @@ class FolderSource:
         from cosmos.bridge.sources.stage_light import StageLight
 
         try:
-            return StageLight(clip, str(self._lit_by))
+            return StageLight(clip, str(self._lit_by), patience=math.inf)
         except SourceError as error:
             raise SourceError(
                 f"{self._path} is not lit by {self._lit_by}, since {str(error).rstrip('.')}; give the stage that was "

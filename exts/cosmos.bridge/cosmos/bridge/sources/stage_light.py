@@ -18,7 +18,7 @@ from cosmos.bridge.sources.open_layers import OpenLayers, placed_at_rest
 from cosmos.bridge.types import Clip, LightMaps, Look
 
 LOADING = 120.0
-"""Longest that a stage is read before it is given up [s]."""
+"""Longest that an application's stage is read before it is given up [s]."""
 _APART, _SHARE = 0.02, 0.05
 _SUFFIXES = (".usd", ".usda", ".usdc")
 
@@ -26,12 +26,13 @@ _SUFFIXES = (".usd", ".usda", ".usdc")
 class StageLight:
     """Tells the light of a clip's frames from a stage that it opens for itself, apart from an application's."""
 
-    def __init__(self, clip: Clip, stage: Union[str, OpenLayers]) -> None:
+    def __init__(self, clip: Clip, stage: Union[str, OpenLayers], *, patience: float = LOADING) -> None:
         """Read a stage.
 
         Args:
             clip: Frames whose cameras, poses and time codes count.
             stage: Its file, or its layers where no file holds it as it stands.
+            patience: Longest that it is read before it is given up [s].
 
         Raises:
             SourceError: If it cannot be read, or not in time, or shows something else than the clip.
@@ -40,7 +41,7 @@ class StageLight:
         self._cameras, self._times = clip.cameras, clip.time_codes
         self._renderer: Any = None
         self._layers: list[Any] = []
-        self._deadline = time.monotonic() + LOADING
+        self._patience, self._deadline = patience, time.monotonic() + patience
         opened = self._open(stage)
         try:
             self._read(opened, clip)
@@ -58,7 +59,7 @@ class StageLight:
 
         def in_time(*_: object) -> None:
             if time.monotonic() > self._deadline:
-                raise SourceError(f"the stage is not read in {LOADING:g} s")
+                raise SourceError(f"the stage is not read in {self._patience:g} s")
 
         if self._renderer is not None:
             self._renderer.close()

@@ -93,7 +93,8 @@ def glanced(n: wp.vec3, to_eye: wp.vec3, across: wp.vec3, roughness: wp.float32,
 def glance_weight(n: wp.vec3, to_eye: wp.vec3, d: wp.vec3, roughness: wp.float32, f0: wp.float32):
     """How much a way ``d`` of ``glanced`` counts: Fresnel's share times shadowing, over those of the whole lobe.
 
-    It is about 1 on average over all ways, and 0 below the surface; ``f0`` is what is mirrored head on, in [0, 1].
+    Its mean over all ways, times what ``lobe_share`` says, is what the lobe mirrors, also where that fit is poor: rough
+    things at the rim. It is 0 below the surface; ``f0`` is what is mirrored head on, in [0, 1].
     """
     nl = wp.dot(n, d)
     if nl <= 0.0:
