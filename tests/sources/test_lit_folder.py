@@ -5,6 +5,7 @@ import pytest
 from pxr import Gf, Usd, UsdGeom  # noqa: TID253
 
 from cosmos.bridge.cli.main import main
+from cosmos.bridge.cli.pairs import Recipe, read_pairs
 from cosmos.bridge.errors import SourceError
 from cosmos.bridge.sources import FolderSource, StageSource, open_source, read_clip
 from cosmos.bridge.types import Look
@@ -88,6 +89,19 @@ def test_boxes_that_are_none_are_refused(stage, recorded):
         (recorded / f"bounding_box_3d_prim_paths_{number:04d}.json").write_text('["/World/Floor", "/World/Crate"]')
     with pytest.raises(SourceError, match=r"Array .*bounding_box_3d_0000.npy is no bounding_box_3d of BasicWriter"):
         read_clip(FolderSource(recorded, device="cpu"))
+
+
+@pytest.mark.parametrize("stage", [("Z", 1.0)], indirect=True)
+def test_a_pair_to_learn_from_may_name_its_stage(stage, recorded, tmp_path):
+    (tmp_path / "pairs.toml").write_text(
+        '[[pairs]]\nsource = "recorded"\nlit_by = "scene.usda"\ntarget = "recorded"\nprompt = "a dull day"\n'
+    )
+    listed = read_pairs(tmp_path)
+    recipe = Recipe(folder=tmp_path, listed=listed, kinds=("edge",), needed=None, every=1, device="cpu")
+    source, target = recipe.open(listed.pairs[0])
+    clip = read_clip(source)
+    assert clip.probe is not None and read_clip(target).probe is None
+    clip.close()
 
 
 @pytest.mark.parametrize("stage", [("Z", 1.0)], indirect=True)

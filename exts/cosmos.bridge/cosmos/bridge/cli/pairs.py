@@ -35,6 +35,8 @@ class Pair:
     """The same frames as they should look: mp4, or a folder of ``rgb_0000.png`` pictures."""
     prompt: str
     """What the target looks like, in the words that a user will write."""
+    lit_by: Optional[str] = None
+    """USD stage that a recorded source shows, for its light; ``None`` does without."""
     camera: Optional[str] = None
     """Camera of the source; ``None`` takes its first."""
     frames: Optional[range] = None
@@ -100,7 +102,8 @@ class Recipe:
         else:
             drawn = {"controls": (self.needed,)} if self.needed in EXTRA_BUFFERS else {}
         shared = {"size": self.listed.size, "device": self.device}
-        source = open_source(path, camera=pair.camera, frames=pair.frames, **shared, **drawn)
+        lit_by = None if pair.lit_by is None else self.folder / pair.lit_by
+        source = open_source(path, camera=pair.camera, frames=pair.frames, lit_by=lit_by, **shared, **drawn)
         try:
             return source, open_source(self.folder / pair.target, **shared)
         except SourceError:
@@ -141,7 +144,11 @@ def check_pairs(recipe: Recipe) -> list[dict[str, Any]]:
         source, target = recipe.open(pair)
         with closing(source), closing(target):
             about = {
-                "source": {**source.describe(), "path": pair.source},
+                "source": {
+                    **source.describe(),
+                    "path": pair.source,
+                    **({"lit_by": pair.lit_by} if pair.lit_by else {}),
+                },
                 "target": {**target.describe(), "path": pair.target},
             }
             if source.num_frames != target.num_frames:
