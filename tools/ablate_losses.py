@@ -26,7 +26,7 @@ from condition_judge import ConditionJudge, Eyes
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, frame_before, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded
-from cosmos.models.embedded.training import Run, batch_loss, level_and_steps, paint, picture_loss, shown, ssim
+from cosmos.models.embedded.training import Run, batch_loss, is_told, level_and_steps, paint, picture_loss, shown, ssim
 from muon import MuonAndAdam
 from publish import put_between
 from train_transfer import SIZES, coarse_at
@@ -157,7 +157,9 @@ def learn(run: Run, pairs: Pairs, steps: int, batch: int) -> float:
     start, spent, first = time.monotonic(), time.process_time(), run.step
     with closing(pairs.stream(batch, run.step)) as stream:
         while run.step < steps:
-            run.learn(next(stream), run.step / steps, coarse_at(run.step), warm_up=20)
+            drawn = next(stream)
+            coarse = coarse_at(run.step, told=is_told(drawn, run.net.config))
+            run.learn(drawn, run.step / steps, coarse, warm_up=20)
             if run.step % 50 == 0 or run.step == steps:
                 run.seconds = time.monotonic() - start
                 left = run.seconds / (run.step - first) * (steps - run.step)

@@ -17,7 +17,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from torch.multiprocessing import spawn  # noqa: TID253
 from cosmos.models.embedded.drafts import answered, noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Batch, Pairs, whole_batch
-from cosmos.models.embedded.training import Run, adam_w, paint, psnr, shown, usual_coarse, write_weights
+from cosmos.models.embedded.training import Run, adam_w, is_told, paint, psnr, shown, usual_coarse, write_weights
 from cosmos.models.spec import TransferNetConfig, from_mapping
 from muon import MuonAndAdam
 
@@ -47,6 +47,19 @@ _MOST_STEPS = 16
 """Steps up to which a teacher is measured."""
 
 
+def with_hints(state: Mapping[str, Tensor], config: TransferNetConfig) -> dict[str, Tensor]:
+    """Return the tensors of a net that saw fewer hints, with room for those of ``config``; new ones say nothing yet."""
+    made = dict(state)
+    for name, first in (("hints.see.weight", 0), ("head_in.weight", config.features)):
+        value = state[name]
+        more = config.hints - state["hints.see.weight"].shape[1]
+        if more > 0:
+            before, after = value.tensor_split([first + config.hints - more], dim=1)
+            none = value.new_zeros((value.shape[0], more, *value.shape[2:]))
+            made[name] = torch.cat([before, none, after], dim=1)
+    return made
+
+
 def take(run: Run, start: Path) -> int:
     """Take over the tensors that fit of another run's moving average or of a folder of weights; return how many."""
     state = run.net.state_dict()
@@ -57,6 +70,7 @@ def take(run: Run, start: Path) -> int:
     else:
         saved = torch.load(start, weights_only=True, map_location=run.device)
         other, run.earlier = saved["average"], saved.get("seconds", 0.0) + saved.get("earlier", 0.0)
+    other = with_hints(other, run.net.config)
     fit = {name: value for name, value in other.items() if name in state and state[name].shape == value.shape}
     run.net.load_state_dict(fit, strict=False)
     run.average.load_state_dict(fit, strict=False)
@@ -89,9 +103,14 @@ class Teacher:
         return replace(told, answer=answer)
 
 
-def coarse_at(step: int) -> int:
-    """Return the size ratio of picture to trunk in a step: a finer trunk at times, as for small pictures."""
-    return 2 if step % 5 == 4 else 4
+def coarse_at(step: int, *, told: bool) -> int:
+    """Return the size ratio of picture to trunk in a step: a finer trunk at times, as for small pictures.
+
+    Args:
+        step: Number of the step.
+        told: As of `coarse_for`.
+    """
+    return (2 if step % 5 == 4 else 4) * (2 if told else 1)
 
 
 def train(
@@ -116,7 +135,8 @@ def train(
     with closing(pairs.stream(batch, run.step, cycle=cycle)) as stream:
         while run.step < steps:
             number = run.step % cycle if cycle else run.step
-            coarse, drawn = coarse_at(number), next(stream).to(run.device)
+            drawn = next(stream).to(run.device)
+            coarse = coarse_at(number, told=is_told(drawn, config))
             if teacher is not None:
                 drawn = teacher.teach(drawn, number, coarse, pairs.seed)
             elif config.draft:

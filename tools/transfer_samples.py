@@ -25,7 +25,7 @@ from cosmos.bridge.transfer.light import clip_hints, ground_height, look_of, sno
 from cosmos.bridge.types import BUFFERS, Clip, Look, PixelEdges
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.net import unmarched
-from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for, is_large
+from cosmos.models.embedded.sampling import EmbeddedModel, PaintInputs, coarse_for
 from cosmos.models.embedded.steps import draft_size
 from make_training_data import clip_of, side_by_side, target_of, usable, with_glow
 from source_light import light_by_sun_alone
@@ -133,7 +133,7 @@ class Sample:
     target: np.ndarray
     """Reference pictures, uint8 [T, H, W, 3]."""
     hints: torch.Tensor
-    """Light and wear hints, float32 [T, H, W, 22]."""
+    """Light and wear hints, float32 [T, H, W, 23]."""
     maps: np.ndarray
     """Light maps, uint8 [T, H, W, 14]."""
     glow: np.ndarray
@@ -232,7 +232,7 @@ def paint(
     controls = derive_controls(sample.clip)
     total = max(1.0, sum(weights.values()))
     shape = (1, 1, *sample.maps.shape[:3])
-    hints, told = sample.hints.permute(0, 3, 1, 2), maps and is_large(*sample.maps.shape[1:3])
+    hints, told = sample.hints.permute(0, 3, 1, 2), maps and not model.net.config.draft
     inputs = PaintInputs(
         rgb=video_to_tensor(sample.clip.rgb),
         controls={str(s.kind): video_to_tensor(s.video) for s in controls if weights.get(str(s.kind), 0.0) > 0.0},

@@ -94,14 +94,62 @@ def test_drifts_and_puddles_stay_with_the_world(device):
 
 
 def test_the_seed_moves_everything(device):
-    a, b = hints_of(device, seed=5), hints_of(device, seed=6)
+    a, b = (hints_of(device, seed=seed, snow=0.2) for seed in (5, 6))
     assert all(np.abs(a[..., c] - b[..., c]).mean() > 0.01 for c in range(len(WEAR_HINTS)))
-    np.testing.assert_array_equal(a, hints_of(device, seed=5))
+    np.testing.assert_array_equal(a, hints_of(device, seed=5, snow=0.2))
 
 
 def test_unwanted_weather_costs_nothing_and_says_nothing(device):
-    dry = hints_of(device, wet=False, snow=False)
-    assert (dry[..., [WEAR_HINTS.index(name) for name in ("drift", "patch", "pool")]] == 0.0).all()
+    dry = hints_of(device, wet=False, snow=0.0)
+    assert (dry[..., [WEAR_HINTS.index(name) for name in ("drift", "patch", "pool", "cover")]] == 0.0).all()
+
+
+def octaves_numpy(p, footprint, count, seed):
+    """``octaves_of_noise`` in float64."""
+    total, norm = np.zeros(len(p)), 0.0
+    for k in range(count):
+        frequency, weight = 2.03**k, 0.5 ** (k + 1)
+        fade = np.clip(1.5 - 2.0 * footprint * frequency, 0.0, 1.0)
+        total += weight * (0.5 + fade * (value_noise_numpy(p * frequency, seed + 1013 * k) - 0.5))
+        norm += weight
+    return total / norm
+
+
+def smooth(low, high, x):
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+@pytest.mark.parametrize("snow", [0.12, 0.3, 0.7])
+@pytest.mark.parametrize("y_up", [False, True])
+def test_snow_covers_what_the_renderers_law_says(device, snow, y_up):
+    """A slope of many steepnesses seen from above: drift, patch and normal decide, as in ``weather.weathered``."""
+    height, width, seed = 24, 32, 9
+    y, x = np.mgrid[:height, :width] + 0.5
+    up = np.broadcast_to(np.linspace(-0.2, 1.0, width), (height, width))
+    normals = np.stack([np.sqrt(1.0 - up**2), np.zeros_like(up), up], axis=-1)  # the camera's frame, which is Z up
+    world = np.eye(4)
+    if y_up:
+        world[:3, :3] = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]  # its Z is the world's Y
+    told = wear_hints(
+        wp.full((1, height, width), 8.0, dtype=wp.float32, device=device),
+        intrinsics=LENS[None],
+        cam_to_world=world[None],
+        normals=wp.array((normals @ world[:3, :3].T)[None], dtype=wp.float32, device=device),
+        y_up=y_up,
+        snow=snow,
+        seed=seed,
+    ).numpy()[0, ..., WEAR_HINTS.index("cover")]
+    ray = np.stack([(x - 16.0) / 40.0, (12.0 - y) / 40.0, -np.ones_like(x)], axis=-1)
+    p = (8.0 * ray @ world[:3, :3].T).reshape(-1, 3)
+    facing = np.abs((ray * normals).sum(-1)) / np.linalg.norm(ray, axis=-1)
+    side = (8.0 / 40.0 / np.sqrt(np.maximum(facing, 0.05))).ravel()
+    drift, patch = octaves_numpy(p * 1.6, side * 1.6, 4, seed + 81), octaves_numpy(p * 0.33, side * 0.33, 3, seed + 91)
+    need = 0.92 - 0.72 * snow
+    wanted = smooth(need, need + 0.22, up.ravel() * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
+    wanted *= smooth(0.15, 0.45, up.ravel()) * min(1.0, 8.0 * snow)
+    np.testing.assert_allclose(told.ravel(), wanted, atol=2e-3)
+    assert wanted.min() == 0.0 and wanted.max() > 0.02
 
 
 def test_bad_depths_have_no_wear(device):

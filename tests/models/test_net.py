@@ -160,11 +160,11 @@ def test_padding_does_not_reach_pixels_far_from_the_rim():
 def test_the_trunk_sees_about_the_sizes_it_was_trained_at():
     for height, width in ((72, 128), (144, 256), (352, 640), (704, 1280)):
         assert 64 <= width / coarse_for(height, width) <= 160
-        assert 64 <= width / coarse_for(height, width, told=True) <= 80
+        assert 32 <= width / coarse_for(height, width, told=True) <= 80
 
 
 def test_the_trunk_is_coarser_where_light_maps_tell_what_is_fine_and_no_draft_must_be_seen():
-    given, size = inputs(1, (24, 330)), (24, 330)
+    given, size = inputs(1, (24, 200)), (24, 200)
     for config, maps, told in ((CONFIG, True, True), (CONFIG, False, False), (DRAFTING, True, False)):
         net = loud_net(config)
         noise = None
@@ -181,8 +181,8 @@ def test_the_trunk_is_coarser_where_light_maps_tell_what_is_fine_and_no_draft_mu
 
 
 @pytest.mark.parametrize("lit", [True, False])
-def test_hints_marched_through_the_depth_count_in_large_pictures_only_where_no_stage_tells_the_light(lit):
-    given = inputs(1, (24, 330))
+def test_hints_marched_through_the_depth_count_where_no_stage_tells_the_light_and_for_nets_that_see_drafts(lit):
+    given = inputs(1, (24, 64))
     rgb, hints, maps = (x[0].transpose(0, 1) for x in (given.rgb, given.hints, given.maps))
     hints[:, HIT] = 1.0
     style = torch.randn(1, STYLE_DIM)
@@ -190,9 +190,19 @@ def test_hints_marched_through_the_depth_count_in_large_pictures_only_where_no_s
     batch = Batch(**shown, hints=hints, style=style, maps=maps, lit=torch.full((1, 1, 1, 1), float(lit)))
     other = hints.clone()
     other[:, list(MARCHED)] *= -1.0
-    net = loud_net()
     with torch.inference_mode():
-        assert torch.equal(paint(net, batch), paint(net, replace(batch, hints=other))) == lit
+        for net in (loud_net(), loud_net(DRAFTING)):
+            alike = torch.equal(paint(net, batch), paint(net, replace(batch, hints=other)))
+            assert alike == (lit and not net.config.draft)
+
+
+def test_a_net_that_knows_fewer_hints_sees_the_first_of_them():
+    given, fewer = inputs(), replace(CONFIG, hints=CONFIG.hints - 1)
+    model, bare = EmbeddedModel(net=loud_net(fewer), reader=None, sha256=""), replace(given, hints=given.hints[:, :-1])
+    look = Conditions(snow=0.6)
+    assert torch.equal(model.paint(given, look), model.paint(bare, look))
+    styles = torch.from_numpy(style_vector(look))[None].expand(2, -1)
+    assert torch.equal(model._paint_batch(given, styles), model._paint_batch(bare, styles))
 
 
 def test_what_counts_for_nothing_has_its_usual_value_on_surfaces_alone():

@@ -8,7 +8,7 @@ import pytest
 import torch  # noqa: TID253
 
 from cosmos.models.embedded.drafts import answered, drafted, noise_alone, random_drafts
-from cosmos.models.embedded.net import DRAFT_CHANNELS, TransferNet, seen_draft
+from cosmos.models.embedded.net import DRAFT_CHANNELS, TransferNet, seen_draft, unmarched
 from cosmos.models.embedded.pairs import Batch
 from cosmos.models.embedded.steps import draft_size, noised, paint_in_steps, shrunk_to, step_levels
 from cosmos.models.embedded.training import Run, paint
@@ -89,6 +89,7 @@ def test_a_draft_is_believed_as_far_as_a_wiener_filter_does():
 def test_a_net_that_never_saw_a_draft_paints_as_it_did(coarse):
     """So that a net trained without drafts can go on learning with them."""
     plain, given = TransferNet(replace(CONFIG, draft=False)), batch()
+    given.hints = unmarched(given.hints, given.lit)  # as a net without drafts has them
     for parameter in plain.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     net = TransferNet(CONFIG)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdLux, UsdShade  # noqa: TID253
@@ -283,6 +284,57 @@ def test_where_nothing_is_met_the_air_is_the_sky(yard, device):
     assert sky.mean() > 0.1
     assert np.abs(maps["air"][..., :3] - maps["relit"])[sky].max() <= 1
     assert not maps["air"][sky][:, 3].any() and not maps["white"][sky].any() and not maps["mirror"][sky].any()
+
+
+@pytest.mark.parametrize(
+    ("elevation", "snow", "lamp"),
+    [(12.0, 0.4, False), (-13.0, 1.0, False), (-13.0, 1.0, True)],
+    ids=["low sun", "headlights", "lamp"],
+)
+def test_the_white_map_is_as_uneven_as_the_snow_that_lies_there(yard, device, elevation, snow, lamp):
+    """Snow shades by its own bumps: what a white ball shows of them is what paths find."""
+    if lamp:
+        light = UsdLux.SphereLight.Define(yard, "/World/Lamp")
+        light.CreateIntensityAttr(3000.0)
+        light.CreateRadiusAttr(0.2)
+        light.AddTranslateOp().Set(Gf.Vec3d(-3.0, 2.0, 0.7))
+    look = Look(detail=0.0, vignette=0.0, sun_elevation=elevation, sun_azimuth=200.0, snow=snow)
+    lens = np.array([[120.0, 0, 64.0], [0, 120.0, 36.0], [0, 0, 1]])
+    eye = replace(camera(0.8), height=72, width=128, intrinsics=lens)
+    renderer = Renderer(yard, device=device, threads=1)
+    white = renderer.light(eye, 0.0, look).white.numpy().copy()
+    frame = renderer.render(eye, 0.0, look=look, particles=False, quality="reference", samples=256)
+    near = frame.depth.numpy() < 4.0
+    assert near.sum() > 1000
+    found, wanted = (uneven(untoned(picture).mean(-1), near) for picture in (white, frame.rgb.numpy()))
+    assert wanted.std() > 0.015  # drifts, which a white ball knows nothing of, have their part in it
+    assert np.corrcoef(found, wanted)[0, 1] > 0.65
+    assert 0.4 < found.std() / wanted.std() < 1.3
+
+
+@pytest.mark.parametrize("roofed", [False, True])
+def test_what_no_snow_reaches_is_as_even_as_it_was(yard, device, roofed):
+    """In a hall at night, whatever snows outside, a lamp finds no bumps on the floor."""
+    light = UsdLux.SphereLight.Define(yard, "/World/Lamp")
+    light.CreateIntensityAttr(3000.0)
+    light.CreateRadiusAttr(0.2)
+    light.AddTranslateOp().Set(Gf.Vec3d(-3.0, 2.0, 0.7))
+    if roofed:
+        slab(yard, "Roof", (-40, -40, 4), (40, 40, 5))
+    bare = Look(detail=0.0, vignette=0.0, sun_elevation=-13.0, sun_azimuth=200.0)
+    lens = np.array([[120.0, 0, 64.0], [0, 120.0, 36.0], [0, 0, 1]])
+    eye = replace(camera(0.8), height=72, width=128, intrinsics=lens)
+    renderer = Renderer(yard, device=device, threads=1)
+    near = renderer.render(eye, 0.0).depth.numpy() < 4.0
+    whites = [renderer.light(eye, 0.0, look).white.numpy().copy() for look in (bare, replace(bare, snow=1.0))]
+    without, snowed = (uneven(untoned(white).mean(-1), near) for white in whites)
+    assert ((snowed - without).std() < 0.01) == roofed
+
+
+def uneven(light, mask):
+    """How far light lies from its mean of 9 x 9 pixels, as a share of that, where the mask is."""
+    mean = cv2.blur(light.astype(np.float64), (9, 9))
+    return (light / mean - 1.0)[mask]
 
 
 def test_under_a_roof_nothing_arrives_from_the_sky(yard, device):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch  # noqa: TID253
 import warp as wp
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import make_training_data
 import train_transfer
@@ -22,7 +23,7 @@ from cosmos.models.embedded.adapting import Adaptation, adapt
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, random_weights, read_pair, whole_batch
 from cosmos.models.embedded.sampling import load_embedded, padding_for
-from cosmos.models.embedded.training import batch_loss, motion_loss, picture_loss, shown
+from cosmos.models.embedded.training import batch_loss, is_told, motion_loss, paint, picture_loss, shown
 from cosmos.models.spec import TransferNetConfig
 from source_light import draw_source_light
 
@@ -47,7 +48,7 @@ def write_pair(folder: Path, name: str, seed: int) -> None:
         depth=grey,
         seg=rgb,
         vis=rgb,
-        hints=rng.integers(0, 256, (*SIZE, 22), dtype=np.uint8),
+        hints=rng.integers(0, 256, (*SIZE, 23), dtype=np.uint8),
         maps=np.concatenate([rgb, rng.integers(0, 256, (*SIZE, 11), dtype=np.uint8)], axis=-1),
         style=np.zeros(14, np.float32),
         about=np.array(json.dumps({"scene": seed})),
@@ -70,7 +71,7 @@ def test_held_out_scenes_are_never_trained_on(folder):
 
 def test_a_batch_has_what_the_net_takes(folder):
     batch = Pairs(folder, seed=0).batch(3, 0, (32, 40))
-    assert batch.rgb.shape == batch.target.shape == (3, 3, 32, 40) and batch.hints.shape == (3, 22, 32, 40)
+    assert batch.rgb.shape == batch.target.shape == (3, 3, 32, 40) and batch.hints.shape == (3, 23, 32, 40)
     assert batch.maps.shape == (3, 14, 32, 40) and batch.maps.abs().max() <= 1.0 and batch.lit.shape == (3, 1, 1, 1)
     assert set(batch.controls) == set(batch.weights) == {"edge", "depth", "seg", "vis"}
     assert batch.rgb.abs().max() <= 1.0 and batch.hints.abs().max() <= 1.01
@@ -396,13 +397,37 @@ def test_the_size_for_a_gpu_builds_learns_exports_and_loads(folder, tmp_path):
         torch.testing.assert_close(value, run.average.state_dict()[name].half().float(), atol=0.0, rtol=0.0)
 
 
+def test_a_net_that_is_told_more_hints_paints_as_before(folder, tmp_path):
+    """Until it has learnt what the new hint says, whatever that is."""
+    config = train_transfer.SIZES["tiny"]
+    fewer = TransferNet(replace(config, hints=config.hints - 1)).eval()
+    with torch.no_grad():
+        for parameter in fewer.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    save_file({name: value.contiguous() for name, value in fewer.state_dict().items()}, weights / "net.safetensors")
+    (weights / "config.json").write_text('{"training": {"minutes": 1.0, "minutes_before_warm_start": 0.0}}')
+    run = train_transfer.Run(tmp_path / "run", config, rate=1e-3)
+    assert train_transfer.take(run, weights) == len(run.net.state_dict())
+    batch = whole_batch(Pairs(folder, seed=0).files[:2], {"depth": 0.5, "edge": 0.5})[0]
+    assert batch.hints[:, -1].abs().max() > 0.1
+    with torch.inference_mode():
+        before, after = paint(fewer, batch), paint(run.average, batch)
+        batch.hints[:, -2] *= -1.0
+        torch.testing.assert_close(after, before, atol=2e-2, rtol=0.0)  # sums of bfloat16, in another order
+        assert (paint(fewer, batch) - before).abs().max() > 0.1
+
+
 def test_the_budget_counts_over_all_starts_and_a_run_that_stopped_ends_as_one_that_did_not(folder, tmp_path):
     def trained(name, *budgets):
         for steps in budgets:
             torch.manual_seed(3)
             run = train_transfer.Run(tmp_path / name, train_transfer.SIZES["tiny"], rate=1e-3)
             for step in range(run.step, steps):  # each budget stops as if it were on the way to nine
-                run.learn(Pairs(folder, seed=0).batch(2, step), step / 9, train_transfer.coarse_at(step))
+                batch = Pairs(folder, seed=0).batch(2, step)
+                told = is_told(batch, run.net.config)
+                run.learn(batch, step / 9, train_transfer.coarse_at(step, told=told))
             run.save()
         train_transfer.train(run, Pairs(folder, seed=0), steps=9, batch=2, save_minutes=1.0, held_out=[])
         assert run.step == 9

@@ -329,7 +329,8 @@ def test_the_glow_of_lamps_is_laid_over_what_the_net_paints(model, ask, clip):
     share = ((100 / 255.0 + 0.055) / 1.055) ** 2.4  # of sRGB; the level is that of x / (1 + x)
     expected = toned(untoned(dark) + share / (1.0 - share))
     assert np.abs(expected - dark).mean() > 10.0
-    noise = np.abs(glowing.astype(int) - expected)
+    middle = np.s_[:, 12:24, 17:33]  # a vignette is drawn after it
+    noise = np.abs(glowing.astype(int) - expected)[middle]
     assert noise.mean() < 1.0 and np.percentile(noise, 95.0) <= 2.0  # saturated colours clip
 
 

@@ -11,7 +11,6 @@ from cosmos.bridge.render.draw.daylight import direction_of, teacher_air
 from cosmos.bridge.sources import StageSource, read_clip
 from cosmos.bridge.transfer.light import clip_hints, direction, ground_height, key_light, light_inputs, view_azimuth
 from cosmos.bridge.types import Look
-from cosmos.models.embedded import sampling
 from cosmos.models.embedded.conditions import Conditions
 from cosmos.models.embedded.net import HIT, MARCHED
 
@@ -58,7 +57,7 @@ def test_hints_of_a_part_are_part_of_the_hints(clip):
 
 def test_hints_side_by_side_are_the_hints(clip):
     settings = {"conditions": Conditions(snow=0.5, rain=0.4), "azimuth": 20.0, "ground": 0.0, "seed": 3}
-    room = wp.full((2, *clip.depth.shape[1:], 22), 7.0, dtype=wp.float32, device=clip.depth.device)
+    room = wp.full((2, *clip.depth.shape[1:], 23), 7.0, dtype=wp.float32, device=clip.depth.device)
     clip_hints(clip, range(1, 3), **settings, out=room)
     apart = [array.numpy() for array in clip_hints(clip, range(1, 3), **settings)]
     np.testing.assert_array_equal(room.numpy(), np.concatenate(apart, axis=-1))
@@ -71,14 +70,12 @@ def test_a_clip_without_poses_or_ids_still_has_hints(clip):
         assert np.isfinite(light.numpy()).all() and np.isfinite(wear.numpy()).all()
 
 
-@pytest.mark.parametrize("large", [True, False])
-def test_a_large_picture_is_told_once_what_the_stage_tells(monkeypatch, large):
-    monkeypatch.setattr(sampling, "is_large", lambda height, width: large)
+def test_a_net_is_told_once_what_the_stage_tells():
     source = StageSource(scenes.tabletop(), frames=range(1), size=(36, 64), device="cpu")
     clip = read_clip(source)
     source.close()
     settings = {"conditions": Conditions(), "azimuth": 20.0, "ground": 0.0, "seed": 3}
-    for seen, told in ((clip, large), (replace(clip, probe=None), False)):
+    for seen, told in ((clip, True), (replace(clip, probe=None), False)):
         hints = light_inputs(seen, range(1), **settings).hints.numpy()[0]
         met = hints[..., HIT] > 0.0
         for channel, usual in MARCHED.items():

@@ -20,8 +20,8 @@ class TransferNetConfig:
     """Channels that the trunk hands to the head."""
     head: int = 32
     """Channels of the full-resolution head."""
-    hints: int = 22
-    """Channels of the light and wear hints."""
+    hints: int = 23
+    """Channels of the light and wear hints that it sees, the first of all."""
     maps: int = 14
     """Channels of the light maps: relit, white, mirror and air of three each, how clear the air is, what is open."""
     style: int = 14

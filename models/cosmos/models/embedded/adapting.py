@@ -18,7 +18,7 @@ from cosmos.models.embedded.drafts import noise_alone, random_drafts
 from cosmos.models.embedded.net import TransferNet
 from cosmos.models.embedded.pairs import Pairs, read_pair, whole_batch
 from cosmos.models.embedded.sampling import coarse_for, load_embedded
-from cosmos.models.embedded.training import Run, paint, psnr, shown, usual_coarse, write_weights
+from cosmos.models.embedded.training import Run, is_told, paint, psnr, shown, usual_coarse, write_weights
 from cosmos.models.spec import TransferNetConfig
 from cosmos.models.weights import read_weights_config
 
@@ -148,7 +148,6 @@ def _learn(
     first = read_pair(data.files[0])
     height, width = first["rgb"].shape[:2]
     crop = (min(height, _MOST[0]), min(width, _MOST[1]))
-    told = "maps" in first and not run.net.config.draft
     before = saved = time.monotonic()
     losses: list[float] = []
     failures = 0
@@ -158,7 +157,7 @@ def _learn(
                 run.save()
                 return False
             batch = next(stream).to(run.device)
-            coarse = coarse_for(height, width, told=told and run.step % 2 == 0)  # at times the maps are not shown
+            coarse = coarse_for(height, width, told=is_told(batch, run.net.config))  # at times no maps are shown
             if run.net.config.draft:
                 rng = np.random.default_rng([plan.seed, run.step, 1])
                 batch = (noise_alone if most_steps == 1 else random_drafts)(batch, run.net.config, coarse, rng)

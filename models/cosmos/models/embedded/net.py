@@ -31,13 +31,13 @@ from torch.nn import functional  # noqa: TID253
 from cosmos.models.embedded.conditions import STYLE_RAIN, STYLE_SNOW
 from cosmos.models.spec import TransferNetConfig
 
-FALLEN_HINTS = slice(19, 22)
-"""Hints of drifts, patches of snow and puddles."""
+FALLEN_HINTS = slice(19, 23)
+"""Hints of drifts, patches of snow and puddles, and of what snow covers."""
 HIT = 13
 """Hint that tells surfaces from the sky."""
 MARCHED: dict[int, float] = {1: 0.24, 2: 0.91, 12: 0.79}
 """Hints found by marching the depth buffer, and what they are on average on surfaces of the training stages; they are
-that in large pictures with light maps, whose rays know better."""
+that where there are light maps, whose rays know better. Nets that see drafts have the marched ones."""
 AIR = slice(9, 12)
 """Light maps that show the air before what is seen."""
 CLEAR_AIR, OPEN = 12, 13
@@ -189,8 +189,8 @@ class TransferNet(nn.Module):
             controls: Kind -> control pictures, in [-1, 1], shape [B, 3, H, W]; absent kinds stay out.
             weights: Kind -> weight in [0, 1], shape [B, 1, H, W]; the hints fade in with the weight of ``depth`` and
                 are all there from 0.1 on.
-            hints: Light hints, in [-1, 1], shape [B, hints, H, W], `unmarched` where the picture is large and
-                there are light maps.
+            hints: Light hints, in [-1, 1], shape [B, hints or more, H, W], `unmarched` where there are light maps, if
+                it sees no drafts.
             style: Style vectors, shape [B, style].
             coarse: Size ratio of picture to trunk, ``None`` for that of the configuration.
             picture: Whether the trunk sees the picture, 0 or 1, shape [B, 1, 1, 1]; ``None`` lets it.
@@ -226,7 +226,7 @@ class TransferNet(nn.Module):
         x = x + self.picture(shrink(rgb, size), _given(picture, rgb)) + self.fallen(shrink(fallen, size), 1.0)
         # Hints are there or not: scaled by any weight between, they would mean another thing at each.
         present = (depth_weight * FULL_HINTS).clamp(max=1.0)
-        hints = hints * present
+        hints = hints[:, : self.config.hints] * present
         hints[:, FALLEN_HINTS] *= reached
         x = x + self.hints(shrink(hints, size), shrink(present, size))
         maps = maps * lit

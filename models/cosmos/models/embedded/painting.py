@@ -55,8 +55,8 @@ class FrameInputs:
     weights: dict[str, Tensor]
     """Kind -> weight map in [0, 1], float32, shape [H, W]; the kinds of ``controls``."""
     hints: Tensor | None
-    """Light and wear hints, float32 in [-1, 1], shape [H, W, hints], `unmarched` where the picture is large and there
-    are light maps; ``None`` where there is no depth."""
+    """Light and wear hints, float32 in [-1, 1], shape [H, W, hints or more], `unmarched` where there are light
+    maps; ``None`` where there is no depth."""
     maps: Tensor | None
     """Light maps, shape [H, W, maps]; ``None`` where the stage cannot be asked."""
 
@@ -224,7 +224,7 @@ class StyledPainter:
         if frame.hints is None or depth is None:
             hints.zero_()
         else:
-            hints.copy_(frame.hints)
+            hints.copy_(frame.hints[..., : config.hints])
             if float(depth.min()) * FULL_HINTS < 1.0:
                 hints.mul_(_present(depth)[..., None])
             if frame.maps is not None:

@@ -32,7 +32,7 @@ _PRESENT_ELSE = 0.7
 _MOVING = 3
 """One batch of so many shows frames in a row, where there are such."""
 _UNLIT = 0.4
-"""Share of pictures shown without light maps, as those that no stage stands behind: harder, so they need practice."""
+"""Share of batches shown without light maps, as what no stage stands behind: harder, so it needs practice."""
 _SUN_ACROSS = 6
 """Place in the style vector of the sun's component to the left, which a mirrored picture turns round."""
 
@@ -138,7 +138,7 @@ class Pairs:
             drawn += [(self.files[index],) for index in rng.integers(len(self.files), size=size % 2)]
         else:
             drawn = [(self.files[index],) for index in rng.integers(len(self.files), size=size)]
-        picture, lit = (rng.random((len(drawn), 1, 1, 1)) for _ in range(2))
+        picture, lit = rng.random((len(drawn), 1, 1, 1)), rng.random() > _UNLIT
         wanted = range(self.part[0], len(drawn), self.part[1])
         # Each clip draws by itself: whoever makes it, it comes out the same.
         clips = [
@@ -148,7 +148,7 @@ class Pairs:
         batch = collate([row for clip in clips for row in clip], self.config.controls)
         whose = np.repeat(wanted, [len(clip) for clip in clips])
         batch.picture = torch.from_numpy((picture > 0.3).astype(np.float32)[whose])
-        batch.lit = batch.lit * torch.from_numpy((lit > _UNLIT).astype(np.float32)[whose])
+        batch.lit = batch.lit * float(lit)
         return batch
 
     def stream(
@@ -271,7 +271,8 @@ def to_row(arrays: Mapping[str, np.ndarray], config: TransferNetConfig) -> dict[
     if "maps" in arrays:
         row["maps"] = arrays["maps"].astype(np.float32) / 127.5 - 1.0
     if "hints" in arrays:
-        row["hints"] = (arrays["hints"].astype(np.float32) - 127.5) / 127.0
+        told = arrays["hints"][..., : config.hints]  # older pairs hold fewer
+        row["hints"][..., : told.shape[2]] = (told.astype(np.float32) - 127.5) / 127.0
     row["glow"] = arrays["glow"].astype(np.float32) / 255.0 if "glow" in arrays else np.zeros((*size, 3), np.float32)
     follows = "stays" in arrays
     row["motion"] = arrays["motion"].astype(np.float32) if follows else np.zeros((*size, 2), np.float32)

@@ -24,8 +24,6 @@ from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
 
-_SMALL = 320
-"""Longest side [px] of pictures of which all is told twice: what that costs is hardly felt."""
 _MOST_PAINTERS = 4
 """Looks whose weights are kept; one of the small net takes 16 MB and as long to make as a small picture to paint."""
 
@@ -51,8 +49,8 @@ class PaintInputs:
     weights: dict[str, Tensor]
     """Kind -> weight maps in [0, 1], float32, shape [1, 1, T, H, W]; the kinds of ``controls``."""
     hints: Tensor | None
-    """Light and wear hints in [-1, 1], float32, shape [1, hints, T, H, W], `unmarched` where `is_large` and there are
-    light maps; ``None`` where there is no depth."""
+    """Light and wear hints in [-1, 1], float32, shape [1, hints or more, T, H, W], `unmarched` where there are light
+    maps, if the net sees no drafts; ``None`` where there is no depth."""
     maps: Tensor | None = None
     """Light maps, shape [1, maps, T, H, W]; ``None`` where the stage cannot be asked."""
     noise: Tensor | None = None
@@ -188,7 +186,7 @@ class EmbeddedModel:
         if inputs.hints is None:
             hints = rgb.new_zeros((rgb.shape[0], self.net.config.hints, *rgb.shape[-2:]))
         else:
-            hints = frames(inputs.hints)
+            hints = frames(inputs.hints[:, : self.net.config.hints])
         maps = None if inputs.maps is None else frames(inputs.maps)
         controls = {kind: frames(control) for kind, control in inputs.controls.items()}
         weights = {kind: frames(weight) for kind, weight in inputs.weights.items()}
@@ -212,8 +210,8 @@ def coarse_for(height: int, width: int, *, told: bool = False) -> int:
     """Return the size ratio of picture to trunk.
 
     The trunk sees about the sizes that it was trained at, the smaller of them rather: of a picture of 256 x 144 a
-    quarter of the size tells it all but as much as half of it, for a quarter of the work. Of large pictures it sees
-    half as much where light maps tell what is fine.
+    quarter of the size tells it all but as much as half of it, for a quarter of the work. It sees half as much where
+    light maps tell what is fine.
 
     Args:
         height: Of the picture [px].
@@ -222,12 +220,7 @@ def coarse_for(height: int, width: int, *, told: bool = False) -> int:
     """
     longest = max(height, width)
     ratio = 2 if longest <= 160 else 4 if longest <= 960 else 8
-    return 2 * ratio if told and is_large(height, width) else ratio
-
-
-def is_large(height: int, width: int) -> bool:
-    """Whether light maps take the place of marched hints, and of half the trunk, in a picture of a size [px]."""
-    return max(height, width) > _SMALL
+    return 2 * ratio if told else ratio
 
 
 def padding_for(config: TransferNetConfig, size: tuple[int, int], coarse: int) -> tuple[int, int, int, int]:
@@ -277,7 +270,6 @@ __all__ = [
     "EmbeddedModel",
     "PaintInputs",
     "coarse_for",
-    "is_large",
     "join_inputs",
     "keep",
     "load_embedded",

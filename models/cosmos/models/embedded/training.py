@@ -23,7 +23,7 @@ from torch.nn import functional  # noqa: TID253
 from cosmos.models.embedded.glow import lay_glow
 from cosmos.models.embedded.net import TransferNet, unmarched
 from cosmos.models.embedded.pairs import Batch
-from cosmos.models.embedded.sampling import coarse_for, is_large, padding_for
+from cosmos.models.embedded.sampling import coarse_for, padding_for
 from cosmos.models.spec import TransferNetConfig, from_mapping, to_mapping
 from cosmos.models.weights import WeightsError, sha256_of
 
@@ -112,12 +112,17 @@ def psnr(out: Tensor, target: Tensor) -> float:
 def usual_coarse(batch: Batch, config: TransferNetConfig) -> int:
     """Return the size ratio of picture to trunk with which a net of this shape paints such pictures."""
     height, width = batch.rgb.shape[-2:]
-    return coarse_for(height, width, told=not config.draft and bool(batch.lit.all()))
+    return coarse_for(height, width, told=is_told(batch, config))
+
+
+def is_told(batch: Batch, config: TransferNetConfig) -> bool:
+    """Whether light maps tell a net of this shape what is fine; nets that see drafts need all of their trunk."""
+    return not config.draft and bool(batch.lit.all())
 
 
 def paint(net: TransferNet, batch: Batch, coarse: int | None = None) -> Tensor:
     """Run the net on a batch as the model does, padded to whole strides, in bfloat16 where it helps."""
-    if is_large(batch.rgb.shape[-2], batch.rgb.shape[-1]):
+    if not net.config.draft:
         batch = replace(batch, hints=unmarched(batch.hints, batch.lit))
     height, width = batch.rgb.shape[-2:]
     coarse = coarse or usual_coarse(batch, net.config)
@@ -280,6 +285,7 @@ __all__ = [
     "adam_w",
     "batch_loss",
     "coarser",
+    "is_told",
     "level_and_steps",
     "motion_loss",
     "paint",

@@ -358,7 +358,7 @@ def restyle_pictures(
         normals: World normals, float32, shape [F, H, W, 3]; from the depth where ``None``.
         instance_ids: uint32, shape [F, H, W].
         maps: Light maps side by side, uint8, shape [F, H, W, 14]; what they show relit is written over.
-        hints: Light and wear hints side by side, float32, shape [F, H, W, 22]; nothing is soiled where ``None``.
+        hints: Light and wear hints side by side, float32, shape [F, H, W, C]; nothing is soiled where ``None``.
         share: How much may change at each pixel, float32 in [0, 1], shape [F, H, W]; all where ``None``.
         amount: How much changes at all, in [0, 1].
         seed: Moves the patterns.

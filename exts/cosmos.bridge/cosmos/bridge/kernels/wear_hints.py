@@ -4,8 +4,8 @@ The seed of a transfer enters here: it moves every grain, and the grains move wi
 of the renderer's teacher (``cosmos.bridge.render.draw.weather``), so in training the net sees where each stain lies.
 """
 
-# mypy: disable-error-code="misc,operator"
-# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
+# mypy: disable-error-code="misc,operator,index"
+# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars and have places)
 
 from collections.abc import Sequence
 from typing import Optional
@@ -20,8 +20,9 @@ from cosmos.bridge.kernels.wear_noise import wear_noise
 
 wp.set_module_options(quick_options())
 
-WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "pool")
-"""Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance."""
+WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "pool", "cover")
+"""Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance; cover is the share in [0, 1] of
+the surface that snow covers where it lies open, by drift, patch and the normal."""
 
 
 @wp.func
@@ -38,6 +39,7 @@ def _place_pixel(
     cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
     world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
     anchor: wp.vec3,
+    y_up: wp.int32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
     # ``wear_noise`` finds the place of its noise where it puts it.
@@ -65,6 +67,10 @@ def _place_pixel(
     for axis in range(3):
         hints_out[t, y, x, axis] = own[axis]
         hints_out[t, y, x, 4 + axis] = here[axis]
+    facing = wp.normalize(wp.transform_vector(cam_to_world[t], local))
+    hints_out[t, y, x, 7] = facing[2]
+    if y_up == 1:
+        hints_out[t, y, x, 7] = facing[1]
 
 
 @wp.kernel
@@ -85,7 +91,7 @@ def _wear_hints_kernel(
     anchor: wp.vec3,
     y_up: wp.int32,
     wet: wp.int32,
-    snow: wp.int32,
+    snow: wp.float32,
     seed: wp.uint32,
     # out
     hints_out: wp.array(dtype=wp.float32, ndim=4),
@@ -109,6 +115,7 @@ def _wear_hints_kernel(
             cam_to_world,
             world_to_instance,
             anchor,
+            y_up,
             hints_out,
         )
     wear_noise(begin, wp.min(begin + run, count), ids, has_ids, tags, y_up, wet, snow, seed, STAIN, hints_out)
@@ -146,7 +153,7 @@ def wear_hints(
     anchor: tuple[float, float, float] = (0.0, 0.0, 0.0),
     y_up: bool = False,
     wet: bool = True,
-    snow: bool = True,
+    snow: float = 1.0,
     seed: int = 0,
     out: Optional[wp.array] = None,
 ) -> wp.array:
@@ -163,12 +170,12 @@ def wear_hints(
         anchor: Where the world's noise starts [m].
         y_up: Whether +Y is up; else +Z.
         wet: Whether puddles are wanted; their channel is 0 otherwise.
-        snow: Whether drifts are wanted; their channels are 0 otherwise.
+        snow: How much snow lies, in [0, 1]; its channels are 0 where none does.
         seed: Moves everything.
         out: Hints to fill, a slice of an array or a whole one; allocated on the device of ``depth`` when ``None``.
 
     Returns:
-        Hints in the order of ``WEAR_HINTS``, float32 in [-1, 1], shape [T, H, W, 8].
+        Hints in the order of ``WEAR_HINTS``, float32 in [-1, 1], shape [T, H, W, 9].
 
     Raises:
         ValueError: If shapes, dtypes or devices do not go together.
@@ -203,7 +210,7 @@ def wear_hints(
         wp.vec3(*anchor),
         int(y_up),
         int(wet),
-        int(snow),
+        float(snow),
         wp.uint32(seed & 0x7FFFFFFF),
         out,
     ]

@@ -22,7 +22,7 @@ import warp as wp
     };
     auto unit = [](bits h) { return (float)(int)(h >> 8) * 5.9604645e-8f; };
     for (int block = begin; block < end; block += lanes) {
-        float p[3][lanes], here[3][lanes], side[lanes], luck[lanes], tint[lanes];
+        float p[3][lanes], here[3][lanes], side[lanes], upward[lanes], luck[lanes], tint[lanes];
         bits tag[lanes], world[lanes];
         float* hints[lanes];
         int some = 0;
@@ -39,6 +39,7 @@ import warp as wp
                 if (index >= 0 && index < tags.shape[0]) tag[k] = tags.data[index];
             }
             side[k] = out[3];
+            upward[k] = out[7];
             some |= side[k] >= 0.0f;
             for (int c = 0; c < 3; ++c) {
                 p[c][k] = side[k] >= 0.0f ? out[c] : 0.0f;
@@ -47,7 +48,7 @@ import warp as wp
         }
         if (!some) {
             for (int k = 0; k < lanes; ++k)
-                for (int c = 0; c < 8; ++c) hints[k][c] = 0.0f;
+                for (int c = 0; c < 9; ++c) hints[k][c] = 0.0f;
             continue;
         }
         for (int k = 0; k < lanes; ++k) {
@@ -56,7 +57,7 @@ import warp as wp
             tint[k] = unit(mixed(tag[k] + 1u)) - 0.5f;
             p[0][k] += luck[k] * 37.0f, p[1][k] += tint[k] * 53.0f, p[2][k] += luck[k] * 11.0f;
         }
-        float found[8][lanes];
+        float found[9][lanes];
         // Octaves of value noise of points scaled by each axis, their footprint by another factor.
         auto noise = [&](int channel, const row* at, float sx, float sy, float sz, float wide, int octaves,
                          const bits* key, bits shift) {
@@ -92,29 +93,44 @@ import warp as wp
                 weight *= 0.5f;
                 frequency *= 2.03f;
             }
-            for (int k = 0; k < lanes; ++k) {
-                // Sums of octaves stay near their mean of 0.5.
-                const float level = total[k] / norm * 3.5f;
-                found[channel][k] = level < -1.0f ? -1.0f : level > 1.0f ? 1.0f : level;
-            }
+            for (int k = 0; k < lanes; ++k) found[channel][k] = total[k] / norm;
+        };
+        auto within = [](float low, float high, float x) { return x < low ? low : x > high ? high : x; };
+        auto step = [&](float low, float high, float x) {
+            const float t = within(0.0f, 1.0f, (x - low) / (high - low));
+            return t * t * (3.0f - 2.0f * t);
+        };
+        // Sums of octaves stay near their mean.
+        auto spread = [&](int channel, float contrast) {
+            for (int k = 0; k < lanes; ++k)
+                found[channel][k] = contrast * within(-1.0f, 1.0f, found[channel][k] * 3.5f);
         };
         const float up = y_up ? 0.35f : 5.0f, along = y_up ? 5.0f : 0.35f;
         noise(2, p, 0.9f, 0.9f, 0.9f, 0.9f, 4, tag, 0u);
-        for (int k = 0; k < lanes; ++k) found[2][k] *= stain;
         noise(3, p, 11.0f, 11.0f, 11.0f, 11.0f, 4, tag, 5u);
         noise(4, p, 5.0f, up, along, 5.0f, 3, tag, 9u);
-        if (snow) {
+        if (snow > 0.0f) {
             noise(5, here, 1.6f, 1.6f, 1.6f, 1.6f, 4, world, 81u);
             noise(6, here, 0.33f, 0.33f, 0.33f, 0.33f, 3, world, 91u);
+            const float need = 0.92f - 0.72f * snow, some_snow = snow < 0.125f ? 8.0f * snow : 1.0f;
+            for (int k = 0; k < lanes; ++k) {
+                const float drift = found[5][k] + 0.5f, patch = found[6][k] + 0.5f;
+                const float level = upward[k] * 0.62f + 0.42f * drift + 0.30f * patch - 0.15f;
+                found[8][k] = step(need, need + 0.22f, level) * step(0.15f, 0.45f, upward[k]) * some_snow;
+            }
         }
         if (wet) noise(7, here, 0.55f, 0.55f, 0.55f, 0.55f, 4, world, 61u);
         for (int k = 0; k < lanes; ++k) {
-            found[0][k] = luck[k] * 2.0f - 1.0f, found[1][k] = tint[k] * 2.0f;
-            if (!snow) found[5][k] = found[6][k] = 0.0f;
+            if (!(snow > 0.0f)) found[5][k] = found[6][k] = found[8][k] = 0.0f;
             if (!wet) found[7][k] = 0.0f;
         }
+        spread(2, stain);
+        for (int c = 3; c < 8; ++c) spread(c, 1.0f);
+        for (int k = 0; k < lanes; ++k) {
+            found[0][k] = luck[k] * 2.0f - 1.0f, found[1][k] = tint[k] * 2.0f;
+        }
         for (int k = 0; k < lanes && block + k < end; ++k)
-            for (int c = 0; c < 8; ++c) hints[k][c] = side[k] >= 0.0f ? found[c][k] : 0.0f;
+            for (int c = 0; c < 9; ++c) hints[k][c] = side[k] >= 0.0f ? found[c][k] : 0.0f;
     }
 """)
 def wear_noise(
@@ -125,7 +141,7 @@ def wear_noise(
     tags: wp.array(dtype=wp.uint32, ndim=1),
     y_up: wp.int32,
     wet: wp.int32,
-    snow: wp.int32,
+    snow: wp.float32,
     seed: wp.uint32,
     stain: wp.float32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
@@ -140,11 +156,12 @@ def wear_noise(
         tags: Number of each id, shape [N].
         y_up: Whether +Y is up; else +Z.
         wet: Whether puddles are wanted.
-        snow: Whether drifts are wanted.
+        snow: How much snow lies, in [0, 1]; its channels are 0 where none does.
         seed: Moves everything.
         stain: Contrast of the coarse noise (``STAIN`` of ``surface_noise``).
-        hints_out: Hints, shape [T, H, W, 8]. On the way in, channels 0 to 2 are the point on its instance [m], 3 the
-            side of the pixel there [m], below 0 where there is no surface, 4 to 6 the point in the world [m].
+        hints_out: Hints, shape [T, H, W, 9]. On the way in, channels 0 to 2 are the point on its instance [m], 3 the
+            side of the pixel there [m], below 0 where there is no surface, 4 to 6 the point in the world [m], 7 the
+            upward part of the normal.
     """
 
 

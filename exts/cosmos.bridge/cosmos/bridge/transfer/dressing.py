@@ -88,7 +88,7 @@ class Dressing:
             frames: Which frames; they come in order.
             ground: Height of the ground along up [m].
             kept: How much of the source stays at each pixel, float32 in [0, 1], shape [F, H, W].
-            hints: Light and wear hints, float32, shape [F, H, W, 22]; written over.
+            hints: Light and wear hints, float32, shape [F, H, W, 23]; written over.
             maps: Light maps, uint8, shape [F, H, W, 14]; written over.
 
         Returns:

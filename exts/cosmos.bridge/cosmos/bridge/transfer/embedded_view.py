@@ -149,6 +149,7 @@ class View:
             room=room,
             steady=self._light,
             lamps=self.dressing.lamps,
+            marched=self._draft is not None,
         )
         kept = _kept(weights) if wishes.any else None
         rgb = self.dressing.prepare(clip, frames, ground=ground, kept=kept, hints=light.hints, maps=light.maps)

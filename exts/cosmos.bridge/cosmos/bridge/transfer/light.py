@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cosmos.models.embedded.conditions import Conditions
 
 _MOST_INSTANCES = 1 << 16
-_HINTS, _LIGHT_HINTS = 22, 14
+_HINTS, _LIGHT_HINTS = 23, 14
 """Channels of the hints, of which the first are those of light."""
 _MAPS = 14
 """Channels of the light maps."""
@@ -33,7 +33,7 @@ class LightInputs:
     """What the embedded model is told of the light in F frames; all but the hints need a stage that can be asked."""
 
     hints: Optional[torch.Tensor]
-    """Light and wear hints, float32 in [-1, 1], shape [F, H, W, 22]; ``None`` where there is no depth."""
+    """Light and wear hints, float32 in [-1, 1], shape [F, H, W, 23]; ``None`` where there is no depth."""
     maps: Optional[torch.Tensor]
     """Light maps that the net sees, uint8, shape [F, H, W, 14]."""
     falling: Optional[torch.Tensor]
@@ -127,14 +127,13 @@ def light_inputs(
         steady: The view's light so far, with which that of these frames is averaged where motion is known; each frame
             is as found where ``None``.
         lamps: Strength and warmth of the stage's lamps, `Look.lamps` and `Look.lamp_warmth`.
-        marched: Whether hints are marched through the depth even where the picture is large and a stage can be asked,
-            for training.
+        marched: Whether hints are marched through the depth even where a stage can be asked: for training, and for nets
+            that see drafts.
     """
     import torch
     import warp as wp
 
     from cosmos.bridge.kernels.layout import join_channels
-    from cosmos.models.embedded.sampling import is_large
 
     size, device = (len(frames), clip.height, clip.width), wp.device_to_torch(clip.rgb.device)
     room = Room() if room is None else room
@@ -149,7 +148,7 @@ def light_inputs(
             azimuth=azimuth,
             ground=ground,
             seed=wear_seed(seed),
-            marched=marched or clip.probe is None or not is_large(clip.height, clip.width),
+            marched=marched or clip.probe is None,
             out=wp.from_torch(hints),
         )
     if clip.probe is not None:
@@ -200,7 +199,7 @@ def clip_hints(
     marched: bool = True,
     out: Optional[wp.array] = None,
 ) -> Optional[tuple[wp.array, wp.array]]:
-    """Return light and wear hints of some frames, float32 in [-1, 1], shapes [F, H, W, 14] and [F, H, W, 8].
+    """Return light and wear hints of some frames, float32 in [-1, 1], shapes [F, H, W, 14] and [F, H, W, 9].
 
     Args:
         clip: The clip; without a depth there are no hints and ``None`` is returned.
@@ -211,7 +210,7 @@ def clip_hints(
         seed: Decides the wear.
         anchor: Where the world's noise starts [m].
         marched: Whether those are looked for that ``light_hints`` marches through the depth for.
-        out: Room for both, side by side, float32, shape [F, H, W, 22]; allocated when ``None``.
+        out: Room for both, side by side, float32, shape [F, H, W, 23]; allocated when ``None``.
     """
     from cosmos.bridge.kernels.light_hints import light_hints
     from cosmos.bridge.kernels.wear_hints import wear_hints
@@ -248,7 +247,7 @@ def clip_hints(
         anchor=anchor,
         y_up=clip.up_axis == "Y",
         wet=conditions.rain > 0.0,
-        snow=conditions.snow > 0.0,
+        snow=conditions.snow,
         seed=seed,
         out=None if out is None else out[:, :, :, _LIGHT_HINTS:],
     )

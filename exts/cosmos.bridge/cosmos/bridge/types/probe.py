@@ -41,7 +41,8 @@ class LightMaps:
     """The frame's own matter under the light and in the air of the look, sRGB, uint8, shape [H, W, 3]. Light of
     lamps that the air scatters is left out here and in the others: ``glow`` tells it."""
     white: wp.array
-    """What a matt white surface would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met."""
+    """What a matt white surface would show there, as uneven as snow where that falls, sRGB, uint8, shape [H, W, 3];
+    black where nothing is met."""
     mirror: wp.array
     """What a mirror would show there, sRGB, uint8, shape [H, W, 3]; black where nothing is met or no rain falls."""
     air: wp.array

@@ -4,7 +4,7 @@ The light that arrives at a pixel is that which lit its picture. Rays are dear: 
 middle of every other cell of the light grid, and between these where they disagree; where snow falls, whose rim
 shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew where none of
 the cells around a pixel lies on its surface, and of snow where these disagree on it. Where snow falls, none stays on a
-steep facet, however smooth its normals pretend the surface to be.
+steep facet, however smooth its normals pretend the surface to be, and a white ball that lies open is as uneven as snow.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -26,7 +26,7 @@ from cosmos.bridge.render.draw.shade import beam, reflected
 from cosmos.bridge.render.draw.sky import Air, haze_between, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.view import View, pixel_start
-from cosmos.bridge.render.draw.weather import sheltered, stays
+from cosmos.bridge.render.draw.weather import sheltered, snowed_normal, stays
 from cosmos.bridge.render.draw.world import WorldArrays
 from cosmos.bridge.types import LightMaps
 
@@ -198,7 +198,7 @@ def _fill_balls_kernel(
     mirrors: wp.int32,
     falls: wp.int32,
     carried: wp.array(dtype=Carried),
-    arriving: wp.array(dtype=wp.vec3),  # irradiance; radiance of the sky
+    arriving: wp.array(dtype=wp.vec3),  # irradiance; radiance of the sky; after all of these irradiance of snow
     curve: wp.array(dtype=wp.float32),  # of ``srgb_table``
     white_out: wp.array3d(dtype=wp.uint8),
     mirror_out: wp.array3d(dtype=wp.uint8),
@@ -218,10 +218,6 @@ def _fill_balls_kernel(
         open = wp.float32(0.0)
         if home.triangles[i] >= 0:
             between, clear = haze_between(air, eye, direction, distance)
-            white = arriving[i] * (_WHITE / PI)
-            if air.headlight > 0.0:
-                nv = wp.max(0.02, -wp.dot(home.normals[i], direction))
-                white += beam(air, view, direction, distance, nv) * (_WHITE / PI)
             if mirrors == 1 or falls > 0:
                 mirror, open, near, apart = _carry(grid, carried, home, i, 1)
                 if mirrors == 1 and near < _ALONE:
@@ -230,7 +226,14 @@ def _fill_balls_kernel(
                     open = _arrives(world, air, home, i)
                 if falls == 2:
                     open *= stays(z_up(air, home.geometric[i])[2])
-            white = white * clear + between
+            n = home.normals[i]
+            white = arriving[i]
+            if falls == 2 and open > 0.0:
+                n = snowed_normal(n, home.geometric[i], home.positions[i], home.gloss[i][3], open)
+                white = wp.lerp(white, arriving[home.triangles.shape[0] + i], open)
+            if air.headlight > 0.0:
+                white += beam(air, view, direction, distance, wp.max(0.02, -wp.dot(n, direction)))
+            white = white * (_WHITE / PI * clear) + between
             mirror = (mirror * clear + between) * wp.float32(mirrors)
         elif wp.length_sq(home.positions[i]) > 0.0:  # the way to the sky; none outside the image circle of a fisheye
             between = arriving[i]
@@ -261,7 +264,7 @@ def fill_balls(
         bands: Where to launch.
         scene: World, air, lamps, view, light grid and the surfaces at the pixel centres.
         arriving: Irradiance at the pixel centres, headlights left out, or where nothing is met what the sky and the air
-            send; vec3, shape [H W].
+            send; vec3, shape [H W]; where it snows [2 H W], with the irradiance of snow that may lie there after it.
         curve: Of ``srgb_table``.
         maps: What to fill; ``relit`` stays.
         rain: Whether it rains: there is a mirror ball then, and shelter.

@@ -85,11 +85,12 @@ class _Canvas:
             self._seen[side] = triangles, depths
         return self._seen[side]
 
-    def room_for_light(self) -> wp.array:
-        """Return room for the irradiance at the pixel centres."""
-        if self._arriving is None:
-            self._arriving = wp.empty(len(self.colors), dtype=wp.vec3, device=self.device)
-        return self._arriving
+    def room_for_light(self, times: int) -> wp.array:
+        """Return room for ``times`` as many irradiances as there are pixel centres."""
+        count = times * len(self.colors)
+        if self._arriving is None or len(self._arriving) < count:
+            self._arriving = wp.empty(count, dtype=wp.vec3, device=self.device)
+        return self._arriving[:count]
 
     def fine(self, samples: int) -> tuple[Any, wp.array]:
         """Return room for at least ``samples`` more samples, and for their colours."""
@@ -209,12 +210,12 @@ class Painter:
         from cosmos.bridge.render.draw.balls import fill_balls
 
         frame = self._frame(camera, pose, look, cameras, bare=True)
-        arriving = frame.canvas.room_for_light()
+        rain, snow = look.rain > 0.0, look.snow > 0.0
+        arriving = frame.canvas.room_for_light(2 if snow else 1)
         self._show(frame, seen)
         grid, edges = self._draw(frame, arriving, edges)
         self._encode(camera, [frame.canvas.colors, 0.0, 0, 0], maps.relit)
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid, frame.canvas.home]
-        rain, snow = look.rain > 0.0, look.snow > 0.0
         fill_balls(self._bands, scene, arriving, self._curve, maps, rain=rain, snow=snow)
         if has_glow(frame.air, frame.lamps):
             from cosmos.bridge.render.draw.halos import show_halo
@@ -289,7 +290,8 @@ class Painter:
 
         Args:
             frame: What to draw.
-            arriving: Irradiance at the pixel centres to fill, if wanted; where the sky is seen, its radiance.
+            arriving: Irradiance at the pixel centres to fill, if wanted, and after it that of snow, if there is room;
+                where the sky is seen, its radiance.
             edges: Those of the frame; found where ``None``.
         """
         count, canvas = frame.camera.width * frame.camera.height, frame.canvas

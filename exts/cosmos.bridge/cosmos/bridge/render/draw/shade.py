@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import warp as wp
 
-from cosmos.bridge.kernels.display import aces
+from cosmos.bridge.kernels.display import aces, luma
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobe_share, lobes, schlick
 from cosmos.bridge.render.draw.halo import Halo, halo_at
-from cosmos.bridge.render.draw.lamp import Lamps, lamp_light
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_light
 from cosmos.bridge.render.draw.light import (
     PI,
     frame_x,
@@ -22,10 +22,11 @@ from cosmos.bridge.render.draw.light import (
 )
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample, tested_pixel
 from cosmos.bridge.render.draw.rays import any_hit
-from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze
+from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.terminator import lift_of
 from cosmos.bridge.render.draw.view import View, pixel_start
+from cosmos.bridge.render.draw.weather import UPWARD, snowed_normal
 from cosmos.bridge.render.draw.world import WorldArrays
 
 wp.set_module_options(fast_options())
@@ -292,6 +293,30 @@ def _known_sun(
 
 
 @wp.func
+def _turned(before: wp.float32, after: wp.float32):
+    """What light gains, as a share of it, where a surface turns; 0 where there was none."""
+    if before <= 0.0:
+        return wp.float32(0.0)
+    return wp.clamp(after / before, 0.0, 4.0) - 1.0
+
+
+@wp.func
+def _turned_lamps(lamps: Lamps, grid: LightGrid, cell: wp.int32, p: wp.vec3, n: wp.vec3, turned: wp.vec3):
+    """What the light of lamps gains, as a share of it, where a surface turns from ``n``: as the two that matter do."""
+    first = grid.picks[cell][0]
+    second = grid.picks[cell][1]
+    before = wp.float32(0.0)
+    after = wp.float32(0.0)
+    if first >= 0:
+        before += luma(lamp_irradiance(lamps, first, p, n))
+        after += luma(lamp_irradiance(lamps, first, p, turned))
+    if second >= 0:
+        before += luma(lamp_irradiance(lamps, second, p, n))
+        after += luma(lamp_irradiance(lamps, second, p, turned))
+    return _turned(before, after)
+
+
+@wp.func
 def _exposed(air: Air, view: View, uv: wp.vec2, color: wp.vec3):
     """The light that the lens lets onto the sensor at an image point."""
     ox = uv[0] / wp.float32(view.width) - 0.5
@@ -332,7 +357,8 @@ def shade_kernel(
 ):  # fmt: skip
     """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
 
-    That is irradiance on surfaces, and where the sky is seen its radiance behind the air. ``suns`` may be empty.
+    That is irradiance on surfaces, and where the sky is seen its radiance behind the air; where there is room for twice
+    as many, after all of these irradiance on the snow that may lie there. ``suns`` may be empty.
     """
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
@@ -368,6 +394,14 @@ def shade_kernel(
             sunlight = air.sun_color * sunny
             if arriving_out.shape[0] > 0:
                 arriving_out[i] = lit + wp.vec3(gathered[0], gathered[1], gathered[2]) + sunlight
+                if arriving_out.shape[0] > count:
+                    arriving_out[count + i] = arriving_out[i]
+                    if z_up(air, g)[2] > UPWARD:
+                        white = snowed_normal(n, g, p, gloss[3], 1.0)
+                        more = sunlight * _turned(wp.dot(n, air.sun), wp.dot(white, air.sun))
+                        if grid.frugal == 1:
+                            more += lit * _turned_lamps(lamps, grid, cell, p, n, white)
+                        arriving_out[count + i] = arriving_out[count + i] + more
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around + sunlight)
             few = grid.frugal == 1 and layer == 0 and gloss[0] > 0.3 and finish[0] == 0.0

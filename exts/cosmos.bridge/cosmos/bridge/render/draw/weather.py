@@ -16,6 +16,8 @@ _BESIDE = wp.constant(4.0)
 """How far from the sky above it wind carries rain and snow in under a low thing [m]."""
 _SLANT = wp.constant(0.33)
 """How steeply they are looked for on the way there, as a rise over a run."""
+UPWARD = wp.constant(0.05)
+"""Upward part of a facet's normal from which on snow may lie there."""
 
 
 @wp.struct
@@ -127,6 +129,21 @@ def stays(flat: wp.float32):
 
 
 @wp.func
+def _snow_bump(p: wp.vec3, side: wp.float32):
+    """How far the normal of snow at ``p`` leans, world axes; 0 where a pixel, of that ``side`` [m], sees the mean."""
+    a = value_noise(p * 7.0, wp.uint32(101)) - 0.5
+    b = value_noise(p * 7.0, wp.uint32(102)) - 0.5
+    c = value_noise(p * 7.0, wp.uint32(103)) - 0.5
+    return wp.vec3(a, b, c) * (wp.clamp(1.4 - side * 14.0, 0.0, 1.0) * 0.16)
+
+
+@wp.func
+def snowed_normal(normal: wp.vec3, geometric: wp.vec3, p: wp.vec3, side: wp.float32, cover: wp.float32):
+    """Shading normal where snow covers the share ``cover``: rounder than what lies below, and uneven by itself."""
+    return wp.normalize(normal * (1.0 - 0.5 * cover) + geometric * (0.5 * cover) + _snow_bump(p, side) * cover)
+
+
+@wp.func
 def weathered(
     skin: Skin, world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, side: wp.float32, lift: wp.float32
 ):
@@ -135,7 +152,7 @@ def weathered(
     up = z_up(air, out.normal)[2]
     flat = z_up(air, geometric)[2]
     covered = wp.float32(0.0)
-    if flat > 0.05 or air.wet > 0.0:
+    if flat > UPWARD or air.wet > 0.0:
         covered = sheltered(world, air, p, geometric, lift)
     if air.wet > 0.0:
         wet = air.wet * (1.0 - 0.75 * covered) * (0.75 + 0.25 * wp.max(flat, 0.0))
@@ -168,13 +185,7 @@ def weathered(
         out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
         out.roughness = wp.lerp(out.roughness, 0.78, cover)
         out.metallic = out.metallic * (1.0 - cover)
-        bump = wp.clamp(1.4 - side * 14.0, 0.0, 1.0) * 0.16 * cover
-        a = value_noise(p * 7.0, wp.uint32(101)) - 0.5
-        b = value_noise(p * 7.0, wp.uint32(102)) - 0.5
-        c = value_noise(p * 7.0, wp.uint32(103)) - 0.5
-        out.normal = wp.normalize(
-            out.normal * (1.0 - 0.5 * cover) + geometric * (0.5 * cover) + wp.vec3(a, b, c) * bump
-        )
+        out.normal = snowed_normal(out.normal, geometric, p, side, cover)
     return out
 
 
@@ -184,4 +195,4 @@ def ground_height(air: Air, p: wp.vec3):
     return height_of(air, p) - air.floor
 
 
-__all__ = ["Skin", "aged", "ground_height", "sheltered", "weathered"]
+__all__ = ["UPWARD", "Skin", "aged", "ground_height", "sheltered", "snowed_normal", "weathered"]
