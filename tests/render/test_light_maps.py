@@ -378,6 +378,23 @@ def test_shelter_ends_where_the_roof_does(yard, weather, device):
     assert (under == 0).mean() > 0.99 and (beside == 255).mean() > 0.97  # but right behind the block
 
 
+def test_poles_thinner_than_a_cell_get_the_rain_and_the_mirror_of_what_is_around_them(yard, device):
+    """Steep and alone, they ask no ray of their own; what stands in the open is wet, what stands under a roof is not."""
+    places = (-2.2, -1.6, 1.5, 2.2)
+    for number, x in enumerate(places):
+        slab(yard, f"Pole{number}", (x, 1.0, 0.0), (x + 0.08, 1.08, 2.5))
+    slab(yard, "Roof", (0.5, -60, 6), (60, 60, 6.2))
+    renderer, _, _, maps = draw(yard, device, replace(PLAIN, rain=0.5))
+    frame = renderer.render(camera(), 0.0)
+    ids = frame.instance_ids.numpy()
+    for number, x in enumerate(places):
+        (key,) = [i for i, item in frame.instances.items() if item.prim_path.endswith(f"Pole{number}")]
+        pole = ids == key
+        assert pole.sum() > 15
+        assert np.abs(maps["open"][pole] - (255 if x < 0.0 else 0)).mean() < 25.0
+        assert maps["mirror"][pole].mean() > 20.0
+
+
 @pytest.mark.parametrize("up", ["Z", "Y"])
 def test_it_falls_in_the_air_that_no_roof_is_over(yard, device, up):
     if up == "Y":

@@ -14,9 +14,9 @@ from typing import Optional
 
 import warp as wp
 
-from cosmos.bridge.kernels.runs import launch_runs
+from cosmos.bridge.kernels.runs import launch_runs, quick_options
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options(quick_options())
 
 _MOST_OFF = wp.constant(wp.float32(12.0))
 """Levels that what was before may differ from what is new; noise of the maps seldom differs by more."""

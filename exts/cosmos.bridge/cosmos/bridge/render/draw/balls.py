@@ -2,8 +2,8 @@
 
 The light that arrives at a pixel is that which lit its picture. Rays are dear: mirror and shelter are found in the
 middle of every other cell of the light grid, and between these where they disagree; where snow falls, whose rim
-shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew where none of
-the cells around a pixel lies on its surface, and of snow where these disagree on it. Where snow falls, none stays on a
+shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew on level things
+of which no cell around lies on the surface, and of snow where these disagree on it. Where snow falls, none stays on a
 steep facet, however smooth its normals pretend the surface to be, and a white ball that lies open is as uneven as snow.
 """
 
@@ -36,6 +36,10 @@ _WHITE = wp.constant(wp.float32(0.8))
 """Albedo of the white ball."""
 _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the cells around a pixel, below which none of them lies on its surface."""
+_ANY = wp.constant(wp.float32(1.0e-4))
+"""Weight of those that do not: where none does, all together tell what is around."""
+_LEVEL = wp.constant(wp.float32(0.9))
+"""Upward part of the normal of a facet from which on water stands on it, whose mirror is sharp."""
 _APART = wp.constant(wp.float32(0.2))
 """Most that display-linear mirrors, or shelters, of the cells around a place may differ, to be carried to it."""
 _STRIDE = wp.constant(2)
@@ -76,6 +80,15 @@ def _arrives(world: WorldArrays, air: Air, home: Surfaces, i: wp.int32):
 
 
 @wp.func
+def _asks(near: wp.float32, flat: wp.float32):
+    """Whether a pixel, whose surface the cells around it show by ``near``, needs rays of its own.
+
+    Steep things that no cell shows, poles and rims, do with what is around, if that is not the sky.
+    """
+    return near <= 0.0 or (near < _ALONE and flat > _LEVEL)
+
+
+@wp.func
 def _displayed(air: Air, color: wp.vec3):
     shown = aces(color * air.exposure)
     return 0.2126 * shown[0] + 0.7152 * shown[1] + 0.0722 * shown[2]
@@ -108,7 +121,7 @@ def _carry(grid: LightGrid, carried: wp.array(dtype=Carried), home: Surfaces, i:
         across = wp.abs(wp.float32(1 - k % 2) - (gx - fx))
         cell = grid.cells[row * grid.columns + column]
         alike = same_surface(wp.dot(n, cell.place - p) * tolerance, wp.dot(n, cell.normal)) * cell.shown
-        weight = alike * (down * across + 1.0e-3)
+        weight = (alike + _ANY * cell.shown) * (down * across + 1.0e-3)
         one = carried[row * grid.columns + column]
         mirror += one.mirror * weight
         open += one.open * weight
@@ -163,17 +176,21 @@ def _look_around_kernel(
             mirror = wp.vec3(0.0, 0.0, 0.0)
             open = wp.float32(0.0)
             near = wp.float32(0.0)
+            flat = z_up(air, home.geometric[i])[2]
             apart = wp.vec2(0.0, 0.0)
             if between == 1 and (mirrors == 1 or falls == 1):
                 mirror, open, near, apart = _carry(grid, carried, home, i, _STRIDE)
             if mirrors == 1:
-                if near < _ALONE or apart[0] > _APART:
+                if _asks(near, flat) or apart[0] > _APART:
                     _eye, direction, _distance = _sight(view, home, i)
                     mirror = _mirrored(world, air, lamps, home, i, direction)
                 found.mirror = mirror
                 found.shown = _displayed(air, mirror)
             if falls > 0:
-                if falls == 2 or near < _ALONE or apart[1] > _APART:
+                if falls == 2:
+                    if stays(flat) > 0.0:
+                        open = _arrives(world, air, home, i)
+                elif _asks(near, flat) or apart[1] > _APART:
                     open = _arrives(world, air, home, i)
                 found.open = open
         carried[row * grid.columns + column] = found
@@ -220,12 +237,16 @@ def _fill_balls_kernel(
             between, clear = haze_between(air, eye, direction, distance)
             if mirrors == 1 or falls > 0:
                 mirror, open, near, apart = _carry(grid, carried, home, i, 1)
-                if mirrors == 1 and near < _ALONE:
+                flat = z_up(air, home.geometric[i])[2]
+                if mirrors == 1 and _asks(near, flat):
                     mirror = _mirrored(world, air, lamps, home, i, direction)
-                if falls > 0 and (near < _ALONE or (falls == 2 and apart[1] > _APART)):
+                if falls == 1 and _asks(near, flat):
                     open = _arrives(world, air, home, i)
                 if falls == 2:
-                    open *= stays(z_up(air, home.geometric[i])[2])
+                    kept = stays(flat)
+                    if kept > 0.0 and (near < _ALONE or apart[1] > _APART):
+                        open = _arrives(world, air, home, i)
+                    open *= kept
             n = home.normals[i]
             white = arriving[i]
             if falls == 2 and open > 0.0:
