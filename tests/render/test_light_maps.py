@@ -368,6 +368,45 @@ def test_snow_stays_by_the_slope_of_the_facet_not_by_its_smooth_normals(yard, de
 
 
 @pytest.mark.parametrize("weather", ["rain", "snow"])
+@pytest.mark.parametrize(("wide", "least", "most"), [(0.2, 250.0, 255.0), (5.0, 0.0, 5.0)])
+def test_an_arm_high_above_keeps_nothing_away_and_a_roof_does(yard, weather, wide, least, most, device):
+    slab(yard, "Above", (3.0 - wide / 2.0, -60, 6), (3.0 + wide / 2.0, 60, 6.2))
+    _, depth, ground, maps = draw(yard, device, replace(PLAIN, **{weather: 0.5}))
+    y, x = np.nonzero(inner(ground))
+    across = (x + 0.5 - 32) / 60.0 * depth[y, x] + 0.05 * 6.0 - 3.0  # what falls is a little aslant [m]
+    below = np.abs(across) < max(0.08, wide / 2.0 - 1.2)
+    assert below.sum() > 10 and least <= maps["open"][y, x][below].mean() <= most
+
+
+def test_snow_ends_on_a_ball_of_facets_as_on_a_round_one(yard, device):
+    """Latitudes of a ball's smooth normals decide, by a Hermite step from 0.25 to 0.6; facets are 11 degrees high."""
+    ball, rings, radius = UsdGeom.Mesh.Define(yard, "/World/Ball"), 16, 1.2
+    angles = np.linspace(0.0, np.pi, rings + 1)
+    around = np.linspace(0.0, 2.0 * np.pi, 2 * rings, endpoint=False)
+    unit = np.array([(np.sin(a) * np.cos(b), np.sin(a) * np.sin(b), np.cos(a)) for a in angles for b in around])
+    faces = [
+        (r * 2 * rings + s, (r + 1) * 2 * rings + s, (r + 1) * 2 * rings + t, r * 2 * rings + t)
+        for r in range(rings)
+        for s in range(2 * rings)
+        for t in [(s + 1) % (2 * rings)]
+    ]
+    ball.CreatePointsAttr([tuple(map(float, point)) for point in radius * unit + (0.0, 1.0, 2.0)])
+    ball.CreateFaceVertexCountsAttr([4] * len(faces))
+    ball.CreateFaceVertexIndicesAttr([corner for face in faces for corner in face])
+    ball.CreateSubdivisionSchemeAttr("none")
+    ball.CreateNormalsAttr([tuple(map(float, normal)) for normal in unit])
+    ball.SetNormalsInterpolation("vertex")
+    renderer, depth, _, maps = draw(yard, device, replace(PLAIN, snow=0.5))
+    frame = renderer.render(camera(), 0.0)
+    (number,) = [i for i, item in frame.instances.items() if item.prim_path.endswith("Ball")]
+    y, x = np.nonzero(inner(frame.instance_ids.numpy() == number))
+    up = frame.normals.numpy()[y, x, 2]
+    t = np.clip((up - 0.25) / 0.35, 0.0, 1.0)
+    off = np.abs(maps["open"][y, x] - 255.0 * t * t * (3.0 - 2.0 * t))
+    assert ((up > 0.25) & (up < 0.6)).sum() > 30 and np.quantile(off, 0.98) <= 4.0
+
+
+@pytest.mark.parametrize("weather", ["rain", "snow"])
 def test_shelter_ends_where_the_roof_does(yard, weather, device):
     slab(yard, "Roof", (0.5, -60, 6), (60, 60, 6.2))
     _, depth, ground, maps = draw(yard, device, replace(PLAIN, **{weather: 0.5}))

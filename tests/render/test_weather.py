@@ -46,7 +46,7 @@ def _weather_kernel(
     skin.roughness = roughness
     skin.metallic = 0.0
     skin.wet = 0.0
-    skin = weathered(skin, world, air, places[i], normals[i], 0.01, 0.001)
+    skin = weathered(skin, world, air, places[i], normals[i], normals[i], 0.01, 0.001)
     luma = 0.2126 * skin.base[0] + 0.7152 * skin.base[1] + 0.0722 * skin.base[2]
     out[i] = wp.vec4(luma, skin.roughness, skin.wet, skin.base[0] - skin.base[2])
 

@@ -4,7 +4,8 @@ The light that arrives at a pixel is that which lit its picture. Rays are dear: 
 middle of every other cell of the light grid, and between these where they disagree; where snow falls, whose rim
 shows, shelter is found in each cell. Both are carried to the pixels of a cell's surface, and found anew on level things
 of which no cell around lies on the surface, and of snow where these disagree on it. Where snow falls, none stays on a
-steep facet, however smooth its normals pretend the surface to be, and a white ball that lies open is as uneven as snow.
+steep facet, whatever its normals pretend, but by the slope of the round thing that it may be one of many of; and a
+white ball that lies open is as uneven as snow.
 """
 
 # mypy: disable-error-code="operator, index, arg-type, attr-defined"
@@ -188,7 +189,7 @@ def _look_around_kernel(
                 found.shown = _displayed(air, mirror)
             if falls > 0:
                 if falls == 2:
-                    if stays(flat) > 0.0:
+                    if stays(air, home.normals[i], home.geometric[i]) > 0.0:
                         open = _arrives(world, air, home, i)
                 elif _asks(near, flat) or apart[1] > _APART:
                     open = _arrives(world, air, home, i)
@@ -243,7 +244,7 @@ def _fill_balls_kernel(
                 if falls == 1 and _asks(near, flat):
                     open = _arrives(world, air, home, i)
                 if falls == 2:
-                    kept = stays(flat)
+                    kept = stays(air, home.normals[i], home.geometric[i])
                     if kept > 0.0 and (near < _ALONE or apart[1] > _APART):
                         open = _arrives(world, air, home, i)
                     open *= kept

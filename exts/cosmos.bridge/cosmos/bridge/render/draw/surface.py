@@ -77,7 +77,7 @@ def skin_of(world: WorldArrays, air: Air, f: wp.int32, matter: Matter, p: wp.vec
         q = wp.transform_point(world.world_to_object[owner], p)
         skin = aged(skin, air, world.seeds[owner], q, z_up(air, matter.geometric)[2], ground_height(air, p), side)
     if air.wet > 0.0 or air.snow > 0.0:
-        skin = weathered(skin, world, air, p, matter.geometric, side, lift)
+        skin = weathered(skin, world, air, p, matter.normal, matter.geometric, side, lift)
     return skin
 
 

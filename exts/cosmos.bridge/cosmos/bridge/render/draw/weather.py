@@ -16,6 +16,8 @@ _BESIDE = wp.constant(4.0)
 """How far from the sky above it wind carries rain and snow in under a low thing [m]."""
 _SLANT = wp.constant(0.33)
 """How steeply they are looked for on the way there, as a rise over a run."""
+_LEAN = wp.constant(0.15)
+"""How far wind leans what falls, as a run over a rise, to either side in turn."""
 UPWARD = wp.constant(0.05)
 """Upward part of a facet's normal from which on snow may lie there."""
 
@@ -97,6 +99,16 @@ def _blown_in(world: WorldArrays, air: Air, start: wp.vec3):
 
 
 @wp.func
+def _blown_under(world: WorldArrays, start: wp.vec3, zenith: wp.vec3, along: wp.vec3):
+    """Whether what falls comes to a place from both sides of what is above it, now from one and then from the other."""
+    one, _far = hit_along(world, start, wp.normalize(zenith + along * _LEAN), 200.0)
+    if one >= 0:
+        return False
+    other, _way = hit_along(world, start, wp.normalize(zenith - along * _LEAN), 200.0)
+    return other < 0
+
+
+@wp.func
 def sheltered(world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, lift: wp.float32):
     """Share of what falls from the sky that things above ``p`` keep away; ``lift`` keeps rays off the surface [m]."""
     zenith = wp.vec3(0.05, 0.04, 1.0)
@@ -119,13 +131,25 @@ def sheltered(world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, lift
         higher, _gap = hit_along(world, p + zenith * 1.6, zenith, 200.0)
         if higher >= 0 or not _blown_in(world, air, start):  # but not where a roof is over them, nor into a room
             share = wp.float32(1.0)
+    else:  # an arm or a wire high above keeps nothing away
+        across = wp.vec3(0.0, 1.0, 0.0)
+        if air.y_up == 1:
+            across = wp.vec3(0.0, 0.0, 1.0)
+        if _blown_under(world, start, zenith, wp.vec3(1.0, 0.0, 0.0)) or _blown_under(world, start, zenith, across):
+            share = wp.float32(0.0)
     return wp.max(share, own)
 
 
 @wp.func
-def stays(flat: wp.float32):
-    """Share of the snow on a facet that does not slide off; ``flat`` is the upward part of its normal."""
-    return smooth_step(0.25, 0.6, flat)
+def stays(air: Air, normal: wp.vec3, geometric: wp.vec3):
+    """Share of the snow on a facet that does not slide off, by its slope.
+
+    That is the slope of the shading ``normal`` where the facet is one of many of something round, about which it turns
+    little; normals that turn far pretend.
+    """
+    flat = z_up(air, geometric)[2]
+    round = smooth_step(0.94, 0.975, wp.dot(normal, geometric))
+    return smooth_step(0.25, 0.6, flat + (z_up(air, normal)[2] - flat) * round)
 
 
 @wp.func
@@ -145,9 +169,13 @@ def snowed_normal(normal: wp.vec3, geometric: wp.vec3, p: wp.vec3, side: wp.floa
 
 @wp.func
 def weathered(
-    skin: Skin, world: WorldArrays, air: Air, p: wp.vec3, geometric: wp.vec3, side: wp.float32, lift: wp.float32
-):
-    """Wetness, puddles and snow, where the sky above is open; ``lift`` keeps rays off the surface [m]."""
+    skin: Skin, world: WorldArrays, air: Air, p: wp.vec3, normal: wp.vec3, geometric: wp.vec3, side: wp.float32,
+    lift: wp.float32,
+):  # fmt: skip
+    """Wetness, puddles and snow, where the sky above is open.
+
+    ``normal`` is that of the surface before it aged; ``lift`` keeps rays off the surface [m].
+    """
     out = skin
     up = z_up(air, out.normal)[2]
     flat = z_up(air, geometric)[2]
@@ -179,7 +207,7 @@ def weathered(
         patch = octaves_of_noise(p * 0.33, side * 0.33, 3, air.seed + wp.uint32(91))
         need = 0.92 - 0.72 * air.snow
         cover = smooth_step(need, need + 0.22, up * 0.62 + 0.42 * drift + 0.30 * patch - 0.15)
-        cover *= stays(flat) * smooth_step(0.15, 0.45, up) * (1.0 - covered)
+        cover *= stays(air, normal, geometric) * smooth_step(0.15, 0.45, up) * (1.0 - covered)
         cover *= wp.min(1.0, 8.0 * air.snow)
         shade = 0.94 + 0.10 * (drift - 0.5)
         out.base = out.base * (1.0 - cover) + wp.vec3(0.84, 0.875, 0.92) * (shade * cover)
