@@ -211,7 +211,7 @@ def coarse_for(height: int, width: int, *, told: bool = False) -> int:
 
     The trunk sees about the sizes that it was trained at, the smaller of them rather: of a picture of 256 x 144 a
     quarter of the size tells it all but as much as half of it, for a quarter of the work. It sees half as much where
-    light maps tell what is fine.
+    light maps tell what is fine, and of 640 x 352 half of that.
 
     Args:
         height: Of the picture [px].
@@ -219,8 +219,9 @@ def coarse_for(height: int, width: int, *, told: bool = False) -> int:
         told: Whether there are light maps, and no draft, which a smaller trunk would tell less.
     """
     longest = max(height, width)
-    ratio = 2 if longest <= 160 else 4 if longest <= 960 else 8
-    return 2 * ratio if told else ratio
+    if told:
+        return 4 if longest <= 160 else 8 if longest <= 320 else 16
+    return 2 if longest <= 160 else 4 if longest <= 960 else 8
 
 
 def padding_for(config: TransferNetConfig, size: tuple[int, int], coarse: int) -> tuple[int, int, int, int]:
