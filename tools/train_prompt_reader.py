@@ -1,4 +1,4 @@
-"""Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 7000``.
+"""Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 12000``.
 
 Writes ``reader.safetensors`` and ``reader.json`` into ``--out``. The captions come from a generator, so there is no
 data set: every batch is new, and its seed and number decide it. Resumable: ``--run`` holds the last checkpoint.
@@ -103,7 +103,7 @@ def train(folder: Path, *, steps: int, seed: int, batch: int) -> tuple[TextEncod
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--run", type=Path, default=Path("training/reader"), help="where checkpoints lie")

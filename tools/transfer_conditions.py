@@ -25,7 +25,7 @@ CONDITIONS = {
     "dust": Conditions(sun_elevation=40.0, dust=0.6),
 }
 WORDINGS: dict[str, list[str]] = json.loads(Path(__file__).with_name("transfer_wordings.json").read_text("utf-8"))
-"""Prompts for each, by a writer who knew the conditions and nothing of the templates."""
+"""Prompts for each, by two writers who knew the conditions and neither wordings nor rules."""
 
 MEANT = {
     **CONDITIONS,

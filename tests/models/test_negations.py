@@ -81,6 +81,39 @@ def test_what_takes_the_sight_stays_asked(reader, prompt, weather):
 
 
 @pytest.mark.parametrize(
+    "prompt",
+    [
+        "fog, you can't see the kerb",
+        "so foggy that one cannot see the truck ahead",
+        "you can barely see the gate for fog",
+    ],
+)
+def test_what_nobody_can_see_is_no_thing_that_shall_not_be(reader, prompt):
+    assert take_negations(prompt) == (prompt, ())
+    assert read(reader, prompt)[0] == {"fog"}
+    assert read(reader, "I can't see any fog")[0] == set()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "weather", "hour"),
+    [
+        ("zero clouds, zero rain, night", set(), "night"),
+        ("it is not dark yet", set(), "dusk"),
+        ("not quite dark", set(), "dusk"),
+        ("the sun barely above the roofs", set(), "day"),
+        ("a day with no sun", {"overcast"}, "day"),
+        ("no daylight left", set(), "night"),
+        ("turn this sunny noon into a night with fog", {"fog"}, "night"),
+        ("a gray day at the yard", {"overcast"}, "day"),
+        ("containers under a grey rainy sky", {"rain", "overcast"}, "day"),
+        ("twilight, no sun", set(), "dusk"),
+    ],
+)
+def test_what_is_not_quite_so_is_read_as_people_mean_it(reader, prompt, weather, hour):
+    assert read(reader, prompt)[:2] == (weather, hour)
+
+
+@pytest.mark.parametrize(
     "prompt", ["not very foggy", "not too foggy", "hardly any fog", "not a lot of fog", "less fog"]
 )
 def test_not_much_of_it_is_a_little(reader, prompt):

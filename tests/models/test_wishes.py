@@ -102,6 +102,20 @@ def test_captions_wish_only_what_their_things_are_made_of():
     assert said <= {"brick walls", "asphalt", "concrete floor", "concrete"}
 
 
+def test_sand_in_the_air_is_no_ground():
+    for prompt in ("wind whipping sand across the road", "sand in the air", "blown sand", "a storm of sand"):
+        assert not read(prompt).used, prompt
+    assert surfaces("a road of sand") == surfaces("sand") == {GROUND: ("sand", "")}
+
+
+def test_a_sky_that_cannot_be_painted_is_told_and_still_read_as_light():
+    reading = read("a purple sky and a red sun over red cars")
+    assert reading.not_understood == ("purple sky", "red sun") and surfaces("a red sun over red cars") == {
+        "car": ("", "red")
+    }
+    assert [word for word in reading.rest if word in ("sky", "sun", "cars")] == ["sky", "sun"]
+
+
 def test_typing_errors_are_mended_and_told():
     reading = read("cobbelstone street and brik walls")
     assert ("cobbelstone", "cobblestone") in reading.corrected

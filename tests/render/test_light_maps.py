@@ -396,7 +396,7 @@ def test_snow_ends_on_a_ball_of_facets_as_on_a_round_one(yard, device):
     ball.CreateSubdivisionSchemeAttr("none")
     ball.CreateNormalsAttr([tuple(map(float, normal)) for normal in unit])
     ball.SetNormalsInterpolation("vertex")
-    renderer, depth, _, maps = draw(yard, device, replace(PLAIN, snow=0.5))
+    renderer, _, _, maps = draw(yard, device, replace(PLAIN, snow=0.5))
     frame = renderer.render(camera(), 0.0)
     (number,) = [i for i, item in frame.instances.items() if item.prim_path.endswith("Ball")]
     y, x = np.nonzero(inner(frame.instance_ids.numpy() == number))
@@ -418,7 +418,7 @@ def test_shelter_ends_where_the_roof_does(yard, weather, device):
 
 
 def test_poles_thinner_than_a_cell_get_the_rain_and_the_mirror_of_what_is_around_them(yard, device):
-    """Steep and alone, they ask no ray of their own; what stands in the open is wet, what stands under a roof is not."""
+    """Steep and alone, they ask no ray of their own: those in the open are wet, those under a roof are not."""
     places = (-2.2, -1.6, 1.5, 2.2)
     for number, x in enumerate(places):
         slab(yard, f"Pole{number}", (x, 1.0, 0.0), (x + 0.08, 1.08, 2.5))

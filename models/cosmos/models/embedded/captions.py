@@ -35,8 +35,8 @@ UNHEEDED = frozenset(("busy", "empty", "quiet", "o'clock"))
 
 The first three ask for more or fewer things than the stage has, which no picture of the same stage can show.
 """
-_OFTEN = 3
-"""Wordings of a thing in which a word stands that speaks of it."""
+_OFTEN, _OWN = 4, 0.6
+"""Wordings of a thing in which a word stands that speaks of it, and their least share of all in which it does."""
 CLAUSE_END = re.compile(r"[,.;:!?()\n]+")
 """What ends a clause of a prompt."""
 LEADING = frozenset(("a", "an", "the", "in", "at", "on", "by", "with", "under", "it", "is", "during"))
@@ -75,8 +75,8 @@ def split_clauses(text: str) -> list[str]:
 
 
 def bare(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of a clause without those that only lead to the next one."""
-    return tuple(word for word in words if word not in LEADING)
+    """Return the words of a clause, "gray" as "grey", without those that only lead to the next one."""
+    return tuple("grey" if word == "gray" else word for word in words if word not in LEADING)
 
 
 def find_wordings(words: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
@@ -114,7 +114,7 @@ def named_ranges() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]
 def own_words() -> dict[str, frozenset[str]]:
     """Return the words that speak of the hour and of each kind of weather.
 
-    Those are words that stand in at least three wordings of it, and in fewer of anything else.
+    Those are words that stand in several wordings of it, and in few of anything else.
     """
     scales = {"sun_elevation": HOURS, "bearing": BEARING, **LENS, **WEATHER}
     counts = {
@@ -122,11 +122,12 @@ def own_words() -> dict[str, frozenset[str]]:
         for name, scale in scales.items()
     }
     counts["clear"] = Counter(word for one in CLEAR for word in set(split_words(one)))
-    owner = {word: max(counts, key=lambda name: counts[name][word]) for each in counts.values() for word in each}
-    common = neutral_words() | LEADING
+    total, common = sum(counts.values(), Counter[str]()), neutral_words() | LEADING
     return {
         name: frozenset(
-            word for word in owner if owner[word] == name and counts[name][word] >= _OFTEN and word not in common
+            word
+            for word, count in counts[name].items()
+            if count >= max(_OFTEN, _OWN * total[word]) and word not in common
         )
         for name in ("sun_elevation", *WEATHER)
     }

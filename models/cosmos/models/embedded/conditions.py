@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -117,13 +117,29 @@ def style_vector(conditions: Conditions) -> np.ndarray:
     )
 
 
+_FOG, _DUST = 3.9 / 8.0, 3.9 / 30.0
+"""Extinction of the densest fog and dust [1/m]."""
+
+
 def extinction(conditions: Conditions) -> float:
     """Return the extinction of the air [1/m]: the law of the renderer's teacher, which the net was trained on.
 
     Koschmieder (1924): 3.9 / visibility; a fog of 1 leaves 8 m of sight, a dust of 1 leaves 30 m.
     """
-    fog = 3.9 / 8.0 * conditions.fog**1.9 + 0.010 * conditions.rain + 0.012 * conditions.snow + 0.0002
-    return fog + 3.9 / 30.0 * conditions.dust**1.4
+    fog = _FOG * conditions.fog**1.9 + 0.010 * conditions.rain + 0.012 * conditions.snow + 0.0002
+    return fog + _DUST * conditions.dust**1.4
+
+
+def with_sight(conditions: Conditions, sight: float, *, dust: bool) -> Conditions:
+    """Return conditions in which one sees ``sight`` [m] far, by their fog or ``dust``; other weather stays as it is.
+
+    Where that hides more by itself, or what is asked is beyond the densest fog or dust, they come as near as they can.
+    """
+    rest = extinction(replace(conditions, dust=0.0) if dust else replace(conditions, fog=0.0))
+    missing = max(3.9 / max(sight, 1.0) - rest, 0.0)
+    if dust:
+        return replace(conditions, dust=min((missing / _DUST) ** (1.0 / 1.4), 1.0))
+    return replace(conditions, fog=min((missing / _FOG) ** (1.0 / 1.9), 1.0))
 
 
 def _ramp(value: float, low: float, high: float) -> float:
@@ -143,4 +159,5 @@ __all__ = [
     "from_read_vector",
     "style_vector",
     "to_read_vector",
+    "with_sight",
 ]

@@ -23,6 +23,8 @@ _SHORT = frozenset(f"{word}{end}" for word in (*_WITH_NOT, "ca", "wo", "ai") for
 _COMMANDS = frozenset(split_words("without neither nor avoid avoiding exclude excluding don't dont never"))
 """Negations that hold for both sides of an "and"."""
 _HARD = frozenset(("no", "not", "non", "cannot")) | _SHORT | _COMMANDS
+_NONE_OF = frozenset(split_words("cloud clouds rain snow fog mist haze dust precipitation"))
+"""What "zero" negates; "zero visibility" is thick fog."""
 _SOFT = frozenset(("hardly", "barely", "scarcely", "less"))
 """These leave a little."""
 _DEGREES = frozenset(split_words("very too so that overly really extremely heavily particularly much many"))
@@ -32,7 +34,7 @@ _ONLY = frozenset(("only", "just", "merely", "necessarily"))
 _FILLERS = LEADING | frozenset(
     split_words(
         "any more longer be been being make add use put have has get let show there to of sign signs hint hints trace "
-        "traces visible actual all please want so too very much many that really paint turn look looking like"
+        "traces left visible actual all please want so too very much many that really paint turn look looking like"
     )
 )
 """Words of what is negated that name nothing."""
@@ -43,6 +45,10 @@ _STOPS = frozenset(
     )
 )
 """Words behind what is negated that begin something else."""
+_ABLE = frozenset(split_words("see tell make keep drive breathe"))
+"""What one cannot do in bad weather: "you can't see the kerb" speaks of fog, and not of a kerb that shall not be."""
+_WHERE = frozenset(split_words("above below past over there"))
+"""After "barely" and its like, a place and nothing that a little of may be: "the sun is barely above the roofs"."""
 _STATES = frozenset(split_words("wanted needed there present visible allowed desired welcome falling on around"))
 """What alone behind a negation speaks of what stands before it: "fog is not wanted"."""
 _FREE = frozenset(split_words("fog snow rain dust cloud mist haze noise ice frost"))
@@ -52,6 +58,7 @@ _INSTEAD = {
     "blue sky": "overcast", "clear sky": "overcast", "day": "night", "daytime": "night", "daylight": "night",
     "lamps": "lamps off", "lights": "lamps off", "street lamps": "lamps off", "street lights": "lamps off",
     "artificial light": "lamps off", "artificial lights": "lamps off",
+    "dark yet": "dusk", "quite dark": "dusk", "quite dark yet": "dusk", "fully dark": "dusk", "fully dark yet": "dusk",
 }  # fmt: skip
 """What is negated -> what is asked by that."""
 LIGHTER = {"overcast": "light clouds", "fog": "light fog", "rain": "light rain", "snow": "light snow",
@@ -155,11 +162,14 @@ class _Parser:
             return (1, "free") if hyphen or self._word(place - 1) in _FREE else (0, "")
         if word in _WITH_NOT and self._word(place + 1) == "not":
             place += 1
-        elif word in _SOFT:
-            return 1, "soft"
-        elif word not in _HARD:
-            return 0, ""
         after = self._word(place + 1)
+        if self._unable(first, place):
+            return 0, ""
+        if word in _SOFT:
+            plain = after in _WHERE or (word == "less" and after == "than")
+            return (0, "") if plain else (1, "soft")
+        if self._word(place) not in _HARD and not (word == "zero" and after in _NONE_OF):
+            return 0, ""
         if self._word(place) == "not" and after in _ONLY:
             return place + 2 - first, "none"
         if (
@@ -172,6 +182,13 @@ class _Parser:
             return place + 4 - first, "soft"
         commands = self._word(place) in _COMMANDS or (word == "do" and place > first)
         return place + 1 - first, "both" if commands else "one"
+
+    def _unable(self, first: int, last: int) -> bool:
+        """Whether "cannot" or "can hardly" says what nobody could do: "can't see the kerb", but not "can't see any"."""
+        word = self._word(last)
+        can = self._word(first if first < last else first - 1) in ("can", "could") and (word == "not" or word in _SOFT)
+        can = can or word in ("cannot", "can't", "cant", "couldn't", "couldnt")
+        return can and self._word(last + 1) in _ABLE and self._word(last + 2) != "any"
 
     def _scope(self, start: int, *, both: bool) -> tuple[list[tuple[int, int]], int]:
         """Return what is negated from a word on, item by item, and its end."""
@@ -223,7 +240,8 @@ class _Parser:
         """Whether a word ends what is negated; one that names something must stand before "at" or "but"."""
         if self._tokens[place].ends_clause or self._word(place) == "and":
             return True
-        return named and (self._word(place) in _STOPS or self._negation_at(place)[0] > 0)
+        stops = self._word(place) in _STOPS and not (self._word(place) == "yet" and not self._word(place + 1).isalnum())
+        return named and (stops or self._negation_at(place)[0] > 0)
 
     def _veiled(self, place: int) -> bool:
         """Whether sight is what is negated, not what takes it: "hardly visible in dense fog"."""

@@ -27,20 +27,32 @@ from cosmos.models.embedded.captions import (
     split_clauses,
     split_words,
 )
-from cosmos.models.embedded.conditions import READ_FIELDS, STRENGTHS, Conditions, from_read_vector
+from cosmos.models.embedded.conditions import (
+    READ_FIELDS,
+    STRENGTHS,
+    Conditions,
+    from_read_vector,
+    to_read_vector,
+    with_sight,
+)
 from cosmos.models.embedded.fallen_words import names_what_falls, only_lies
+from cosmos.models.embedded.measures import Measures, take_measures
 from cosmos.models.embedded.negations import LIGHTER, PLAIN_MARKS, Negation, take_negations, wording
 from cosmos.models.embedded.wish_reading import WishReading, read_wishes
 from cosmos.models.embedded.wishes import Wishes
 from cosmos.models.spec import TextEncoderConfig
 
 _PAD, _UNKNOWN = 0, 1
+_TURNED = re.compile(r"\b(?:turn|change|transform|convert|make)\b[^,.;:!?]*?\binto\b", re.IGNORECASE)
+"""What is to become something else: "turn the sunny street into" a snowy one."""
 _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
 _SILENT = frozenset(split_words("but also yet still then please let so nothing"))
 """Words outside of the vocabulary that ask for nothing."""
 _Ranges = dict[str, set[tuple[float, float]]]
 _SKY = ("overcast", "fog", "rain", "snow", "dust")
 _WEATHER = (*_SKY, "noise")
+_NEAR = 12.0
+"""Degrees by which the hour that is read may miss that of a wording among other words, which then counts."""
 _DAY = (35.0, 60.0)
 """Heights of the sun where no hour is named [degrees]."""
 
@@ -118,6 +130,7 @@ class PromptReader:
             seed: Draws from what the prompt leaves open.
         """
         rng = np.random.default_rng([seed, 0x5EED])
+        prompt, measures = take_measures(_TURNED.sub("", prompt))
         prompt, absent = self._resolved(*take_negations(prompt))
         falls = not only_lies(self._clauses(prompt))
         wished, prompt = _take_wishes(prompt)
@@ -127,7 +140,7 @@ class PromptReader:
         mean, std = self._encode(words)
         neutral, _ = self._encode([])
         vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
-        vector, named = self._hold(vector, prompt, seed)
+        vector, named = _measured(*self._hold(vector, prompt, seed), measures)
         for negation in absent:
             vector, wishes, done = self._without(vector, wishes, negation, prompt, neutral)
             unknown += () if done else (negation.said,)
@@ -154,8 +167,10 @@ class PromptReader:
         """Hold each attribute that a clause names by itself to what that wording means; return which were named.
 
         The encoder learnt whole captions; of a word alone it makes too much ("dusk" became night). What it reads
-        outside is drawn anew from the wording's range, as in its captions; clauses that contradict hold nothing.
+        outside is drawn anew from the wording's range, as in its captions; clauses that contradict hold nothing, but an
+        hour by itself ("sunset, the dark road") counts before words among others.
         Weather that is named among other words ("a typical foggy autumn day") is there, as strong as read or stronger;
+        of the hours that are named so, the one that is nearest to what was read counts, if it is near;
         weather of which no word speaks is not, but for clouds in rain and snow, and the hour is then day.
         """
         rng = np.random.default_rng([seed, 0x401D])
@@ -163,7 +178,7 @@ class PromptReader:
         held, names = vector.copy(), set()
         for name, ranges in alone.items():
             field, scale = READ_FIELDS.index(name), 45.0 if name == "sun_elevation" else 1.0
-            agreed = ranges | among.get(name, set())
+            agreed = ranges if name == "sun_elevation" else ranges | among.get(name, set())
             low, high = (value / scale for value in next(iter(ranges)))
             if len(agreed) != 1:
                 continue
@@ -176,6 +191,13 @@ class PromptReader:
             if len(ranges) == 1 and held[field] < low:
                 held[field] = rng.uniform(low, high)
             names.add(name)
+        hours = among.get("sun_elevation", set()) if "sun_elevation" not in alone else set()
+        if hours:
+            field = READ_FIELDS.index("sun_elevation")
+            read = 45.0 * held[field]
+            miss, low, high = min((max(low - read, read - high, 0.0), low, high) for low, high in hours)
+            if 0.0 < miss <= _NEAR:
+                held[field] = rng.uniform(low, high) / 45.0
         spoken = {word for words in self._clauses(prompt) for word in words}
         there = {name for name, words in own_words().items() if words & spoken} | set(alone) | set(among)
         if there & {"rain", "snow"}:
@@ -213,6 +235,10 @@ class PromptReader:
     def _resolved(self, prompt: str, negations: Sequence[Negation]) -> tuple[str, list[Negation]]:
         """Put what a negation asks for into the prompt, clouds for "no sun"; return that and the other negations."""
         absent: list[Negation] = []
+        alone, among = self._ranges(prompt)
+        hours = alone.get("sun_elevation", set()) | among.get("sun_elevation", set())
+        if any(high < 0.0 for _, high in hours):  # "twilight, no sun" speaks of no clouds
+            negations = [one for one in negations if one.instead != "overcast"]
         for negation in negations:
             some = [LIGHTER[name] for name in self._negated(negation) if negation.soft and name in LIGHTER]
             asked = negation.instead or ", ".join(some)
@@ -295,6 +321,21 @@ def _take_wishes(text: str) -> tuple[WishReading, str]:
     return wished, " ".join((*wished.rest, *_FOREIGN.findall(plain)))
 
 
+def _measured(vector: np.ndarray, named: set[str], measures: Measures) -> tuple[np.ndarray, set[str]]:
+    """Put the numbers of a prompt into a read vector; return that and the attributes that the prompt names."""
+    conditions, changed = from_read_vector(vector, bearing=0.0, named=named), set[str]()
+    if measures.elevation is not None:
+        height = min(max(measures.elevation, -18.0), 90.0)
+        conditions, changed = replace(conditions, sun_elevation=height), {"sun_elevation"}
+    if measures.sight is not None:
+        dust = conditions.dust > conditions.fog
+        conditions, changed = with_sight(conditions, measures.sight, dust=dust), changed | {"dust" if dust else "fog"}
+    said, vector = to_read_vector(conditions, bearing_said=False), vector.copy()
+    for name in changed:
+        vector[READ_FIELDS.index(name)] = said[READ_FIELDS.index(name)]
+    return vector, named | changed
+
+
 def _steer_away(
     vector: np.ndarray, avoid: np.ndarray, std: np.ndarray, neutral: np.ndarray, among: Collection[str]
 ) -> np.ndarray:
@@ -304,7 +345,7 @@ def _steer_away(
         if name not in among:
             continue
         if name in _WEATHER:
-            vector[place] *= 1.0 - min(1.0, max(0.0, (avoid[place] - 0.1) / 0.3))
+            vector[place] *= 1.0 - min(1.0, max(0.0, (avoid[place] - 0.1) / 0.1))
         elif name in ("sun_elevation", "exposure"):
             named = abs(avoid[place] - neutral[place]) > 0.3
             close = abs(vector[place] - avoid[place]) < 0.35 + std[place]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cosmos.models.embedded import wish_words as words
+from cosmos.models.embedded.captions import LEADING, bare
 from cosmos.models.embedded.wishes import EVERYTHING, GROUND, WALLS, SurfaceWish, WearWish, Wishes
 
 _LONGEST_IDIOM = max(len(idiom) for idiom in words.IDIOMS)
@@ -26,7 +27,7 @@ class WishReading:
     wishes: Wishes
     """What is wished."""
     rest: tuple[str, ...]
-    """The words that are left for the learnt reader, in their order."""
+    """The words that are left for the learnt reader, in their order, with "," where a clause ends."""
     used: bool = False
     """Whether any word was read here."""
     not_understood: tuple[str, ...] = ()
@@ -55,6 +56,7 @@ class _Parser:
         self._wishes = Wishes()
         self._used = [word == "," for word in parts]
         self._failed: list[str] = []
+        self._shared = False
 
     def read(self) -> WishReading:
         place = 0
@@ -65,13 +67,14 @@ class _Parser:
                 continue
             end = self._phrase(place)
             if end > place:
-                self._used[place:end] = [True] * (end - place)
+                self._used[place:end] = [not self._shared] * (end - place)
+                self._shared = False
             place = max(end, place + 1)
         corrected = [pair for pair in self._corrected if any(self._used[i] and w == pair[0] for i, w in
                                                              enumerate(self._said))]  # fmt: skip
         return WishReading(
             wishes=self._wishes,
-            rest=tuple(word for word, used in zip(self._said, self._used, strict=True) if not used),
+            rest=tuple(word for word, used in zip(self._said, self._used, strict=True) if word == "," or not used),
             used=any(used and word != "," for word, used in zip(self._said, self._used, strict=True)),
             not_understood=tuple(dict.fromkeys(self._failed)),
             corrected=tuple(dict.fromkeys(corrected)),
@@ -89,7 +92,7 @@ class _Parser:
     def _phrase(self, start: int) -> int:
         """Read the phrase that begins at a word, if one does; return its end, or ``start``."""
         strength, place = self._strength(start)
-        if place >= len(self._words):
+        if place >= len(self._words) or self._idiom_at(place):
             return start
         for read in (self._lens, self._lamps, self._wear, self._made_of, self._surface, self._is):
             end = read(place, strength)
@@ -99,7 +102,7 @@ class _Parser:
 
     def _strength(self, place: int) -> tuple[float, int]:
         strength = 1.0
-        while place < len(self._words) and self._words[place] in words.STRENGTHS:
+        while place < len(self._words) and self._words[place] in words.STRENGTHS and not self._idiom_at(place):
             factor = words.STRENGTHS[self._words[place]]
             strength, place = factor if factor != 1.0 else strength, place + 1
         return strength, place
@@ -110,7 +113,13 @@ class _Parser:
     def _idiom_at(self, place: int) -> int:
         """Return the length of the phrase of light and weather that begins at a word, such as "blue sky"; 0 if none."""
         lengths = range(_LONGEST_IDIOM, 1, -1)
-        return next((n for n in lengths if tuple(self._words[place : place + n]) in words.IDIOMS), 0)
+        found = next((n for n in lengths if tuple(self._words[place : place + n]) in words.IDIOMS), 0)
+        kept, end = tuple[str, ...](), place
+        while end < len(self._words) and len(kept) < _LONGEST_IDIOM and self._words[place] not in LEADING:
+            kept, end = (*kept, *bare(self._words[end : end + 1])), end + 1
+            if kept in words.LONG_IDIOMS:
+                found = max(found, end - place)
+        return found
 
     def _lens(self, place: int, strength: float) -> int:
         """Read blur, dirt and drops."""
@@ -196,14 +205,14 @@ class _Parser:
             word = self._word(end)
             if word in words.COLORS and not color and not self._idiom_at(end):
                 color = words.COLORS[word]
-            elif word in words.SHADES and self._word(end + 1) in words.COLORS:
+            elif word in words.SHADES and self._is_shaded(end):
                 pass
             elif word in words.MATERIAL_WORDS and not material:
                 material = words.MATERIAL_WORDS[word]
             elif not (end > place and word in words.FILLERS):
                 break
             end += 1
-        if not color and not material:
+        if (not color and not material) or (material == "sand" and self._is_blown(place)):
             return place
         of, after = self._noun(end)
         if of == "?":
@@ -213,12 +222,27 @@ class _Parser:
             if not bare or end - place > 2:
                 if self._word(end) in words.NO_NOUN and color in ("white", "grey", "black", "brown", "silver"):
                     return place  # "white clouds", "grey day"
-                end += self._word(end) in words.NO_NOUN
+                if self._word(end) in words.NO_NOUN:
+                    end, self._shared = end + 1, True  # "red sun" cannot be painted, yet tells the hour
                 self._failed.append(" ".join(self._said[place:end]))
                 return end
             of, after = bare, end
         said = " ".join(self._said[place:after])
         return self._want(of, material, color, said, after)
+
+    def _is_shaded(self, place: int) -> bool:
+        """Whether a shade belongs to what follows: "light blue", and "dark asphalt", which tells no hour."""
+        following = self._word(place + 1)
+        return following in words.COLORS or (self._word(place) == "dark" and following in words.MATERIAL_WORDS)
+
+    def _is_blown(self, place: int) -> bool:
+        """Whether the clause of a word speaks of wind or air."""
+        first = last = place
+        while first > 0 and self._words[first - 1] != ",":
+            first -= 1
+        while last < len(self._words) and self._words[last] != ",":
+            last += 1
+        return not words.BLOWN.isdisjoint(self._words[first:last])
 
     def _want(self, of: str, material: str, color: str, said: str, end: int) -> int:
         """Add a wish, or say that nothing can be done about it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmos.models.embedded.captions import condition_phrases, split_words, vocabulary
+from cosmos.models.embedded.captions import bare, condition_phrases, split_words, vocabulary
 
 MATERIALS = {
     "asphalt": ("ground",),
@@ -45,6 +45,14 @@ BARE = {
     for word in split_words("asphalt tarmac brickwork cobblestone cobblestones cobbles setts concrete gravel mud sand")
 }
 """Material that may stand alone -> what shall be made of it."""
+
+BLOWN = frozenset(
+    split_words(
+        "wind winds windy blow blows blowing blown storm storms air whip whips whipping whipped fly flies flying swirl "
+        "swirls swirling gust gusts sky haze particles"
+    )
+)
+"""Words of a clause in which sand is in the air, and no ground."""
 
 COLORS = {
     "red": "red", "crimson": "red", "scarlet": "red", "green": "green", "blue": "blue", "navy": "navy",
@@ -179,7 +187,8 @@ NO_NOUN = frozenset(
         "sunrise day night morning evening noon dawn dusk twilight snow rain fog mist dust frost air water puddle "
         "puddles picture image photo photograph video footage view camera lens exposure noise colour colours color "
         "colors tone tones glow moonlight corners visibility storm it this that there everywhere very really mood "
-        "atmosphere season winter summer autumn spring weather"
+        "atmosphere season winter summer autumn spring weather rainy snowy foggy misty hazy dusty cloudy stormy frosty "
+        "wintry sunny overcast today tonight now outside outdoors overhead above"
     )
 )
 """What can follow a colour without being a thing that could have it."""
@@ -189,11 +198,11 @@ COMPOUNDS = frozenset({"robot arm", "robot arms", "traffic cone", "traffic cones
 PLURALS = {"people": "person", "men": "man", "women": "woman", "shelves": "shelf", "buses": "bus", "lorries": "lorry",
            "leaves": "leaf", "knives": "knife", "boxes": "box", "children": "child"}  # fmt: skip
 
-IDIOMS = frozenset(
-    [tuple(split_words(phrase)) for phrase in condition_phrases() if len(split_words(phrase)) > 1]
-    + [tuple(phrase.split()) for phrase in ("blue hour", "golden hour", "clean air", "fresh snow", "sharp focus")]
-)  # fmt: skip
+_PHRASES = [split_words(phrase) for phrase in (*condition_phrases(), "clean air", "sharp focus")]
+IDIOMS = frozenset(tuple(phrase) for phrase in _PHRASES if len(phrase) > 1)
 """Phrases of light and weather, which the learnt reader knows; no wish begins in one."""
+LONG_IDIOMS = frozenset(words for words in map(bare, _PHRASES) if len(words) > 2)
+"""The longer ones without words that only lead to the next: "wall of sand" and "the wall of the sand" are one."""
 
 _SHAPED = {word for phrase in (*LENS, *LAMPS) for word in phrase}
 KNOWN = frozenset({*MATERIAL_WORDS, *COLORS, *WEAR, *LAMP_MANNERS, *LAMP_KINDS, *LAMP_NOUNS, *GROUND_NOUNS, *WALL_NOUNS,
@@ -226,6 +235,7 @@ def color_of(material: str, color: str) -> tuple[float, float, float] | None:
 __all__ = [
     "ALBEDOS",
     "BARE",
+    "BLOWN",
     "BREAKS",
     "COLORS",
     "COMMANDS",
@@ -239,6 +249,7 @@ __all__ = [
     "LAMP_MANNERS",
     "LAMP_NOUNS",
     "LENS",
+    "LONG_IDIOMS",
     "MADE",
     "MATERIALS",
     "MATERIAL_WORDS",

@@ -1,0 +1,186 @@
+"""What a prompt says in numbers: how far one sees [m], and how high the sun stands [degrees].
+
+"Visibility 80 m", "you can see about eighty metres in the fog" and "sun 6 degrees above the horizon" are exact, so
+rules read them; the learnt reader knows the wordings around them. English only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from cosmos.models.embedded.captions import CLAUSE_END, split_words
+
+_ONES = {
+    word: number
+    for number, word in enumerate(
+        split_words(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen"
+        )
+    )
+}
+_TENS = {
+    word: 10 * (number + 2)
+    for number, word in enumerate(split_words("twenty thirty forty fifty sixty seventy eighty ninety"))
+}
+_MANY = {"couple": 2.0, "few": 3.0, "several": 4.0}
+"""How many hundred a few are."""
+_LENGTHS = {
+    "m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1000.0, "kilometre": 1000.0,
+    "kilometres": 1000.0, "kilometer": 1000.0, "kilometers": 1000.0, "ft": 0.3048, "foot": 0.3048, "feet": 0.3048,
+    "yard": 0.9144, "yards": 0.9144, "mile": 1609.34, "miles": 1609.34,
+}  # fmt: skip
+"""Unit -> metres."""
+_ANGLES = frozenset(("degree", "degrees", "deg"))
+_SIGHT = frozenset(("visibility", "vis", "sight", "mor", "rvr", "viewing", "visual", "optical"))
+"""Words that speak of how far one sees."""
+_ABOUT = frozenset(
+    (
+        "about",
+        "maybe",
+        "roughly",
+        "only",
+        "some",
+        "around",
+        "perhaps",
+        "just",
+        "up",
+        "to",
+        "for",
+        "beyond",
+        "past",
+        "a",
+        "as",
+        "far",
+        "almost",
+    )
+)
+"""Words between "see" and how far that is."""
+_SEE = frozenset(("see", "sees", "seeing", "range", "visible", "ahead"))
+"""Words that do so where a word for what hides the rest stands in the prompt."""
+_VEILS = frozenset(("fog", "foggy", "mist", "misty", "haze", "hazy", "dust", "dusty", "sandstorm", "blizzard", "smog"))
+_SUN = frozenset(("sun", "solar", "sunlight"))
+_UNDER = frozenset(("below", "under", "beneath", "minus", "negative", "down"))
+_LESS, _MORE = frozenset(("below", "under", "less", "max", "maximum")), frozenset(("over", "above", "more", "least"))
+_TOKEN = re.compile(r"-?\d+(?:\.\d+)?|[a-z]+(?:'[a-z]+)*|[,.;:!?()\n]", re.IGNORECASE)
+_SETTING = re.compile(
+    r"\b(sun|solar)[ _]+(?:elevation|altitude|angle)\s*[:=]?\s*(-?\d+(?:\.\d+)?)(?![\d.]*\s*(?:deg|m\b))", re.IGNORECASE
+)
+"""A height of the sun without its unit: "sun_elevation: -3"."""
+_LEFT_OF = 0.8
+"""What "less than" leaves of a number; "more than" divides by it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measures:
+    """Numbers of a prompt."""
+
+    sight: Optional[float] = None
+    """How far one sees [m]."""
+    elevation: Optional[float] = None
+    """Height of the sun [degrees]."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    value: float
+    first: int
+    end: int
+    """Tokens from the first to the one before the end, the unit included."""
+    unit: str
+
+
+def take_measures(text: str) -> tuple[str, Measures]:
+    """Part a prompt into its words and its numbers.
+
+    Args:
+        text: A prompt.
+
+    Returns:
+        The prompt with blanks in place of the numbers that were read, itself where there are none; and what they say.
+        Of several numbers for one thing the last counts.
+    """
+    if not any(sign.isdigit() for sign in text) and not set(text.lower().split()) & {*_ONES, *_TENS, "hundred", "half"}:
+        return text, Measures()
+    plain = _SETTING.sub(r"\1 elevation \2 degrees", text.replace("\u00b0", " degrees "))
+    matches = list(_TOKEN.finditer(plain))
+    words = [match[0].lower() for match in matches]
+    veiled = not _VEILS.isdisjoint(words)
+    sight: Optional[float] = None
+    elevation: Optional[float] = None
+    kept = list(plain)
+    for first, end in _clauses(words):
+        said = set(words[first:end])
+        for number in _numbers(words, first, end):
+            if number.unit in _LENGTHS and (said & _SIGHT or (veiled and said & _SEE) or _is_seen(words, number.first)):
+                sight = _bounded(number, words[first : number.first]) * _LENGTHS[number.unit]
+            elif number.unit in _ANGLES and said & _SUN and "latitude" not in said:
+                below = number.value < 0.0 or said & _UNDER
+                elevation = -abs(number.value) if below else number.value
+            else:
+                continue
+            begin, last = matches[number.first].start(), matches[number.end - 1].end()
+            kept[begin:last] = " " * (last - begin)
+    return "".join(kept), Measures(sight=sight, elevation=elevation)
+
+
+def _clauses(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the first word and the end of each clause."""
+    ends = [place for place, word in enumerate(words) if CLAUSE_END.fullmatch(word)]
+    return [(first, end) for first, end in zip((0, *(end + 1 for end in ends)), (*ends, len(words)), strict=True)]
+
+
+def _numbers(words: Sequence[str], first: int, end: int) -> list[_Number]:
+    """Return the numbers of a clause that a unit follows."""
+    found, place = list[_Number](), first
+    while place < end:
+        value, after = _number_at(words, place, end)
+        if value is not None and after < end and (words[after] in _LENGTHS or words[after] in _ANGLES):
+            found.append(_Number(value, place, after + 1, words[after]))
+            after += 1
+        place = max(after, place + 1)
+    return found
+
+
+def _is_seen(words: Sequence[str], place: int) -> bool:
+    """Whether the number at a word is how far one sees: "you can see about 100 m", not "you see a car 100 m ahead"."""
+    while place > 0 and words[place - 1] in _ABOUT:
+        place -= 1
+    return place > 0 and words[place - 1] in ("see", "sees")
+
+
+def _number_at(words: Sequence[str], place: int, end: int) -> tuple[Optional[float], int]:
+    """Return the number that begins at a word, in digits or words, and where it ends; ``None`` where none does."""
+    word = words[place]
+    if word.lstrip("-")[:1].isdigit():
+        return float(word), place + 1
+    if word == "half" and words[place + 1 : place + 2] == ["a"]:
+        return 0.5, place + 2
+    if word in _MANY and words[place + 1 : place + 2] in (["hundred"], ["thousand"]):
+        value, after = _number_at(words, place + 1, end)
+        return _MANY[word] * (value or 0.0), after
+    total, begun = 0, False
+    while place < end:
+        word = words[place]
+        if word in _ONES or word in _TENS:
+            total, begun = total + _ONES.get(word, _TENS.get(word, 0)), True
+        elif word in ("hundred", "thousand"):
+            total, begun = max(total, 1) * (100 if word == "hundred" else 1000), True
+        elif not (begun and word == "and"):
+            break
+        place += 1
+    return (float(total), place) if begun else (None, place)
+
+
+def _bounded(number: _Number, before: Sequence[str]) -> float:
+    """Return the value of a number, a little less or more where the words before it say so."""
+    near = set(before[-3:])
+    if near & _LESS:
+        return number.value * _LEFT_OF
+    return number.value / _LEFT_OF if near & _MORE else number.value
+
+
+__all__ = ["Measures", "take_measures"]

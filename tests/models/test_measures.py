@@ -1,0 +1,112 @@
+"""Numbers in prompts: how far one sees, by Koschmieder's law, and how high the sun stands."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cosmos.models.embedded.conditions import Conditions, extinction, with_sight
+from cosmos.models.embedded.measures import take_measures
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sight"),
+    [
+        ("visibility 80 m", 80.0),
+        ("80 metres of visibility at noon", 80.0),
+        ("you can see about eighty meters in the fog", 80.0),
+        ("visibility of two hundred and fifty metres", 250.0),
+        ("half a kilometre of visibility", 500.0),
+        ("fog, vis 0.2 miles", 321.868),
+        ("visibility less than 50 metres", 40.0),
+        ("visibility over 1.5 km", 1875.0),
+        ("MOR 60 m, RVR 60 m", 60.0),
+        ("you can see maybe 600 metres", 600.0),
+        ("visibility reduced to several hundred metres", 400.0),
+        ("runway visual range 150 m", 150.0),
+        ("blizzard with 30 feet visibility", 9.144),
+    ],
+)
+def test_sight_is_read_in_metres(prompt, sight):
+    assert take_measures(prompt)[1].sight == pytest.approx(sight, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "elevation"),
+    [
+        ("sun 6 degrees above the horizon", 6.0),
+        ("solar elevation around 48\u00b0, zero cloud cover", 48.0),
+        ("the sun stands four degrees below the horizon", -4.0),
+        ("sun elevation minus three degrees", -3.0),
+        ("sun elevation -12.5 deg", -12.5),
+        ("sun_elevation: -3, fog", -3.0),
+        ("Sun elevation=41.5", 41.5),
+    ],
+)
+def test_the_height_of_the_sun_is_read_in_degrees(prompt, elevation):
+    assert take_measures(prompt)[1].elevation == elevation
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a truck 20 m ahead",
+        "half a metre of snow",
+        "ten degrees in the shade",
+        "",
+        "five robots",
+        "8k photo, 35 mm",
+        "-",
+    ],
+)
+def test_other_numbers_are_neither(prompt):
+    measures = take_measures(prompt)[1]
+    assert measures.sight is None and measures.elevation is None
+
+
+def test_words_without_numbers_stay_as_they_are():
+    for prompt in ("dense fog at dusk", "two robots in the hall", "8 pallets, noon", "half a metre of snow"):
+        assert take_measures(prompt)[0] == prompt
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=6),
+            st.sampled_from(("sun", "visibility", "fog", "see", "m", "km", "degrees", "minus", "half", "a", "hundred")),
+            st.sampled_from(("and", "-3", "0", "1.5", "99999999999", "\u0663", ",", ".")),
+        ),
+        max_size=14,
+    )
+)
+def test_any_words_give_finite_measures_and_keep_what_is_no_number(words):
+    left, measures = take_measures(" ".join(words))
+    assert measures.sight is None or np.isfinite(measures.sight)
+    assert measures.elevation is None or np.isfinite(measures.elevation)
+    for word in ("sun", "visibility", "fog", "see"):
+        assert left.split().count(word) == " ".join(words).split().count(word)
+
+
+@pytest.mark.parametrize("sight", [12.0, 30.0, 80.0, 400.0])
+@pytest.mark.parametrize("weather", [{}, {"rain": 0.6}, {"snow": 0.5, "dust": 0.05}])
+def test_fog_leaves_the_sight_that_is_asked(sight, weather):
+    """Koschmieder (1924): what is left of contrast at the sight is 2 %, which is an optical depth of 3.9."""
+    seen = with_sight(Conditions(**weather), sight, dust=False)
+    if extinction(Conditions(**weather)) * sight < 3.9:
+        assert extinction(seen) * sight == pytest.approx(3.9, rel=1e-6)
+    assert with_sight(Conditions(dust=0.3), 60.0, dust=True).fog == 0.0
+    assert extinction(with_sight(Conditions(), 60.0, dust=True)) * 60.0 == pytest.approx(3.9, rel=1e-6)
+    assert with_sight(Conditions(), 2.0, dust=False).fog == 1.0
+
+
+def test_the_reader_paints_what_the_numbers_say(reader):
+    for seed in range(3):
+        fog = reader.read("dense fog at noon, visibility 40 m", seed=seed)
+        assert np.isclose(extinction(fog.conditions) * 40.0, 3.9, rtol=1e-5) and not fog.unknown
+        sun = reader.read("sun 4\u00b0 below the horizon, street", seed=seed)
+        assert sun.conditions.sun_elevation == pytest.approx(-4.0, abs=1e-5) and not sun.unknown
+        storm = reader.read("sandstorm, visibility 60 m", seed=seed).conditions
+        assert storm.dust > 0.4 and storm.fog == 0.0
+    assert reader.read("a car 20 m ahead, clear day").conditions.fog == 0.0
+    assert reader.read("visibility 40 m", guidance=0.0).conditions.fog < 0.05
