@@ -215,6 +215,32 @@ def test_the_shadow_of_a_small_thing_under_a_lamp_shows(device):
     assert relit[inside].mean() < 0.4 * relit[beside].mean()  # it was 0.8 while all cells shared their lamps
 
 
+def test_highlights_of_many_lamps_on_a_ball_are_those_of_paths(device):
+    """Of five lamps two matter most to a cell; the others' highlights on what is not rough ended at its rim."""
+    stage = Usd.Stage.CreateInMemory()
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    UsdGeom.SetStageUpAxis(stage, "Z")
+    paint(stage, slab(stage, "Ground", (-20, -20, -1), (20, 20, 0)), diffuseColor=(0.2, 0.2, 0.2), roughness=1.0)
+    ball = UsdGeom.Sphere.Define(stage, "/World/Ball")
+    ball.CreateRadiusAttr(1.3)
+    ball.AddTranslateOp().Set(Gf.Vec3d(0.0, 1.0, 1.6))
+    paint(stage, ball.GetPrim(), diffuseColor=(0.05, 0.02, 0.1), roughness=0.4)
+    for number, (x, y) in enumerate(((-3.0, -2.0), (3.0, -1.5), (0.0, 4.5), (4.0, 4.0), (-4.0, 3.5))):
+        lamp = UsdLux.SphereLight.Define(stage, f"/World/Lamp{number}")
+        lamp.CreateRadiusAttr(0.1)
+        lamp.CreateIntensityAttr(900.0)
+        lamp.AddTranslateOp().Set(Gf.Vec3d(x, y, 4.0))
+    night = replace(PLAIN, sun_elevation=-14.0)
+    renderer = Renderer(stage, device=device, threads=1)
+    frame = renderer.render(camera(), 0.0)
+    (number,) = [i for i, item in frame.instances.items() if item.prim_path.endswith("Ball")]
+    shown = inner(frame.instance_ids.numpy() == number)
+    relit = renderer.light(camera(), 0.0, night).relit.numpy().astype(float)
+    reference = {"quality": "reference", "samples": 128, "particles": False}
+    traced = renderer.render(camera(), 0.0, look=night, **reference).rgb.numpy().astype(float)
+    assert shown.sum() > 500 and np.abs(relit - traced).mean(axis=2)[shown].max() < 22.0  # it was 36
+
+
 def test_shadows_in_a_halo_are_as_soft_as_its_air_is_deep(device, monkeypatch):
     """A board before a lamp, by each place along each pixel's ray having its own sight of the lamp, in float64."""
     monkeypatch.setattr(daylight, "_haze_height", lambda look: 1e6)  # even air

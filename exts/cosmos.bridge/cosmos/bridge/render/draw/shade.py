@@ -32,6 +32,10 @@ from cosmos.bridge.render.draw.world import WorldArrays
 wp.set_module_options(fast_options())
 
 
+_ROUGH = wp.constant(wp.float32(0.6))
+"""Roughness from which on highlights of lamps that light a place little are not seen."""
+
+
 @wp.func
 def _mirrored_again(f0: wp.vec3, whole: wp.float32):
     """What light that meets a rough surface more than once makes of its lobe (Turquin 2019); 1 for black."""
@@ -148,7 +152,8 @@ def _highlights(
 ):
     """What the eye sees of sun and lamps in the surface, the lamps as bright as their light is here.
 
-    ``sunlight`` is the sun's irradiance; with ``few`` only the two lamps that matter to the cell are looked at.
+    ``sunlight`` is the sun's irradiance; with ``few`` only the two lamps that matter to the cell are looked at: on
+    rough things, where others give no highlight that could end at the cell's rim.
     """
     # Branches set numbers, never vectors: those would go through memory.
     count = lamps.count
@@ -404,7 +409,7 @@ def shade_kernel(
                         arriving_out[count + i] = arriving_out[count + i] + more
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around + sunlight)
-            few = grid.frugal == 1 and layer == 0 and gloss[0] > 0.3 and finish[0] == 0.0
+            few = grid.frugal == 1 and layer == 0 and gloss[0] > _ROUGH and finish[0] == 0.0
             color += _highlights(lamps, grid, cell, few, lit, p, n, -direction, f0, gloss[0], finish, air.sun, sunlight)
             mirrored = wp.normalize(direction + n * (2.0 * nv))
             if air.bounce > 0.0:
