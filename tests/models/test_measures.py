@@ -24,6 +24,9 @@ from cosmos.models.embedded.measures import take_measures
         ("you can see maybe 600 metres", 600.0),
         ("visibility reduced to several hundred metres", 400.0),
         ("runway visual range 150 m", 150.0),
+        ("visibility 50-100 m", 75.0),
+        ("visibility between 50 and 150 metres", 100.0),
+        ("fog, visibility twenty-five metres", 25.0),
         ("blizzard with 30 feet visibility", 9.144),
     ],
 )
@@ -40,6 +43,8 @@ def test_sight_is_read_in_metres(prompt, sight):
         ("sun elevation minus three degrees", -3.0),
         ("sun elevation -12.5 deg", -12.5),
         ("sun_elevation: -3, fog", -3.0),
+        ("the sun is 6 degrees above the horizon, going down under a bridge", 6.0),
+        ("the sun goes down 6 degrees above the horizon under clouds", 6.0),
         ("Sun elevation=41.5", 41.5),
     ],
 )
@@ -65,7 +70,13 @@ def test_other_numbers_are_neither(prompt):
 
 
 def test_words_without_numbers_stay_as_they_are():
-    for prompt in ("dense fog at dusk", "two robots in the hall", "8 pallets, noon", "half a metre of snow"):
+    for prompt in (
+        "dense fog at dusk",
+        "20\u00b0C in the yard",
+        "two robots in the hall",
+        "8 pallets, noon",
+        "half a metre of snow",
+    ):
         assert take_measures(prompt)[0] == prompt
 
 

@@ -38,34 +38,16 @@ _ANGLES = frozenset(("degree", "degrees", "deg"))
 _SIGHT = frozenset(("visibility", "vis", "sight", "mor", "rvr", "viewing", "visual", "optical"))
 """Words that speak of how far one sees."""
 _ABOUT = frozenset(
-    (
-        "about",
-        "maybe",
-        "roughly",
-        "only",
-        "some",
-        "around",
-        "perhaps",
-        "just",
-        "up",
-        "to",
-        "for",
-        "beyond",
-        "past",
-        "a",
-        "as",
-        "far",
-        "almost",
-    )
+    split_words("about maybe roughly only some around perhaps just up to for beyond past a as far almost")
 )
 """Words between "see" and how far that is."""
 _SEE = frozenset(("see", "sees", "seeing", "range", "visible", "ahead"))
 """Words that do so where a word for what hides the rest stands in the prompt."""
 _VEILS = frozenset(("fog", "foggy", "mist", "misty", "haze", "hazy", "dust", "dusty", "sandstorm", "blizzard", "smog"))
 _SUN = frozenset(("sun", "solar", "sunlight"))
-_UNDER = frozenset(("below", "under", "beneath", "minus", "negative", "down"))
+_UNDER, _MINUS = frozenset(("below", "under", "beneath")), frozenset(("minus", "negative"))
 _LESS, _MORE = frozenset(("below", "under", "less", "max", "maximum")), frozenset(("over", "above", "more", "least"))
-_TOKEN = re.compile(r"-?\d+(?:\.\d+)?|[a-z]+(?:'[a-z]+)*|[,.;:!?()\n]", re.IGNORECASE)
+_TOKEN = re.compile(r"(?<!\d)-?\d+(?:\.\d+)?|[a-z]+(?:'[a-z]+)*|[,.;:!?()\n]", re.IGNORECASE)
 _SETTING = re.compile(
     r"\b(sun|solar)[ _]+(?:elevation|altitude|angle)\s*[:=]?\s*(-?\d+(?:\.\d+)?)(?![\d.]*\s*(?:deg|m\b))", re.IGNORECASE
 )
@@ -103,8 +85,6 @@ def take_measures(text: str) -> tuple[str, Measures]:
         The prompt with blanks in place of the numbers that were read, itself where there are none; and what they say.
         Of several numbers for one thing the last counts.
     """
-    if not any(sign.isdigit() for sign in text) and not set(text.lower().split()) & {*_ONES, *_TENS, "hundred", "half"}:
-        return text, Measures()
     plain = _SETTING.sub(r"\1 elevation \2 degrees", text.replace("\u00b0", " degrees "))
     matches = list(_TOKEN.finditer(plain))
     words = [match[0].lower() for match in matches]
@@ -116,14 +96,17 @@ def take_measures(text: str) -> tuple[str, Measures]:
         said = set(words[first:end])
         for number in _numbers(words, first, end):
             if number.unit in _LENGTHS and (said & _SIGHT or (veiled and said & _SEE) or _is_seen(words, number.first)):
-                sight = _bounded(number, words[first : number.first]) * _LENGTHS[number.unit]
+                sight = abs(_bounded(number, words[first : number.first])) * _LENGTHS[number.unit]
             elif number.unit in _ANGLES and said & _SUN and "latitude" not in said:
-                below = number.value < 0.0 or said & _UNDER
-                elevation = -abs(number.value) if below else number.value
+                below = "horizon" in said and "above" not in said and said & _UNDER
+                minus = number.first > first and words[number.first - 1] in _MINUS
+                elevation = -abs(number.value) if below or minus else number.value
             else:
                 continue
             begin, last = matches[number.first].start(), matches[number.end - 1].end()
             kept[begin:last] = " " * (last - begin)
+    if sight is None and elevation is None:
+        return text, Measures()
     return "".join(kept), Measures(sight=sight, elevation=elevation)
 
 
@@ -134,11 +117,14 @@ def _clauses(words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _numbers(words: Sequence[str], first: int, end: int) -> list[_Number]:
-    """Return the numbers of a clause that a unit follows."""
+    """Return the numbers of a clause that a unit follows; the mean of two with "to", "and" or a dash between."""
     found, place = list[_Number](), first
     while place < end:
         value, after = _number_at(words, place, end)
         if value is not None and after < end and (words[after] in _LENGTHS or words[after] in _ANGLES):
+            begin = place - 2 if place - 2 >= first and words[place - 1] in ("to", "and") else place - 1
+            if begin >= first and words[begin].lstrip("-")[:1].isdigit():
+                value, place = (float(words[begin]) + value) / 2.0, begin
             found.append(_Number(value, place, after + 1, words[after]))
             after += 1
         place = max(after, place + 1)

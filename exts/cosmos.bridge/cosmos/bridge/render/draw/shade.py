@@ -322,6 +322,28 @@ def _turned_lamps(lamps: Lamps, grid: LightGrid, cell: wp.int32, p: wp.vec3, n: 
 
 
 @wp.func
+def _snow_gains(
+    air: Air, lamps: Lamps, grid: LightGrid, cell: wp.int32, p: wp.vec3, n: wp.vec3, g: wp.vec3, side: wp.float32,
+    sunlight: wp.vec3, lit: wp.vec3,
+):  # fmt: skip
+    """Irradiance that snow on a surface gets more than the surface, for its bumps; ``side`` is a pixel's [m]."""
+    if z_up(air, g)[2] <= UPWARD:
+        return wp.vec3(0.0, 0.0, 0.0)
+    white = snowed_normal(n, g, p, side, 1.0)
+    more = sunlight * _turned(wp.dot(n, air.sun), wp.dot(white, air.sun))
+    if grid.frugal == 1:
+        more += lit * _turned_lamps(lamps, grid, cell, p, n, white)
+    return more
+
+
+@wp.func
+def _met_flatly(air: Air, sky: wp.vec3, around: wp.vec3, open: wp.float32):
+    """What a surface of that openness mirrors where light does not bounce: sky, and else what is around."""
+    share = open * open * air.open
+    return sky * share + around * ((1.0 - share) / PI)
+
+
+@wp.func
 def _exposed(air: Air, view: View, uv: wp.vec2, color: wp.vec3):
     """The light that the lens lets onto the sensor at an image point."""
     ox = uv[0] / wp.float32(view.width) - 0.5
@@ -352,7 +374,8 @@ def _traced_sun(
 
 
 # With ``layer`` 1 a sample is one of several along its ray: its share of exposed light. It is not toned then, nor with
-# ``toned`` 0.
+# ``toned`` 0. What arrives is irradiance on surfaces, and where the sky is seen its radiance behind the air; where
+# there is room for twice as many, after all of these irradiance on the snow that may lie there. ``suns`` may be empty.
 @wp.kernel
 def shade_kernel(
     first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, air: Air, lamps: Lamps, view: View,
@@ -360,11 +383,7 @@ def shade_kernel(
     halo: Halo, suns: wp.array(dtype=wp.float32), color_out: wp.array(dtype=wp.vec3),
     arriving_out: wp.array(dtype=wp.vec3),
 ):  # fmt: skip
-    """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives.
-
-    That is irradiance on surfaces, and where the sky is seen its radiance behind the air; where there is room for twice
-    as many, after all of these irradiance on the snow that may lie there. ``suns`` may be empty.
-    """
+    """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives."""
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
         # What few samples need is added to the array: vectors that branches set would go through memory for all.
@@ -395,18 +414,13 @@ def shade_kernel(
                 share = _known_sun(grid, suns, i, cell, close, uv, asked)
                 if share < 0.0:
                     share = _traced_sun(world, air, triangle, p, start, g, n, sun_rays, rim)
-                sunny = sunny * share
+                sunny *= share
             sunlight = air.sun_color * sunny
             if arriving_out.shape[0] > 0:
                 arriving_out[i] = lit + wp.vec3(gathered[0], gathered[1], gathered[2]) + sunlight
                 if arriving_out.shape[0] > count:
-                    arriving_out[count + i] = arriving_out[i]
-                    if z_up(air, g)[2] > UPWARD:
-                        white = snowed_normal(n, g, p, gloss[3], 1.0)
-                        more = sunlight * _turned(wp.dot(n, air.sun), wp.dot(white, air.sun))
-                        if grid.frugal == 1:
-                            more += lit * _turned_lamps(lamps, grid, cell, p, n, white)
-                        arriving_out[count + i] = arriving_out[count + i] + more
+                    more = _snow_gains(air, lamps, grid, cell, p, n, g, gloss[3], sunlight, lit)
+                    arriving_out[count + i] = arriving_out[i] + more
             around = wp.vec3(gathered[0], gathered[1], gathered[2]) * finish[2]
             color = surfaces.emissive[i] * air.emission + wp.cw_mul(diffuse, lit + around + sunlight)
             few = grid.frugal == 1 and layer == 0 and gloss[0] > _ROUGH and finish[0] == 0.0
@@ -420,9 +434,8 @@ def shade_kernel(
                     seen = reflected(world, air, lamps, start, mirrored, g) * sharp
                     color_out[i] = color_out[i] + wp.cw_mul(gleam, seen)
             else:
-                open = gathered[3] * gathered[3] * air.open
-                met = sky_radiance(air, world.atlas, mirrored, 0.0) * open + around * ((1.0 - open) / PI)
-                color_out[i] = color + wp.cw_mul(gleam, met)
+                sky = sky_radiance(air, world.atlas, mirrored, 0.0)
+                color_out[i] = color + wp.cw_mul(gleam, _met_flatly(air, sky, around, gathered[3]))
             if air.headlight > 0.0:
                 color_out[i] = color_out[i] + _headlit(air, view, direction, distance, n, diffuse, f0, gloss[0], finish)
             if layer == 1:
@@ -436,9 +449,8 @@ def shade_kernel(
             if triangle < 0 and arriving_out.shape[0] > 0:
                 arriving_out[i] = color_out[i]
             if halo.rows > 0:
-                hidden = _unveiled(surfaces.veil[i] * (solid * wp.float32(layer)))
                 glow = halo_at(world, air, lamps, halo, uv, eye, direction, distance)
-                color_out[i] = color_out[i] + wp.cw_mul(glow, hidden)
+                color_out[i] = color_out[i] + wp.cw_mul(glow, _unveiled(surfaces.veil[i] * (solid * wp.float32(layer))))
             color_out[i] = _exposed(air, view, uv, color_out[i])
     if layer == 0 and toned == 1:
         for i in range(begin, wp.min(begin + run, count)):
