@@ -1,5 +1,6 @@
 """The last pass: what it adds, where, and what it leaves alone."""
 
+import finish_oracle
 import numpy as np
 import pytest
 import warp as wp
@@ -24,6 +25,45 @@ def finished(device, finish, *, painted=80, source=200, frame=0, **buffers):
         **buffers,
     )
     return pictures.numpy()
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_pass_is_that_of_float64(device, known):
+    """Each number of the last pass by NumPy: flakes, streaks, where they fall, vignette, grain, and what is kept."""
+    rng = np.random.default_rng(3)
+    painted, source = (rng.integers(0, 256, SHAPE, dtype=np.uint8) for _ in range(2))
+    depth = rng.uniform(0.5, 30.0, SHAPE[:3]).astype(np.float32)
+    depth[:, :5], depth[:, 5:9] = np.inf, 0.0
+    kept = np.clip(rng.normal(0.0, 0.6, SHAPE[:3]), 0.0, 1.0).astype(np.float32)
+    falling = rng.integers(0, 256, (2, 5, 4, 6), dtype=np.uint8) if known else None
+    finish, times = Finish(snow=0.7, rain=0.9, light=0.8, noise=0.3, vignette=0.6, seed=11), np.array([0.25, 0.5])
+    wanted = finish_oracle.finished(painted, source, finish, times, 5, depth, kept, falling)
+    pictures = wp.array(painted, dtype=wp.uint8, device=device)
+    finish_pictures(
+        pictures,
+        source=wp.array(source, dtype=wp.uint8, device=device),
+        finish=finish,
+        times=times,
+        first_frame=5,
+        depth=wp.array(depth, dtype=wp.float32, device=device),
+        kept=wp.array(kept, dtype=wp.float32, device=device),
+        falling=None if falling is None else wp.array(falling, dtype=wp.uint8, device=device),
+    )
+    error = np.abs(pictures.numpy() - wanted)
+    # A place within rounding of the edge of a cell of noise may fall into the next one.
+    assert (error > 0.51).mean() < 2e-3 and error.mean() < 0.27, (np.quantile(error, 0.999), error.mean())
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 63])
+def test_rows_of_any_length_are_finished(device, width):
+    """Sixteen pixels at a time, the last of a row with fewer."""
+    finish = Finish(snow=1.0, rain=1.0, noise=0.5, vignette=0.5, seed=7)
+    painted = np.full((1, 9, width, 3), 90, np.uint8)
+    pictures = wp.array(painted, dtype=wp.uint8, device=device)
+    finish_pictures(pictures, source=pictures, finish=finish, times=np.array([1.0]), first_frame=2)
+    depth, kept = np.full((1, 9, width), np.inf), np.zeros((1, 9, width))
+    wanted = finish_oracle.finished(painted, painted, finish, np.array([1.0]), 2, depth, kept, None)
+    assert (np.abs(pictures.numpy() - wanted) > 0.51).mean() < 0.02
 
 
 def test_nothing_asked_changes_nothing(device):

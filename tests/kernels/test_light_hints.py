@@ -71,7 +71,10 @@ def test_geometry_channels_match_float64(device):
     light = np.array([0.0, -0.6, 0.8])
     points = POSE[:3, 3] + way * np.where(hit, depth, 0.0)[..., None]
     distance = np.where(hit, depth, 0.0) * length
+    half = light - view
+    shine = np.maximum((normals * half).sum(-1) / np.linalg.norm(half, axis=-1), 0.0)
     wanted = {
+        "glint": 2.0 * shine**24 - 1.0,
         "facing_light": normals @ light,
         "facing_up": normals[..., 2],
         "height": 1.0 - 2.0 * np.exp(-np.maximum(points[..., 2], 0.0) / 3.0),

@@ -67,6 +67,38 @@ def _put_channels_kernel(
     _put_pixels(begin, wp.min(begin + run, count), part, offset, pixels_out)
 
 
+@wp.func_native("""
+    const int channels = video_out.shape[3], lanes = 64;
+    unsigned char* to = (unsigned char*)video_out.data;
+    int broken = 0;
+    for (int block = begin; block < end; block += lanes) {
+        const int many = end - block < lanes ? end - block : lanes;
+        for (int c = 0; c < channels; ++c) {
+            const float* from = (const float*)tensor.data + (size_t)c * count + block;
+            unsigned char levels[lanes];
+            for (int k = 0; k < many; ++k) {
+                const float value = from[k];
+                const bool sound = value >= -3.4028235e38f && value <= 3.4028235e38f;
+                const float within = value < -1.0f ? -1.0f : value > 1.0f ? 1.0f : value;
+                broken |= !sound;
+                levels[k] = sound ? (unsigned char)(int)((within + 1.0f) * 127.5f + 0.5f) : 0;
+            }
+            for (int k = 0; k < many; ++k) to[(size_t)(block + k) * channels + c] = levels[k];
+        }
+    }
+    if (broken) broken_out.data[0] = 1;
+""")
+def _put_levels(
+    begin: wp.int32,
+    end: wp.int32,
+    count: wp.int32,
+    tensor: wp.array4d(dtype=wp.float32),
+    video_out: wp.array4d(dtype=wp.uint8),
+    broken_out: wp.array(dtype=wp.int32, ndim=1),
+):
+    """Write the levels of some of ``count`` pixels, of all frames in a row; both arrays are contiguous."""
+
+
 @wp.kernel
 def _tensor_to_video_kernel(
     # in
@@ -79,21 +111,7 @@ def _tensor_to_video_kernel(
     broken_out: wp.array(dtype=wp.int32, ndim=1),
 ):
     begin = (first + wp.tid()) * run
-    width = video_out.shape[2]
-    height = video_out.shape[1]
-    for i in range(begin, wp.min(begin + run, count)):
-        row = i // width
-        x = i - row * width
-        t = row // height
-        y = row - t * height
-        for c in range(video_out.shape[3]):
-            value = tensor[c, t, y, x]
-            level = wp.uint8(0)
-            if wp.isfinite(value):
-                level = wp.uint8((wp.clamp(value, -1.0, 1.0) + 1.0) * 127.5 + 0.5)
-            else:
-                broken_out[0] = 1
-            video_out[t, y, x, c] = level
+    _put_levels(begin, wp.min(begin + run, count), count, tensor, video_out, broken_out)
 
 
 def _on_torch_stream(device: Any) -> AbstractContextManager:
@@ -183,13 +201,13 @@ def tensor_to_video(tensor: "torch.Tensor") -> wp.array:
         raise ValueError(
             f"tensor_to_video takes one video at a time, got a batch of {tensor.shape[0]}; index it first."
         )
-    source = wp.from_torch(tensor.detach()[0].float(), requires_grad=False)
+    source = wp.from_torch(tensor.detach()[0].float().contiguous(), requires_grad=False)
     channels, frames, height, width = source.shape
     video = wp.empty((frames, height, width, channels), dtype=wp.uint8, device=source.device)
     broken = wp.zeros(1, dtype=wp.int32, device=source.device)
     with _on_torch_stream(source.device):
         inputs = [source, video, broken]
-        launch_runs(_tensor_to_video_kernel, frames * height * width, inputs, device=source.device)
+        launch_runs(_tensor_to_video_kernel, frames * height * width, inputs, device=source.device, run=1024)
     if broken.numpy()[0]:
         raise ValueError("tensor_to_video got NaN or inf among its values; the model that made them has failed.")
     return video

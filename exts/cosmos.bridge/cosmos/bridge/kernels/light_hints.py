@@ -13,6 +13,7 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
+from cosmos.bridge.kernels.light_pixels import light_pixels
 from cosmos.bridge.kernels.march import march
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
 
@@ -37,11 +38,6 @@ LIGHT_HINTS = (
 """Channels of the hints, in order; each lies in [-1, 1]."""
 _USUAL = wp.constant(wp.vec3(0.24, 0.91, 0.79))
 """What ``light_visible``, ``open`` and ``open_above`` are on average on surfaces of many stages."""
-
-
-@wp.func
-def _is_hit(z: wp.float32) -> bool:
-    return z > 0.0 and z < 1.0e9
 
 
 @wp.func
@@ -73,78 +69,21 @@ def normal_from_depth(depth: wp.array(dtype=wp.float32, ndim=3), t: int, y: int,
 
 
 @wp.func
-def _fill_pixel(
-    t: wp.int32,
-    y: wp.int32,
-    x: wp.int32,
+def lacks_normal(
     depth: wp.array(dtype=wp.float32, ndim=3),
     normals: wp.array(dtype=wp.float32, ndim=4),
     has_normals: wp.int32,
-    lenses: wp.array(dtype=wp.vec4, ndim=1),
-    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
-    light: wp.vec3,
-    up: wp.vec3,
-    ground: wp.float32,
-    extinction: wp.float32,
-    marched: wp.int32,
-    hints_out: wp.array(dtype=wp.float32, ndim=4),
-):
-    lens = lenses[t]
-    pose = cam_to_world[t]
-    ray = wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0], (lens[3] - wp.float32(y) - 0.5) / lens[1], -1.0)
-    stretch = wp.length(ray)
-    view = wp.transform_vector(pose, ray / stretch)
-    hints_out[t, y, x, 8] = wp.dot(view, light)
-    hints_out[t, y, x, 9] = wp.dot(view, up)
-    z = depth[t, y, x]
-    if not _is_hit(z):
-        hints_out[t, y, x, 0] = 0.0
-        hints_out[t, y, x, 1] = 1.0
-        hints_out[t, y, x, 2] = 1.0
-        hints_out[t, y, x, 3] = 0.0
-        hints_out[t, y, x, 4] = 1.0
-        hints_out[t, y, x, 5] = -1.0
-        hints_out[t, y, x, 6] = -1.0
-        hints_out[t, y, x, 7] = -1.0
-        hints_out[t, y, x, 10] = 0.0
-        hints_out[t, y, x, 11] = -1.0
-        hints_out[t, y, x, 12] = 1.0
-        hints_out[t, y, x, 13] = -1.0
-        return
-    p = ray * z
-    local = wp.vec3(0.0, 0.0, 0.0)
-    if has_normals != 0:
-        world = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
-        local = wp.transform_vector(wp.transpose(pose), world)
-    if not (wp.length(local) > 0.5):
-        local = normal_from_depth(depth, t, y, x, lens)
-    local = wp.normalize(local)
-    if wp.dot(local, p) > 0.0:
-        local = -local
-    normal = wp.transform_vector(pose, local)
-    point = wp.transform_point(pose, p)
-    facing = wp.dot(normal, light)
-    hints_out[t, y, x, 0] = facing
-    hints_out[t, y, x, 3] = wp.dot(normal, up)
-    hints_out[t, y, x, 4] = 1.0 - 2.0 * wp.exp(-wp.max(wp.dot(point, up) - ground, 0.0) / 3.0)
-    distance = z * stretch
-    left = wp.exp(-distance / 30.0)
-    hints_out[t, y, x, 5] = 2.0 * (left * left) * (left * left) * left - 1.0
-    hints_out[t, y, x, 6] = 2.0 * left - 1.0
-    hints_out[t, y, x, 7] = 2.0 * wp.exp(-distance * extinction) - 1.0
-    hints_out[t, y, x, 10] = wp.max(-wp.dot(normal, view), 0.0)
-    half = wp.normalize(light - view)
-    shine = wp.max(wp.dot(normal, half), 0.0)
-    for _power in range(3):
-        shine = shine * shine
-    hints_out[t, y, x, 11] = 2.0 * shine * shine * shine - 1.0
-    hints_out[t, y, x, 13] = 1.0
-    # ``march`` finds the normal where it puts its findings.
-    if marched == 0:
-        local = _USUAL
-    hints_out[t, y, x, 1] = local[0]
-    hints_out[t, y, x, 2] = local[1]
-    hints_out[t, y, x, 12] = local[2]
+    t: int,
+    y: int,
+    x: int,
+) -> bool:
+    """Whether there is a surface whose normal is not given: there are none, or it is short or NaN."""
+    if not (depth[t, y, x] > 0.0 and depth[t, y, x] < 1.0e9):
+        return False
+    if has_normals == 0:
+        return True
+    given = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
+    return not (wp.length_sq(given) > 0.25)
 
 
 @wp.kernel
@@ -169,27 +108,36 @@ def _light_hints_kernel(
     begin = (first + wp.tid()) * run
     width = depth.shape[2]
     height = depth.shape[1]
-    for i in range(begin, wp.min(begin + run, count)):
+    end = wp.min(begin + run, count)
+    for i in range(begin, end):
         row = i // width
+        x = i - row * width
         t = row // height
-        _fill_pixel(
-            t,
-            row - t * height,
-            i - row * width,
-            depth,
-            normals,
-            has_normals,
-            lenses,
-            cam_to_world,
-            light,
-            up,
-            ground,
-            extinction,
-            marched,
-            hints_out,
-        )
+        y = row - t * height
+        if lacks_normal(depth, normals, has_normals, t, y, x):
+            # ``light_pixels`` finds it where it puts its findings.
+            normal = wp.transform_vector(cam_to_world[t], normal_from_depth(depth, t, y, x, lenses[t]))
+            hints_out[t, y, x, 1] = normal[0]
+            hints_out[t, y, x, 2] = normal[1]
+            hints_out[t, y, x, 12] = normal[2]
+    light_pixels(
+        begin,
+        end,
+        depth,
+        normals,
+        has_normals,
+        lenses,
+        cam_to_world,
+        light,
+        up,
+        ground,
+        extinction,
+        marched,
+        _USUAL,
+        hints_out,
+    )
     if marched == 1:
-        march(begin, wp.min(begin + run, count), depth, lenses, cam_to_world, light, up, hints_out)
+        march(begin, end, depth, lenses, cam_to_world, light, up, hints_out)
 
 
 def light_hints(
@@ -265,4 +213,4 @@ def _check(array: wp.array, name: str, dtypes: tuple[str, ...], shape: tuple[int
         )
 
 
-__all__ = ["LIGHT_HINTS", "light_hints", "normal_from_depth"]
+__all__ = ["LIGHT_HINTS", "lacks_normal", "light_hints", "normal_from_depth"]

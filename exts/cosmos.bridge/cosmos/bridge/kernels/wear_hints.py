@@ -13,7 +13,7 @@ from typing import Optional
 import numpy as np
 import warp as wp
 
-from cosmos.bridge.kernels.light_hints import normal_from_depth
+from cosmos.bridge.kernels.light_hints import lacks_normal, normal_from_depth
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
 from cosmos.bridge.kernels.surface_noise import STAIN
 from cosmos.bridge.kernels.wear_noise import wear_noise
@@ -23,54 +23,6 @@ wp.set_module_options(quick_options())
 WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "pool", "cover")
 """Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance; cover is the share in [0, 1] of
 the surface that snow covers where it lies open, by drift, patch and the normal."""
-
-
-@wp.func
-def _place_pixel(
-    t: wp.int32,
-    y: wp.int32,
-    x: wp.int32,
-    depth: wp.array(dtype=wp.float32, ndim=3),
-    normals: wp.array(dtype=wp.float32, ndim=4),
-    has_normals: wp.int32,
-    ids: wp.array(dtype=wp.uint32, ndim=3),
-    has_ids: wp.int32,
-    lenses: wp.array(dtype=wp.vec4, ndim=1),
-    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
-    world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
-    anchor: wp.vec3,
-    y_up: wp.int32,
-    hints_out: wp.array(dtype=wp.float32, ndim=4),
-):
-    # ``wear_noise`` finds the place of its noise where it puts it.
-    hints_out[t, y, x, 3] = -1.0
-    z = depth[t, y, x]
-    if not (z > 0.0 and z < 1.0e9):
-        return
-    lens = lenses[t]
-    ray = wp.vec3((wp.float32(x) + 0.5 - lens[2]) / lens[0], (lens[3] - wp.float32(y) - 0.5) / lens[1], -1.0)
-    world = wp.transform_point(cam_to_world[t], ray * z)
-    here = world - anchor
-    own = here
-    if has_ids != 0:
-        index = wp.int32(ids[t, y, x])
-        if index >= 0 and index < world_to_instance.shape[1]:
-            own = wp.transform_point(world_to_instance[t, index], world)
-    local = wp.vec3(0.0, 0.0, 0.0)
-    if has_normals != 0:
-        normal = wp.vec3(normals[t, y, x, 0], normals[t, y, x, 1], normals[t, y, x, 2])
-        local = wp.transform_vector(wp.transpose(cam_to_world[t]), normal)
-    if not (wp.length(local) > 0.5):
-        local = normal_from_depth(depth, t, y, x, lens)
-    cosine = wp.max(0.05, wp.abs(wp.dot(wp.normalize(local), ray)) / wp.length(ray))
-    hints_out[t, y, x, 3] = z / lens[0] / wp.sqrt(cosine)
-    for axis in range(3):
-        hints_out[t, y, x, axis] = own[axis]
-        hints_out[t, y, x, 4 + axis] = here[axis]
-    facing = wp.normalize(wp.transform_vector(cam_to_world[t], local))
-    hints_out[t, y, x, 7] = facing[2]
-    if y_up == 1:
-        hints_out[t, y, x, 7] = facing[1]
 
 
 @wp.kernel
@@ -99,26 +51,37 @@ def _wear_hints_kernel(
     begin = (first + wp.tid()) * run
     width = depth.shape[2]
     height = depth.shape[1]
-    for i in range(begin, wp.min(begin + run, count)):
+    end = wp.min(begin + run, count)
+    for i in range(begin, end):
         row = i // width
+        x = i - row * width
         t = row // height
-        _place_pixel(
-            t,
-            row - t * height,
-            i - row * width,
-            depth,
-            normals,
-            has_normals,
-            ids,
-            has_ids,
-            lenses,
-            cam_to_world,
-            world_to_instance,
-            anchor,
-            y_up,
-            hints_out,
-        )
-    wear_noise(begin, wp.min(begin + run, count), ids, has_ids, tags, y_up, wet, snow, seed, STAIN, hints_out)
+        y = row - t * height
+        if lacks_normal(depth, normals, has_normals, t, y, x):
+            # ``wear_noise`` finds it where it puts its findings.
+            normal = wp.transform_vector(cam_to_world[t], normal_from_depth(depth, t, y, x, lenses[t]))
+            for axis in range(3):
+                hints_out[t, y, x, axis] = normal[axis]
+    wear_noise(
+        begin,
+        end,
+        depth,
+        normals,
+        has_normals,
+        ids,
+        has_ids,
+        lenses,
+        cam_to_world,
+        world_to_instance,
+        tags,
+        anchor,
+        y_up,
+        wet,
+        snow,
+        seed,
+        STAIN,
+        hints_out,
+    )
 
 
 def rigid_inverse(poses: np.ndarray) -> np.ndarray:

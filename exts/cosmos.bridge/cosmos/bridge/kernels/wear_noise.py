@@ -1,4 +1,4 @@
-"""The noise of the wear hints, sixteen pixels at a time, so that a processor takes one instruction for all of them.
+"""The wear hints, sixteen pixels of a row at a time, so that a processor takes one instruction for all of them.
 
 The noise is that of ``surface_noise``, to rounding.
 """
@@ -21,34 +21,77 @@ import warp as wp
         return h ^ (h >> 16);
     };
     auto unit = [](bits h) { return (float)(int)(h >> 8) * 5.9604645e-8f; };
-    for (int block = begin; block < end; block += lanes) {
-        float p[3][lanes], here[3][lanes], side[lanes], upward[lanes], luck[lanes], tint[lanes];
+    const size_t across = depth.strides[2] / sizeof(float);
+    for (int block = begin, count; block < end; block += count) {
+        const int line = block / width, first = block - line * width, t = line / height, y = line - t * height;
+        count = end - block < width - first ? end - block : width - first;
+        count = count < lanes ? count : lanes;
+        float p[3][lanes], here[3][lanes], n[3][lanes], side[lanes], upward[lanes], luck[lanes], tint[lanes];
         bits tag[lanes], world[lanes];
-        float* hints[lanes];
-        int some = 0;
+        int posed[lanes], some = 0;
+        char* out = (char*)hints_out.data + (size_t)t * hints_out.strides[0] + (size_t)y * hints_out.strides[1];
+        auto hints = [&](int k) { return (float*)(out + (size_t)(first + k) * hints_out.strides[2]); };
+        const float* deep = (const float*)((const char*)depth.data + (size_t)t * depth.strides[0]
+            + (size_t)y * depth.strides[1]) + first * across;
         for (int k = 0; k < lanes; ++k) {
-            const int i = block + k < end ? block + k : end - 1;
-            const int row = i / width, x = i - row * width, t = row / height, y = row - t * height;
-            float* out = (float*)((char*)hints_out.data + (size_t)t * hints_out.strides[0]
-                + (size_t)y * hints_out.strides[1] + (size_t)x * hints_out.strides[2]);
-            hints[k] = out;
-            tag[k] = 0u, world[k] = seed;
-            if (has_ids) {
-                const int index = *(const int*)((const char*)ids.data + (size_t)t * ids.strides[0]
-                    + (size_t)y * ids.strides[1] + (size_t)x * ids.strides[2]);
-                if (index >= 0 && index < tags.shape[0]) tag[k] = tags.data[index];
+            tag[k] = 0u, world[k] = seed, posed[k] = -1, side[k] = -1.0f;
+            n[0][k] = n[1][k] = n[2][k] = 0.0f;
+        }
+        for (int k = 0; k < count; ++k) {
+            const float z = deep[(size_t)k * across];
+            side[k] = z > 0.0f && z < 1.0e9f ? z : -1.0f;
+            some |= side[k] > 0.0f;
+            n[0][k] = hints(k)[0], n[1][k] = hints(k)[1], n[2][k] = hints(k)[2];
+            if (!has_normals) continue;
+            const float* given = (const float*)((const char*)normals.data + (size_t)t * normals.strides[0]
+                + (size_t)y * normals.strides[1] + (size_t)(first + k) * normals.strides[2]);
+            const size_t next = normals.strides[3] / sizeof(float);
+            const float a = given[0], b = given[next], c = given[2 * next];
+            if (a * a + b * b + c * c > 0.25f) n[0][k] = a, n[1][k] = b, n[2][k] = c;
+        }
+        for (int k = 0; has_ids && k < count; ++k) {
+            const int index = *(const int*)((const char*)ids.data + (size_t)t * ids.strides[0]
+                + (size_t)y * ids.strides[1] + (size_t)(first + k) * ids.strides[2]);
+            if (index >= 0 && index < tags.shape[0]) tag[k] = tags.data[index], posed[k] = index;
+        }
+        const wp::mat_t<4, 4, wp::float32>& pose = cam_to_world.data[t];
+        const float fx = lenses.data[t][0], cx = lenses.data[t][2];
+        const float ry = (lenses.data[t][3] - (float)y - 0.5f) / lenses.data[t][1];
+        float to[3][3], eye[3];
+        for (int r = 0; r < 3; ++r) {
+            for (int c = 0; c < 3; ++c) to[r][c] = pose.data[r][c];
+            eye[r] = pose.data[r][3];
+        }
+        for (int k = 0; k < lanes; ++k) {
+            const float rx = ((float)(first + k) + 0.5f - cx) / fx, stretch = rx * rx + ry * ry + 1.0f;
+            const float vx = to[0][0] * rx + to[0][1] * ry - to[0][2];
+            const float vy = to[1][0] * rx + to[1][1] * ry - to[1][2];
+            const float vz = to[2][0] * rx + to[2][1] * ry - to[2][2];
+            const float z = side[k] > 0.0f ? side[k] : 0.0f;
+            p[0][k] = eye[0] + vx * z, p[1][k] = eye[1] + vy * z, p[2][k] = eye[2] + vz * z;
+            here[0][k] = p[0][k] - anchor[0], here[1][k] = p[1][k] - anchor[1], here[2][k] = p[2][k] - anchor[2];
+            const float squares = n[0][k] * n[0][k] + n[1][k] * n[1][k] + n[2][k] * n[2][k];
+            const float unit = squares > 0.0f ? 1.0f / sqrtf(squares) : 0.0f;
+            float cosine = (n[0][k] * vx + n[1][k] * vy + n[2][k] * vz) * unit / sqrtf(stretch);
+            cosine = cosine < 0.0f ? -cosine : cosine;
+            cosine = cosine > 0.05f ? cosine : 0.05f;
+            upward[k] = (y_up ? n[1][k] : n[2][k]) * unit;
+            side[k] = side[k] > 0.0f ? z / fx / sqrtf(cosine) : -1.0f;
+        }
+        for (int k = 0; k < count; ++k) {
+            if (posed[k] < 0) {
+                for (int c = 0; c < 3; ++c) p[c][k] = here[c][k];
+                continue;
             }
-            side[k] = out[3];
-            upward[k] = out[7];
-            some |= side[k] >= 0.0f;
-            for (int c = 0; c < 3; ++c) {
-                p[c][k] = side[k] >= 0.0f ? out[c] : 0.0f;
-                here[c][k] = side[k] >= 0.0f ? out[4 + c] : 0.0f;
-            }
+            const wp::mat_t<4, 4, wp::float32>& own
+                = world_to_instance.data[(size_t)t * world_to_instance.shape[1] + posed[k]];
+            const float x = p[0][k], y = p[1][k], z = p[2][k];
+            for (int c = 0; c < 3; ++c)
+                p[c][k] = own.data[c][0] * x + own.data[c][1] * y + own.data[c][2] * z + own.data[c][3];
         }
         if (!some) {
-            for (int k = 0; k < lanes; ++k)
-                for (int c = 0; c < 9; ++c) hints[k][c] = 0.0f;
+            for (int k = 0; k < count; ++k)
+                for (int c = 0; c < 9; ++c) hints(k)[c] = 0.0f;
             continue;
         }
         for (int k = 0; k < lanes; ++k) {
@@ -129,16 +172,23 @@ import warp as wp
         for (int k = 0; k < lanes; ++k) {
             found[0][k] = luck[k] * 2.0f - 1.0f, found[1][k] = tint[k] * 2.0f;
         }
-        for (int k = 0; k < lanes && block + k < end; ++k)
-            for (int c = 0; c < 9; ++c) hints[k][c] = side[k] >= 0.0f ? found[c][k] : 0.0f;
+        for (int k = 0; k < count; ++k)
+            for (int c = 0; c < 9; ++c) hints(k)[c] = side[k] > 0.0f ? found[c][k] : 0.0f;
     }
 """)
 def wear_noise(
     begin: wp.int32,
     end: wp.int32,
+    depth: wp.array(dtype=wp.float32, ndim=3),
+    normals: wp.array(dtype=wp.float32, ndim=4),
+    has_normals: wp.int32,
     ids: wp.array(dtype=wp.uint32, ndim=3),
     has_ids: wp.int32,
+    lenses: wp.array(dtype=wp.vec4, ndim=1),
+    cam_to_world: wp.array(dtype=wp.mat44, ndim=1),
+    world_to_instance: wp.array(dtype=wp.mat44, ndim=2),
     tags: wp.array(dtype=wp.uint32, ndim=1),
+    anchor: wp.vec3,
     y_up: wp.int32,
     wet: wp.int32,
     snow: wp.float32,
@@ -146,22 +196,27 @@ def wear_noise(
     stain: wp.float32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
-    """Fill the wear hints of some pixels, which hold where their noise lies.
+    """Fill the wear hints of some pixels.
 
     Args:
         begin: The first pixel, of all frames in a row.
         end: The one after the last.
+        depth: Distance to the image plane [m], shape [T, H, W].
+        normals: World normals, shape [T, H, W, 3].
+        has_normals: Whether there are any; those shorter than 0.5 are none.
         ids: Instance ids, shape [T, H, W].
         has_ids: Whether there are any.
+        lenses: Focal lengths and centres [px], shape [T].
+        cam_to_world: Camera to world [m], shape [T].
+        world_to_instance: World to each instance [m], shape [T, N], contiguous.
+        anchor: Where the world's noise starts [m].
         tags: Number of each id, shape [N].
         y_up: Whether +Y is up; else +Z.
         wet: Whether puddles are wanted.
         snow: How much snow lies, in [0, 1]; its channels are 0 where none does.
         seed: Moves everything.
         stain: Contrast of the coarse noise (``STAIN`` of ``surface_noise``).
-        hints_out: Hints, shape [T, H, W, 9]. On the way in, channels 0 to 2 are the point on its instance [m], 3 the
-            side of the pixel there [m], below 0 where there is no surface, 4 to 6 the point in the world [m], 7 the
-            upward part of the normal.
+        hints_out: Hints, shape [T, H, W, 9]. On the way in, channels 0 to 2 are the world normal where none is given.
     """
 
 
