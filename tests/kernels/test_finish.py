@@ -1,10 +1,10 @@
 """The last pass: what it adds, where, and what it leaves alone."""
 
-import finish_oracle
 import numpy as np
 import pytest
 import warp as wp
 
+import finish_oracle
 from cosmos.bridge.kernels.finish import Finish, finish_pictures, vignette_shade
 
 SHAPE = (2, 60, 90, 3)

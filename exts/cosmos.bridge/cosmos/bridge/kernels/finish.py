@@ -19,6 +19,7 @@ from cosmos.bridge.types.probe import FALLING_FIRST, FALLING_RATIO
 
 wp.set_module_options(quick_options())
 
+
 @dataclass(frozen=True, kw_only=True)
 class Finish:
     """What the last pass adds; each strength lies in [0, 1]."""

@@ -5,8 +5,8 @@ occlusion march the depth buffer (``march``), so they know what the camera sees 
 looked for where a stage can be asked.
 """
 
-# mypy: disable-error-code="misc,operator"
-# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars)
+# mypy: disable-error-code="misc,operator,index"
+# (wp.tid() gives as many indices as the launch has axes; Warp vectors take scalars and have places)
 
 from typing import Optional
 
