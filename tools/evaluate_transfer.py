@@ -15,7 +15,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from cosmos.bridge.calibrate.roc import Rate
 from cosmos.models.embedded.conditions import extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
 from transfer_checks import GIVEN, half_kept, looks, prompted, two_seeds
-from transfer_conditions import CONDITIONS, WORDINGS, nearest
+from transfer_conditions import CONDITIONS, HARD_WORDINGS, WORDINGS, nearest
 from transfer_metrics import (
     boundary_displacement,
     classic_baseline,
@@ -89,10 +89,10 @@ def quantile(rows: list[dict[str, Any]], share: float) -> float:
     return float(0.05 * (np.searchsorted(counts, share * counts[-1]) + 0.5))
 
 
-def reader_accuracy(model: EmbeddedModel) -> tuple[float, list[str]]:
+def reader_accuracy(model: EmbeddedModel, wordings: Mapping[str, Sequence[str]] = WORDINGS) -> tuple[float, list[str]]:
     """Return the share of new wordings whose nearest condition is the right one, and what was misread."""
     wrong, count = [], 0
-    for kind, prompts in WORDINGS.items():
+    for kind, prompts in wordings.items():
         for prompt in prompts:
             count += 1
             read = nearest(model.reader.read(prompt, seed=0).conditions)
@@ -132,6 +132,7 @@ def evaluate(
                     targets = {condition: stage.target(condition, samples) for condition in chosen(number)}
                     add_likeness(result["kinds"].setdefault(kind, {}), sheet, model, stage, name, targets)
     result["reader_accuracy"], result["reader_wrong"] = reader_accuracy(model)
+    result["hard_reader_accuracy"], result["hard_reader_wrong"] = reader_accuracy(model, HARD_WORDINGS)
     return result, sheet
 
 
@@ -234,7 +235,8 @@ def summary_tables(result: dict[str, Any]) -> str:
         f"difference shows through in what is painted (1 would be all; log of the luma, by least squares).",
         f"Left half vis 1, right half seg 1, heavy snow at dusk: the left half moves by {kept:.2%} at most (bar 2 %), "
         f"the right one by {mean(half, 'painted'):.0%}.",
-        f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.0%}.",
+        f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.1%}, of those that "
+        f"were to be hard {result['hard_reader_accuracy']:.1%}.",
     ]
     lines += [f"- misread: {wrong}" for wrong in result["reader_wrong"]]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """Train the prompt reader on our own captions: ``python tools/train_prompt_reader.py --steps 12000``.
 
-Writes ``reader.safetensors`` and ``reader.json`` into ``--out``. The captions come from a generator, so there is no
-data set: every batch is new, and its seed and number decide it. Resumable: ``--run`` holds the last checkpoint.
+Writes ``reader.safetensors`` and ``reader.json`` into ``--out``. Two thirds of the captions come from a generator, one
+third are whole prompts of ``prompt_captions.json``; every batch is new, and its seed and number decide it. Resumable:
+``--run`` holds the last checkpoint.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,22 @@ from cosmos.models.embedded.captions import neutral_words, noun_words, sample_co
 from cosmos.models.embedded.conditions import READ_FIELDS, Conditions, to_read_vector
 from cosmos.models.embedded.text import PromptReader, TextEncoder
 from cosmos.models.spec import TextEncoderConfig, to_mapping
+from prompt_captions import WholePrompt, whole_prompts
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 _SAVE_SECONDS = 60.0
+_WHOLE = 0.35
+"""Share of whole prompts."""
+_LEFT_OUT = 0.08
+"""Share of the words of a whole prompt that are left out, lest it be learnt by heart."""
+
+Heard = Sequence[tuple[WholePrompt, list[str]]]
+"""Whole prompts, each with the words of it that the encoder is told."""
 
 
-def sample_batch(rng: np.random.Generator, reader: PromptReader, config: TextEncoderConfig, size: int):
+def sample_batch(
+    rng: np.random.Generator, reader: PromptReader, config: TextEncoderConfig, size: int, whole: Heard = ()
+) -> tuple[Tensor, Tensor]:
     """Draw captions and what they mean: ids [B, L] and read vectors [B, len(READ_FIELDS)]."""
     neutral = sorted(neutral_words())
     beside = reader.ids(sorted(noun_words()))
@@ -39,7 +51,12 @@ def sample_batch(rng: np.random.Generator, reader: PromptReader, config: TextEnc
             # Nothing said of light and weather means the plain day that unsaid things mean everywhere else.
             conditions, bearing_said = Conditions(sun_elevation=rng.uniform(35.0, 60.0)), False
             caption = " ".join(rng.choice(neutral, size=int(rng.integers(0, 8)))) + " ?unknown?"
-        words = reader.ids(split_words(caption))[: config.length]
+        said = split_words(caption)
+        if whole and rng.random() < _WHOLE:
+            prompt, heard = whole[int(rng.integers(len(whole)))]
+            conditions, bearing_said = prompt.draw(rng), False
+            said = [word for word in heard if rng.random() >= _LEFT_OUT]
+        words = reader.ids(said)[: config.length]
         # A word that the reader does not know must not upset it, nor may those of places and things.
         words = [1 if rng.random() < 0.01 else word for word in words]
         for _ in range(int(rng.integers(1, 5)) if rng.random() < 0.5 else 0):
@@ -74,12 +91,13 @@ def train(folder: Path, *, steps: int, seed: int, batch: int) -> tuple[TextEncod
         encoder.load_state_dict(saved["encoder"])
         optimizer.load_state_dict(saved["optimizer"])
         done, before, curve = saved["step"], saved["seconds"], saved["curve"]
+    whole = [(prompt, reader.heard(prompt.text)) for prompt in whole_prompts()]
     start, first, kept = time.monotonic(), done, time.monotonic()
     encoder.train()
     for step in range(done + 1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1.0, step / 100) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-        ids, wanted = sample_batch(np.random.default_rng([seed, step]), reader, config, batch)
+        ids, wanted = sample_batch(np.random.default_rng([seed, step]), reader, config, batch, whole)
         torch.manual_seed(seed + step)  # of what is dropped out
         loss = reading_loss(*encoder(ids), wanted)
         optimizer.zero_grad()

@@ -39,7 +39,7 @@ from muon import MuonAndAdam
 WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "weights" / "transfer-small"
 SIZES = {
     "tiny": TransferNetConfig(channels=(8, 12), blocks=1, features=6, head=8),
-    "small": TransferNetConfig(channels=(40, 80, 128, 160), blocks=2, features=20, head=32),
+    "small": TransferNetConfig(channels=(40, 80, 128, 160), blocks=2, features=20, head=16),
     "base": TransferNetConfig(channels=(96, 192, 320, 384), blocks=3, features=40, head=64),
 }
 """``small`` is shipped, for a CPU; ``base`` is for a GPU: 31.9 M parameters for 3.8 M, seven times the work."""

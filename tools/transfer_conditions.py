@@ -24,8 +24,18 @@ CONDITIONS = {
     "night snow": Conditions(sun_elevation=-13.0, snow=0.65, overcast=0.8),
     "dust": Conditions(sun_elevation=40.0, dust=0.6),
 }
-WORDINGS: dict[str, list[str]] = json.loads(Path(__file__).with_name("transfer_wordings.json").read_text("utf-8"))
+
+
+def _prompts(name: str) -> dict[str, list[str]]:
+    asked: dict[str, list[str]] = json.loads(Path(__file__).with_name(f"{name}.json").read_text("utf-8"))
+    return asked
+
+
+WORDINGS = _prompts("transfer_wordings")
 """Prompts for each, by two writers who knew the conditions and neither wordings nor rules."""
+HARD_WORDINGS = _prompts("transfer_hard_wordings")
+"""The same by two others, who were asked not to make it easy: questions, complaints and consequences, numbers, errors,
+and in two thirds of them not the condition's own name."""
 
 MEANT = {
     **CONDITIONS,
@@ -66,4 +76,4 @@ def nearest(conditions: Conditions) -> str:
     return min(MEANT, key=lambda name: far(MEANT[name]))
 
 
-__all__ = ["CONDITIONS", "MEANT", "WORDINGS", "distances", "nearest"]
+__all__ = ["CONDITIONS", "HARD_WORDINGS", "MEANT", "WORDINGS", "distances", "nearest"]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosmos.models.embedded.clock import sun_by_clock
 from cosmos.models.embedded.conditions import Conditions, extinction, with_sight
 from cosmos.models.embedded.measures import take_measures
 
@@ -28,6 +29,7 @@ from cosmos.models.embedded.measures import take_measures
         ("visibility between 50 and 150 metres", 100.0),
         ("fog, visibility twenty-five metres", 25.0),
         ("blizzard with 30 feet visibility", 9.144),
+        ("the world fades out around 90 m in mist", 90.0),
     ],
 )
 def test_sight_is_read_in_metres(prompt, sight):
@@ -50,6 +52,59 @@ def test_sight_is_read_in_metres(prompt, sight):
 )
 def test_the_height_of_the_sun_is_read_in_degrees(prompt, elevation):
     assert take_measures(prompt)[1].elevation == elevation
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "low", "high"),
+    [
+        ("1 mm/h of drizzle", "rain", 0.15, 0.36),
+        ("rain at 5 mm per hour", "rain", 0.42, 0.7),
+        ("50 mm of rain per hour", "rain", 0.9, 1.0),
+        ("0.5 cm of snow per hour", "snow", 0.15, 0.45),
+        ("2 cm an hour, flakes straight down", "snow", 0.46, 0.8),
+        ("10 cm per hour, gusts 70 km/h", "snow", 0.81, 1.0),
+        ("2 in/h of snow", "snow", 0.81, 1.0),
+        ("snow, 20 mm/h", "snow", 0.46, 0.8),
+        ("3 oktas of cumulus", "overcast", 0.375, 0.375),
+        ("8/8 okta stratus", "overcast", 1.0, 1.0),
+        ("cloudiness = 0.35", "overcast", 0.349, 0.351),
+    ],
+)
+def test_amounts_are_as_strong_as_meteorologists_call_them(reader, prompt, name, low, high):
+    assert low <= getattr(reader.read(prompt).conditions, name) <= high
+
+
+@pytest.mark.parametrize(
+    ("prompt", "low", "high"),
+    [
+        ("22:40, forklift in the yard", -90.0, -20.0),
+        ("6:50 am on the ring road", 1.0, 6.0),
+        ("kerb at 18:00", 2.0, 8.0),
+        ("7 p.m. at the gate", -8.0, -3.0),
+        ("10 am in January", 15.0, 22.0),  # 47 degrees of latitude have 17, the almanac's 45 have 18
+        ("10 am in June", 50.0, 60.0),
+        ("1400 local", 40.0, 46.0),
+        ("12:00, apron", 60.0, 82.0),
+        ("21:30 in late June", -14.0, -6.0),
+        ("two in the morning", -90.0, -20.0),
+        ("nine o'clock in the morning", 20.0, 30.0),
+        ("four in the afternoon", 20.0, 30.0),
+        ("eleven at night", -90.0, -20.0),
+    ],
+)
+def test_clock_times_are_heights_of_the_sun(reader, prompt, low, high):
+    assert low <= sun_by_clock(prompt) <= high
+    assert max(low, -18.0) - 0.1 <= reader.read(prompt).conditions.sun_elevation <= max(high, -17.9)
+
+
+@pytest.mark.parametrize("prompt", ["a 16:9 picture", "1:10 scale model", "2 m ahead", "it may rain", "gate 1400"])
+def test_other_numbers_are_no_clock(prompt):
+    assert sun_by_clock(prompt) is None
+
+
+def test_a_named_hour_counts_before_the_clock(reader):
+    assert reader.read("sunset at 20:30").conditions.sun_elevation > 0.0
+    assert reader.read("night shift, 18:00, pitch dark").conditions.sun_elevation < -8.0
 
 
 @pytest.mark.parametrize(

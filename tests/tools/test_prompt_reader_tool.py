@@ -6,7 +6,7 @@ import torch  # noqa: TID253
 import train_prompt_reader
 from cosmos.models.embedded.sampling import load_embedded
 from evaluate_transfer import WEIGHTS, reader_accuracy
-from transfer_conditions import CONDITIONS, MEANT, WORDINGS, nearest
+from transfer_conditions import CONDITIONS, HARD_WORDINGS, MEANT, WORDINGS, nearest
 
 
 def test_a_reader_that_was_stopped_ends_as_one_that_was_not(tmp_path, monkeypatch):
@@ -34,6 +34,12 @@ def test_the_shipped_reader_understands_nine_prompts_of_ten_that_no_template_wri
     assert set(WORDINGS) == set(CONDITIONS) and all(len(prompts) == 40 for prompts in WORDINGS.values())
     share, wrong = reader_accuracy(load_embedded(WEIGHTS, "cpu"))
     assert share >= 0.9 and len(wrong) == round((1.0 - share) * 480)
+
+
+def test_the_shipped_reader_understands_four_of_five_prompts_that_were_to_be_hard():
+    assert set(HARD_WORDINGS) == set(CONDITIONS) and all(len(prompts) == 40 for prompts in HARD_WORDINGS.values())
+    share, _ = reader_accuracy(load_embedded(WEIGHTS, "cpu"), HARD_WORDINGS)
+    assert share >= 0.8
 
 
 def test_each_condition_as_words_mean_it_is_the_nearest_to_itself():

@@ -18,7 +18,7 @@ class TransferNetConfig:
     """Residual blocks a scale and direction."""
     features: int = 20
     """Channels that the trunk hands to the head."""
-    head: int = 32
+    head: int = 16
     """Channels of the full-resolution head."""
     hints: int = 23
     """Channels of the light and wear hints that it sees, the first of all."""
@@ -44,7 +44,7 @@ class TransferNetConfig:
 class TextEncoderConfig:
     """Shape of the prompt reader."""
 
-    words: int = 2048
+    words: int = 3072
     """Rows of the embedding; row 0 is padding, row 1 a word it does not know."""
     width: int = 96
     """Channels."""

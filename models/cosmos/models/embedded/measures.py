@@ -1,7 +1,7 @@
-"""What a prompt says in numbers: how far one sees [m], and how high the sun stands [degrees].
+"""What a prompt says in numbers: how far one sees, how high the sun stands, how much falls, how much sky is covered.
 
-"Visibility 80 m", "you can see about eighty metres in the fog" and "sun 6 degrees above the horizon" are exact, so
-rules read them; the learnt reader knows the wordings around them. English only.
+"Visibility 80 m", "you can see about eighty metres in the fog", "sun 6 degrees above the horizon", "4 mm/h", "10 cm an
+hour" and "7 oktas" are exact, so rules read them; the learnt reader knows the wordings around them. English only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
+
+import numpy as np
 
 from cosmos.models.embedded.captions import CLAUSE_END, split_words
 
@@ -41,9 +43,18 @@ _ABOUT = frozenset(
     split_words("about maybe roughly only some around perhaps just up to for beyond past a as far almost")
 )
 """Words between "see" and how far that is."""
-_SEE = frozenset(("see", "sees", "seeing", "range", "visible", "ahead"))
+_SEE = frozenset(
+    split_words(
+        "see sees seeing range visible ahead gone fade fades fading faded vanish vanishes disappear disappears lost "
+        "dissolve dissolves swallowed swallows cut invisible erased beyond reads readable"
+    )
+)
 """Words that do so where a word for what hides the rest stands in the prompt."""
-_VEILS = frozenset(("fog", "foggy", "mist", "misty", "haze", "hazy", "dust", "dusty", "sandstorm", "blizzard", "smog"))
+_VEILS = frozenset(
+    split_words(
+        "fog foggy mist misty haze hazy dust dusty sandstorm sand blizzard whiteout smog haar vapour vapor murk veil"
+    )
+)
 _SUN = frozenset(("sun", "solar", "sunlight"))
 _UNDER, _MINUS = frozenset(("below", "under", "beneath")), frozenset(("minus", "negative"))
 _LESS, _MORE = frozenset(("below", "under", "less", "max", "maximum")), frozenset(("over", "above", "more", "least"))
@@ -52,6 +63,17 @@ _SETTING = re.compile(
     r"\b(sun|solar)[ _]+(?:elevation|altitude|angle)\s*[:=]?\s*(-?\d+(?:\.\d+)?)(?![\d.]*\s*(?:deg|m\b))", re.IGNORECASE
 )
 """A height of the sun without its unit: "sun_elevation: -3"."""
+_RATE = re.compile(
+    r"(\d+(?:\.\d+)?) ?(mm|cm|in|inch|inches)(?: of (?:rain|snow|fresh snow))? ?(?:/|per|an|a) ?(?:h|hr|hour)\b",
+    re.IGNORECASE,
+)
+_RAIN = ((0.3, 2.5, 7.6, 50.0), (0.15, 0.36, 0.72, 1.0))
+"""Rain [mm/h], light below the second and heavy above the third (AMS, Glossary of Meteorology), and its strength."""
+_SNOW = ((0.3, 1.0, 4.0, 10.0), (0.15, 0.46, 0.81, 1.0))
+"""Snow [cm/h] and its strength."""
+_INCH = 2.54
+_OKTAS = re.compile(r"\b([0-8])(?: ?/ ?8)? ?-?oktas?\b", re.IGNORECASE)
+_COVER = re.compile(r"\bcloud(?:iness| fraction| cover| coverage)\s*[:=]?\s*(?:of )?(0\.\d+|1\.0+)\b", re.IGNORECASE)
 _LEFT_OF = 0.8
 """What "less than" leaves of a number; "more than" divides by it."""
 
@@ -64,6 +86,12 @@ class Measures:
     """How far one sees [m]."""
     elevation: Optional[float] = None
     """Height of the sun [degrees]."""
+    rain: Optional[float] = None
+    """Strength of rain, in [0, 1]."""
+    snow: Optional[float] = None
+    """Strength of snow, in [0, 1]."""
+    overcast: Optional[float] = None
+    """Share of the sky that clouds cover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +110,8 @@ def take_measures(text: str) -> tuple[str, Measures]:
         text: A prompt.
 
     Returns:
-        The prompt with blanks in place of the numbers that were read, itself where there are none; and what they say.
-        Of several numbers for one thing the last counts.
+        The prompt with blanks in place of lengths and angles that were read, itself where there are none; and what
+        all numbers say. Of several numbers for one thing the last counts.
     """
     plain = _SETTING.sub(r"\1 elevation \2 degrees", text.replace("\u00b0", " degrees "))
     matches = list(_TOKEN.finditer(plain))
@@ -105,9 +133,25 @@ def take_measures(text: str) -> tuple[str, Measures]:
                 continue
             begin, last = matches[number.first].start(), matches[number.end - 1].end()
             kept[begin:last] = " " * (last - begin)
-    if sight is None and elevation is None:
-        return text, Measures()
-    return "".join(kept), Measures(sight=sight, elevation=elevation)
+    read = sight is not None or elevation is not None
+    return "".join(kept) if read else text, Measures(sight=sight, elevation=elevation, **_amounts(text))
+
+
+def _amounts(text: str) -> dict[str, float]:
+    """Return how strong rain or snow of so much an hour is, and how much of the sky is covered."""
+    found = dict[str, float]()
+    snows = "snow" in text.lower() or "flake" in text.lower()
+    for value, unit in _RATE.findall(text):
+        rate = float(value) / 10.0 if unit.lower() == "mm" else float(value)
+        rate *= _INCH if unit.lower().startswith("in") else 1.0  # [cm/h]
+        falls = snows or (unit.lower() != "mm" and "rain" not in text.lower())
+        (rates, strengths), amount = (_SNOW, rate) if falls else (_RAIN, 10.0 * rate)
+        found["snow" if falls else "rain"] = float(np.interp(np.log(max(amount, 1e-3)), np.log(rates), strengths))
+    for value in _OKTAS.findall(text):
+        found["overcast"] = int(value) / 8.0
+    for value in _COVER.findall(text):
+        found["overcast"] = float(value)
+    return found
 
 
 def _clauses(words: Sequence[str]) -> list[tuple[int, int]]:

@@ -25,6 +25,8 @@ _COMMANDS = frozenset(split_words("without neither nor avoid avoiding exclude ex
 _HARD = frozenset(("no", "not", "non", "cannot")) | _SHORT | _COMMANDS
 _NONE_OF = frozenset(split_words("cloud clouds rain snow fog mist haze dust precipitation"))
 """What "zero" negates; "zero visibility" is thick fog."""
+_STATES_OF_NOTHING = frozenset(split_words("wet foggy misty hazy snowy icy frozen rainy cloudy dusty falling"))
+"""What "nothing" negates: "nothing wet"; "nothing but white" is snow or fog."""
 _SOFT = frozenset(("hardly", "barely", "scarcely", "less"))
 """These leave a little."""
 _DEGREES = frozenset(split_words("very too so that overly really extremely heavily particularly much many"))
@@ -33,8 +35,9 @@ _ONLY = frozenset(("only", "just", "merely", "necessarily"))
 """After "not", no negation: "not only fog but also snow"."""
 _FILLERS = LEADING | frozenset(
     split_words(
-        "any more longer be been being make add use put have has get let show there to of sign signs hint hints trace "
-        "traces left visible actual all please want so too very much many that really paint turn look looking like"
+        "any more longer be been being make add use put have has get let show see there to of sign signs hint hints "
+        "trace traces left visible actual all please want so too very much many that really paint turn look looking "
+        "like"
     )
 )
 """Words of what is negated that name nothing."""
@@ -65,8 +68,9 @@ LIGHTER = {"overcast": "light clouds", "fog": "light fog", "rain": "light rain",
            "dust": "light dust", "noise": "slight noise"}  # fmt: skip
 """Attribute -> the wording of a little of it."""
 _SPELLINGS = {"cloud": "clouds", "puddle": "puddles", "grain": "grainy", "noise": "noisy", "dust": "dusty",
-              "darkness": "dark", "snowflakes": "snow", "raindrops": "rain", "rust": "rusty", "dirt": "dirty",
-              "stains": "stained", "scratches": "scratched", "wear": "worn"}  # fmt: skip
+              "darkness": "dark", "drop": "rain", "drops": "rain", "snowflakes": "snow", "raindrops": "rain",
+              "rust": "rusty", "dirt": "dirty", "stains": "stained", "scratches": "scratched",
+              "wear": "worn"}  # fmt: skip
 """Word of what is negated -> the wording that means the same."""
 
 _NOUNS = noun_words()
@@ -168,7 +172,8 @@ class _Parser:
         if word in _SOFT:
             plain = after in _WHERE or (word == "less" and after == "than")
             return (0, "") if plain else (1, "soft")
-        if self._word(place) not in _HARD and not (word == "zero" and after in _NONE_OF):
+        none_of = (word == "zero" and after in _NONE_OF) or (word == "nothing" and after in _STATES_OF_NOTHING)
+        if self._word(place) not in _HARD and not none_of:
             return 0, ""
         if self._word(place) == "not" and after in _ONLY:
             return place + 2 - first, "none"

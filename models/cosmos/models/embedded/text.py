@@ -27,6 +27,7 @@ from cosmos.models.embedded.captions import (
     split_clauses,
     split_words,
 )
+from cosmos.models.embedded.clock import sun_by_clock, without_clock
 from cosmos.models.embedded.conditions import (
     READ_FIELDS,
     STRENGTHS,
@@ -45,6 +46,10 @@ from cosmos.models.spec import TextEncoderConfig
 _PAD, _UNKNOWN = 0, 1
 _TURNED = re.compile(r"\b(?:turn|change|transform|convert|make)\b[^,.;:!?]*?\binto\b", re.IGNORECASE)
 """What is to become something else: "turn the sunny street into" a snowy one."""
+_SUN_UP = re.compile(r"\bsun\b(?:(?!\b(?:not|set|gone|down|below|under)\b)[^,.;:!?]){0,30}\babove\b", re.IGNORECASE)
+"""A sun that stands above something."""
+_DARKEST, _LOWEST = -8.0, 2.0
+"""Heights [degrees]: what is read as lower is night and no low sun; the least of a sun that is up."""
 _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
 _SILENT = frozenset(split_words("but also yet still then please let so nothing"))
 """Words outside of the vocabulary that ask for nothing."""
@@ -53,6 +58,8 @@ _SKY = ("overcast", "fog", "rain", "snow", "dust")
 _WEATHER = (*_SKY, "noise")
 _NEAR = 12.0
 """Degrees by which the hour that is read may miss that of a wording among other words, which then counts."""
+_CLOUDED = 0.8
+"""Cover of the clouds that rain and snow of some amount fall from, where nothing is said of them."""
 _DAY = (35.0, 60.0)
 """Heights of the sun where no hour is named [degrees]."""
 
@@ -130,7 +137,8 @@ class PromptReader:
             seed: Draws from what the prompt leaves open.
         """
         rng = np.random.default_rng([seed, 0x5EED])
-        prompt, measures = take_measures(_TURNED.sub("", prompt))
+        said = _TURNED.sub("", prompt)
+        prompt, measures = take_measures(said)
         prompt, absent = self._resolved(*take_negations(prompt))
         falls = not only_lies(self._clauses(prompt))
         wished, prompt = _take_wishes(prompt)
@@ -140,10 +148,17 @@ class PromptReader:
         mean, std = self._encode(words)
         neutral, _ = self._encode([])
         vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
-        vector, named = _measured(*self._hold(vector, prompt, seed), measures)
+        vector, named = self._hold(vector, prompt, seed)
+        low = READ_FIELDS.index("sun_elevation")
+        if _SUN_UP.search(prompt) and _DARKEST < 45.0 * vector[low] < _LOWEST:
+            vector[low] = _LOWEST / 45.0
         for negation in absent:
             vector, wishes, done = self._without(vector, wishes, negation, prompt, neutral)
             unknown += () if done else (negation.said,)
+        hours = self._ranges(without_clock(prompt))
+        if measures.elevation is None and not any("sun_elevation" in part for part in hours):
+            measures = replace(measures, elevation=sun_by_clock(said))
+        vector, named = _measured(vector, named, measures)
         vector = neutral + guidance * (vector - neutral)
         if negative.strip():
             negative, doubled = take_negations(negative)  # who writes "no fog" there means the same as "fog"
@@ -253,7 +268,7 @@ class PromptReader:
         What the prompt names as well, it keeps: "a sunny day, but no sun" cannot be had; "snow, but no snow falling"
         takes it out of the air.
         """
-        taken, _ = _take_wishes(" ".join(negation.words))
+        taken, _ = _take_wishes(wording(negation))
         negated, vector = self._negated(negation), vector.copy()
         alone, among = self._ranges(prompt)
         clash = False
@@ -267,6 +282,12 @@ class PromptReader:
         if asked and negated.keys() <= asked and (names_what_falls(negation.words) or not wishes.falls):
             return vector, replace(wishes.without(taken.wishes), falls=False), True
         return vector, wishes.without(taken.wishes), not clash and bool(negated or taken.used)
+
+    def heard(self, prompt: str) -> list[str]:
+        """Return the words of a prompt that the encoder is told: what rules read is left out, as is what is unknown."""
+        prompt, _ = take_measures(_TURNED.sub("", prompt))
+        prompt, _ = self._resolved(*take_negations(prompt))
+        return self._look_up(_take_wishes(prompt)[1])[0]
 
     def ids(self, words: list[str]) -> list[int]:
         """Return the row of each word; unknown words have row 1."""
@@ -327,6 +348,11 @@ def _measured(vector: np.ndarray, named: set[str], measures: Measures) -> tuple[
     if measures.elevation is not None:
         height = min(max(measures.elevation, -18.0), 90.0)
         conditions, changed = replace(conditions, sun_elevation=height), {"sun_elevation"}
+    for name in ("rain", "snow", "overcast"):
+        if (amount := getattr(measures, name)) is not None:
+            conditions, changed = replace(conditions, **{name: amount}), changed | {name}
+    if {"rain", "snow"} & changed and conditions.overcast == 0.0:
+        conditions, changed = replace(conditions, overcast=_CLOUDED), changed | {"overcast"}
     if measures.sight is not None:
         dust = conditions.dust > conditions.fog
         conditions, changed = with_sight(conditions, measures.sight, dust=dust), changed | {"dust" if dust else "fog"}
