@@ -115,8 +115,22 @@ def test_weather_of_which_no_word_speaks_is_not_there(reader):
 
 
 def test_where_no_word_speaks_of_the_hour_it_is_day(reader):
-    for prompt in ("fog", "a robot with a gripper waits beside the fence", "snow on crates"):
+    for prompt in (
+        "fog", "a robot with a gripper waits beside the fence", "snow on crates",
+        "8 robots 2 m apart on a long conveyor",
+        "three pallets at the top of a short ramp", "the third of nine trucks is left standing",
+    ):  # fmt: skip
         assert all(35.0 <= look(reader, prompt, seed=seed).sun_elevation <= 60.0 for seed in range(6))
+
+
+def test_common_words_ask_for_no_weather(reader):
+    for prompt in (
+        "deep pit, late parcels, boots on the floor",
+        "mirrors and tyres on a shelf",
+        "the end of the row, 3 m",
+    ):
+        drawn = look(reader, prompt)
+        assert not any((drawn.fog, drawn.rain, drawn.snow, drawn.dust)), prompt
 
 
 def test_words_that_speak_of_weather_are_its_own():

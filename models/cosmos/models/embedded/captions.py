@@ -50,6 +50,23 @@ def split_words(text: str) -> list[str]:
     return [part.removesuffix("'s") for word in _WORD.findall(text.lower()) for part in word.split("-")]
 
 
+_PLAIN = frozenset(
+    split_words(
+        "about above after ago almost alone already amount amounts ankle apart april balls band bank banks bats "
+        "before begin beginning begins begun below block bonnet boots brake break breaks broken bumper can't caps "
+        "card carpet cement centimetre centimetres climbing climbs closed cm coloured cranes dead deep depth drop "
+        "dropped effect eleven end ends enough eye faces fair fairly fills first five floating flying forty four "
+        "fully getting giant goes h half hanging height hill hundred inches kicked lake lean left lengths lifts local "
+        "lonely long longer lose loses lying mad mars matter mirror mirrored mirrors mostly nearest nearly next nine "
+        "object odd office our partway per pitch point poking pre prints quarter range rate rear rings row running "
+        "san scenario second seconds sees severe sheep sheet sheets short shortest shortly showing shut simpsons sits "
+        "sleepers soon ss stand standard stands stray stretch strikes stuck take tea teeth then thirty three throws "
+        "ticket tint top totally touching tucked twelve twice tyres uniform waist wear what wheel whips work"
+    )
+)
+"""Words that stand in wordings of one thing mostly and speak of it among its other words only."""
+
+
 def vocabulary() -> list[str]:
     """Return every word that a caption can hold, sorted."""
     phrases: list[str] = [*CLEAR, *PLACES, *THINGS, *STYLES, GLUE]
@@ -122,12 +139,12 @@ def own_words() -> dict[str, frozenset[str]]:
         for name, scale in scales.items()
     }
     counts["clear"] = Counter(word for one in CLEAR for word in set(split_words(one)))
-    total, common = sum(counts.values(), Counter[str]()), neutral_words() | LEADING
+    total, common = sum(counts.values(), Counter[str]()), neutral_words() | LEADING | _PLAIN
     return {
         name: frozenset(
             word
             for word, count in counts[name].items()
-            if count >= max(_OFTEN, _OWN * total[word]) and word not in common
+            if count >= max(_OFTEN, _OWN * total[word]) and word not in common and not word[0].isdigit()
         )
         for name in ("sun_elevation", *WEATHER)
     }

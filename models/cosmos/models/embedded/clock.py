@@ -23,7 +23,7 @@ _TIME = re.compile(
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _SPOKEN = re.compile(
     rf"\b(?P<hour>{'|'.join(_WORDS)})(?: o'clock)? "
-    r"(?:in the (?P<part>morning|afternoon|evening)|at (?P<night>night))\b",
+    r"(?:in the (?P<part>morning|afternoon|evening)|at (?P<night>night)|(?P<half>[ap])\.?m)\b",
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -43,7 +43,7 @@ def sun_by_clock(text: str) -> Optional[float]:
             hour = hour % 12.0 + (12.0 if found["half"].lower() == "p" else 0.0)
     for found in _SPOKEN.finditer(text):
         hour = float(_WORDS.index(found["hour"].lower()) + 1)
-        late = found["part"] is not None and found["part"].lower() != "morning"
+        late = (found["part"] or found["half"] or "morning").lower() in ("afternoon", "evening", "p")
         hour = hour % 12.0 + (12.0 if late or (found["night"] and hour > 5.0) else 0.0)
     if hour is None:
         return None
