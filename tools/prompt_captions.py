@@ -1,7 +1,7 @@
 """Whole prompts as people write them and what they mean: captions that no template makes, for the prompt reader.
 
-They lie in ``prompt_captions.json``, by eight writers who knew the bands of each scale and no other wording; each tells
-the hour, day where none is said, and the kinds of weather that it means.
+They lie in ``prompt_captions.json``, by sixteen writers who knew the bands of each scale and no other wording; each
+tells the hour, day where none is said, and the kinds of weather that it means.
 """
 
 from __future__ import annotations
