@@ -29,7 +29,15 @@ from cosmos.bridge.calibrate.roc import Rate
 from cosmos.models.embedded.conditions import extinction
 from cosmos.models.embedded.sampling import EmbeddedModel, load_embedded
 from transfer_checks import GIVEN, half_kept, looks, prompted, two_seeds
-from transfer_conditions import CONDITIONS, HARD_WORDINGS, WORDINGS, nearest
+from transfer_conditions import (
+    CONDITIONS,
+    HARD_WORDINGS,
+    IDLE_WORDINGS,
+    WORDINGS,
+    WORKING_WORDINGS,
+    is_plain_day,
+    nearest,
+)
 from transfer_metrics import (
     boundary_displacement,
     classic_baseline,
@@ -101,6 +109,19 @@ def reader_accuracy(model: EmbeddedModel, wordings: Mapping[str, Sequence[str]] 
     return 1.0 - len(wrong) / count, wrong
 
 
+def measure_reader(model: EmbeddedModel) -> dict[str, Any]:
+    """Return how well each set of new prompts is understood, and how many that ask for nothing leave the day plain."""
+    right, wrong = reader_accuracy(model)
+    plain = [is_plain_day(model.reader.read(prompt, seed=0).conditions) for prompt in IDLE_WORDINGS]
+    return {
+        "reader_accuracy": right,
+        "reader_wrong": wrong,
+        "hard_reader_accuracy": reader_accuracy(model, HARD_WORDINGS)[0],
+        "working_reader_accuracy": reader_accuracy(model, WORKING_WORDINGS)[0],
+        "idle_left_plain": sum(plain) / len(plain),
+    }
+
+
 def evaluate(
     weights: Path, model: EmbeddedModel, seeds: range, size: tuple[int, int], samples: int, named: int
 ) -> tuple[dict[str, Any], list[Any]]:
@@ -131,9 +152,7 @@ def evaluate(
                 if stage is not None:
                     targets = {condition: stage.target(condition, samples) for condition in chosen(number)}
                     add_likeness(result["kinds"].setdefault(kind, {}), sheet, model, stage, name, targets)
-    result["reader_accuracy"], result["reader_wrong"] = reader_accuracy(model)
-    result["hard_reader_accuracy"], result["hard_reader_wrong"] = reader_accuracy(model, HARD_WORDINGS)
-    return result, sheet
+    return result | measure_reader(model), sheet
 
 
 def progress(count: int) -> Callable[[str], None]:
@@ -235,8 +254,10 @@ def summary_tables(result: dict[str, Any]) -> str:
         f"difference shows through in what is painted (1 would be all; log of the luma, by least squares).",
         f"Left half vis 1, right half seg 1, heavy snow at dusk: the left half moves by {kept:.2%} at most (bar 2 %), "
         f"the right one by {mean(half, 'painted'):.0%}.",
-        f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.1%}, of those that "
-        f"were to be hard {result['hard_reader_accuracy']:.1%}.",
+        f"Prompts in new words read as the right one of 12 conditions: {result['reader_accuracy']:.1%}, of those "
+        f"written as at work {result['working_reader_accuracy']:.1%}, of those that were to be hard "
+        f"{result['hard_reader_accuracy']:.1%}. Of those that say nothing of light and weather, "
+        f"{result['idle_left_plain']:.1%} leave the day plain.",
     ]
     lines += [f"- misread: {wrong}" for wrong in result["reader_wrong"]]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """Whole prompts as people write them and what they mean: captions that no template makes, for the prompt reader.
 
-They lie in ``prompt_captions.json``, by sixteen writers who knew the bands of each scale and no other wording; each
-tells the hour, day where none is said, and the kinds of weather that it means.
+They lie in ``prompt_captions.json``, by writers who knew the bands of each scale and no other wording; each tells the
+hour, day where none is said, and the kinds of weather that it means. ``plain_prompts.json`` holds prompts that say
+nothing of light and weather, though a third of their words might ("a storm drain", "a snow shovel on the wall").
 """
 
 from __future__ import annotations
@@ -62,4 +63,10 @@ def whole_prompts() -> list[WholePrompt]:
     ]
 
 
-__all__ = ["WholePrompt", "whole_prompts"]
+def plain_prompts() -> list[str]:
+    """Return prompts that say nothing of light and weather, and so mean a clear day."""
+    prompts: list[str] = json.loads(Path(__file__).with_name("plain_prompts.json").read_text(encoding="utf-8"))
+    return prompts
+
+
+__all__ = ["WholePrompt", "plain_prompts", "whole_prompts"]

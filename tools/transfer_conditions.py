@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,10 @@ WORDINGS = _prompts("transfer_wordings")
 HARD_WORDINGS = _prompts("transfer_hard_wordings")
 """The same by two others, who were asked not to make it easy: questions, complaints and consequences, numbers, errors,
 and in two thirds of them not the condition's own name."""
+WORKING_WORDINGS = _prompts("transfer_working_wordings")
+"""The same by two others, as people write at work: much else besides, places, tasks, counts, distances, colours."""
+IDLE_WORDINGS: Sequence[str] = json.loads(Path(__file__).with_name("transfer_idle_wordings.json").read_text("utf-8"))
+"""Prompts by one more writer that say nothing of light and weather, a third with words that might."""
 
 MEANT = {
     **CONDITIONS,
@@ -46,7 +50,15 @@ MEANT = {
 
 _DAY = (18.0, 80.0)
 """Heights of the sun that words for a day, without its hour, allow [degrees]."""
+_SLIGHT = 0.1
+"""Strength of weather that nobody sees."""
 _WIDTHS = {"sun_elevation": 12.0, "overcast": 0.45, "fog": 0.25, "rain": 0.3, "snow": 0.25, "dust": 0.3}
+
+
+def is_plain_day(conditions: Conditions) -> bool:
+    """Return whether they are what a prompt means that says nothing of light and weather."""
+    weather = (conditions.overcast, conditions.fog, conditions.rain, conditions.snow, conditions.dust)
+    return max(weather) <= _SLIGHT and _DAY[0] <= conditions.sun_elevation <= _DAY[1]
 
 
 def distances(values: Mapping[str, Any]) -> dict[str, float]:
@@ -76,4 +88,14 @@ def nearest(conditions: Conditions) -> str:
     return min(MEANT, key=lambda name: far(MEANT[name]))
 
 
-__all__ = ["CONDITIONS", "HARD_WORDINGS", "MEANT", "WORDINGS", "distances", "nearest"]
+__all__ = [
+    "CONDITIONS",
+    "HARD_WORDINGS",
+    "IDLE_WORDINGS",
+    "MEANT",
+    "WORDINGS",
+    "WORKING_WORDINGS",
+    "distances",
+    "is_plain_day",
+    "nearest",
+]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from cosmos.models.embedded.captions import vocabulary
 from cosmos.models.embedded.net import TransferNet
-from cosmos.models.embedded.text import TextEncoder
+from cosmos.models.embedded.text_encoder import TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, to_mapping
 
 CONFIG = TransferNetConfig(channels=(8, 12), blocks=1, features=6, head=8)

@@ -172,7 +172,7 @@ def reader():
 EXPECTED = {
     "weather": {"clear": None, "overcast": "overcast", "light rain": "rain", "rain": "rain", "storm": "rain",
                 "mist": "fog", "fog": "fog", "snow": "snow", "blizzard": "snow", "dust storm": "dust"},
-    "light": {"noon": (60, 90), "morning": (10, 35), "golden hour": (0, 14), "dusk": (-9, 2), "night": (-18, -9),
+    "light": {"noon": (60, 90), "morning": (10, 35), "golden hour": (0, 14), "dusk": (-9, 2), "night": (-18, -8),
               "backlit": None, "overexposed": "exposure", "underexposed": "exposure"},
 }  # fmt: skip
 

@@ -28,7 +28,8 @@ def reader():
     import torch
     from safetensors.torch import load_file
 
-    from cosmos.models.embedded.text import PromptReader, TextEncoder
+    from cosmos.models.embedded.text import PromptReader
+    from cosmos.models.embedded.text_encoder import TextEncoder
     from cosmos.models.spec import TextEncoderConfig, from_mapping
     from cosmos.models.weights import find_weights
 

@@ -30,10 +30,62 @@ from cosmos.models.embedded.measures import take_measures
         ("fog, visibility twenty-five metres", 25.0),
         ("blizzard with 30 feet visibility", 9.144),
         ("the world fades out around 90 m in mist", 90.0),
+        ("RVR under 75, airport shut", 60.0),
+        ("RVR: 350", 350.0),
     ],
 )
 def test_sight_is_read_in_metres(prompt, sight):
     assert take_measures(prompt)[1].sight == pytest.approx(sight, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "value"),
+    [
+        ("dust_intensity=0.9", "dust", 0.9),
+        ("Fog: 0.35, night", "fog", 0.35),
+        ("snow_level = .5", "snow", 0.5),
+        ("rain=1.0", "rain", 1.0),
+        ("fog: 80 m", "fog", None),
+        ("rain: 0.5 mm/h", "rain", None),
+        ("overcast=0", "overcast", 0.0),
+    ],
+)
+def test_a_strength_may_be_a_setting(reader, prompt, name, value):
+    said = getattr(take_measures(prompt)[1], name)
+    assert said == value or (name == "rain" and value is None and 0.0 < said < 0.36)
+    if value is not None:
+        assert getattr(reader.read(prompt).conditions, name) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "distance"),
+    [
+        ("trucks are ghosts at 80 m", 80.0),
+        ("ten metres and then nothing", 10.0),
+        ("the gate 20 m off is gone", 20.0),
+        ("the far bank is swallowed after a hundred yards", 91.44),
+        ("two cars 20 m apart", None),
+        ("a forklift 12 m ahead of the camera", None),
+        ("a mast 40 m high", None),
+        ("wind of 25 m/s", None),
+        ("60 km/h at most", None),
+        ("a 2 m gap", None),
+    ],
+)
+def test_a_length_may_be_how_far_one_sees_or_what_a_thing_measures(prompt, distance):
+    measures = take_measures(prompt)[1]
+    assert measures.distance == (distance and pytest.approx(distance)) and measures.sight is None
+
+
+def test_where_fog_is_read_a_length_is_how_far_one_sees(reader):
+    for prompt, metres in (("fog, trucks are ghosts at 80 m", 80.0), ("thick fog, 20 m and then a white wall", 20.0)):
+        reading = reader.read(prompt)
+        assert reading.conditions.fog == pytest.approx(with_sight(Conditions(), metres, dust=False).fog, abs=1e-6)
+        assert not {"80", "20"} & set(reading.unknown)
+    assert reader.read("fog, a person 30 m ahead of us", seed=3).conditions.fog < 0.45
+    placed = [reader.read(f"thick fog, two cars {metres} m apart", seed=3).conditions.fog for metres in (10, 300)]
+    assert placed[0] == pytest.approx(placed[1], abs=0.1)
+    assert reader.read("two cars, the second is a ghost of the first, 80 m").conditions.dust == 0.0
 
 
 @pytest.mark.parametrize(

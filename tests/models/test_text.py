@@ -15,7 +15,8 @@ from cosmos.models.embedded.captions import (
 )
 from cosmos.models.embedded.clock import sun_by_clock
 from cosmos.models.embedded.measures import Measures, take_measures
-from cosmos.models.embedded.text import PromptReader, TextEncoder
+from cosmos.models.embedded.text import PromptReader
+from cosmos.models.embedded.text_encoder import TextEncoder
 from cosmos.models.embedded.wordings import HOURS, LENS, WEATHER
 from cosmos.models.spec import TextEncoderConfig
 
@@ -144,7 +145,7 @@ def test_words_that_speak_of_weather_are_its_own():
 def test_clauses_that_say_different_things_hold_nothing(reader, monkeypatch):
     prompts = ("noon, midnight", "light fog, dense fog")
     held = [look(reader, prompt, seed=1) for prompt in prompts]
-    monkeypatch.setattr(PromptReader, "_hold", lambda self, vector, prompt, seed: (vector, set()))
+    monkeypatch.setattr(PromptReader, "_hold", lambda self, vector, chances, prompt, seed: (vector, set()))
     assert [look(reader, prompt, seed=1) for prompt in prompts] == held
 
 
@@ -221,5 +222,5 @@ def test_every_caption_is_made_of_known_words():
 def test_an_unknown_or_empty_row_gives_finite_numbers():
     encoder = TextEncoder(TextEncoderConfig(words=20, width=8, heads=2, layers=1, length=6)).eval()
     for ids in (torch.zeros((2, 3), dtype=torch.int64), torch.ones((1, 1), dtype=torch.int64)):
-        mean, log_std = encoder(ids)
-        assert torch.isfinite(mean).all() and torch.isfinite(log_std).all()
+        mean, log_std, bands = encoder(ids)
+        assert torch.isfinite(mean).all() and torch.isfinite(log_std).all() and torch.isfinite(bands).all()

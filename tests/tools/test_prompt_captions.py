@@ -6,14 +6,23 @@ import numpy as np
 
 from cosmos.models.embedded.conditions import STRENGTHS
 from cosmos.models.embedded.wordings import HOURS
-from prompt_captions import whole_prompts
-from transfer_conditions import HARD_WORDINGS, WORDINGS
+from prompt_captions import plain_prompts, whole_prompts
+from transfer_conditions import HARD_WORDINGS, IDLE_WORDINGS, WORDINGS, WORKING_WORDINGS
+
+ASKED = (WORDINGS, HARD_WORDINGS, WORKING_WORDINGS)
+
+
+def test_prompts_that_say_nothing_of_light_are_others_than_those_of_the_evaluation():
+    plain = plain_prompts()
+    assert len(set(plain)) == len(plain) > 1500
+    assert not {prompt.lower() for prompt in plain} & {prompt.lower() for prompt in IDLE_WORDINGS}
+    assert not set(plain) & {prompt.text for prompt in whole_prompts()}
 
 
 def test_each_is_there_once_and_none_but_of_few_words_is_asked_in_the_evaluation():
     texts = [prompt.text for prompt in whole_prompts()]
-    assert len(texts) == len(set(texts)) > 2000
-    asked = {prompt.lower() for told in (WORDINGS, HARD_WORDINGS) for prompts in told.values() for prompt in prompts}
+    assert len(texts) == len(set(texts)) > 10000
+    asked = {prompt.lower() for told in ASKED for prompts in told.values() for prompt in prompts}
     assert not [text for text in texts if text.lower() in asked and len(text.split()) > 2]
 
 

@@ -14,6 +14,7 @@ from cosmos.bridge.srgb import srgb_to_linear
 from cosmos.bridge.transfer.embedded import EmbeddedOptions, EmbeddedTransfer
 from cosmos.bridge.types import ControlKind, ControlWeights, LightMaps, Orthographic, PixelEdges, TransferRequest
 from cosmos.bridge.types.probe import FALLING_SHAPE
+from heard import heard_as
 from tone import toned, untoned
 
 
@@ -71,10 +72,7 @@ def test_every_option_reaches_the_pixels(model, ask, change, monkeypatch):
     from cosmos.models.embedded import text
 
     def encode(self, words):
-        mean = np.zeros(len(text.READ_FIELDS))
-        for name in ("rain", "snow"):
-            mean[text.READ_FIELDS.index(name)] = 0.7 * (name in words)
-        return mean, np.full(len(mean), 0.1)
+        return heard_as(0.1, **{name: 0.7 * (name in words) for name in ("rain", "snow")})
 
     monkeypatch.setattr(text.PromptReader, "_encode", encode)
     assert (pixels(model, ask()) != pixels(model, ask(**change))).mean() > 0.01
@@ -361,13 +359,9 @@ def test_nothing_falls_where_the_stage_says_that_a_roof_is(model, ask, clip):
 def test_nothing_falls_where_the_prompt_says_that_it_only_lies(model, clip, ask, monkeypatch):
     from cosmos.models.embedded import text
 
-    def encode(self, words):  # how much there is stays the same, so that only what falls differs
-        mean = np.zeros(len(text.READ_FIELDS))
-        mean[text.READ_FIELDS.index("rain")] = 0.6
-        return mean, np.zeros(len(mean))
-
-    monkeypatch.setattr(text.PromptReader, "_encode", encode)
-    monkeypatch.setattr(text.PromptReader, "_hold", lambda self, vector, prompt, seed: (vector, {"rain"}))
+    # How much there is stays the same, so that only what falls differs.
+    monkeypatch.setattr(text.PromptReader, "_encode", lambda self, words: heard_as(rain=0.6))
+    monkeypatch.setattr(text.PromptReader, "_hold", lambda self, vector, chances, prompt, seed: (vector, {"rain"}))
     open_air = replace(clip, probe=GreyLight(clip))
     lying, falling = (model.transfer(ask(clip=open_air, prompt=prompt)) for prompt in ("wet street", "rain"))
     assert 0.003 < (lying.rgb.numpy() != falling.rgb.numpy()).any(axis=-1).mean() < 0.5

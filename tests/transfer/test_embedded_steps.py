@@ -14,6 +14,7 @@ from cosmos.bridge.types import ControlWeights, TransferRequest
 from cosmos.bridge.types.control import ControlSignals
 from cosmos.models import weights as shipped
 from fake_clips import make_clip, make_controls
+from heard import heard_as
 from tiny_transfer import write_tiny_transfer
 
 WEIGHTS = ControlWeights(edge=0.4, depth=0.4)
@@ -73,9 +74,9 @@ def test_the_seed_acts_where_nothing_else_is_drawn(model, tiny_folder, clip, ste
     """Without depth there is no wear to draw, and this reader draws nothing: other nets paint any seed alike."""
     from cosmos.models.embedded import text
 
-    read, clear = text.PromptReader.read, np.zeros(len(text.READ_FIELDS))
-    monkeypatch.setattr(text.PromptReader, "_encode", lambda self, words: (clear, clear))
-    monkeypatch.setattr(text.PromptReader, "_hold", lambda self, vector, prompt, seed: (vector, set()))
+    read = text.PromptReader.read
+    monkeypatch.setattr(text.PromptReader, "_encode", lambda self, words: heard_as())
+    monkeypatch.setattr(text.PromptReader, "_hold", lambda self, vector, chances, prompt, seed: (vector, set()))
     monkeypatch.setattr(text.PromptReader, "read", lambda self, prompt, **named: read(self, prompt))
     bare = replace(clip, depth=None, normals=None)
     given = {"weights": ControlWeights(edge=1.0), "num_steps": steps}

@@ -18,6 +18,7 @@ from cosmos.bridge.types import BUFFERS, ControlKind, ControlWeights, LightMaps,
 from cosmos.bridge.types.control import ControlSignals
 from cosmos.bridge.types.probe import FALLING_SHAPE
 from fake_clips import make_clip, make_controls
+from heard import heard_as
 
 FRAMES = 7
 WEIGHTS = ControlWeights(edge=0.4, depth=0.4)
@@ -37,10 +38,7 @@ def snowy(monkeypatch):
     from cosmos.models.embedded import text
 
     def encode(self, words):
-        mean = np.zeros(len(text.READ_FIELDS))
-        for name in ("rain", "snow", "noise"):
-            mean[text.READ_FIELDS.index(name)] = 0.7 * (name in words or name == "noise")
-        return mean, np.full(len(mean), 0.1)
+        return heard_as(0.1, noise=0.7, **{name: 0.7 * (name in words) for name in ("rain", "snow")})
 
     monkeypatch.setattr(text.PromptReader, "_encode", encode)
 

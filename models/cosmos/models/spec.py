@@ -44,7 +44,7 @@ class TransferNetConfig:
 class TextEncoderConfig:
     """Shape of the prompt reader."""
 
-    words: int = 3072
+    words: int = 6144
     """Rows of the embedding; row 0 is padding, row 1 a word it does not know."""
     width: int = 96
     """Channels."""

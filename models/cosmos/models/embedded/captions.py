@@ -50,7 +50,7 @@ def split_words(text: str) -> list[str]:
     return [part.removesuffix("'s") for word in _WORD.findall(text.lower()) for part in word.split("-")]
 
 
-_PLAIN = frozenset(
+COMMON = frozenset(
     split_words(
         "about above after ago almost alone already amount amounts ankle apart april balls band bank banks bats "
         "before begin beginning begins begun below block bonnet boots brake break breaks broken bumper can't caps "
@@ -99,7 +99,7 @@ def bare(words: Sequence[str]) -> tuple[str, ...]:
 def find_wordings(words: Sequence[str]) -> list[tuple[int, tuple[str, ...]]]:
     """Return the wordings in a clause from left to right, as place and bare words; each takes as many as it can."""
     found, first, named = list[tuple[int, tuple[str, ...]]](), 0, named_ranges()
-    longest = max(map(len, named))
+    longest = _longest()
     while first < len(words):
         stop, said, kept = first, tuple[str, ...](), tuple[str, ...]()
         for end in range(first, len(words) if words[first] not in LEADING else first):
@@ -128,6 +128,12 @@ def named_ranges() -> dict[tuple[str, ...], tuple[tuple[str, float, float], ...]
 
 
 @lru_cache(maxsize=1)
+def _longest() -> int:
+    """Return how many words the longest wording has."""
+    return max(map(len, named_ranges()))
+
+
+@lru_cache(maxsize=1)
 def own_words() -> dict[str, frozenset[str]]:
     """Return the words that speak of the hour and of each kind of weather.
 
@@ -139,7 +145,7 @@ def own_words() -> dict[str, frozenset[str]]:
         for name, scale in scales.items()
     }
     counts["clear"] = Counter(word for one in CLEAR for word in set(split_words(one)))
-    total, common = sum(counts.values(), Counter[str]()), neutral_words() | LEADING | _PLAIN
+    total, common = sum(counts.values(), Counter[str]()), neutral_words() | LEADING | COMMON
     return {
         name: frozenset(
             word
@@ -248,6 +254,7 @@ def _drop_words(rng: np.random.Generator, text: str, keep: set[str]) -> str:
 __all__ = [
     "ASKED",
     "CLAUSE_END",
+    "COMMON",
     "LEADING",
     "PAINTED",
     "UNHEEDED",

@@ -7,7 +7,7 @@ hour" and "7 oktas" are exact, so rules read them; the learnt reader knows the w
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Optional
 
@@ -55,6 +55,21 @@ _VEILS = frozenset(
         "fog foggy mist misty haze hazy dust dusty sandstorm sand blizzard whiteout smog haar vapour vapor murk veil"
     )
 )
+_SHOWS = _SEE | frozenset(
+    split_words(
+        "see view show shows showing appear appears appearing emerge emerges ghost ghosts ghostly outline outlines "
+        "silhouette silhouettes blur blurs blurred smudge smear pale grey gray milky nothing everything all ends "
+        "hide hides hiding hidden lose loses swallow eat eats eating wall drown drowns disappearing vanishing fading "
+        "dissolving melts limit limited best max survive survives guess guesses blank whole make out"
+    )
+)
+"""Words by which a thing that stands so far away tells how far one sees."""
+_PLACED = frozenset(split_words("ahead away off in from behind left right before beside above below over under north"))
+"""Words after a length that tells where a thing stands."""
+_SIZED = frozenset(split_words("apart long high tall wide deep thick height altitude up per tower mast boom of by"))
+"""Words after a length that is of a thing."""
+_NEAREST, _FARTHEST = 5.0, 3000.0
+"""Lengths [m] that may be how far one sees."""
 _SUN = frozenset(("sun", "solar", "sunlight"))
 _UNDER, _MINUS = frozenset(("below", "under", "beneath")), frozenset(("minus", "negative"))
 _LESS, _MORE = frozenset(("below", "under", "less", "max", "maximum")), frozenset(("over", "above", "more", "least"))
@@ -63,6 +78,10 @@ _SETTING = re.compile(
     r"\b(sun|solar)[ _]+(?:elevation|altitude|angle)\s*[:=]?\s*(-?\d+(?:\.\d+)?)(?![\d.]*\s*(?:deg|m\b))", re.IGNORECASE
 )
 """A height of the sun without its unit: "sun_elevation: -3"."""
+_RVR = re.compile(
+    r"\b(rvr|mor)( (?:of|is|at|under|below|less than|over|above))?\s*[:=]?\s*(\d{2,4})(?!\d)(?! ?[a-z:])", re.I
+)
+"""A visual range without its unit, which is the metre (ICAO Annex 3): "RVR under 75"."""
 _RATE = re.compile(
     r"(\d+(?:\.\d+)?) ?(mm|cm|in|inch|inches)(?: of (?:rain|snow|fresh snow))? ?(?:/|per|an|a) ?(?:h|hr|hour)\b",
     re.IGNORECASE,
@@ -73,7 +92,15 @@ _SNOW = ((0.3, 1.0, 4.0, 10.0), (0.15, 0.46, 0.81, 1.0))
 """Snow [cm/h] and its strength."""
 _INCH = 2.54
 _OKTAS = re.compile(r"\b([0-8])(?: ?/ ?8)? ?-?oktas?\b", re.IGNORECASE)
-_COVER = re.compile(r"\bcloud(?:iness| fraction| cover| coverage)\s*[:=]?\s*(?:of )?(0\.\d+|1\.0+)\b", re.IGNORECASE)
+_COVER = re.compile(
+    r"\bcloud(?:iness| fraction| cover| coverage)\s*[:=]?\s*(?:of |at )?(0\.\d+|1\.0+)\b", re.IGNORECASE
+)
+_STRENGTH = re.compile(
+    r"\b(fog|rain|snow|dust|overcast)(?:[ _-](?:intensity|density|amount|strength|level))?\s*[:=]\s*"
+    r"(0?\.\d+|[01](?:\.0+)?)(?![\d.]*\s*(?:%|m\b|mm|cm|k))",
+    re.IGNORECASE,
+)
+"""A strength as a setting: "dust_intensity=0.9"."""
 _LEFT_OF = 0.8
 """What "less than" leaves of a number; "more than" divides by it."""
 
@@ -84,12 +111,18 @@ class Measures:
 
     sight: Optional[float] = None
     """How far one sees [m]."""
+    distance: Optional[float] = None
+    """A length [m] that is how far one sees if the other words speak of fog or dust: "trucks are ghosts at 80 m"."""
     elevation: Optional[float] = None
     """Height of the sun [degrees]."""
+    fog: Optional[float] = None
+    """Strength of fog, in [0, 1]."""
     rain: Optional[float] = None
     """Strength of rain, in [0, 1]."""
     snow: Optional[float] = None
     """Strength of snow, in [0, 1]."""
+    dust: Optional[float] = None
+    """Strength of dust, in [0, 1]."""
     overcast: Optional[float] = None
     """Share of the sky that clouds cover."""
 
@@ -114,31 +147,41 @@ def take_measures(text: str) -> tuple[str, Measures]:
         all numbers say. Of several numbers for one thing the last counts.
     """
     plain = _SETTING.sub(r"\1 elevation \2 degrees", text.replace("\u00b0", " degrees "))
+    plain = _RVR.sub(r"\1\2 \3 m", plain)
     matches = list(_TOKEN.finditer(plain))
     words = [match[0].lower() for match in matches]
     veiled = not _VEILS.isdisjoint(words)
     sight: Optional[float] = None
+    distance: Optional[float] = None
     elevation: Optional[float] = None
     kept = list(plain)
     for first, end in _clauses(words):
         said = set(words[first:end])
         for number in _numbers(words, first, end):
-            if number.unit in _LENGTHS and (said & _SIGHT or (veiled and said & _SEE) or _is_seen(words, number.first)):
+            if number.unit in _LENGTHS and (
+                said & _SIGHT or (veiled and said & _SEE - _PLACED) or _is_seen(words, number.first)
+            ):
                 sight = abs(_bounded(number, words[first : number.first])) * _LENGTHS[number.unit]
             elif number.unit in _ANGLES and said & _SUN and "latitude" not in said:
                 below = "horizon" in said and "above" not in said and said & _UNDER
                 minus = number.first > first and words[number.first - 1] in _MINUS
                 elevation = -abs(number.value) if below or minus else number.value
             else:
+                if number.unit in _LENGTHS and _may_be_sight(
+                    plain[matches[number.end - 1].end() :], words, number, said
+                ):
+                    distance = number.value * _LENGTHS[number.unit]
                 continue
             begin, last = matches[number.first].start(), matches[number.end - 1].end()
             kept[begin:last] = " " * (last - begin)
     read = sight is not None or elevation is not None
-    return "".join(kept) if read else text, Measures(sight=sight, elevation=elevation, **_amounts(text))
+    return "".join(kept) if read else text, Measures(
+        sight=sight, distance=distance, elevation=elevation, **_amounts(text)
+    )
 
 
 def _amounts(text: str) -> dict[str, float]:
-    """Return how strong rain or snow of so much an hour is, and how much of the sky is covered."""
+    """Return how strong what falls so much an hour is, how much of the sky is covered, and strengths as settings."""
     found = dict[str, float]()
     snows = "snow" in text.lower() or "flake" in text.lower()
     for value, unit in _RATE.findall(text):
@@ -151,6 +194,8 @@ def _amounts(text: str) -> dict[str, float]:
         found["overcast"] = int(value) / 8.0
     for value in _COVER.findall(text):
         found["overcast"] = float(value)
+    for name, value in _STRENGTH.findall(text):
+        found[name.lower()] = float(value)
     return found
 
 
@@ -180,6 +225,16 @@ def _is_seen(words: Sequence[str], place: int) -> bool:
     while place > 0 and words[place - 1] in _ABOUT:
         place -= 1
     return place > 0 and words[place - 1] in ("see", "sees")
+
+
+def _may_be_sight(rest: str, words: Sequence[str], number: _Number, said: Set[str]) -> bool:
+    """Whether a length before the rest of a text may be how far one sees, and is not the size or place of a thing."""
+    after = words[number.end : number.end + 1]
+    if rest[:1] == "/" or not _SIZED.isdisjoint(after):
+        return False
+    if not _NEAREST <= number.value * _LENGTHS[number.unit] <= _FARTHEST:
+        return False
+    return _PLACED.isdisjoint(after) or not _SHOWS.isdisjoint(said - _PLACED)
 
 
 def _number_at(words: Sequence[str], place: int, end: int) -> tuple[Optional[float], int]:

@@ -20,7 +20,8 @@ from cosmos.models.embedded.conditions import Conditions, style_vector
 from cosmos.models.embedded.net import TransferNet, seen_draft
 from cosmos.models.embedded.painting import FrameInputs, StyledPainter
 from cosmos.models.embedded.steps import draft_size, paint_in_steps, shrunk_to
-from cosmos.models.embedded.text import PromptReader, TextEncoder
+from cosmos.models.embedded.text import PromptReader
+from cosmos.models.embedded.text_encoder import TextEncoder
 from cosmos.models.spec import TextEncoderConfig, TransferNetConfig, from_mapping, read_config
 from cosmos.models.weights import WeightsError, check_files, read_weights_config
 
@@ -258,7 +259,7 @@ def load_embedded(folder: Path, device: str, dtype: torch.dtype | None = None) -
         encoder = TextEncoder(from_mapping(TextEncoderConfig, reader_config["encoder"]))
         words = load_file(folder / "reader.safetensors")
         encoder.load_state_dict({name: value.float() for name, value in words.items()})
-        reader = PromptReader(encoder, tuple(reader_config["vocabulary"]))
+        reader = PromptReader(encoder, tuple(reader_config["vocabulary"]), tuple(reader_config.get("overheard", ())))
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"The weights in {folder} do not fit this version of the model: {error}.") from error
     net = net.eval().requires_grad_(False).to(device=torch.device(device))

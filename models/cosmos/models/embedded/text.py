@@ -7,17 +7,20 @@ two different foggy days. Words outside of the vocabulary are reported, never gu
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch  # noqa: TID253
-from torch import Tensor, nn  # noqa: TID253
 
+from cosmos.models.embedded.bands import SLICES, settle
 from cosmos.models.embedded.captions import (
     CLAUSE_END,
+    COMMON,
+    LEADING,
     UNHEEDED,
     bare,
     find_wordings,
@@ -28,6 +31,7 @@ from cosmos.models.embedded.captions import (
     split_words,
 )
 from cosmos.models.embedded.clock import sun_by_clock, without_clock
+from cosmos.models.embedded.complaints import asked_for
 from cosmos.models.embedded.conditions import (
     READ_FIELDS,
     STRENGTHS,
@@ -39,11 +43,12 @@ from cosmos.models.embedded.conditions import (
 from cosmos.models.embedded.fallen_words import names_what_falls, only_lies
 from cosmos.models.embedded.measures import Measures, take_measures
 from cosmos.models.embedded.negations import LIGHTER, PLAIN_MARKS, Negation, take_negations, wording
+from cosmos.models.embedded.text_encoder import UNKNOWN, TextEncoder
+from cosmos.models.embedded.typing_errors import nearest_word
 from cosmos.models.embedded.wish_reading import WishReading, read_wishes
 from cosmos.models.embedded.wishes import Wishes
-from cosmos.models.spec import TextEncoderConfig
+from cosmos.models.embedded.wordings import HOURS
 
-_PAD, _UNKNOWN = 0, 1
 _TURNED = re.compile(r"\b(?:turn|change|transform|convert|make)\b[^,.;:!?]*?\binto\b", re.IGNORECASE)
 """What is to become something else: "turn the sunny street into" a snowy one."""
 _SUN_UP = re.compile(r"\bsun\b(?:(?!\b(?:not|set|gone|down|below|under)\b)[^,.;:!?]){0,30}\babove\b", re.IGNORECASE)
@@ -51,51 +56,28 @@ _SUN_UP = re.compile(r"\bsun\b(?:(?!\b(?:not|set|gone|down|below|under)\b)[^,.;:
 _DARKEST, _LOWEST = -8.0, 2.0
 """Heights [degrees]: what is read as lower is night and no low sun; the least of a sun that is up."""
 _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
-_SILENT = frozenset(split_words("but also yet still then please let so nothing"))
+_SILENT = frozenset(split_words("but also yet still then please let so nothing rvr mor"))
 """Words outside of the vocabulary that ask for nothing."""
 _Ranges = dict[str, set[tuple[float, float]]]
 _SKY = ("overcast", "fog", "rain", "snow", "dust")
 _WEATHER = (*_SKY, "noise")
-_NEAR = 12.0
-"""Degrees by which the hour that is read may miss that of a wording among other words, which then counts."""
+_HINTED = 0.05
+"""Chance from which on an hour that is named among other words counts."""
 _CLOUDED = 0.8
 """Cover of the clouds that rain and snow of some amount fall from, where nothing is said of them."""
 _DAY = (35.0, 60.0)
 """Heights of the sun where no hour is named [degrees]."""
-
-
-class TextEncoder(nn.Module):
-    """Word ids to mean and log standard deviation of each read field."""
-
-    def __init__(self, config: TextEncoderConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.words = nn.Embedding(config.words, config.width, padding_idx=_PAD)
-        self.places = nn.Parameter(torch.randn(1, config.length, config.width) * 0.02)
-        layer = nn.TransformerEncoderLayer(
-            config.width, config.heads, 2 * config.width, dropout=0.1, batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.norm = nn.LayerNorm(config.width)
-        self.out = nn.Linear(config.width, 2 * len(READ_FIELDS))
-
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Read prompts.
-
-        Args:
-            ids: Word ids, int64, shape [B, L]; 0 pads.
-
-        Returns:
-            Mean and log standard deviation, each of shape [B, len(READ_FIELDS)].
-        """
-        pad = ids == _PAD
-        # A prompt without a known word still needs one place to look at.
-        pad = pad & ~(pad.all(dim=1, keepdim=True) & (torch.arange(ids.shape[1], device=ids.device) == 0))
-        x = self.words(ids) + self.places[:, : ids.shape[1]]
-        x = self.norm(self.layers(x, src_key_padding_mask=pad))
-        keep = (~pad)[..., None].to(x.dtype)
-        mean, log_std = self.out((x * keep).sum(1) / keep.sum(1)).chunk(2, dim=-1)
-        return mean, log_std.clamp(-4.0, 1.0)
+_BY_DAY = 4
+"""Place of that band."""
+_SURE = 0.95
+"""Chance from which on what the encoder heard counts without a word that speaks of it by itself: "the next truck is
+swallowed up"."""
+_UNHEARD = 0.2
+"""Chance of weather up to which a word for it among others is taken for something else: "a storm drain"."""
+_VEILED = 0.1
+"""Strength of fog or dust from which on a length may be how far one sees."""
+MAGNITUDES = (13, 20, 35, 60, 100, 170, 300, 1000)
+"""A number that has no row of its own is heard as the largest of these that it reaches."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,18 +96,33 @@ class Reading:
     """What is wished of surfaces, things, lamps and the lens."""
 
 
+class Heard(NamedTuple):
+    """What the encoder makes of words."""
+
+    mean: np.ndarray
+    """Of each read field."""
+    std: np.ndarray
+    """Standard deviation of each read field."""
+    chances: Mapping[str, np.ndarray]
+    """Read field -> chance of each of its bands."""
+
+
 class PromptReader:
     """Turns prompts into conditions.
 
     Args:
         encoder: A trained encoder.
         vocabulary: Word of each embedding row from 2 on.
+        overheard: Words of the rows after those: known from whole prompts, where they stood beside what was asked for.
+            They help to tell what is meant, but ask for nothing, so they are reported like unknown ones.
     """
 
-    def __init__(self, encoder: TextEncoder, vocabulary: tuple[str, ...]) -> None:
+    def __init__(self, encoder: TextEncoder, vocabulary: tuple[str, ...], overheard: tuple[str, ...] = ()) -> None:
         self._encoder = encoder.eval()
-        self._rows = {word: row + 2 for row, word in enumerate(vocabulary)}
+        self._rows = {word: row + 2 for row, word in enumerate((*vocabulary, *overheard))}
+        self._overheard = frozenset(overheard)
         self._neutral = neutral_words()
+        self._speaking = frozenset(vocabulary) - self._neutral - LEADING - COMMON - frozenset(map(str, range(100)))
 
     def read(self, prompt: str, *, negative: str = "", guidance: float = 1.0, seed: int = 0) -> Reading:
         """Read a prompt.
@@ -145,10 +142,10 @@ class PromptReader:
         words, unknown, corrected, cut = self._look_up(prompt)
         unknown, corrected = [*wished.not_understood, *unknown], [*wished.corrected, *corrected]
         wishes = replace(wished.wishes, falls=falls)
-        mean, std = self._encode(words)
-        neutral, _ = self._encode([])
-        vector = mean + 0.8 * std * np.clip(rng.standard_normal(len(mean)), -1.25, 1.25)
-        vector, named = self._hold(vector, prompt, seed)
+        heard, neutral = self._encode(words), self._encode([]).mean
+        vector = heard.mean + 0.8 * heard.std * np.clip(rng.standard_normal(len(heard.mean)), -1.25, 1.25)
+        vector = settle(vector, heard.chances, rng)
+        vector, named = self._hold(vector, heard.chances, prompt, seed)
         low = READ_FIELDS.index("sun_elevation")
         if _SUN_UP.search(prompt) and _DARKEST < 45.0 * vector[low] < _LOWEST:
             vector[low] = _LOWEST / 45.0
@@ -158,7 +155,9 @@ class PromptReader:
         hours = self._ranges(without_clock(prompt))
         if measures.elevation is None and not any("sun_elevation" in part for part in hours):
             measures = replace(measures, elevation=sun_by_clock(said))
-        vector, named = _measured(vector, named, measures)
+        vector, named, seen = _measured(vector, named, measures)
+        if seen:
+            unknown = [word for word in unknown if not word.isdigit()]
         vector = neutral + guidance * (vector - neutral)
         if negative.strip():
             negative, doubled = take_negations(negative)  # who writes "no fog" there means the same as "fog"
@@ -166,9 +165,10 @@ class PromptReader:
             wishes, unknown = wishes.without(taken.wishes), [*unknown, *taken.not_understood]
             away, more_unknown, more_corrected, more_cut = self._look_up(negative)
             unknown, corrected, cut = unknown + more_unknown, corrected + more_corrected, cut + more_cut
-            avoid, spread = self._encode(away)
+            avoid = self._encode(away)
             named_away = {name for ranges in self._ranges(negative) for name in ranges} or set(READ_FIELDS)
-            vector = _steer_away(vector, self._hold(avoid, negative, seed)[0], spread, neutral, named_away)
+            held, _ = self._hold(avoid.mean, avoid.chances, negative, seed)
+            vector = _steer_away(vector, held, avoid.std, neutral, named_away)
         bearing = float(rng.uniform(60.0, 300.0))
         return Reading(
             conditions=from_read_vector(vector, bearing=bearing, named=named),
@@ -178,18 +178,22 @@ class PromptReader:
             wishes=wishes.guided(guidance),
         )
 
-    def _hold(self, vector: np.ndarray, prompt: str, seed: int) -> tuple[np.ndarray, set[str]]:
+    def _hold(
+        self, vector: np.ndarray, chances: Mapping[str, np.ndarray], prompt: str, seed: int
+    ) -> tuple[np.ndarray, set[str]]:
         """Hold each attribute that a clause names by itself to what that wording means; return which were named.
 
         The encoder learnt whole captions; of a word alone it makes too much ("dusk" became night). What it reads
         outside is drawn anew from the wording's range, as in its captions; clauses that contradict hold nothing, but an
         hour by itself ("sunset, the dark road") counts before words among others.
         Weather that is named among other words ("a typical foggy autumn day") is there, as strong as read or stronger;
-        of the hours that are named so, the one that is nearest to what was read counts, if it is near;
-        weather of which no word speaks is not, but for clouds in rain and snow, and the hour is then day.
+        of the hours that are named so, the likeliest counts, if it is not out of the question;
+        what is told of an earlier picture is not named;
+        weather of which no word speaks is there only if it was clearly read, but for clouds in rain and snow, and an
+        hour of which none does is then day.
         """
         rng = np.random.default_rng([seed, 0x401D])
-        alone, among = self._ranges(prompt)
+        alone, among = self._ranges(asked_for(prompt))
         held, names = vector.copy(), set()
         for name, ranges in alone.items():
             field, scale = READ_FIELDS.index(name), 45.0 if name == "sun_elevation" else 1.0
@@ -203,23 +207,25 @@ class PromptReader:
         for name in (name for name in _WEATHER if name in among):
             field, ranges = READ_FIELDS.index(name), among[name] | alone.get(name, set())
             low, high = next(iter(ranges))
-            if len(ranges) == 1 and held[field] < low:
+            heard = name not in chances or 1.0 - chances[name][0] > _UNHEARD
+            if len(ranges) == 1 and held[field] < low and heard:
                 held[field] = rng.uniform(low, high)
             names.add(name)
         hours = among.get("sun_elevation", set()) if "sun_elevation" not in alone else set()
         if hours:
-            field = READ_FIELDS.index("sun_elevation")
-            read = 45.0 * held[field]
-            miss, low, high = min((max(low - read, read - high, 0.0), low, high) for low, high in hours)
-            if 0.0 < miss <= _NEAR:
+            field, bands = READ_FIELDS.index("sun_elevation"), [band[:2] for band in HOURS]
+            chance, low, high = max((chances["sun_elevation"][bands.index(hour)], *hour) for hour in hours)
+            if chance >= _HINTED and not low <= 45.0 * held[field] <= high:
                 held[field] = rng.uniform(low, high) / 45.0
         spoken = {word for words in self._clauses(prompt) for word in words}
         there = {name for name, words in own_words().items() if words & spoken} | set(alone) | set(among)
         if there & {"rain", "snow"}:
             there.add("overcast")
+        sure = _SURE if spoken & self._speaking else math.inf
         for name in set(_SKY) - there:
-            held[READ_FIELDS.index(name)] = 0.0
-        if "sun_elevation" not in there:
+            if 1.0 - chances[name][0] < sure:
+                held[READ_FIELDS.index(name)] = 0.0
+        if "sun_elevation" not in there and chances["sun_elevation"][_BY_DAY] > 1.0 - sure:
             field, (low, high) = READ_FIELDS.index("sun_elevation"), (value / 45.0 for value in _DAY)
             if not low <= held[field] <= high:
                 held[field] = rng.uniform(low, high)
@@ -229,7 +235,7 @@ class PromptReader:
         """Return the words of each clause, typing errors mended."""
         rows = tuple(self._rows)
         return [
-            [word if word in self._rows else _nearest(word, rows) or word for word in split_words(clause)]
+            [word if word in self._rows else nearest_word(word, rows) or word for word in split_words(clause)]
             for clause in CLAUSE_END.split(text.translate(PLAIN_MARKS))
         ]
 
@@ -291,7 +297,7 @@ class PromptReader:
 
     def ids(self, words: list[str]) -> list[int]:
         """Return the row of each word; unknown words have row 1."""
-        return [self._rows.get(word, _UNKNOWN) for word in words]
+        return [self._rows.get(word, UNKNOWN) for word in words]
 
     def _look_up(self, text: str) -> tuple[list[str], list[str], list[tuple[str, str]], int]:
         """Split a text into known words, unknown words, corrections, and the number of words beyond the length."""
@@ -310,10 +316,14 @@ class PromptReader:
         for word in words:
             if word in self._rows:
                 known.append(word)
-                if word in UNHEEDED - heeded:
+                if word in (UNHEEDED - heeded) | (self._overheard - _SILENT):
                     unknown.append(typed(word))
                 continue
-            near = _nearest(word, tuple(self._rows))
+            if word.isdigit():
+                known.append(magnitude(word))
+                unknown.append(word)
+                continue
+            near = nearest_word(word, tuple(self._rows))
             if near is None:
                 unknown += () if word in _SILENT else (typed(word),)
             else:
@@ -326,40 +336,47 @@ class PromptReader:
         return known[: self._encoder.config.length], unknown, corrected, cut
 
     @torch.inference_mode()
-    def _encode(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation of each read field."""
-        ids = torch.tensor([self.ids(words) or [_UNKNOWN]], dtype=torch.int64)
-        mean, log_std = self._encoder(ids)
-        return mean[0].double().numpy(), log_std[0].exp().double().numpy()
+    def _encode(self, words: list[str]) -> Heard:
+        """Return what the encoder makes of words."""
+        ids = torch.tensor([self.ids(words) or [UNKNOWN]], dtype=torch.int64)
+        mean, log_std, scores = (values[0].double() for values in self._encoder(ids))
+        chances = {name: scores[part].softmax(0).numpy() for name, part in SLICES.items()}
+        return Heard(mean.numpy(), log_std.exp().numpy(), chances)
 
 
 def _take_wishes(text: str) -> tuple[WishReading, str]:
     """Read what a text wishes by rules; return that and the text that is left for the encoder."""
     plain = text.translate(PLAIN_MARKS)
-    wished = read_wishes(split_clauses(_FOREIGN.sub(" ", plain)), nearest=_nearest)
+    wished = read_wishes(split_clauses(_FOREIGN.sub(" ", plain)), nearest=nearest_word)
     if not wished.used:
         return wished, text
     return wished, " ".join((*wished.rest, *_FOREIGN.findall(plain)))
 
 
-def _measured(vector: np.ndarray, named: set[str], measures: Measures) -> tuple[np.ndarray, set[str]]:
-    """Put the numbers of a prompt into a read vector; return that and the attributes that the prompt names."""
+def _measured(vector: np.ndarray, named: set[str], measures: Measures) -> tuple[np.ndarray, set[str], bool]:
+    """Put the numbers of a prompt into a read vector.
+
+    Returns:
+        That, the attributes that the prompt names, and whether a length was taken for how far one sees.
+    """
     conditions, changed = from_read_vector(vector, bearing=0.0, named=named), set[str]()
     if measures.elevation is not None:
         height = min(max(measures.elevation, -18.0), 90.0)
         conditions, changed = replace(conditions, sun_elevation=height), {"sun_elevation"}
-    for name in ("rain", "snow", "overcast"):
+    for name in _SKY:
         if (amount := getattr(measures, name)) is not None:
             conditions, changed = replace(conditions, **{name: amount}), changed | {name}
     if {"rain", "snow"} & changed and conditions.overcast == 0.0:
         conditions, changed = replace(conditions, overcast=_CLOUDED), changed | {"overcast"}
-    if measures.sight is not None:
+    seen = measures.sight is None and measures.distance is not None and max(conditions.fog, conditions.dust) > _VEILED
+    sight = measures.distance if seen else measures.sight
+    if sight is not None:
         dust = conditions.dust > conditions.fog
-        conditions, changed = with_sight(conditions, measures.sight, dust=dust), changed | {"dust" if dust else "fog"}
+        conditions, changed = with_sight(conditions, sight, dust=dust), changed | {"dust" if dust else "fog"}
     said, vector = to_read_vector(conditions, bearing_said=False), vector.copy()
     for name in changed:
         vector[READ_FIELDS.index(name)] = said[READ_FIELDS.index(name)]
-    return vector, named | changed
+    return vector, named | changed, seen
 
 
 def _steer_away(
@@ -380,23 +397,9 @@ def _steer_away(
     return vector
 
 
-@lru_cache(maxsize=4096)
-def _nearest(word: str, vocabulary: tuple[str, ...]) -> str | None:
-    """Return the one known word that is a typing error away, if there is just one."""
-    if len(word) < 5:
-        return None
-    near = [other for other in vocabulary if len(other) >= 4 and _one_edit_apart(word, other)]
-    return near[0] if len(near) == 1 else None
+def magnitude(number: str) -> str:
+    """Return the word that stands for numbers of about this size."""
+    return f"#{max((least for least in MAGNITUDES if least <= int(number[:9])), default=MAGNITUDES[0])}"
 
 
-def _one_edit_apart(a: str, b: str) -> bool:
-    """Whether one letter more, less, other, or two neighbours swapped turn ``a`` into ``b``."""
-    if abs(len(a) - len(b)) > 1:
-        return False
-    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-    tails = ((a[start + 1 :], b[start + 1 :]), (a[start + 1 :], b[start:]), (a[start:], b[start + 1 :]))
-    swapped = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
-    return swapped or any(x == y for x, y in tails)
-
-
-__all__ = ["PromptReader", "Reading", "TextEncoder"]
+__all__ = ["MAGNITUDES", "Heard", "PromptReader", "Reading", "magnitude"]

@@ -1,0 +1,27 @@
+"""Words that were mistyped: the known word that is one error away."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+
+@lru_cache(maxsize=4096)
+def nearest_word(word: str, vocabulary: tuple[str, ...]) -> str | None:
+    """Return the one known word that is a typing error away, if there is just one."""
+    if len(word) < 5:
+        return None
+    near = [other for other in vocabulary if len(other) >= 4 and _one_edit_apart(word, other)]
+    return near[0] if len(near) == 1 else None
+
+
+def _one_edit_apart(a: str, b: str) -> bool:
+    """Whether one letter more, less, other, or two neighbours swapped turn ``a`` into ``b``."""
+    if abs(len(a) - len(b)) > 1:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    tails = ((a[start + 1 :], b[start + 1 :]), (a[start + 1 :], b[start:]), (a[start:], b[start + 1 :]))
+    swapped = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
+    return swapped or any(x == y for x, y in tails)
+
+
+__all__ = ["nearest_word"]
