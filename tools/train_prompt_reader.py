@@ -48,7 +48,7 @@ _OFTEN = 4
 """Whole prompts in which a word stands that gets a row of its own."""
 
 
-class Heard(NamedTuple):
+class Prompts(NamedTuple):
     """Prompts as the words that the encoder is told of them."""
 
     whole: Sequence[tuple[WholePrompt, list[str]]]
@@ -57,7 +57,7 @@ class Heard(NamedTuple):
 
 
 def sample_batch(
-    rng: np.random.Generator, reader: PromptReader, config: TextEncoderConfig, size: int, heard: Heard
+    rng: np.random.Generator, reader: PromptReader, config: TextEncoderConfig, size: int, prompts: Prompts
 ) -> tuple[Tensor, Tensor]:
     """Draw captions and what they mean: ids [B, L] and read vectors [B, len(READ_FIELDS)]."""
     neutral = sorted(neutral_words())
@@ -65,7 +65,7 @@ def sample_batch(
     ids = np.zeros((size, config.length), dtype=np.int64)
     wanted = np.zeros((size, len(READ_FIELDS)), dtype=np.float32)
     for row in range(size):
-        conditions, said, bearing_said = _sample_caption(rng, heard, neutral)
+        conditions, said, bearing_said = _sample_caption(rng, prompts, neutral)
         words = reader.ids(said)[: config.length]
         # A word that the reader does not know must not upset it, nor may those of places and things.
         words = [1 if rng.random() < 0.01 else word for word in words]
@@ -79,7 +79,7 @@ def sample_batch(
 
 
 def _sample_caption(
-    rng: np.random.Generator, heard: Heard, neutral: Sequence[str]
+    rng: np.random.Generator, prompts: Prompts, neutral: Sequence[str]
 ) -> tuple[Conditions, list[str], bool]:
     """Draw a look and the words of one of its captions, and whether that tells where the sun stands."""
     kind, bearing_said = rng.random(), False
@@ -89,15 +89,15 @@ def _sample_caption(
         if rng.random() < 0.25:
             words = [str(word) for word in rng.choice(neutral, size=int(rng.integers(0, 8)))]
             return conditions, [*words, "?"], False
-        return conditions, _left(rng, heard.plain[int(rng.integers(len(heard.plain)))]), False
+        return conditions, _left(rng, prompts.plain[int(rng.integers(len(prompts.plain)))]), False
     if kind < _PLAIN + _WHOLE:
-        prompt, words = heard.whole[int(rng.integers(len(heard.whole)))]
+        prompt, words = prompts.whole[int(rng.integers(len(prompts.whole)))]
         conditions, words = prompt.draw(rng), _left(rng, words)
     else:
         conditions, caption, bearing_said = sample_conditions(rng)
         words = split_words(caption)
     if rng.random() < _BESIDE:
-        beside = _left(rng, heard.plain[int(rng.integers(len(heard.plain)))])
+        beside = _left(rng, prompts.plain[int(rng.integers(len(prompts.plain)))])
         words = [*beside, *words] if rng.random() < 0.5 else [*words, *beside]
     return conditions, words, bearing_said
 
@@ -151,7 +151,7 @@ def train(folder: Path, *, steps: int, seed: int, batch: int) -> tuple[TextEncod
         encoder.load_state_dict(saved["encoder"])
         optimizer.load_state_dict(saved["optimizer"])
         done, before, curve = saved["step"], saved["seconds"], saved["curve"]
-    heard = Heard(
+    prompts = Prompts(
         [(prompt, reader.heard(prompt.text)) for prompt in whole_prompts()], list(map(reader.heard, plain_prompts()))
     )
     start, first, kept = time.monotonic(), done, time.monotonic()
@@ -159,7 +159,7 @@ def train(folder: Path, *, steps: int, seed: int, batch: int) -> tuple[TextEncod
     for step in range(done + 1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1.0, step / 100) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-        ids, wanted = sample_batch(np.random.default_rng([seed, step]), reader, config, batch, heard)
+        ids, wanted = sample_batch(np.random.default_rng([seed, step]), reader, config, batch, prompts)
         torch.manual_seed(seed + step)  # of what is dropped out
         loss = reading_loss(*read_by_length(encoder, ids), wanted)
         optimizer.zero_grad()

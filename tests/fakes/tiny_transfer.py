@@ -31,7 +31,7 @@ def write_tiny_transfer(folder: Path, seed: int = 0, *, most_steps: int = 1) -> 
     encoder = TextEncoder(TextEncoderConfig(words=len(words) + 2, width=16, heads=2, layers=1, length=24))
     save_file({name: value.half().contiguous() for name, value in net.state_dict().items()}, folder / "net.safetensors")
     save_file({name: value.contiguous() for name, value in encoder.state_dict().items()}, folder / "reader.safetensors")
-    reader = {"encoder": to_mapping(encoder.config), "vocabulary": words}
+    reader = {"encoder": to_mapping(encoder.config), "vocabulary": words, "overheard": []}
     (folder / "reader.json").write_text(json.dumps(reader))
     names = ("net.safetensors", "reader.safetensors", "reader.json")
     config = {

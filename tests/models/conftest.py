@@ -38,4 +38,4 @@ def reader():
     config = json.loads((folder / "reader.json").read_text())
     encoder = TextEncoder(from_mapping(TextEncoderConfig, config["encoder"]))
     encoder.load_state_dict(load_file(folder / "reader.safetensors"))
-    return PromptReader(encoder, tuple(config["vocabulary"]))
+    return PromptReader(encoder, tuple(config["vocabulary"]), tuple(config["overheard"]))

@@ -259,7 +259,7 @@ def load_embedded(folder: Path, device: str, dtype: torch.dtype | None = None) -
         encoder = TextEncoder(from_mapping(TextEncoderConfig, reader_config["encoder"]))
         words = load_file(folder / "reader.safetensors")
         encoder.load_state_dict({name: value.float() for name, value in words.items()})
-        reader = PromptReader(encoder, tuple(reader_config["vocabulary"]), tuple(reader_config.get("overheard", ())))
+        reader = PromptReader(encoder, tuple(reader_config["vocabulary"]), tuple(reader_config["overheard"]))
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"The weights in {folder} do not fit this version of the model: {error}.") from error
     net = net.eval().requires_grad_(False).to(device=torch.device(device))

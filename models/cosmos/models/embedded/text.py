@@ -120,7 +120,7 @@ class PromptReader:
     def __init__(self, encoder: TextEncoder, vocabulary: tuple[str, ...], overheard: tuple[str, ...] = ()) -> None:
         self._encoder = encoder.eval()
         self._rows = {word: row + 2 for row, word in enumerate((*vocabulary, *overheard))}
-        self._overheard = frozenset(overheard)
+        self._vocabulary, self._overheard = vocabulary, frozenset(overheard)
         self._neutral = neutral_words()
         self._speaking = frozenset(vocabulary) - self._neutral - LEADING - COMMON - frozenset(map(str, range(100)))
 
@@ -233,9 +233,9 @@ class PromptReader:
 
     def _clauses(self, text: str) -> list[list[str]]:
         """Return the words of each clause, typing errors mended."""
-        rows = tuple(self._rows)
+        known = self._vocabulary
         return [
-            [word if word in self._rows else nearest_word(word, rows) or word for word in split_words(clause)]
+            [word if word in self._rows else nearest_word(word, known) or word for word in split_words(clause)]
             for clause in CLAUSE_END.split(text.translate(PLAIN_MARKS))
         ]
 
@@ -323,7 +323,7 @@ class PromptReader:
                 known.append(magnitude(word))
                 unknown.append(word)
                 continue
-            near = nearest_word(word, tuple(self._rows))
+            near = nearest_word(word, self._vocabulary)
             if near is None:
                 unknown += () if word in _SILENT else (typed(word),)
             else:
