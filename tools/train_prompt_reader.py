@@ -46,6 +46,13 @@ _PARTS = 4
 """Parts of a batch, each as long as the longest of its captions."""
 _OFTEN = 4
 """Whole prompts in which a word stands that gets a row of its own."""
+_MISTYPED = frozenset(
+    split_words(
+        "accross becuase blizard burried cloudles comming completly drizle extremly ligth midnigt nigth nihgt overcst "
+        "puddels rian sandstrom shaddows snowfal snwo strom twilght visibilty visiblity wether"
+    )
+)
+"""Typing errors that stand in as many of them: a row of their own would keep them from being mended."""
 
 
 class Prompts(NamedTuple):
@@ -119,7 +126,7 @@ def read_by_length(encoder: TextEncoder, ids: Tensor) -> tuple[Tensor, Tensor, T
 def overheard_words(known: Collection[str]) -> tuple[str, ...]:
     """Return the words that no caption of the generator holds and several whole prompts do, and those for numbers."""
     texts = [prompt.text for prompt in whole_prompts()] + plain_prompts()
-    counts = Counter(word for text in texts for word in set(split_words(text)))
+    counts = Counter(word for text in texts for word in set(split_words(text)) - _MISTYPED)
     often = sorted(word for word, count in counts.items() if count >= _OFTEN and not word.isdigit())
     return (*(word for word in often if word not in known), *(f"#{least}" for least in MAGNITUDES))
 

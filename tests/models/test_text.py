@@ -17,6 +17,7 @@ from cosmos.models.embedded.clock import sun_by_clock
 from cosmos.models.embedded.measures import Measures, take_measures
 from cosmos.models.embedded.text import PromptReader
 from cosmos.models.embedded.text_encoder import TextEncoder
+from cosmos.models.embedded.typing_errors import nearest_word
 from cosmos.models.embedded.wordings import HOURS, LENS, WEATHER
 from cosmos.models.spec import TextEncoderConfig
 
@@ -191,6 +192,25 @@ def test_typing_errors_are_mended_and_told_and_strangers_reported(reader):
     assert reading.unknown == ("cyberpunk", "fogg", "raim") and ("blzzard", "blizzard") in reading.corrected
     assert ("wharehouse", "warehouse") in reading.corrected
     assert reading.conditions.snow > 0.6
+
+
+@pytest.mark.parametrize(
+    ("typed", "right"),
+    [("nigth", "night"), ("strom", "storm"), ("overcst", "overcast"), ("snwo", "snow"), ("rian", "rain")],
+)
+def test_typing_errors_that_are_made_often_are_mended_too(reader, typed, right):
+    wrong, meant = reader.read(f"a street, {typed}"), reader.read(f"a street, {right}")
+    assert wrong.corrected == ((typed, right),) and not wrong.unknown
+    assert wrong.conditions == meant.conditions
+
+
+def test_four_letters_are_mended_where_two_are_swapped_alone():
+    known = ("rain", "snow", "dusk")
+    assert [nearest_word(word, known) for word in ("rian", "snwo", "raim", "dust", "desk", "rai")] == [
+        "rain",
+        "snow",
+        *[None] * 4,
+    ]
 
 
 @pytest.mark.parametrize("prompt", ["雪の夜", "ночь", "🌧️🌧️", "Schneefall über Köln"])
