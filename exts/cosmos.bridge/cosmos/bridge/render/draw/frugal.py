@@ -15,6 +15,7 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
+from cosmos.bridge.render.draw.key_lamps import FAINT, key_share
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_by_highlight, radiance_along
 from cosmos.bridge.render.draw.light_grid import Gathered, fit_of, is_small, pixel_of, tested_pixel
@@ -39,8 +40,6 @@ LAMP_MARK = wp.constant(wp.uint8(4))
 """Mark of a cell that cannot share lamps, its surface being small or a shadow near: they differ from cell to cell."""
 _ALONE = wp.constant(wp.float32(0.1))
 """Weight of the lit cells around a cell, below which none of them lies on its surface."""
-_FAINT = wp.constant(wp.float32(0.02))
-"""Light of all lamps over that of sky and surroundings, up to which their shadows are not seen."""
 _SHOWN = wp.constant(wp.float32(0.08))
 """Share of all light that a shadow of lamps takes away, from which on cells around it look for lamps themselves."""
 _WEAK = wp.constant(wp.float32(1.0))
@@ -88,7 +87,7 @@ def _surroundings(
 
 @wp.func
 def _pick_lamps(lamps: Lamps, p: wp.vec3, n: wp.vec3, order: wp.int32):
-    """Light of all lamps without shadows, its sum; two lamps chosen by their light; the two strongest and their sum.
+    """Light of all lamps without shadows, its sum; two lamps chosen by their light; the two strongest and their light.
 
     Sixteen cells with an ``order`` of their own divide all light evenly.
     """
@@ -123,7 +122,7 @@ def _pick_lamps(lamps: Lamps, p: wp.vec3, n: wp.vec3, order: wp.int32):
             elif value > values[1]:
                 values = wp.vec2(values[0], value)
                 picks = wp.vec2i(picks[0], k)
-    return full, total, wp.vec2i(ka, kb), picks, values[0] + values[1]
+    return full, total, wp.vec2i(ka, kb), picks, values
 
 
 @wp.func
@@ -155,6 +154,16 @@ def _lamp_lost(
     return part * (gone / (part[0] + part[1] + part[2]))
 
 
+@wp.func
+def _left(keys: wp.vec2, picks: wp.vec2i, k: wp.int32):
+    """Which share of lamp ``k``'s light is left to the grid; ``keys`` are those of ``picks`` that are not."""
+    if k == picks[0]:
+        return 1.0 - keys[0]
+    if k == picks[1]:
+        return 1.0 - keys[1]
+    return wp.float32(1.0)
+
+
 @wp.kernel
 def gather_frugally_kernel(
     first: wp.int32,
@@ -173,8 +182,9 @@ def gather_frugally_kernel(
     rows: wp.int32,
     stride: wp.int32,
     rays: wp.int32,
+    keyed: wp.int32,
     lamps_only: wp.int32,
-    lit_out: wp.array(dtype=wp.vec3),  # irradiance from lamps, with shadows
+    lit_out: wp.array(dtype=wp.vec3),  # as in ``LightGrid``
     gathered_out: wp.array(dtype=Gathered),  # as in ``LightGrid``
     picks_out: wp.array(dtype=wp.vec2i),  # the two strongest lamps, -1 for none
     rest_out: wp.array(dtype=wp.float32),  # light of all lamps over that of these
@@ -201,6 +211,8 @@ def gather_frugally_kernel(
         apart_out[cell] = wp.uint8(0)
         if surfaces.triangles[i] < 0:
             continue
+        if keyed == 1:
+            lit_out[cell] = wp.vec3(1.0, 1.0, 1.0) / 3.0
         n = surfaces.normals[i]
         g = surfaces.geometric[i]
         p = surfaces.positions[i] + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
@@ -215,24 +227,35 @@ def gather_frugally_kernel(
             gathered_out[cell] = gathered
             if stride > 1 and lamps.count > 0:
                 apart_out[cell] = is_small(surfaces, i, row, column, width, step, columns, rows, stride)
-        full, total, chosen, picks, strongest = _pick_lamps(lamps, p, n, order)
+        full, total, chosen, picks, values = _pick_lamps(lamps, p, n, order)
         if total <= 0.0:
             continue
         picks_out[cell] = picks
-        rest_out[cell] = total / strongest
+        rest_out[cell] = total / (values[0] + values[1])
+        keys = wp.vec2(0.0, 0.0)
+        unit = wp.float32(1.0)
+        if keyed == 1:
+            unit = 1.0 / (values[0] + values[1])
+            keys = wp.vec2(key_share(values[0], total), key_share(values[1], total))
         # What a shadow takes away is all that varies from cell to cell: light that reaches every cell stays exact.
         weight = total / (gathered[0] + gathered[1] + gathered[2] + 1.0e-12)
-        if weight < _FAINT:
-            lit_out[cell] = full
+        if weight < FAINT:
+            lit_out[cell] = full * unit
             continue
         turn = wp.float32(order) * 0.75487767 + 0.5
         lift = wp.float32(order) * 0.56984029 + 0.5
         turn = turn - wp.floor(turn)
         lift = lift - wp.floor(lift)
-        lost = _lamp_lost(world, lamps, chosen[0], p, n, g, turn, lift)
+        lost = wp.vec3(0.0, 0.0, 0.0)
+        left = _left(keys, picks, chosen[0])
+        if left > 0.0:
+            lost = _lamp_lost(world, lamps, chosen[0], p, n, g, turn, lift) * left
         if weight > _WEAK:
-            lost = (lost + _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn)) * 0.5
-        lit_out[cell] = full - lost * total
+            lost = lost * 0.5
+            left = _left(keys, picks, chosen[1])
+            if left > 0.0:
+                lost += _lamp_lost(world, lamps, chosen[1], p, n, g, lift, turn) * (0.5 * left)
+        lit_out[cell] = (full - lost * total) * unit
         if (lost[0] + lost[1] + lost[2]) * weight > _SHOWN * (1.0 + weight):
             apart_out[cell] = wp.uint8(1)
 

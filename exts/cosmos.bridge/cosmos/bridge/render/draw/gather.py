@@ -52,10 +52,13 @@ class Effort:
     steady: bool = False
     """Whether frugal cells of small surfaces each look for lamps: a few of them would not agree from frame to frame."""
 
+    keyed: bool = False
+    """Whether samples look for key lamps themselves."""
+
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=3, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, rim=True, frugal=True, steady=True)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, rim=True, frugal=True, steady=True, keyed=True)
 
 
 def grid_step(effort: Effort, size: tuple[int, int]) -> int:
@@ -74,7 +77,7 @@ class _Gathering:
         self.grid = LightGrid()
         self.grid.step, self.grid.width = step, width
         self.grid.columns, self.grid.rows = math.ceil(width / step), math.ceil(size[0] / step)
-        self.grid.frugal = int(effort.frugal)
+        self.grid.frugal, self.grid.keyed = int(effort.frugal), int(effort.keyed and scene[3].count > 0)
         self.layout = [width, step, self.grid.columns]
         self.cells = np.arange(self.grid.columns * self.grid.rows, dtype=np.int32)
         self.roofed = scene[2].open < ROOFED
@@ -149,7 +152,17 @@ class _Gathering:
 
     def _light(self, cells: wp.array, stride: int, out: list[wp.array], *, lamps_only: bool = False) -> None:
         rays = self.rays * max(1, stride * self.grid.step // 2)  # the larger what a cell stands for, the more
-        inputs = [cells, *self.scene, *self.layout, self.grid.rows, stride, rays, int(lamps_only), *out]
+        inputs = [
+            cells,
+            *self.scene,
+            *self.layout,
+            self.grid.rows,
+            stride,
+            rays,
+            self.grid.keyed,
+            int(lamps_only),
+            *out,
+        ]
         self.bands.launch_runs(gather_frugally_kernel, len(cells), inputs, chunk=128)
 
     def _find_sun(self, cells: wp.array, stride: int, out: wp.array) -> None:

@@ -36,6 +36,8 @@ class LightGrid:
     """Slow light of every ``step``-th pixel.
 
     Where light does not bounce, openness stands first in place of what highlights mirror: highlights guess by it.
+    ``lit`` is what lamps give, with shadows; where ``keyed``, over the light of the two strongest and without the
+    shadows of key lamps, for samples know both better.
     """
 
     step: wp.int32
@@ -50,6 +52,7 @@ class LightGrid:
     rest: wp.array(dtype=wp.float32)  # light of all lamps over that of these
     sun: wp.array(dtype=wp.float32)  # share of the sun that all around agree on; -1 where they do not
     tested: wp.array(dtype=wp.float32)  # there, the share of the sun at the centre of one pixel, of ``tested_pixel``
+    keyed: wp.int32  # 1: how ``lit`` is told
 
 
 @wp.func
@@ -253,7 +256,7 @@ def _weight(cell: Cell, near: wp.float32, p: wp.vec3, n: wp.vec3, tolerance: wp.
 
 @wp.func
 def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.float32):
-    """Slow light at a sample: lamps' irradiance, what was gathered, share of cells that fit.
+    """Slow light at a sample: lamps' irradiance, what was gathered, share of cells that fit, the one that counts most.
 
     Taken from the four cells around it, by how well each lies on the same surface; from twelve more where none does.
     """
@@ -268,6 +271,8 @@ def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.f
     lit = wp.vec3(0.0, 0.0, 0.0)
     gathered = Gathered()
     total = wp.float32(0.0)
+    most = wp.float32(0.0)
+    nearest = wp.int32(0)
     for k in range(4):
         row = wp.clamp(r0 + k // 2, 0, grid.rows - 1)
         column = wp.clamp(c0 + k % 2, 0, grid.columns - 1)
@@ -278,6 +283,9 @@ def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.f
         lit += cell.lit * weight
         gathered += cell.gathered * weight
         total += weight
+        if weight > most:
+            most = weight
+            nearest = row * grid.columns + column
     close = total
     if total < 0.02:
         for r in range(r0 - 1, r0 + 3):
@@ -291,8 +299,11 @@ def grid_sample(grid: LightGrid, uv: wp.vec2, p: wp.vec3, n: wp.vec3, side: wp.f
                 lit += cell.lit * weight
                 gathered += cell.gathered * weight
                 total += weight
+                if weight > most:
+                    most = weight
+                    nearest = row * grid.columns + column
     share = 1.0 / wp.max(total, 1.0e-12)
-    return lit * share, gathered * share, close
+    return lit * share, gathered * share, close, nearest
 
 
 @wp.func

@@ -20,6 +20,7 @@ from cosmos.bridge.render.draw.edges import Edges, find_edges
 from cosmos.bridge.render.draw.gather import MAPS, SIMULATION, TEACHER, Effort, gather_light, grid_step
 from cosmos.bridge.render.draw.halo import no_halo
 from cosmos.bridge.render.draw.lamp import has_glow
+from cosmos.bridge.render.draw.lamp_edges import find_keys
 from cosmos.bridge.render.draw.lighting import Lighting, expose_for
 from cosmos.bridge.render.draw.picture import (
     average_kernel,
@@ -299,7 +300,10 @@ class Painter:
         suns = None
         if frame.air.bounce > 0.0 and grid.frugal and _sun_rays(frame) == 1:
             suns = find_suns(self._bands, (frame.world, frame.air, frame.view, canvas.home), grid)
-        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving, suns=suns)
+        keys = None
+        if grid.keyed:
+            keys = find_keys(self._bands, (frame.world, frame.lamps, frame.view, canvas.home), grid)
+        self._shade(frame, grid, canvas.home, count, canvas.colors, arriving=arriving, known=(suns, keys))
         return grid, self._refine_edges(frame, grid, edges)
 
     def _encode(self, camera: Camera, inputs: list, rgb: wp.array) -> None:
@@ -352,13 +356,16 @@ class Painter:
         *,
         layer: bool = False,
         arriving: Optional[wp.array] = None,
-        suns: Optional[wp.array] = None,
+        known: tuple[Optional[wp.array], Optional[wp.array]] = (None, None),
     ) -> None:
         scene = [frame.world, frame.air, frame.lamps, frame.view, grid]
         light = wp.empty(0, dtype=wp.vec3, device=self._bands.device) if arriving is None else arriving
-        known = wp.empty(0, dtype=wp.float32, device=self._bands.device) if suns is None else suns
+        suns, keys = (
+            wp.empty(0, dtype=dtype, device=self._bands.device) if told is None else told
+            for told, dtype in zip(known, (wp.float32, wp.vec2), strict=True)
+        )
         how = [_sun_rays(frame), int(frame.effort.rim), int(layer), int(frame.toned)]
-        inputs = [*scene, surfaces, *how, frame.halo, known, colors, light]
+        inputs = [*scene, surfaces, *how, frame.halo, suns, keys, colors, light]
         self._bands.launch_runs(shade_kernel, count, inputs, chunk=512)
 
     def _gather(self, frame: _Frame, home: Any) -> Any:

@@ -12,6 +12,7 @@ from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.gloss import lobe_share, lobes, schlick
 from cosmos.bridge.render.draw.halo import Halo, halo_at
+from cosmos.bridge.render.draw.key_lamps import lit_by
 from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance, lamp_light
 from cosmos.bridge.render.draw.light import (
     PI,
@@ -24,7 +25,7 @@ from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, grid_sample
 from cosmos.bridge.render.draw.rays import any_hit
 from cosmos.bridge.render.draw.sky import Air, sky_radiance, through_haze, z_up
 from cosmos.bridge.render.draw.surface import Surfaces
-from cosmos.bridge.render.draw.terminator import lift_of
+from cosmos.bridge.render.draw.terminator import is_flat, lift_of
 from cosmos.bridge.render.draw.view import View, pixel_start
 from cosmos.bridge.render.draw.weather import UPWARD, snowed_normal
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -77,17 +78,6 @@ def _sun_share(world: WorldArrays, air: Air, p: wp.vec3, g: wp.vec3, rays: wp.in
         if rim and k == 2 and (seen <= 0.0 or seen >= 3.0):
             return seen / 3.0
     return seen / wp.float32(rays)
-
-
-@wp.func
-def is_flat(world: WorldArrays, f: wp.int32, g: wp.vec3):
-    """Whether a triangle is shaded as the polygon that it is, and so casts its shadow as one."""
-    s = world.sources[f]
-    a = world.corner_normals[s, 0]
-    apart = wp.length_sq(world.corner_normals[s, 1] - a) + wp.length_sq(world.corner_normals[s, 2] - a)
-    n = world.normal_to_world[world.instances[f]] * a
-    cosine = wp.dot(n, g)
-    return apart == 0.0 and cosine * cosine > 0.999998 * wp.dot(n, n)
 
 
 @wp.func
@@ -375,13 +365,14 @@ def _traced_sun(
 
 # With ``layer`` 1 a sample is one of several along its ray: its share of exposed light. It is not toned then, nor with
 # ``toned`` 0. What arrives is irradiance on surfaces, and where the sky is seen its radiance behind the air; where
-# there is room for twice as many, after all of these irradiance on the snow that may lie there. ``suns`` may be empty.
+# there is room for twice as many, after all of these irradiance on the snow that may lie there. ``suns`` and ``keys``
+# may be empty.
 @wp.kernel
 def shade_kernel(
     first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, air: Air, lamps: Lamps, view: View,
     grid: LightGrid, surfaces: Surfaces, sun_rays: wp.int32, rim: wp.int32, layer: wp.int32, toned: wp.int32,
-    halo: Halo, suns: wp.array(dtype=wp.float32), color_out: wp.array(dtype=wp.vec3),
-    arriving_out: wp.array(dtype=wp.vec3),
+    halo: Halo, suns: wp.array(dtype=wp.float32), keys: wp.array(dtype=wp.vec2),
+    color_out: wp.array(dtype=wp.vec3), arriving_out: wp.array(dtype=wp.vec3),
 ):  # fmt: skip
     """Display-linear colour in [0, 1] of each sample, and where there is room for it what arrives."""
     begin = (first + wp.tid()) * run
@@ -406,7 +397,14 @@ def shade_kernel(
             if air.bounce > 0.0:  # what is mirrored does not reach the body
                 diffuse = wp.cw_mul(diffuse, wp.vec3(1.0, 1.0, 1.0) - gleam)
             start = p + g * (1.0e-3 + 2.0e-4 * surfaces.depths[i])
-            lit, gathered, close = grid_sample(grid, uv, p, n, gloss[3])
+            lit, gathered, close, nearest = grid_sample(grid, uv, p, n, gloss[3])
+            if grid.keyed == 1:
+                shown = wp.vec2(-1.0, -1.0)
+                if keys.shape[0] > 0:
+                    shown = keys[i]
+                picks, rest, clearance = grid.picks[nearest], grid.rest[nearest], 1.0e-3 + 2.0e-4 * surfaces.depths[i]
+                here = lit_by(world, lamps, picks, rest, shown, p, g, n, clearance, i & 3, gathered)
+                lit = wp.cw_mul(lit, here)
             cell = cell_of(grid, uv)
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
             if sunny > 0.0 and air.sun_color[0] + air.sun_color[2] > 0.0:
@@ -457,4 +455,4 @@ def shade_kernel(
             color_out[i] = aces(color_out[i])
 
 
-__all__ = ["beam", "is_flat", "reflected", "shade_kernel", "sun_at_once", "sunlit"]
+__all__ = ["beam", "reflected", "shade_kernel", "sun_at_once", "sunlit"]

@@ -17,9 +17,10 @@ from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.light import sun_along
 from cosmos.bridge.render.draw.light_grid import LightGrid, cell_of, tested_pixel
-from cosmos.bridge.render.draw.shade import is_flat, sun_at_once, sunlit
+from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
+from cosmos.bridge.render.draw.terminator import is_flat
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
 from cosmos.bridge.render.draw.world import WorldArrays
 

@@ -14,6 +14,17 @@ wp.set_module_options({"enable_backward": False})
 
 
 @wp.func
+def is_flat(world: WorldArrays, f: wp.int32, g: wp.vec3):
+    """Whether a triangle is shaded as the polygon that it is, and so casts its shadow as one."""
+    s = world.sources[f]
+    a = world.corner_normals[s, 0]
+    apart = wp.length_sq(world.corner_normals[s, 1] - a) + wp.length_sq(world.corner_normals[s, 2] - a)
+    n = world.normal_to_world[world.instances[f]] * a
+    cosine = wp.dot(n, g)
+    return apart == 0.0 and cosine * cosine > 0.999998 * wp.dot(n, n)
+
+
+@wp.func
 def _bulge(world: WorldArrays, f: wp.int32, corner: wp.int32, way: wp.vec3, geometric: wp.vec3, weight: wp.float32):
     """What one corner adds to the lift: the way up from the point to that corner's tangent plane."""
     n = world.normal_to_world[world.instances[f]] * world.corner_normals[world.sources[f], corner]
@@ -43,4 +54,4 @@ def lift_of(world: WorldArrays, f: wp.int32, p: wp.vec3, geometric: wp.vec3):
     )
 
 
-__all__ = ["lift_of"]
+__all__ = ["is_flat", "lift_of"]
