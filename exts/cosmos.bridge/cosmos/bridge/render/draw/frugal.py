@@ -18,7 +18,7 @@ from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.key_lamps import FAINT, key_share
 from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_by_highlight, radiance_along
-from cosmos.bridge.render.draw.light_grid import Gathered, fit_of, is_small, pixel_of, tested_pixel
+from cosmos.bridge.render.draw.light_grid import Gathered, bayer_order, fit_of, is_small, pixel_of, tested_pixel
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
@@ -44,14 +44,6 @@ _SHOWN = wp.constant(wp.float32(0.08))
 """Share of all light that a shadow of lamps takes away, from which on cells around it look for lamps themselves."""
 _WEAK = wp.constant(wp.float32(1.0))
 """The same, up to which one ray to a lamp does."""
-
-
-@wp.func
-def _order(row: wp.int32, column: wp.int32):
-    """Place of a cell in its 4 x 4 pattern, such that neighbours are far apart (Bayer 1973), in 0..15."""
-    low = 2 * ((row ^ column) & 1) + (row & 1)
-    high = 2 * (((row >> 1) ^ (column >> 1)) & 1) + ((row >> 1) & 1)
-    return 4 * low + high
 
 
 @wp.func
@@ -200,7 +192,7 @@ def gather_frugally_kernel(
         row = cell // columns
         column = cell - row * columns
         i = pixel_of(row, column, step, width, surfaces.triangles.shape[0] // width)
-        order = _order(row // stride, column // stride)
+        order = bayer_order(row // stride, column // stride)
         lit_out[cell] = wp.vec3(0.0, 0.0, 0.0)
         gathered = Gathered(0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
         if lamps_only == 1:

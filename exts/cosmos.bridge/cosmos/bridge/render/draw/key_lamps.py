@@ -14,7 +14,7 @@ import warp as wp
 
 from cosmos.bridge.kernels.surface_noise import smooth_step
 from cosmos.bridge.render.draw.fast import fast_options
-from cosmos.bridge.render.draw.lamp import CYLINDER, DISTANT, RECT, Lamps, lamp_irradiance, lamp_point
+from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
 from cosmos.bridge.render.draw.light_grid import Gathered
 from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -83,15 +83,11 @@ def lamp_met(
 def lamp_seen(
     world: WorldArrays, lamps: Lamps, k: wp.int32, p: wp.vec3, g: wp.vec3, clearance: wp.float32, order: wp.int32
 ):
-    """Share of lamp ``k`` that is seen, by a ray to one of four points at its rim; it starts ``clearance`` away [m]."""
+    """Share of lamp ``k`` that is seen, by a ray to one of eight of its points; it starts ``clearance`` away [m]."""
     if lamps.shadows[k] == 0:
         return wp.float32(1.0)
-    turn = wp.float32(0.9)
-    rise = 0.25 * wp.float32(order) + 0.125
-    if lamps.kinds[k] == RECT or lamps.kinds[k] == CYLINDER:
-        turn = 0.05 + 0.9 * wp.float32(order & 1)
-        rise = 0.05 + 0.9 * wp.float32(order // 2)
-    return lamp_met(world, lamps, k, p + g * clearance, g, turn, rise)
+    m = wp.float32(order)
+    return lamp_met(world, lamps, k, p + g * clearance, g, (m + 0.5) / 8.0, 0.61803399 * m + 0.3)
 
 
 @wp.func

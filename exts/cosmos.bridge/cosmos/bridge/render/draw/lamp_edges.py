@@ -19,7 +19,7 @@ from cosmos.bridge.render.draw.bands import Bands
 from cosmos.bridge.render.draw.fast import fast_options
 from cosmos.bridge.render.draw.key_lamps import key_shares, lamp_met, lamp_seen
 from cosmos.bridge.render.draw.lamp import Lamps
-from cosmos.bridge.render.draw.light_grid import LightGrid, grid_sample
+from cosmos.bridge.render.draw.light_grid import LightGrid, bayer_order, grid_sample
 from cosmos.bridge.render.draw.surface import Surfaces
 from cosmos.bridge.render.draw.terminator import is_flat
 from cosmos.bridge.render.draw.view import View, pixel_ray, pixel_start
@@ -31,6 +31,10 @@ _RAYS = wp.constant(8)
 """Rays of a pixel to a lamp where one beside it sees more or less of that; twice as many where two of them do."""
 _MOST = wp.constant(wp.float32(5.5))
 """Pixels of nine that must be in half shadow for it to be a broad one: a rim is two pixels wide."""
+_SOME = wp.constant(wp.float32(1.5))
+"""The same, for one that found none to look with many rays as well."""
+_LOOKED = wp.constant(wp.float32(1.0e-3))
+"""What is left of a lamp that many rays found all seen, or none of it: so much tells that they did."""
 _ALIKE = wp.constant(wp.float32(0.95))
 """Cosine of the normals of pixels that lie on one surface."""
 _WIDE = wp.constant(wp.float32(0.8))
@@ -98,7 +102,7 @@ def _find_keys_kernel(
             picks = grid.picks[nearest]
             one, two, _strongest = key_shares(lamps, picks, grid.rest[nearest], p, n, gathered)
             found.picks = picks
-            order = (row & 1) + 2 * ((i // 2) & 1)
+            order = bayer_order(row, i - row * grid.width) & 7  # eight of one colour in sixteen
             clearance = 1.0e-3 + 2.0e-4 * home.depths[i]
             for lamp in range(2):
                 light = one
@@ -161,8 +165,50 @@ def _smooth_keys_kernel(
                     if other.picks[lamp] == k and other.seen[lamp] >= 0.0 and other.seen[lamp] != mine.seen[lamp]:
                         differs += 1
             if differs > 0:
-                seen[lamp] = _seen_around(world, view, lamps, home, i, k, _RAYS * wp.min(differs, 2))
+                share = _seen_around(world, view, lamps, home, i, k, _RAYS * wp.min(differs, 2))
+                seen[lamp] = wp.clamp(share, _LOOKED, 1.0 - _LOOKED)
         seen_out[i] = seen
+
+
+@wp.func
+def _half(
+    home: Surfaces, keyed: wp.array(dtype=Keyed), seen: wp.array(dtype=wp.vec2), i: wp.int32, width: wp.int32,
+    lamp: wp.int32,
+):  # fmt: skip
+    """How many of nine pixels of one surface are in the half shadow of a lamp, and how much of it they see together."""
+    mine = keyed[i]
+    count = wp.float32(0.0)
+    total = wp.float32(0.0)
+    for m in range(9):
+        j = i + (m // 3 - 1) * width + m - m // 3 * 3 - 1
+        other = keyed[j]
+        share = seen[j][lamp]
+        alike = other.picks[lamp] == mine.picks[lamp] and wp.dot(home.normals[i], home.normals[j]) > _ALIKE
+        if alike and share > 2.0 * _LOOKED and share < 1.0 - 2.0 * _LOOKED:
+            count += 1.0
+            total += share
+    return count, total
+
+
+@wp.kernel
+def _widen_keys_kernel(
+    first: wp.int32, run: wp.int32, count: wp.int32, world: WorldArrays, view: View, lamps: Lamps, width: wp.int32,
+    home: Surfaces, keyed: wp.array(dtype=Keyed), seen: wp.array(dtype=wp.vec2), seen_out: wp.array(dtype=wp.vec2),
+):  # fmt: skip
+    """What is seen, by many rays too where a pixel agreed with those beside it by chance: in midst of half shadow."""
+    begin = (first + wp.tid()) * run
+    for i in range(begin, wp.min(begin + run, count)):
+        found = wp.vec2(seen[i][0], seen[i][1])
+        y = i // width
+        x = i - y * width
+        if y > 0 and x > 0 and x < width - 1 and i + width < count:
+            for lamp in range(2):
+                if found[lamp] == 0.0 or found[lamp] == 1.0:
+                    around, _total = _half(home, keyed, seen, i, width, lamp)
+                    if around >= _SOME:
+                        mine = keyed[i]
+                        found[lamp] = _seen_around(world, view, lamps, home, i, mine.picks[lamp], _RAYS)
+        seen_out[i] = found
 
 
 @wp.kernel
@@ -177,20 +223,9 @@ def _share_keys_kernel(
         y = i // width
         x = i - y * width
         if y > 0 and x > 0 and x < width - 1 and i + width < count:
-            mine = keyed[i]
             for lamp in range(2):
-                k = mine.picks[lamp]
-                if k >= 0 and filled[lamp] >= 0.0:
-                    total = wp.float32(0.0)
-                    half = wp.float32(0.0)
-                    for m in range(9):
-                        j = i + (m // 3 - 1) * width + m - m // 3 * 3 - 1
-                        other = keyed[j]
-                        share = seen[j][lamp]
-                        alike = other.picks[lamp] == k and wp.dot(home.normals[i], home.normals[j]) > _ALIKE
-                        if alike and share > 0.0 and share < 1.0:
-                            total += share
-                            half += 1.0
+                if filled[lamp] >= 0.0:
+                    half, total = _half(home, keyed, seen, i, width, lamp)
                     if half >= _MOST:
                         filled[lamp] = total / half
         seen_out[i] = filled
@@ -212,6 +247,8 @@ def find_keys(bands: Bands, scene: tuple[Any, ...], grid: Any) -> wp.array:
         bands.launch_runs(_find_keys_kernel, count, [world, lamps, grid, home, odd, keyed], chunk=512)
     inputs = [world, view, lamps, grid.width, home, keyed, seen]
     bands.launch_runs(_smooth_keys_kernel, count, inputs, chunk=512)
+    for told, wider in ((seen, filled), (filled, seen)):
+        bands.launch_runs(_widen_keys_kernel, count, [*inputs[:-1], told, wider], chunk=512)
     bands.launch_runs(_share_keys_kernel, count, [grid.width, home, keyed, seen, filled], chunk=4096)
     return filled
 

@@ -62,6 +62,14 @@ def pixel_of(row: wp.int32, column: wp.int32, step: wp.int32, width: wp.int32, h
 
 
 @wp.func
+def bayer_order(row: wp.int32, column: wp.int32):
+    """Place of a cell or pixel in a 4 x 4 pattern, such that neighbours are far apart (Bayer 1973), in 0..15."""
+    low = 2 * ((row ^ column) & 1) + (row & 1)
+    high = 2 * (((row >> 1) ^ (column >> 1)) & 1) + ((row >> 1) & 1)
+    return 4 * low + high
+
+
+@wp.func
 def tested_pixel(row: wp.int32, column: wp.int32, stride: wp.int32, step: wp.int32):
     """Row and column of the pixel at which a cell's sun is tested; it varies, so that cells meet thin shadows.
 
@@ -318,6 +326,7 @@ def cell_of(grid: LightGrid, uv: wp.vec2):
 __all__ = [
     "Cell",
     "LightGrid",
+    "bayer_order",
     "cell_of",
     "fit_of",
     "grid_sample",

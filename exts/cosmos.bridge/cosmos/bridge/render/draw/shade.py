@@ -403,7 +403,7 @@ def shade_kernel(
                 if keys.shape[0] > 0:
                     shown = keys[i]
                 picks, rest, clearance = grid.picks[nearest], grid.rest[nearest], 1.0e-3 + 2.0e-4 * surfaces.depths[i]
-                here = lit_by(world, lamps, picks, rest, shown, p, g, n, clearance, i & 3, gathered)
+                here = lit_by(world, lamps, picks, rest, shown, p, g, n, clearance, i & 7, gathered)
                 lit = wp.cw_mul(lit, here)
             cell = cell_of(grid, uv)
             sunny = wp.max(wp.dot(n, air.sun), 0.0)
