@@ -61,7 +61,7 @@ class EmbeddedOptions:
     it, which is faster and differs by a level here and there, and float32 elsewhere."""
     distilled: bool = False
     """Whether one step is painted by the student of the many-step teacher, else by the net that was trained to paint
-    at once; the student is a little ahead where the stage can be asked for its light, and behind where not."""
+    at once; the student is steadier and a sixth slower, and behind where no stage can be asked for its light."""
 
     def __post_init__(self) -> None:
         if self.distilled and self.weights is not None:
