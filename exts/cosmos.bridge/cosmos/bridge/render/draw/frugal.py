@@ -15,11 +15,10 @@ import warp as wp
 
 from cosmos.bridge.render.draw.atlas import Atlas
 from cosmos.bridge.render.draw.fast import fast_options
-from cosmos.bridge.render.draw.key_lamps import FAINT, key_share
-from cosmos.bridge.render.draw.lamp import DISTANT, Lamps, lamp_irradiance, lamp_point
+from cosmos.bridge.render.draw.key_lamps import FAINT, key_share, lamp_met
+from cosmos.bridge.render.draw.lamp import Lamps, lamp_irradiance
 from cosmos.bridge.render.draw.light import PI, by_cosine, frame_x, lifted, mirrored_by_highlight, radiance_along
 from cosmos.bridge.render.draw.light_grid import Gathered, bayer_order, fit_of, is_small, pixel_of, tested_pixel
-from cosmos.bridge.render.draw.rays import light_along
 from cosmos.bridge.render.draw.shade import sun_at_once, sunlit
 from cosmos.bridge.render.draw.sky import Air
 from cosmos.bridge.render.draw.surface import Surfaces
@@ -133,13 +132,7 @@ def _lamp_lost(
         return wp.vec3(0.0, 0.0, 0.0)
     if lamps.shadows[k] == 0:
         return wp.vec3(0.0, 0.0, 0.0)
-    to = lamp_point(lamps, k, a, b) - p
-    if lamps.kinds[k] == DISTANT:
-        to = lamps.aims[k] * -1.0e4
-    distance = wp.length(to)
-    gone = wp.float32(1.0)
-    if wp.dot(to, g) > 0.0:
-        gone = 1.0 - light_along(world, p, to / distance, distance * 0.995 - 0.02)
+    gone = 1.0 - lamp_met(world, lamps, k, p, g, a, b)
     if gone <= 0.0:
         return wp.vec3(0.0, 0.0, 0.0)
     part = lamp_irradiance(lamps, k, p, n)

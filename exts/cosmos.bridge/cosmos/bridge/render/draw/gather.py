@@ -51,7 +51,6 @@ class Effort:
     """Share rays between cells, and colours between samples."""
     steady: bool = False
     """Whether frugal cells of small surfaces each look for lamps: a few of them would not agree from frame to frame."""
-
     keyed: bool = False
     """Whether samples look for key lamps themselves."""
 

@@ -175,10 +175,16 @@ def _half(
     home: Surfaces, keyed: wp.array(dtype=Keyed), seen: wp.array(dtype=wp.vec2), i: wp.int32, width: wp.int32,
     lamp: wp.int32,
 ):  # fmt: skip
-    """How many of nine pixels of one surface are in the half shadow of a lamp, and how much of it they see together."""
+    """How many of nine pixels of one surface are in the half shadow of a lamp, and how much of it they see together.
+
+    None at the rim of the picture.
+    """
     mine = keyed[i]
     count = wp.float32(0.0)
     total = wp.float32(0.0)
+    x = i - i // width * width
+    if i < width or i + width >= keyed.shape[0] or x == 0 or x == width - 1:
+        return count, total
     for m in range(9):
         j = i + (m // 3 - 1) * width + m - m // 3 * 3 - 1
         other = keyed[j]
@@ -199,15 +205,12 @@ def _widen_keys_kernel(
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
         found = wp.vec2(seen[i][0], seen[i][1])
-        y = i // width
-        x = i - y * width
-        if y > 0 and x > 0 and x < width - 1 and i + width < count:
-            for lamp in range(2):
-                if found[lamp] == 0.0 or found[lamp] == 1.0:
-                    around, _total = _half(home, keyed, seen, i, width, lamp)
-                    if around >= _SOME:
-                        mine = keyed[i]
-                        found[lamp] = _seen_around(world, view, lamps, home, i, mine.picks[lamp], _RAYS)
+        for lamp in range(2):
+            if found[lamp] == 0.0 or found[lamp] == 1.0:
+                around, _total = _half(home, keyed, seen, i, width, lamp)
+                if around >= _SOME:
+                    mine = keyed[i]
+                    found[lamp] = _seen_around(world, view, lamps, home, i, mine.picks[lamp], _RAYS)
         seen_out[i] = found
 
 
@@ -220,14 +223,11 @@ def _share_keys_kernel(
     begin = (first + wp.tid()) * run
     for i in range(begin, wp.min(begin + run, count)):
         filled = wp.vec2(seen[i][0], seen[i][1])
-        y = i // width
-        x = i - y * width
-        if y > 0 and x > 0 and x < width - 1 and i + width < count:
-            for lamp in range(2):
-                if filled[lamp] >= 0.0:
-                    half, total = _half(home, keyed, seen, i, width, lamp)
-                    if half >= _MOST:
-                        filled[lamp] = total / half
+        for lamp in range(2):
+            if filled[lamp] >= 0.0:
+                half, total = _half(home, keyed, seen, i, width, lamp)
+                if half >= _MOST:
+                    filled[lamp] = total / half
         seen_out[i] = filled
 
 
