@@ -13,6 +13,8 @@ wp.set_module_options({"enable_backward": False})
 
 STAIN = wp.constant(0.4)
 """Share that is used of the contrast of the noise that stains follow: all of it blotches what is large and plain."""
+YOUNG = wp.constant(0.12)
+"""Wear of the newest thing over that of the oldest."""
 
 
 @wp.func
@@ -87,6 +89,13 @@ def smooth_step(low: wp.float32, high: wp.float32, x: wp.float32) -> wp.float32:
     return t * t * (3.0 - 2.0 * t)
 
 
+@wp.func
+def age_of(luck: wp.float32) -> wp.float32:
+    """How worn a thing is, in [YOUNG, 1], by its ``luck`` in [0, 1]: few are as worn as can be, and those are dark."""
+    old = 1.0 - luck
+    return YOUNG + (1.0 - YOUNG) * old * old
+
+
 def path_tag(path: str) -> int:
     """Return a 32-bit hash of a prim path that is the same in every run (FNV-1a)."""
     return int(path_tags([path])[0])
@@ -106,6 +115,8 @@ def path_tags(paths: Sequence[str]) -> np.ndarray:
 
 __all__ = [
     "STAIN",
+    "YOUNG",
+    "age_of",
     "lattice",
     "mix_bits",
     "octaves_of_noise",

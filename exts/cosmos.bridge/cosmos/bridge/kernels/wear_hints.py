@@ -15,14 +15,15 @@ import warp as wp
 
 from cosmos.bridge.kernels.light_hints import lacks_normal, normal_from_depth
 from cosmos.bridge.kernels.runs import launch_runs, quick_options
-from cosmos.bridge.kernels.surface_noise import STAIN
+from cosmos.bridge.kernels.surface_noise import STAIN, YOUNG
 from cosmos.bridge.kernels.wear_noise import wear_noise
 
 wp.set_module_options(quick_options())
 
 WEAR_HINTS = ("luck", "tint", "coarse", "grain", "streaks", "drift", "patch", "pool", "cover")
-"""Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance; cover is the share in [0, 1] of
-the surface that snow covers where it lies open, by drift, patch and the normal."""
+"""Channels, in order; each lies in [-1, 1]. Luck and tint are one number an instance, by the former of which it is new
+or old: coarse, grain and streaks are the fainter the newer (``age_of``). Cover is the share in [0, 1] of the surface
+that snow covers where it lies open, by drift, patch and the normal."""
 
 
 @wp.kernel
@@ -80,6 +81,7 @@ def _wear_hints_kernel(
         snow,
         seed,
         STAIN,
+        YOUNG,
         hints_out,
     )
 

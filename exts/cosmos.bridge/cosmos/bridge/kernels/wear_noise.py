@@ -148,10 +148,10 @@ import warp as wp
             for (int k = 0; k < lanes; ++k)
                 found[channel][k] = contrast * within(-1.0f, 1.0f, found[channel][k] * 3.5f);
         };
-        const float up = y_up ? 0.35f : 5.0f, along = y_up ? 5.0f : 0.35f;
+        const float up = y_up ? 0.35f : 8.0f, along = y_up ? 8.0f : 0.35f;
         noise(2, p, 0.9f, 0.9f, 0.9f, 0.9f, 4, tag, 0u);
         noise(3, p, 11.0f, 11.0f, 11.0f, 11.0f, 4, tag, 5u);
-        noise(4, p, 5.0f, up, along, 5.0f, 3, tag, 9u);
+        noise(4, p, 8.0f, up, along, 8.0f, 3, tag, 9u);
         if (snow > 0.0f) {
             noise(5, here, 1.6f, 1.6f, 1.6f, 1.6f, 4, world, 81u);
             noise(6, here, 0.33f, 0.33f, 0.33f, 0.33f, 3, world, 91u);
@@ -170,6 +170,8 @@ import warp as wp
         spread(2, stain);
         for (int c = 3; c < 8; ++c) spread(c, 1.0f);
         for (int k = 0; k < lanes; ++k) {
+            const float old = 1.0f - luck[k], age = young + (1.0f - young) * old * old;
+            for (int c = 2; c < 5; ++c) found[c][k] *= age;
             found[0][k] = luck[k] * 2.0f - 1.0f, found[1][k] = tint[k] * 2.0f;
         }
         for (int k = 0; k < count; ++k)
@@ -194,6 +196,7 @@ def wear_noise(
     snow: wp.float32,
     seed: wp.uint32,
     stain: wp.float32,
+    young: wp.float32,
     hints_out: wp.array(dtype=wp.float32, ndim=4),
 ):
     """Fill the wear hints of some pixels.
@@ -216,6 +219,7 @@ def wear_noise(
         snow: How much snow lies, in [0, 1]; its channels are 0 where none does.
         seed: Moves everything.
         stain: Contrast of the coarse noise (``STAIN`` of ``surface_noise``).
+        young: Wear of the newest thing over that of the oldest (``YOUNG`` there).
         hints_out: Hints, shape [T, H, W, 9]. On the way in, channels 0 to 2 are the world normal where none is given.
     """
 

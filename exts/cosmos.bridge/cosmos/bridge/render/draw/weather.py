@@ -5,7 +5,15 @@ from __future__ import annotations
 import warp as wp
 
 from cosmos.bridge.kernels.display import luma
-from cosmos.bridge.kernels.surface_noise import STAIN, mix_bits, octaves_of_noise, smooth_step, unit_of, value_noise
+from cosmos.bridge.kernels.surface_noise import (
+    STAIN,
+    age_of,
+    mix_bits,
+    octaves_of_noise,
+    smooth_step,
+    unit_of,
+    value_noise,
+)
 from cosmos.bridge.render.draw.rays import hit_along
 from cosmos.bridge.render.draw.sky import Air, height_of, z_up
 from cosmos.bridge.render.draw.world import WorldArrays
@@ -35,7 +43,7 @@ class Skin:
 
 @wp.func
 def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32, height: wp.float32, side: wp.float32):
-    """Grain, wear and dirt.
+    """Grain, wear and dirt, by the age of the thing; half as much on metal, which shows more of either.
 
     ``q`` is the place on the object [m], ``up`` the upward part of the normal, ``height`` that above the ground [m]
     and ``side`` the side of a pixel [m].
@@ -48,34 +56,37 @@ def aged(skin: Skin, air: Air, owner_seed: wp.uint32, q: wp.vec3, up: wp.float32
     p = q + wp.vec3(luck * 37.0, tint * 53.0, luck * 11.0)
     base = out.base * (1.0 + amount * 0.28 * (luck - 0.5))
     base = wp.cw_mul(base, wp.vec3(1.0 + 0.10 * amount * tint, 1.0, 1.0 - 0.10 * amount * tint))
-    coarse = 0.5 + STAIN * (octaves_of_noise(p * 0.9, side * 0.9, 4, seed) - 0.5)
-    grain = octaves_of_noise(p * 11.0, side * 11.0, 4, seed + wp.uint32(5))
-    dirt = smooth_step(0.5, 0.72, coarse) * amount
+    age = age_of(luck)
+    amount *= 1.0 - 0.5 * out.metallic
+    coarse = age * STAIN * (octaves_of_noise(p * 0.9, side * 0.9, 4, seed) - 0.5)
+    grain = age * (octaves_of_noise(p * 11.0, side * 11.0, 4, seed + wp.uint32(5)) - 0.5)
+    dirt = smooth_step(0.0, 0.22, coarse) * amount
     if up < 0.6 and up > -0.6:
         # Rain has drawn dirt down the walls: noise stretched along up.
-        flow = wp.vec3(p[0] * 5.0, p[1] * 5.0, p[2] * 0.35)
+        flow = wp.vec3(p[0] * 8.0, p[1] * 8.0, p[2] * 0.35)
         if air.y_up == 1:
-            flow = wp.vec3(p[0] * 5.0, p[1] * 0.35, p[2] * 5.0)
-        dirt += 0.7 * amount * smooth_step(0.52, 0.75, octaves_of_noise(flow, side * 5.0, 3, seed + wp.uint32(9)))
+            flow = wp.vec3(p[0] * 8.0, p[1] * 0.35, p[2] * 8.0)
+        streaks = age * (octaves_of_noise(flow, side * 8.0, 3, seed + wp.uint32(9)) - 0.5)
+        dirt += 0.5 * amount * smooth_step(0.02, 0.25, streaks)
         dirt += 0.6 * amount * air.open * wp.exp(-wp.max(height, 0.0) * 3.0)
     dirt = wp.min(dirt, 1.0)
     grey = luma(base)
     soil = wp.vec3(0.16, 0.135, 0.105) * (0.35 + grey)
     base = base * (1.0 - 0.42 * dirt) + soil * (0.42 * dirt)
-    base = base * (1.0 + amount * (0.62 * (grain - 0.5) + 0.42 * (coarse - 0.5)))
+    base = base * (1.0 + amount * (0.62 * grain + 0.42 * coarse))
     fade = wp.clamp(1.5 - side * 220.0, 0.0, 1.0)
     if fade > 0.0:
         speck = value_noise(p * 90.0, seed + wp.uint32(21))
-        base = base * (1.0 + amount * fade * 0.22 * (speck - 0.5))
+        base = base * (1.0 + amount * age * fade * 0.22 * (speck - 0.5))
     out.base = wp.vec3(wp.clamp(base[0], 0.0, 0.95), wp.clamp(base[1], 0.0, 0.95), wp.clamp(base[2], 0.0, 0.95))
-    rough = out.roughness + amount * (0.30 * (coarse - 0.5) + 0.35 * (grain - 0.5) + 0.22 * dirt)
+    rough = out.roughness + amount * (0.30 * coarse + 0.35 * grain + 0.22 * dirt)
     out.roughness = wp.clamp(rough, 0.06, 1.0)
-    out.metallic = out.metallic * (1.0 - 0.5 * dirt)
-    bump = wp.clamp(1.5 - side * 110.0, 0.0, 1.0) * amount * 0.16
+    out.metallic = out.metallic * (1.0 - 0.1 * dirt)
+    bump = wp.clamp(1.5 - side * 220.0, 0.0, 1.0) * amount * age * 0.08
     if bump > 0.0:
-        a = value_noise(p * 23.0, seed + wp.uint32(31)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(32)) - 0.75
-        b = value_noise(p * 23.0, seed + wp.uint32(41)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(42)) - 0.75
-        c = value_noise(p * 23.0, seed + wp.uint32(51)) + 0.5 * value_noise(p * 47.0, seed + wp.uint32(52)) - 0.75
+        a = value_noise(p * 47.0, seed + wp.uint32(31)) + 0.5 * value_noise(p * 97.0, seed + wp.uint32(32)) - 0.75
+        b = value_noise(p * 47.0, seed + wp.uint32(41)) + 0.5 * value_noise(p * 97.0, seed + wp.uint32(42)) - 0.75
+        c = value_noise(p * 47.0, seed + wp.uint32(51)) + 0.5 * value_noise(p * 97.0, seed + wp.uint32(52)) - 0.75
         out.normal = wp.normalize(out.normal + wp.vec3(a, b, c) * (bump * (0.35 + out.roughness)))
     return out
 
