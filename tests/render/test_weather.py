@@ -10,7 +10,7 @@ import warp as wp
 from cosmos.bridge.render.draw.daylight import direction_of, teacher_air
 from cosmos.bridge.render.draw.meter import Reading
 from cosmos.bridge.render.draw.sky import Air, through_haze
-from cosmos.bridge.render.draw.weather import Skin, weathered
+from cosmos.bridge.render.draw.weather import Skin, aged, weathered
 from cosmos.bridge.render.draw.world import WorldArrays
 from cosmos.bridge.types import Look
 
@@ -49,6 +49,19 @@ def _weather_kernel(
     skin = weathered(skin, world, air, places[i], normals[i], normals[i], 0.01, 0.001)
     luma = 0.2126 * skin.base[0] + 0.7152 * skin.base[1] + 0.0722 * skin.base[2]
     out[i] = wp.vec4(luma, skin.roughness, skin.wet, skin.base[0] - skin.base[2])
+
+
+@wp.kernel
+def _age_kernel(air: Air, owners: wp.array(dtype=wp.uint32), metallic: wp.float32, out: wp.array2d(dtype=wp.float32)):
+    i, j = wp.tid()
+    skin = Skin()
+    skin.base = wp.vec3(0.5, 0.5, 0.5)
+    skin.normal = wp.vec3(0.0, 0.0, 1.0)
+    skin.roughness = wp.float32(0.5)
+    skin.metallic = metallic
+    place = wp.vec3(0.037 * wp.float32(j), 0.021 * wp.float32(j), 0.0)
+    skin = aged(skin, air, owners[i], place, 1.0, 0.0, 0.01)
+    out[i, j] = skin.base[1]
 
 
 def rays(count=400, seed=2):
@@ -163,6 +176,24 @@ def facing(tilt, count=500):
     around = np.linspace(0.0, 2.0 * np.pi, count)
     t = math.radians(tilt)
     return np.stack([math.sin(t) * np.cos(around), math.sin(t) * np.sin(around), np.full(count, math.cos(t))], axis=1)
+
+
+def test_few_things_are_worn_and_metal_half_as_much(device):
+    """Of 300 things, one in five has nearly twice the spots of the middle one; those are darker as well."""
+    owners = np.random.default_rng(4).integers(0, 2**32, 300, dtype=np.uint32)
+    air = teacher_air(Look(seed=3), y_up=False, floor=0.0, openness=1.0)
+
+    def seen(metallic):
+        out = wp.empty((300, 400), dtype=wp.float32, device=device)
+        inputs = [air, wp.array(owners, dtype=wp.uint32, device=device), metallic, out]
+        wp.launch(_age_kernel, dim=out.shape, inputs=inputs, device=device)
+        return out.numpy().astype(np.float64)
+
+    painted, bare = seen(0.0), seen(1.0)
+    spots, tone = painted.std(1) / painted.mean(1), painted.mean(1)
+    assert np.sort(spots)[240] > 1.8 * np.sort(spots)[150] > 0.0
+    assert tone[spots > np.sort(spots)[240]].mean() < 0.9 * tone[spots < np.sort(spots)[150]].mean()
+    np.testing.assert_allclose((bare.std(1) / bare.mean(1) / spots).mean(), 0.5, atol=0.05)
 
 
 def test_rain_darkens_and_smooths_and_does_so_more_the_more_it_rains(device):

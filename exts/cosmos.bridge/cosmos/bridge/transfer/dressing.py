@@ -228,6 +228,8 @@ class Dressing:
         import torch
         import warp as wp
 
+        from cosmos.bridge.kernels.surface_noise import YOUNG
+
         factor = torch.ones(hints.shape[:3], dtype=torch.float32, device=hints.device)
         if self._rest is not None:
             factor.fill_(self._rest.wear)
@@ -240,6 +242,10 @@ class Dressing:
         if share is not None:
             factor = 1.0 + (factor - 1.0) * wp.to_torch(share)
         worn = hints[..., _WEAR]
+        # New things show little wear, so what is asked to be worn is older first: as old as can be from 1.5 on.
+        age = YOUNG + (1.0 - YOUNG) * (0.5 - 0.5 * worn[..., 0]).square()
+        older = age + (1.0 - age) * (2.0 * (factor - 1.0)).clamp(0.0, 1.0)
+        worn[..., _STAINS:].mul_((older / age)[..., None])
         worn.mul_(factor[..., None])
         worn[..., _STAINS].mul_(factor.clamp(min=1.0))  # they are faint as long as nothing is said
         worn[..., _SOILED:] += 0.3 * (factor - 1.0)[..., None]
