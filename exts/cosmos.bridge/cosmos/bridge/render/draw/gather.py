@@ -49,15 +49,14 @@ class Effort:
     """Let three points of a broad sun's rim decide where they agree."""
     frugal: bool = False
     """Share rays between cells, and colours between samples."""
-    steady: bool = False
-    """Whether frugal cells of small surfaces each look for lamps: a few of them would not agree from frame to frame."""
     keyed: bool = False
-    """Whether samples look for key lamps themselves."""
+    """Whether samples look for key lamps themselves, and frugal cells of small surfaces each for the others: a few of
+    them would not agree from frame to frame."""
 
 
 SIMULATION = Effort(gather=1, lamp=1, sun=1, coarsest=3, frugal=True)
 TEACHER = Effort(gather=6, lamp=1, sun=4, coarsest=2)
-MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, rim=True, frugal=True, steady=True, keyed=True)
+MAPS = Effort(gather=2, lamp=1, sun=1, coarsest=4, middle=3, finest=2, rim=True, frugal=True, keyed=True)
 
 
 def grid_step(effort: Effort, size: tuple[int, int]) -> int:
@@ -139,7 +138,7 @@ class _Gathering:
                 self.array(np.flatnonzero((marked & int(mark)) != 0)) for mark in (LIGHT_MARK, LAMP_MARK, SUN_MARK)
             )
             own = (marked & int(LIGHT_MARK)) != 0
-            if self.effort.steady and self.scene[3].count > 0:
+            if grid.keyed:
                 self._light(lamplit, 1, [*raw, *lamps], lamps_only=True)
                 own |= (marked & int(LAMP_MARK)) != 0
             cells, rest = self.array(np.flatnonzero(own)), self.array(np.flatnonzero(~own))
